@@ -1,0 +1,1 @@
+"""Clips and labels: readers, avatars, and what makes them tensors."""

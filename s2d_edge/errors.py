@@ -1,0 +1,46 @@
+"""What can go wrong, as one family of exceptions the command line turns into one sentence.
+
+Every message says what was given, what was wanted and what to do next.
+"""
+
+
+class S2DEdgeError(Exception):
+    """Base of every error a user can cause or must act on; the command line exits with code 1."""
+
+
+class ConfigError(S2DEdgeError):
+    """A setting is out of range, unknown, or does not fit another setting."""
+
+
+class DataError(S2DEdgeError):
+    """A dataset, a label file or a clip cannot be used as it is."""
+
+
+class MediaError(S2DEdgeError):
+    """An image, a video or a camera cannot be opened, decoded or written."""
+
+
+class CheckpointError(S2DEdgeError):
+    """Weights are missing, misshapen, or not what the model needs."""
+
+
+class BundleError(S2DEdgeError):
+    """A bundle or its manifest is incomplete, altered, or of an unknown version."""
+
+
+class DeviceError(S2DEdgeError):
+    """A requested device, provider or runtime is missing or refuses the graph."""
+
+
+class MissingExtraError(S2DEdgeError):
+    """A feature needs an optional dependency that is not installed."""
+
+    def __init__(self, package: str, extra: str, needed_for: str) -> None:
+        super().__init__(
+            f"{needed_for} needs the package {package!r}, which is not installed; "
+            f"install it with: pip install 's2d-edge[{extra}]'"
+        )
+
+
+class TooLargeDropError(S2DEdgeError):
+    """INT8 costs more accuracy than ``--max-drop`` allows."""

@@ -1,0 +1,74 @@
+"""What ``--data`` accepts, opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from s2d_edge.console import Console
+from s2d_edge.data.readers import LABELS_FILE, read_csv, read_folders
+from s2d_edge.data.samples import Dataset, Sample
+from s2d_edge.errors import DataError
+
+AVATARS = "avatars"
+
+
+def open_dataset(data: str | None, console: Console, labels: Sequence[str] | None = None) -> Dataset:
+    """Open a dataset by what the user typed.
+
+    Args:
+        data: a CSV file, a folder with ``labels.csv``, a folder laid out as ``SPLIT/LABEL/*``, or
+            ``avatars`` (also None) for the embedded demo set.
+        labels: the model's label order. Class indices follow it, and the dataset may name no other label.
+
+    Raises:
+        DataError: nothing readable there, or a label that is not among ``labels``.
+    """
+    if data is None or data == AVATARS:
+        from s2d_edge.data.avatars import default_avatars  # draws with OpenCV: not on the way to --help
+
+        avatars = default_avatars(console)
+        return avatars if labels is None else with_labels(avatars, labels)
+    path = Path(data)
+    if path.is_dir():
+        listed = path / LABELS_FILE
+        return read_csv(listed, labels) if listed.is_file() else read_folders(path, labels)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return read_csv(path, labels)
+    what = "is not a CSV file" if path.exists() else "does not exist"
+    raise DataError(
+        f"--data {data}: it {what}; give a CSV file (path,label[,subject][,split]), a folder with "
+        f"{LABELS_FILE}, a folder laid out as SPLIT/LABEL/*, or {AVATARS!r}"
+    )
+
+
+def with_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
+    """The same samples with class indices in the order of ``labels``.
+
+    Raises:
+        DataError: the dataset has a sample whose label is not among them.
+    """
+    used = {dataset.labels[sample.label] for sample in dataset.samples}
+    unknown = sorted(used - set(labels))
+    if unknown:
+        raise DataError(
+            f"dataset {dataset.name!r} has the label {unknown[0]!r}, which is not in the model's set "
+            f"{', '.join(labels)}; evaluate on data with the model's labels, or train on these"
+        )
+    order = {label: index for index, label in enumerate(labels)}
+    samples = tuple(replace(sample, label=order[dataset.labels[sample.label]]) for sample in dataset.samples)
+    return replace(dataset, labels=tuple(labels), samples=samples)
+
+
+def require_split(dataset: Dataset, split: str) -> tuple[Sample, ...]:
+    """The samples of one split.
+
+    Raises:
+        DataError: there are none; the splits that exist are named.
+    """
+    samples = dataset.split(split)
+    if not samples:
+        have = ", ".join(f"{name} ({count})" for name, count in sorted(dataset.splits.items()))
+        raise DataError(f"dataset {dataset.name!r} has no split {split!r}; it has {have}")
+    return samples

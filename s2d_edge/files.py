@@ -88,3 +88,10 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all (UTF-8)."""
     with whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: ``$S2D_EDGE_CACHE``, else ``s2d-edge`` in the user's cache."""
+    if own := os.environ.get("S2D_EDGE_CACHE"):
+        return Path(own)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2d-edge"

@@ -1,0 +1,156 @@
+"""Clips decoded, searched for faces and cropped once, kept on disk, and read back as one array.
+
+Both stages of training and every epoch read the same prepared frames; they are what ``ClipLoader`` gives
+evaluation, so training sees exactly the crops that a device will.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.console import Console
+from s2d_edge.data.clips import load_many
+from s2d_edge.data.samples import Sample
+from s2d_edge.errors import DataError
+from s2d_edge.files import cache_folder, whole_folder
+from s2d_edge.preprocess import CropRecipe
+from s2d_edge.sampling import ClipSpec
+
+# Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
+PREPARATION_VERSION = 1
+_FRAMES, _INDEX, _ABOUT = "frames.u8", "index.npz", "about.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedClips:
+    """n labelled clips in memory-mapped frames.
+
+    Attributes:
+        frames: (F, S, S, 3) uint8 RGB, the distinct frames of all clips.
+        windows: (W, T) int64 into ``frames``; a still repeats one frame.
+        first_window: (n + 1,) int64; clip i owns windows ``first_window[i]`` to ``first_window[i + 1]``.
+        labels: (n,) int64 class indices.
+        names: per clip its path, for messages.
+        faces_missed: frames in which no face was found.
+    """
+
+    frames: NDArray[np.uint8]
+    windows: NDArray[np.int64]
+    first_window: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+    faces_missed: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def window_counts(self) -> NDArray[np.int64]:
+        """(n,) int64, windows of each clip."""
+        return np.diff(self.first_window)
+
+
+def prepare(
+    samples: Sequence[Sample],
+    spec: ClipSpec,
+    crop: CropRecipe,
+    console: Console,
+    *,
+    title: str,
+    workers: int = 0,
+) -> PreparedClips:
+    """Load clips through the host's crop code, or find them loaded by an earlier run.
+
+    Args:
+        samples: the clips; the prepared ones keep their order.
+        spec: frames, rate and size of the clips.
+        crop: the face crop.
+        title: for the progress bar, e.g. ``training clips``.
+        workers: processes; 0 takes one per core.
+
+    Raises:
+        DataError: no samples.
+        MediaError: a clip that cannot be read; names it.
+    """
+    if not samples:
+        raise DataError(f"there are no {title} to prepare; check the dataset's splits")
+    folder = cache_folder() / "clips" / _key(samples, spec, crop)
+    if not (folder / _ABOUT).is_file():
+        with whole_folder(folder) as scratch:
+            _write(samples, spec, crop, console, scratch, title=title, workers=workers)
+    prepared = _read(folder, samples, spec)
+    total = len(prepared.frames)
+    if prepared.faces_missed:
+        console.warn(
+            f"{title}: no face found in {prepared.faces_missed} of {total} frames "
+            f"({100 * prepared.faces_missed / total:.1f} %); they are used with a neighbour frame's crop or whole"
+        )
+    return prepared
+
+
+def _key(samples: Sequence[Sample], spec: ClipSpec, crop: CropRecipe) -> str:
+    """Names the prepared clips by everything they depend on: which files, in which state, cropped how."""
+    digest = hashlib.sha256()
+    head = {"version": PREPARATION_VERSION, "spec": asdict(spec), "crop": asdict(crop)}
+    digest.update(json.dumps(head, sort_keys=True).encode())
+    for sample in samples:
+        path = sample.path
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            if not file.exists():
+                raise DataError(f"{file} does not exist; correct the dataset's labels file")
+            state = file.stat()
+            digest.update(f"{file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _write(
+    samples: Sequence[Sample],
+    spec: ClipSpec,
+    crop: CropRecipe,
+    console: Console,
+    folder: Path,
+    *,
+    title: str,
+    workers: int,
+) -> None:
+    windows: list[NDArray[np.int64]] = []
+    counts: list[int] = []
+    written = missed = repeated = 0
+    clips = load_many([sample.path for sample in samples], spec, crop, workers=workers or None)
+    with (folder / _FRAMES).open("wb") as file, console.progress(f"preparing {title}", len(samples)) as advance:
+        for clip in clips:
+            file.write(np.ascontiguousarray(clip.frames).data)
+            windows.append(clip.index + written)
+            counts.append(len(clip.index))
+            written += len(clip.frames)
+            missed += clip.faces_missed
+            repeated += clip.repeated
+            advance(1)
+    np.savez(folder / _INDEX, windows=np.concatenate(windows), counts=np.array(counts, dtype=np.int64))
+    about = {"frames": written, "faces_missed": missed, "clips_repeated": repeated}
+    (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    if repeated:
+        console.warn(f"{title}: {repeated} of {len(samples)} clips have fewer than {spec.frames} frames; frames repeat")
+
+
+def _read(folder: Path, samples: Sequence[Sample], spec: ClipSpec) -> PreparedClips:
+    about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    shape = (about["frames"], spec.size, spec.size, 3)
+    frames = np.memmap(folder / _FRAMES, dtype=np.uint8, mode="r", shape=shape)
+    with np.load(folder / _INDEX) as index:
+        windows, counts = index["windows"], index["counts"]
+    return PreparedClips(
+        frames=frames,
+        windows=windows,
+        first_window=np.concatenate(([0], np.cumsum(counts))),
+        labels=np.array([sample.label for sample in samples], dtype=np.int64),
+        names=tuple(str(sample.path) for sample in samples),
+        faces_missed=about["faces_missed"],
+    )

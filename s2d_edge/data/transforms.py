@@ -1,0 +1,119 @@
+"""Augmentation of clips on tensors: one draw per clip, applied to all its frames alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+GREY = 127.5  # what an erased rectangle shows, on the 0-255 scale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """What is drawn for B clips.
+
+    Attributes:
+        mirrored: (B,) bool.
+        warp: (B, 2, 3) maps output to input coordinates, both in [-1, 1]; the mirror is not part of it.
+    """
+
+    mirrored: Tensor
+    warp: Tensor
+
+
+def _uniform(count: int, reach: float, generator: torch.Generator) -> Tensor:
+    """(count,) in [-reach, reach]."""
+    return (2 * torch.rand(count, generator=generator) - 1) * reach
+
+
+def draw_geometry(
+    clips: int,
+    generator: torch.Generator,
+    *,
+    flip: float = 0.0,
+    rotate_deg: float = 0.0,
+    scale: float = 0.0,
+    shift: float = 0.0,
+) -> Augmentation:
+    """Draw a mirror and a similarity transform for each of ``clips`` clips.
+
+    Args:
+        flip: probability of mirroring.
+        rotate_deg: largest rotation, degrees.
+        scale: largest zoom, as a fraction.
+        shift: largest shift along an axis, as a fraction of the side.
+    """
+    mirrored = torch.rand(clips, generator=generator) < flip
+    angle = _uniform(clips, math.radians(rotate_deg), generator)
+    size = 1 + _uniform(clips, scale, generator)
+    cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
+    x, y = _uniform(clips, 2 * shift, generator), _uniform(clips, 2 * shift, generator)
+    warp = torch.stack((cos, -sin, x, sin, cos, y), dim=1).unflatten(1, (2, 3))  # (B, 6) -> (B, 2, 3)
+    return Augmentation(mirrored=mirrored, warp=warp)
+
+
+def warp_maps(maps: Tensor, warp: Tensor) -> Tensor:
+    """Resample (B, C, H, W) by (B, 2, 3); what lies outside repeats the border, reflected."""
+    grid = F.affine_grid(warp.to(maps), list(maps.shape), align_corners=False)
+    return F.grid_sample(maps, grid, padding_mode="reflection", align_corners=False)
+
+
+def apply_geometry(clip: Tensor, drawn: Augmentation) -> Tensor:
+    """(B, T, H, W, 3) uint8 or float -> the same shape, float32: mirrored, then warped."""
+    t = clip.shape[1]
+    clip = torch.where(drawn.mirrored.to(clip.device).view(-1, 1, 1, 1, 1), clip.flip(3), clip)
+    # The frames of a clip move alike, so they travel as channels: (B, T, H, W, 3) -> (B, T·3, H, W)
+    channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2).float()
+    moved = warp_maps(channels, drawn.warp)
+    return moved.unflatten(1, (t, 3)).permute(0, 1, 3, 4, 2)  # (B, T·3, H, W) -> (B, T, H, W, 3)
+
+
+def jitter_colour(
+    clip: Tensor,
+    generator: torch.Generator,
+    *,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    saturation: float = 0.0,
+) -> Tensor:
+    """(B, T, H, W, 3) float in 0-255 -> the same shape, with brightness, contrast and saturation changed.
+
+    Args:
+        brightness, contrast, saturation: largest change, as a fraction.
+    """
+    b = len(clip)
+
+    def factor(reach: float) -> Tensor:
+        return (1 + _uniform(b, reach, generator)).to(clip.device).view(b, 1, 1, 1, 1)
+
+    clip = clip * factor(brightness)
+    mean = clip.mean(dim=(1, 2, 3, 4), keepdim=True)
+    clip = mean + (clip - mean) * factor(contrast)
+    grey = clip.mean(dim=4, keepdim=True)
+    clip = grey + (clip - grey) * factor(saturation)
+    return clip.clamp_(0, 255)
+
+
+def erase(clip: Tensor, generator: torch.Generator, *, probability: float) -> Tensor:
+    """Grey out, with that probability, one rectangle of 2 to 20 % of the picture in every frame of a clip.
+
+    Args:
+        clip: (B, T, H, W, 3) float in 0-255.
+    """
+    b, _, height, width, _ = clip.shape
+    chosen = torch.rand(b, generator=generator) < probability
+    area = 0.02 + 0.18 * torch.rand(b, generator=generator)
+    ratio = torch.exp(_uniform(b, math.log(2.0), generator))
+    tall, wide = torch.sqrt(area * ratio), torch.sqrt(area / ratio)
+    top = torch.rand(b, generator=generator) * (1 - tall).clamp(min=0)
+    left = torch.rand(b, generator=generator) * (1 - wide).clamp(min=0)
+    rows = (torch.arange(height) + 0.5) / height
+    columns = (torch.arange(width) + 0.5) / width
+    in_rows = (rows >= top[:, None]) & (rows < (top + tall)[:, None])  # (B, H)
+    in_columns = (columns >= left[:, None]) & (columns < (left + wide)[:, None])  # (B, W)
+    inside = chosen[:, None, None] & in_rows[:, :, None] & in_columns[:, None, :]  # (B, H, W)
+    return clip.masked_fill(inside[:, None, :, :, None].to(clip.device), GREY)

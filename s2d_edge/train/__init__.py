@@ -1,0 +1,1 @@
+"""Training: settings, the loop, the landmark network's lessons, and the ``train`` verb."""

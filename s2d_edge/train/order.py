@@ -1,0 +1,54 @@
+"""Which clips an epoch sees, in which order: a function of seed and epoch, so that resuming is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def epoch_order(
+    labels: NDArray[np.int64], *, seed: int, epoch: int, balance: float = 0.0, clips: int = 0
+) -> NDArray[np.int64]:
+    """Indices of the clips of one epoch, in training order.
+
+    Classes are drawn in proportion to ``count ** (1 - balance)``. A class drawn more often than it has clips
+    repeats them evenly: no clip is seen twice more than another of its class.
+
+    Args:
+        labels: (n,) class index of each training clip.
+        balance: 0 leaves the classes as they are, 1 makes them equally frequent.
+        clips: length of the epoch; 0 takes n.
+
+    Returns:
+        (clips,) int64 indices into ``labels``.
+    """
+    generator = np.random.default_rng((seed, epoch))
+    length = clips or len(labels)
+    if balance == 0 and length <= len(labels):
+        return generator.permutation(len(labels))[:length]
+    classes, counts = np.unique(labels, return_counts=True)
+    weights = counts ** (1.0 - balance)
+    wanted = _apportion(weights / weights.sum() * length, generator)
+    chosen = [
+        _repeat_evenly(np.flatnonzero(labels == label), number, generator)
+        for label, number in zip(classes, wanted, strict=True)
+    ]
+    return generator.permutation(np.concatenate(chosen))
+
+
+def _apportion(shares: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.int64]:
+    """Whole numbers near ``shares`` with the same sum; the remainders decide, chance among them."""
+    whole = np.floor(shares).astype(np.int64)
+    missing = round(float(shares.sum())) - int(whole.sum())
+    rest = shares - whole
+    if missing:
+        extra = generator.choice(len(shares), missing, replace=False, p=rest / rest.sum())
+        whole[extra] += 1
+    return whole
+
+
+def _repeat_evenly(
+    indices: NDArray[np.int64], number: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    rounds = -(-number // len(indices))
+    return np.concatenate([generator.permutation(indices) for _ in range(rounds)] or [indices[:0]])[:number]

@@ -1,0 +1,113 @@
+"""``--config FILE.toml`` and ``--set key=value``: dotted changes to a tree of frozen dataclasses."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from s2d_edge.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Settings = TypeVar("Settings")
+
+
+def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Every value of a tree of dataclasses under its dotted name, in order."""
+    flat: dict[str, Any] = {}
+    for item in fields(settings):
+        value, name = getattr(settings, item.name), prefix + item.name
+        flat.update(flatten(value, f"{name}.") if is_dataclass(value) else {name: value})
+    return flat
+
+
+def with_changes(settings: Settings, changes: Mapping[str, Any], source: str) -> Settings:
+    """A copy of ``settings`` with dotted names changed, each checked against the type it replaces.
+
+    Args:
+        settings: a tree of frozen dataclasses.
+        changes: dotted name to value, e.g. ``{"image.lr": 1e-3}``.
+        source: where the changes come from, for error messages.
+
+    Raises:
+        ConfigError: an unknown name (the nearest one is suggested), a value of another type, or one that
+            the settings themselves refuse.
+    """
+    known = flatten(settings)
+    for name, value in changes.items():
+        if name not in known:
+            raise ConfigError(f"{source}: there is no setting {name!r}{_suggestion(name, known)}")
+        settings = _replaced(settings, name.split("."), _as_type_of(known[name], value, name, source))
+    return settings
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The dotted settings of a TOML file.
+
+    Raises:
+        ConfigError: the file is missing or no TOML.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {path} cannot be read ({error.strerror})") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"--config {path} is not valid TOML: {error}") from None
+    return dict(_dotted(tree))
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
+    """``["image.lr=1e-3", …]`` as dotted settings; values read as TOML, else as plain text.
+
+    Raises:
+        ConfigError: no ``=``, or nothing before it.
+    """
+    changes: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not name or not equals:
+            raise ConfigError(f"--set {text!r} is not of the form key=value, e.g. --set image.lr=1e-3")
+        try:
+            changes[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[name] = value.strip()
+    return changes
+
+
+def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _dotted(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _replaced(settings: Any, names: list[str], value: Any) -> Any:
+    first, *rest = names
+    return replace(settings, **{first: _replaced(getattr(settings, first), rest, value) if rest else value})
+
+
+def _as_type_of(old: Any, value: Any, name: str, source: str) -> Any:
+    wanted = type(old)
+    if wanted is float and type(value) is int:
+        return float(value)
+    if type(value) is not wanted:
+        raise ConfigError(
+            f"{source}: {name}={value!r} must be of type {wanted.__name__}, like its present value {old!r}"
+        )
+    return value
+
+
+def _suggestion(name: str, known: Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if not near:  # a bare name whose stage was left out
+        near = [full for full in known if full.rpartition(".")[2] == name]
+    return f"; did you mean {' or '.join(repr(each) for each in near)}?" if near else f"; there are {', '.join(known)}"

@@ -1,0 +1,202 @@
+"""Every number of a training, in frozen dataclasses that check themselves, and the named recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from s2d_edge.errors import ConfigError
+
+Selection = Literal["war", "uar"]
+
+
+def _at_least(low: float, owner: str, **values: float) -> None:
+    for name, value in values.items():
+        if not value >= low:
+            raise ConfigError(f"{owner}{name}={value} must be at least {low:g}")
+
+
+def _fraction(owner: str, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ConfigError(f"{owner}{name}={value} must lie in [0, 1]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentSettings:
+    """Random changes to a clip, drawn once per clip and applied to all its frames alike.
+
+    Attributes:
+        flip: probability of mirroring left and right.
+        rotate_deg: largest rotation, degrees either way.
+        scale: largest zoom in or out, as a fraction.
+        shift: largest shift along each axis, as a fraction of the picture's side.
+        brightness: largest change of brightness, as a fraction.
+        contrast: largest change of contrast, as a fraction.
+        saturation: largest change of saturation, as a fraction.
+        erase: probability of greying out one random rectangle.
+    """
+
+    flip: float = 0.5
+    rotate_deg: float = 8.0
+    scale: float = 0.1
+    shift: float = 0.05
+    brightness: float = 0.25
+    contrast: float = 0.25
+    saturation: float = 0.25
+    erase: float = 0.25
+
+    def __post_init__(self) -> None:
+        _fraction("augment.", flip=self.flip, erase=self.erase, brightness=self.brightness)
+        _fraction("augment.", contrast=self.contrast, saturation=self.saturation)
+        if not 0 <= self.rotate_deg <= 180:
+            raise ConfigError(f"augment.rotate_deg={self.rotate_deg} must lie in [0, 180]")
+        if not 0 <= self.scale < 1 or not 0 <= self.shift <= 0.5:
+            raise ConfigError(
+                f"augment.scale={self.scale} must lie in [0, 1) and augment.shift={self.shift} in [0, 0.5]"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSettings:
+    """One stage of training.
+
+    Attributes:
+        epochs: passes over the training clips.
+        epoch_clips: clips drawn per epoch; 0 takes as many as there are.
+        batch_clips: clips per step (the image stage takes one frame of each).
+        lr: peak learning rate of AdamW.
+        weight_decay: of AdamW, on matrices only.
+        warmup_epochs: linear warm-up before the cosine decay to ``final_lr_fraction`` × ``lr``.
+        clip_norm: largest norm of the gradient; 0 leaves it as it is.
+        label_smoothing: of the cross-entropy.
+        dropout: before the classifier.
+        balance: 0 draws clips as they come, 1 draws every class equally often, between them in proportion
+            to count ** (1 - balance).
+        select: validation figure that chooses the best epoch; the other one breaks ties.
+    """
+
+    epochs: int = 100
+    epoch_clips: int = 0
+    batch_clips: int = 8
+    lr: float = 1e-5
+    weight_decay: float = 0.05
+    warmup_epochs: float = 2.0
+    final_lr_fraction: float = 0.01
+    clip_norm: float = 1.0
+    label_smoothing: float = 0.1
+    dropout: float = 0.5
+    balance: float = 0.0
+    select: Selection = "war"
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+
+    def __post_init__(self) -> None:
+        _at_least(1, "", epochs=self.epochs, batch_clips=self.batch_clips)
+        _at_least(
+            0,
+            "",
+            epoch_clips=self.epoch_clips,
+            weight_decay=self.weight_decay,
+            warmup_epochs=self.warmup_epochs,
+            clip_norm=self.clip_norm,
+        )
+        _fraction("", final_lr_fraction=self.final_lr_fraction, balance=self.balance)
+        if not self.lr > 0:
+            raise ConfigError(f"lr={self.lr} must be positive")
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.dropout < 1:
+            raise ConfigError(
+                f"label_smoothing={self.label_smoothing} and dropout={self.dropout} must lie in [0, 1)"
+            )
+        if self.select not in get_args(Selection):
+            raise ConfigError(f"select={self.select!r} must be one of {', '.join(get_args(Selection))}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandmarkSettings:
+    """Teaching the landmark network on avatars, where no trained one is given.
+
+    Attributes:
+        steps: optimisation steps.
+        batch_frames: frames per step.
+        lr: peak learning rate of AdamW.
+        pool_frames: training frames read into memory to draw from.
+    """
+
+    steps: int = 500
+    batch_frames: int = 48
+    lr: float = 4e-3
+    pool_frames: int = 2000
+
+    def __post_init__(self) -> None:
+        _at_least(1, "landmark.", steps=self.steps, batch_frames=self.batch_frames)
+        _at_least(1, "landmark.", pool_frames=self.pool_frames)
+        if not self.lr > 0:
+            raise ConfigError(f"landmark.lr={self.lr} must be positive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainSettings:
+    """A whole training: image stage, video stage, and what they share.
+
+    Attributes:
+        seed: of everything random.
+        workers: processes that decode and crop; 0 takes one per core.
+        amp: mixed precision on CUDA; a CPU always computes in FP32.
+        cache_landmarks: compute the frozen landmark network's maps once per prepared frame (and its
+            mirror image) instead of at every step. Geometric augmentation then moves the maps along.
+        val_fraction: share of the training clips kept for validation where there is no ``val`` split.
+        margin: added around the face when it is cropped, as a fraction of its side.
+    """
+
+    seed: int = 0
+    workers: int = 0
+    amp: bool = True
+    cache_landmarks: bool = False
+    val_fraction: float = 0.1
+    margin: float = 0.2
+    image: StageSettings = field(default_factory=StageSettings)
+    video: StageSettings = field(default_factory=StageSettings)
+    landmark: LandmarkSettings = field(default_factory=LandmarkSettings)
+
+    def __post_init__(self) -> None:
+        _at_least(0, "", seed=self.seed, workers=self.workers)
+        if not 0 < self.val_fraction < 1:
+            raise ConfigError(f"val_fraction={self.val_fraction} must lie in (0, 1)")
+
+
+RECIPES: dict[str, TrainSettings] = {
+    # The published schedule; lr = 1e-5 × batch / 8 (arXiv 2312.05447, official code).
+    "paper": TrainSettings(),
+    # A small model from nothing, in minutes on a CPU.
+    "quick": TrainSettings(
+        image=StageSettings(
+            epochs=30,
+            batch_clips=32,
+            lr=1e-3,
+            label_smoothing=0.05,
+            dropout=0.1,
+            augment=AugmentSettings(erase=0.1),
+        ),
+        video=StageSettings(
+            epochs=10,
+            batch_clips=16,
+            lr=3e-3,
+            warmup_epochs=0.5,
+            label_smoothing=0.05,
+            dropout=0.1,
+            augment=AugmentSettings(erase=0.0),
+        ),
+    ),
+}
+
+
+def recipe(name: str) -> TrainSettings:
+    """The recipe of that name.
+
+    Raises:
+        ConfigError: no such recipe.
+    """
+    try:
+        return RECIPES[name]
+    except KeyError:
+        raise ConfigError(f"there is no recipe {name!r}; choose one of {', '.join(RECIPES)}") from None

@@ -177,6 +177,4 @@ def preset(name: str) -> S2DConfig:
     try:
         return PRESETS[name]
     except KeyError:
-        raise ConfigError(
-            f"there is no model size {name!r}; choose one of {', '.join(PRESETS)}"
-        ) from None
+        raise ConfigError(f"there is no model size {name!r}; choose one of {', '.join(PRESETS)}") from None

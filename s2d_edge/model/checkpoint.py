@@ -1,0 +1,152 @@
+"""Weights on disk: our own are safetensors, foreign ones are read without running any code in them."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from s2d_edge.errors import CheckpointError
+from s2d_edge.files import sha256_of, whole_file
+from s2d_edge.model.config import LandmarkConfig
+from s2d_edge.model.landmark import MobileFaceNet
+from s2d_edge.model.s2d import S2D
+from s2d_edge.runs import WEIGHTS, RunInfo, read_run, write_run_info
+
+Tensors = dict[str, Tensor]
+
+# Where published checkpoints keep their weights.
+_WRAPPERS = ("model", "model_state_dict", "state_dict", "module")
+
+
+def read_tensors(path: Path) -> Tensors:
+    """Read a ``.safetensors`` file, or a PyTorch file with ``weights_only=True``.
+
+    The weights may lie bare or under ``model``, ``model_state_dict``, ``state_dict`` or ``module``; a
+    ``module.`` prefix is taken off. An argparse ``Namespace`` beside them is let through, nothing else is.
+
+    Raises:
+        CheckpointError: missing, truncated or not a checkpoint; objects other than tensors inside.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"there is no checkpoint file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file ({error})") from None
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(
+            f"{path} holds more than tensors, or is not a PyTorch file; it is not loaded ({reason})"
+        ) from None
+    except (RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is not a whole PyTorch checkpoint ({reason})") from None
+    return _unwrap(content, path)
+
+
+def _unwrap(content: object, path: Path) -> Tensors:
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    tensors = (
+        {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+        if isinstance(content, Mapping)
+        else {}
+    )
+    if not tensors:
+        raise CheckpointError(
+            f"{path} holds no weights: looked for tensors at its top and under {', '.join(_WRAPPERS)}"
+        )
+    return {name.removeprefix("module."): value for name, value in tensors.items()}
+
+
+def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
+    """Load ``tensors`` into ``module``; every key must be there, known, of the right shape and finite.
+
+    Raises:
+        CheckpointError: naming each missing, unexpected or misshapen key.
+    """
+    wanted = {k: v for k, v in module.state_dict().items() if not k.endswith("num_batches_tracked")}
+    given = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
+    problems = [f"missing {name}" for name in sorted(wanted.keys() - given.keys())]
+    problems += [f"unexpected {name}" for name in sorted(given.keys() - wanted.keys())]
+    for name in sorted(wanted.keys() & given.keys()):
+        if wanted[name].shape != given[name].shape:
+            problems.append(
+                f"{name} is {tuple(given[name].shape)}, the model wants {tuple(wanted[name].shape)}"
+            )
+        elif not torch.isfinite(given[name]).all():
+            problems.append(f"{name} holds values that are not finite")
+    if problems:
+        raise CheckpointError(f"{source} does not fit the model: {'; '.join(problems)}")
+    module.load_state_dict(given, strict=False)
+
+
+def save_weights(model: S2D, path: Path) -> str:
+    """Write all weights, landmark network included, as safetensors; returns the file's SHA-256."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    with whole_file(path) as scratch:
+        save_file(tensors, scratch)
+    return sha256_of(path)
+
+
+def save_run(path: Path, info: RunInfo, model: S2D) -> RunInfo:
+    """Write the weights and ``run.json`` of a finished model into the run folder ``path``."""
+    path.mkdir(parents=True, exist_ok=True)
+    info = replace(info, weights_sha256=save_weights(model, path / WEIGHTS))
+    write_run_info(path, info)
+    return info
+
+
+def load_run(path: Path) -> tuple[S2D, RunInfo]:
+    """The model of a run folder, in evaluation mode, with its description.
+
+    Raises:
+        CheckpointError: no run, no weights, weights altered or not of the described model.
+    """
+    info = read_run(path)
+    weights = path / WEIGHTS
+    if sha256_of(weights) != info.weights_sha256:
+        raise CheckpointError(
+            f"{weights} differs from what run.json recorded (sha256); it was altered or damaged"
+        )
+    model = S2D(info.model)
+    load_strictly(model, read_tensors(weights), str(weights))
+    return model.eval(), info
+
+
+def read_landmark(path: Path) -> tuple[LandmarkConfig, Tensors]:
+    """A MobileFaceNet landmark file, batch norms folded or not, and the sizes its shapes tell.
+
+    Raises:
+        CheckpointError: what :func:`read_tensors` raises, or keys or shapes that are no MobileFaceNet's.
+    """
+    tensors = read_tensors(path)
+    try:
+        width = tensors["conv1.conv.weight"].shape[0]
+        points = tensors["output_layer.linear.weight"].shape[0] // 2
+    except KeyError as error:
+        raise CheckpointError(f"{path} is no MobileFaceNet landmark file: it has no {error}") from None
+
+    def depth(stage: str) -> int:
+        blocks = {name.split(".")[2] for name in tensors if name.startswith(f"{stage}.model.")}
+        return len(blocks)
+
+    config = LandmarkConfig(
+        width=width, depths=(depth("conv_3"), depth("conv_4"), depth("conv_5")), points=points
+    )
+    load_strictly(MobileFaceNet(config), tensors, str(path))
+    return config, tensors

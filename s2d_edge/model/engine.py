@@ -1,0 +1,87 @@
+"""A PyTorch run folder behind the engine protocol: the reference every graph is compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import torch
+
+from s2d_edge.engine import Clip, Logits
+from s2d_edge.errors import DeviceError
+from s2d_edge.model.checkpoint import load_run
+from s2d_edge.model.s2d import S2D
+from s2d_edge.runs import RunInfo
+from s2d_edge.sampling import ClipSpec
+
+
+class TorchEngine:
+    """Eager FP32 PyTorch, evaluation and inference mode."""
+
+    def __init__(self, model: S2D, info: RunInfo, device: str = "cpu") -> None:
+        """Put ``model`` on ``device`` (``cpu`` or ``cuda``).
+
+        Raises:
+            DeviceError: CUDA asked for and not there.
+        """
+        if device == "cuda" and not torch.cuda.is_available():
+            raise DeviceError("--device cuda: PyTorch finds no CUDA device; use --device cpu")
+        self._device = torch.device(device)
+        self._model = model.eval().to(self._device)
+        self._info = info
+
+    @property
+    def spec(self) -> ClipSpec:
+        return self._info.spec
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._info.labels
+
+    @property
+    def description(self) -> str:
+        return f"PyTorch {torch.__version__} eager FP32 on {self._device.type.upper()}"
+
+    def infer(self, clip: Clip) -> Logits:
+        spec = self._info.spec
+        wanted = (spec.frames, spec.size, spec.size, 3)
+        if clip.shape[1:] != wanted or clip.dtype != np.uint8:
+            raise DeviceError(f"the model takes uint8 clips (1, {wanted}), not {clip.dtype} {clip.shape}")
+        with torch.inference_mode():
+            logits = self._model(torch.from_numpy(clip).to(self._device))
+        if not torch.isfinite(logits).all():
+            raise DeviceError("the model answered with logits that are not finite; its weights are unusable")
+        answer: Logits = logits.float().cpu().numpy()
+        return answer
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def __enter__(self) -> TorchEngine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_run(path: Path, device: str = "auto") -> TorchEngine:
+    """Load a run folder onto ``auto`` (CUDA if present), ``cpu`` or ``cuda``.
+
+    Raises:
+        DeviceError: another device, or one that is missing.
+        CheckpointError: what :func:`s2d_edge.model.checkpoint.load_run` raises.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise DeviceError(
+            f"a run folder runs on cpu or cuda, not {device}; export a bundle for other devices"
+        )
+    model, info = load_run(path)
+    return TorchEngine(model, info, device)

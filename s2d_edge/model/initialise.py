@@ -1,0 +1,91 @@
+"""Starting a training from weights that exist: a run of ours, or a plain ViT in timm's key names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from s2d_edge.errors import CheckpointError
+from s2d_edge.model.checkpoint import Tensors, load_run, load_strictly, read_tensors
+from s2d_edge.model.s2d import S2D
+
+_TEMPORAL = ("adapters.", "temporal_embedding")
+# Parts of timm and MAE checkpoints S2D has no use for.
+_VIT_IGNORED = ("head.", "fc_norm.", "mask_token", "decoder_", "head_dist.", "pre_logits.")
+
+
+def initialise(model: S2D, source: Path) -> tuple[str, ...]:
+    """Load into ``model`` what ``source`` has for it.
+
+    Args:
+        model: the model to start; changed in place.
+        source: a run folder (its image or video model), or a plain ViT's ``.safetensors`` or ``.pth``.
+
+    Returns:
+        What was taken and what starts fresh, one sentence each.
+
+    Raises:
+        CheckpointError: nothing usable at ``source``, or sizes that differ, named key by key.
+    """
+    return _from_run(model, source) if source.is_dir() else _from_vit(model, source)
+
+
+def _from_run(model: S2D, source: Path) -> tuple[str, ...]:
+    given, _ = load_run(source)
+    tensors = dict(given.state_dict())
+    fresh = model.state_dict()
+    notes = [f"started from the weights of {source}"]
+    if model.adapters and not given.adapters:
+        tensors |= {name: value for name, value in fresh.items() if name.startswith(_TEMPORAL)}
+        notes.append("temporal adapters start fresh")
+    elif given.adapters and not model.adapters:
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(_TEMPORAL)}
+        notes.append("temporal adapters were left out")
+    if given.head.weight.shape != model.head.weight.shape:
+        tensors |= {"head.weight": fresh["head.weight"], "head.bias": fresh["head.bias"]}
+        notes.append(
+            f"the head starts fresh: {given.config.classes} classes there, {model.config.classes} here"
+        )
+    load_strictly(model, tensors, str(source))
+    return tuple(notes)
+
+
+def _from_vit(model: S2D, source: Path) -> tuple[str, ...]:
+    tensors: Tensors = {
+        name: value.to(torch.float32)
+        for name, value in read_tensors(source).items()
+        if not name.startswith(_VIT_IGNORED)
+    }
+    if "pos_embed" not in tensors or "blocks.0.attn.qkv.weight" not in tensors:
+        raise CheckpointError(
+            f"{source} is no ViT in timm's key names (no pos_embed or blocks.0.attn.qkv.weight); "
+            "official S2D checkpoints go through 's2d-edge import'"
+        )
+    notes = [f"started the ViT from {source}; prompters, adapters and head start fresh"]
+    if "norm.weight" not in tensors:
+        fresh = model.vit.norm.state_dict()
+        tensors |= {f"norm.{name}": value for name, value in fresh.items()}
+        notes.append("the file has no last norm: it starts fresh")
+    grid = model.config.vit.grid
+    if tensors["pos_embed"].shape[1] != 1 + grid**2:
+        tensors["pos_embed"] = resample_positions(tensors["pos_embed"], grid)
+        notes.append(f"position embedding resampled to {grid}×{grid} patches")
+    load_strictly(model.vit, tensors, str(source))
+    return tuple(notes)
+
+
+def resample_positions(embedding: Tensor, grid: int) -> Tensor:
+    """Bicubic resampling of a square position embedding: (1, 1 + n², D) -> (1, 1 + grid², D).
+
+    Raises:
+        CheckpointError: the embedding is not a class token and a square of patches.
+    """
+    side = round((embedding.shape[1] - 1) ** 0.5)
+    if side * side != embedding.shape[1] - 1:
+        raise CheckpointError(f"pos_embed of shape {tuple(embedding.shape)} is not a square grid of patches")
+    patches = embedding[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, D, side, side)
+    patches = F.interpolate(patches, (grid, grid), mode="bicubic", align_corners=False, antialias=True)
+    return torch.cat((embedding[:, :1], patches.flatten(2).transpose(1, 2)), dim=1)

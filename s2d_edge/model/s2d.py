@@ -1,0 +1,148 @@
+"""S2D (arXiv 2312.05447): the image model, and with temporal adapters the video model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from s2d_edge.errors import ConfigError
+from s2d_edge.model.config import LANDMARK_GRID, S2DConfig
+from s2d_edge.model.landmark import MobileFaceNet
+from s2d_edge.model.prompter import Prompter
+from s2d_edge.model.temporal import TemporalAdapter
+from s2d_edge.model.vit import VIT_EPS, ViT
+
+# ImageNet statistics, on the 0-255 scale the clips arrive in. The only place they stand.
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterCount:
+    """Parameters of a model, the frozen landmark network left out.
+
+    Attributes:
+        total: all of them.
+        trainable: those with ``requires_grad``.
+        landmark: those of the landmark network, not part of ``total``.
+    """
+
+    total: int
+    trainable: int
+    landmark: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.total / 1e6:.2f} M parameters, {self.trainable / 1e6:.2f} M trainable "
+            f"({100 * self.trainable / self.total:.1f} %), landmark network {self.landmark / 1e6:.2f} M frozen beside"
+        )
+
+
+class S2D(nn.Module):
+    """Logits of a clip.
+
+    Before each ViT block, on patch tokens only, a prompter adds what the landmark network sees and, in the
+    video model, an adapter adds what the other frames say.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(self, config: S2DConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, depth = config.vit.width, config.vit.depth
+        self.vit = ViT(config.vit)
+        self.landmark = MobileFaceNet(config.landmark)
+        self.prompt_embed = nn.Linear(config.landmark.channels, width)
+        # Block i norms its tokens with norm i-1, and both blocks 0 and 1 with norm 0, as the official code
+        # does. The last norm is never used; it stays so that official weights fit one to one.
+        self.prompt_norms = nn.ModuleList(nn.LayerNorm(width, eps=VIT_EPS) for _ in range(depth))
+        self.prompters = nn.ModuleList(Prompter(width, config.prompt_width) for _ in range(depth))
+        self.adapters = nn.ModuleList()
+        if config.temporal is not None:
+            self.temporal_embedding = nn.Parameter(torch.zeros(1, config.frames, 1, width))
+            self.adapters.extend(
+                TemporalAdapter(width, config.bottleneck, config.temporal.heads) for _ in range(depth)
+            )
+        self.head = nn.Linear(width, config.classes)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+        self.landmark.requires_grad_(False)
+        self.landmark.eval()
+
+    def train(self, mode: bool = True) -> S2D:
+        """Training mode for all but the landmark network, whose batch norms never move."""
+        super().train(mode)
+        self.landmark.eval()
+        return self
+
+    def freeze_backbone(self) -> None:
+        """Leave to train what stage 2 trains: prompters, adapters, temporal embedding, last norm and head."""
+        self.vit.requires_grad_(False)
+        self.vit.norm.requires_grad_(True)
+
+    def count_parameters(self) -> ParameterCount:
+        """Count the parameters, as the paper does without the landmark network."""
+        own = [p for name, p in self.named_parameters() if not name.startswith("landmark.")]
+        return ParameterCount(
+            total=sum(p.numel() for p in own),
+            trainable=sum(p.numel() for p in own if p.requires_grad),
+            landmark=sum(p.numel() for p in self.landmark.parameters()),
+        )
+
+    def normalise(self, clip: Tensor) -> Tensor:
+        """(B, T, H, W, 3) RGB in 0-255, uint8 or float -> (B·T, 3, H, W) ImageNet-normalised."""
+        if clip.ndim != 5 or clip.shape[1] != self.config.frames or clip.shape[-1] != 3:
+            raise ConfigError(
+                f"the model takes clips (B, {self.config.frames}, H, W, 3), not {tuple(clip.shape)}"
+            )
+        pictures = clip.flatten(0, 1).permute(0, 3, 1, 2).to(self.pixel_mean.dtype)
+        return (pictures - self.pixel_mean) / self.pixel_std
+
+    def first_prompt(self, pictures: Tensor) -> Tensor:
+        """(B·T, 3, H, W) normalised -> L₋₁ (B·T, N, D) from the landmark network's feature map."""
+        with torch.no_grad():
+            features = self.landmark.features(self.landmark.resize(pictures))
+        grid = self.config.vit.grid
+        if grid != LANDMARK_GRID:
+            features = F.interpolate(features, (grid, grid), mode="bilinear", align_corners=False)
+        y: Tensor = self.prompt_embed(features.flatten(2).transpose(1, 2))  # (B·T, N, channels) -> D
+        return y
+
+    def features(self, clip: Tensor) -> Tensor:
+        """(B, T, H, W, 3) RGB in 0-255 -> (B, D): the class token, averaged over the frames."""
+        frames = self.config.frames
+        pictures = self.normalise(clip)
+        prompt = self.first_prompt(pictures)
+        x = self.vit.patch_embed(pictures)  # (B·T, N, D)
+        for i, block in enumerate(self.vit.blocks):
+            patches = x if i == 0 else x[:, 1:]
+            tokens = self.prompt_norms[max(i - 1, 0)](patches)
+            prompt = self.prompters[i](tokens, self.prompt_norms[0](prompt))
+            patches = patches + prompt
+            if self.adapters:
+                patches = patches + self.adapters[i](tokens, frames)
+            x = self._embed(patches) if i == 0 else torch.cat((x[:, :1], patches), dim=1)
+            x = block(x)
+        cls: Tensor = self.vit.norm(x[:, 0])  # (B·T, D)
+        return cls.unflatten(0, (-1, frames)).mean(dim=1)
+
+    def _embed(self, patches: Tensor) -> Tensor:
+        """Prepend the class token; add the position and, in the video model, the temporal embedding."""
+        x = self.vit.add_class_token(patches)  # (B·T, 1 + N, D)
+        if not self.adapters:
+            return x
+        x = x.unflatten(0, (-1, self.config.frames)) + self.temporal_embedding
+        return x.flatten(0, 1)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """(B, T, H, W, 3) RGB in 0-255, uint8 or float -> (B, K) logits."""
+        features = F.dropout(self.features(clip), self.config.dropout, self.training)
+        logits: Tensor = self.head(features)
+        return logits

@@ -1,0 +1,40 @@
+"""Temporal-Modeling Adapter (TMA): attention over the frames at each patch position."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from s2d_edge.model.vit import Attention
+
+ADAPTER_EPS = 1e-5  # the official adapters keep PyTorch's default epsilon
+
+
+class TemporalAdapter(nn.Module):
+    """t = W_up·MHSA_time(GELU(W_dn x̂)); A = W′_up GELU(W′_dn LN(t)).
+
+    The last linear starts at zero, so a fresh video model answers as its image model does.
+    """
+
+    def __init__(self, width: int, bottleneck: int, heads: int) -> None:
+        super().__init__()
+        self.time_down = nn.Linear(width, bottleneck)  # W_dn
+        self.time_attn = Attention(bottleneck, heads, qkv_bias=False)
+        self.time_up = nn.Linear(bottleneck, width)  # W_up
+        self.norm = nn.LayerNorm(width, eps=ADAPTER_EPS)
+        self.mix_down = nn.Linear(width, bottleneck)  # W′_dn
+        self.mix_up = nn.Linear(bottleneck, width)  # W′_up
+        nn.init.zeros_(self.mix_up.weight)
+        nn.init.zeros_(self.mix_up.bias)
+
+    def forward(self, tokens: Tensor, frames: int) -> Tensor:
+        """(B·T, N, D) normed patch tokens of clips of ``frames`` frames -> (B·T, N, D) to add."""
+        n = tokens.shape[1]
+        h = F.gelu(self.time_down(tokens))  # (B·T, N, c)
+        # (B·T, N, c) -> (B·N, T, c): the move to the time axis happens in the narrow bottleneck
+        h = h.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1)
+        h = self.time_attn(h)
+        h = h.unflatten(0, (-1, n)).transpose(1, 2).flatten(0, 1)  # back to (B·T, N, c)
+        t = self.norm(self.time_up(h))
+        y: Tensor = self.mix_up(F.gelu(self.mix_down(t)))
+        return y

@@ -1,0 +1,98 @@
+"""A plain ViT in timm's layout: its weights load under timm's key names."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from s2d_edge.model.config import ViTConfig
+
+VIT_EPS = 1e-6  # LayerNorm epsilon of timm's ViTs, and of everything S2D norms at width D
+
+
+class PatchEmbed(nn.Module):
+    """Cuts a picture into patches and projects each to D."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, config.width, config.patch_size, config.patch_size)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(B·T, 3, H, W) normalised -> (B·T, N, D), patches in row order."""
+        tokens: Tensor = self.proj(pictures)
+        return tokens.flatten(2).transpose(1, 2)  # (B·T, D, h, w) -> (B·T, N, D)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over the second axis."""
+
+    def __init__(self, width: int, heads: int, *, qkv_bias: bool = True) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(A, L, D) -> (A, L, D): attends over L."""
+        # (A, L, 3·D) -> 3 of (A, heads, L, D / heads)
+        q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        merged: Tensor = self.proj(attended.transpose(1, 2).flatten(2))  # (A, L, D)
+        return merged
+
+
+class Mlp(nn.Module):
+    """Linear, GELU, linear."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return y
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.width, eps=VIT_EPS)
+        self.attn = Attention(config.width, config.heads)
+        self.norm2 = nn.LayerNorm(config.width, eps=VIT_EPS)
+        self.mlp = Mlp(config.width, int(config.width * config.mlp_ratio))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class ViT(nn.Module):
+    """The parts of a ViT. S2D walks them itself, since it prompts between the blocks."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        patches = config.grid**2
+        self.patch_embed = PatchEmbed(config)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + patches, config.width))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width, eps=VIT_EPS)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        nn.init.normal_(self.cls_token, std=1e-6)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def add_class_token(self, patches: Tensor) -> Tensor:
+        """(B·T, N, D) -> (B·T, 1 + N, D), class token first, position embedding added."""
+        token = self.cls_token.expand(len(patches), -1, -1)
+        return torch.cat((token, patches), dim=1) + self.pos_embed

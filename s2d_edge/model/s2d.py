@@ -37,7 +37,8 @@ class ParameterCount:
     def __str__(self) -> str:
         return (
             f"{self.total / 1e6:.2f} M parameters, {self.trainable / 1e6:.2f} M trainable "
-            f"({100 * self.trainable / self.total:.1f} %), landmark network {self.landmark / 1e6:.2f} M frozen beside"
+            f"({100 * self.trainable / self.total:.1f} %); "
+            f"landmark network {self.landmark / 1e6:.2f} M, frozen, beside"
         )
 
 
@@ -103,23 +104,31 @@ class S2D(nn.Module):
                 f"the model takes clips (B, {self.config.frames}, H, W, 3), not {tuple(clip.shape)}"
             )
         pictures = clip.flatten(0, 1).permute(0, 3, 1, 2).to(self.pixel_mean.dtype)
-        return (pictures - self.pixel_mean) / self.pixel_std
+        normalised: Tensor = (pictures - self.pixel_mean) / self.pixel_std
+        return normalised
 
-    def first_prompt(self, pictures: Tensor) -> Tensor:
-        """(B·T, 3, H, W) normalised -> L₋₁ (B·T, N, D) from the landmark network's feature map."""
+    def landmark_maps(self, pictures: Tensor) -> Tensor:
+        """(B·T, 3, H, W) normalised -> (B·T, channels, h, w): what the landmark network sees, one per patch."""
         with torch.no_grad():
             features = self.landmark.features(self.landmark.resize(pictures))
-        grid = self.config.vit.grid
-        if grid != LANDMARK_GRID:
-            features = F.interpolate(features, (grid, grid), mode="bilinear", align_corners=False)
-        y: Tensor = self.prompt_embed(features.flatten(2).transpose(1, 2))  # (B·T, N, channels) -> D
+            grid = self.config.vit.grid
+            if grid != LANDMARK_GRID:
+                features = F.interpolate(features, (grid, grid), mode="bilinear", align_corners=False)
+        return features
+
+    def first_prompt(self, maps: Tensor) -> Tensor:
+        """(B·T, channels, h, w) landmark maps -> L₋₁ (B·T, N, D)."""
+        y: Tensor = self.prompt_embed(maps.flatten(2).transpose(1, 2))  # (B·T, N, channels) -> D
         return y
 
-    def features(self, clip: Tensor) -> Tensor:
-        """(B, T, H, W, 3) RGB in 0-255 -> (B, D): the class token, averaged over the frames."""
+    def features(self, clip: Tensor, maps: Tensor | None = None) -> Tensor:
+        """(B, T, H, W, 3) RGB in 0-255 -> (B, D): the class token, averaged over the frames.
+
+        ``maps`` may hold :meth:`landmark_maps` of the clip, (B·T, channels, h, w), computed before.
+        """
         frames = self.config.frames
         pictures = self.normalise(clip)
-        prompt = self.first_prompt(pictures)
+        prompt = self.first_prompt(self.landmark_maps(pictures) if maps is None else maps)
         x = self.vit.patch_embed(pictures)  # (B·T, N, D)
         for i, block in enumerate(self.vit.blocks):
             patches = x if i == 0 else x[:, 1:]
@@ -131,18 +140,18 @@ class S2D(nn.Module):
             x = self._embed(patches) if i == 0 else torch.cat((x[:, :1], patches), dim=1)
             x = block(x)
         cls: Tensor = self.vit.norm(x[:, 0])  # (B·T, D)
-        return cls.unflatten(0, (-1, frames)).mean(dim=1)
+        return torch.unflatten(cls, 0, (-1, frames)).mean(dim=1)
 
     def _embed(self, patches: Tensor) -> Tensor:
         """Prepend the class token; add the position and, in the video model, the temporal embedding."""
-        x = self.vit.add_class_token(patches)  # (B·T, 1 + N, D)
+        x: Tensor = self.vit.add_class_token(patches)  # (B·T, 1 + N, D)
         if not self.adapters:
             return x
-        x = x.unflatten(0, (-1, self.config.frames)) + self.temporal_embedding
+        x = torch.unflatten(x, 0, (-1, self.config.frames)) + self.temporal_embedding
         return x.flatten(0, 1)
 
-    def forward(self, clip: Tensor) -> Tensor:
-        """(B, T, H, W, 3) RGB in 0-255, uint8 or float -> (B, K) logits."""
-        features = F.dropout(self.features(clip), self.config.dropout, self.training)
+    def forward(self, clip: Tensor, maps: Tensor | None = None) -> Tensor:
+        """(B, T, H, W, 3) RGB in 0-255, uint8 or float, and maybe its landmark maps -> (B, K) logits."""
+        features = F.dropout(self.features(clip, maps), self.config.dropout, self.training)
         logits: Tensor = self.head(features)
         return logits

@@ -29,7 +29,7 @@ class Predictions:
     @property
     def answers(self) -> metrics.Labels:
         """(n,) int64, the most probable class of each clip."""
-        return self.probabilities.argmax(axis=1).astype(np.int64)
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def predict_windows(engine: Engine, windows: NDArray[np.uint8]) -> NDArray[np.float32]:

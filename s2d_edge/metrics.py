@@ -106,8 +106,9 @@ def mcnemar_p(truth: Labels, before: Labels, after: Labels) -> float:
     lost = int(np.sum((before == truth) & (after != truth)))
     won = int(np.sum((before != truth) & (after == truth)))
     differing = lost + won
-    tail = sum(comb(differing, k) for k in range(min(lost, won) + 1))
-    return min(1.0, 2 * tail / 2**differing)
+    tail: int = sum(comb(differing, k) for k in range(min(lost, won) + 1))
+    total: int = 2**differing  # as whole numbers: their quotient is right however large they are
+    return min(1.0, 2 * tail / total)
 
 
 def _check(truth: Labels, predicted: Labels, classes: int) -> None:
@@ -121,7 +122,7 @@ def _check(truth: Labels, predicted: Labels, classes: int) -> None:
 
 
 def _resampled_hits(
-    truth: Labels, hit: NDArray[np.floating] | NDArray[np.bool_], classes: int, seed: int
+    truth: Labels, hit: NDArray[np.float64] | NDArray[np.bool_], classes: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Sum of ``hit`` per class in each resample.
 
@@ -143,14 +144,14 @@ def _resampled_hits(
 
 
 def _resampled_war(
-    truth: Labels, hit: NDArray[np.floating] | NDArray[np.bool_], classes: int, seed: int
+    truth: Labels, hit: NDArray[np.float64] | NDArray[np.bool_], classes: int, seed: int
 ) -> NDArray[np.float64]:
     sums, supports = _resampled_hits(truth, hit, classes, seed)
     return np.asarray(sums.sum(axis=1) / supports.sum(), dtype=np.float64)
 
 
 def _resampled_uar(
-    truth: Labels, hit: NDArray[np.floating] | NDArray[np.bool_], classes: int, seed: int
+    truth: Labels, hit: NDArray[np.float64] | NDArray[np.bool_], classes: int, seed: int
 ) -> NDArray[np.float64]:
     sums, supports = _resampled_hits(truth, hit, classes, seed)
     return np.asarray((sums / supports).mean(axis=1), dtype=np.float64)
@@ -162,7 +163,7 @@ def _interval(values: NDArray[np.float64]) -> Interval:
 
 
 def _paired(
-    statistic: Callable[[Labels, NDArray[np.floating], int, int], NDArray[np.float64]],
+    statistic: Callable[[Labels, NDArray[np.float64], int, int], NDArray[np.float64]],
     truth: Labels,
     before: Labels,
     after: Labels,

@@ -1,0 +1,154 @@
+"""Answering with one model: a labelled split (``evaluate``), or whatever paths are given (``predict``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from s2d_edge.console import Console
+from s2d_edge.data.clips import LoadedClip, load_many
+from s2d_edge.data.datasets import open_dataset, require_split
+from s2d_edge.errors import MediaError
+from s2d_edge.evaluation import Predictions, predict_clips, score
+from s2d_edge.models import choose_model, open_model
+
+
+def evaluate_model(
+    path: Path | None, *, data: str | None, split: str, device: str, seed: int, console: Console
+) -> dict[str, Any]:
+    """Score a bundle or run on one split of a dataset, and print the table.
+
+    Returns:
+        What :func:`s2d_edge.evaluation.score` returns.
+    """
+    engine, crop = open_model(choose_model(path), device)
+    with engine:
+        console.say(f"{engine.description}")
+        dataset = open_dataset(data, console, engine.labels)
+        samples = require_split(dataset, split)
+        losses = LoadingLosses()
+        with console.progress(f"evaluating {dataset.name}/{split}", len(samples)) as advance:
+            clips = load_many([sample.path for sample in samples], engine.spec, crop)
+            predictions = predict_clips(engine, (clip.windows for clip in losses.watch(clips, advance)))
+        losses.tell(console)
+        truth = np.array([sample.label for sample in samples], dtype=np.int64)
+        result = score(truth, predictions.answers, engine.labels, seed=seed)
+    console.show(score_table(result, f"{dataset.name}/{split}"))
+    console.show(confusion_table(result))
+    return result
+
+
+def predict_paths(
+    path: Path | None, inputs: Sequence[Path], *, device: str, crop: bool, console: Console
+) -> dict[str, Any]:
+    """Answer each path with its own clip, and print the table.
+
+    Args:
+        path: a bundle or a run folder.
+        inputs: videos, pictures or folders of frames.
+        crop: find and crop the face; False takes the frames as they are.
+
+    Returns:
+        ``{"results": [{"path", "label", "probabilities": {label: p}, "logits": [...]}]}``.
+
+    Raises:
+        MediaError: a path cannot be used; nothing is answered before all exist.
+    """
+    for entry in inputs:
+        if not entry.exists():
+            raise MediaError(f"{entry} does not exist; give a video, a picture or a folder of frames")
+    engine, recipe = open_model(choose_model(path), device)
+    with engine:
+        console.say(f"{engine.description}")
+        losses = LoadingLosses()
+        with console.progress("predicting", len(inputs)) as advance:
+            clips = load_many(inputs, engine.spec, recipe if crop else None)
+            predictions = predict_clips(engine, (clip.windows for clip in losses.watch(clips, advance)))
+        losses.tell(console)
+        results = _results(inputs, predictions, engine.labels)
+    table = Table("path", "label", "probability")
+    for result in results:
+        table.add_row(result["path"], result["label"], f"{result['probabilities'][result['label']]:.3f}")
+    console.show(table)
+    return {"results": results}
+
+
+def _results(inputs: Sequence[Path], predictions: Predictions, labels: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "path": str(entry),
+            "label": labels[answer],
+            "probabilities": dict(zip(labels, probabilities.tolist(), strict=True)),
+            "logits": logits.tolist(),
+        }
+        for entry, answer, probabilities, logits in zip(
+            inputs, predictions.answers, predictions.probabilities, predictions.logits, strict=True
+        )
+    ]
+
+
+class LoadingLosses:
+    """Counts what loading could not do as asked, so that it is said and not lost."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.faces_missed = 0
+        self.faceless: list[Path] = []
+        self.repeated: list[Path] = []
+
+    def watch(self, clips: Iterator[LoadedClip], advance: Any = None) -> Iterator[LoadedClip]:
+        """Pass the clips on, counting; ``advance(1)`` is called after each was used."""
+        for clip in clips:
+            self.frames += len(clip.frames)
+            self.faces_missed += clip.faces_missed
+            if clip.faces_missed and not clip.faces_found:
+                self.faceless.append(clip.path)
+            if clip.repeated:
+                self.repeated.append(clip.path)
+            yield clip
+            if advance is not None:
+                advance(1)
+
+    def tell(self, console: Console) -> None:
+        """Warn of what was counted."""
+        if self.faces_missed:
+            console.warn(
+                f"no face was found in {self.faces_missed} of {self.frames} frames; {len(self.faceless)} "
+                f"clips without any face were used as whole pictures{_first(self.faceless)}"
+            )
+        if self.repeated:
+            console.warn(
+                f"frames were repeated to fill {len(self.repeated)} short clips{_first(self.repeated)}"
+            )
+
+
+def _first(paths: Sequence[Path]) -> str:
+    return f" (first: {paths[0]})" if paths else ""
+
+
+def score_table(result: dict[str, Any], title: str) -> Table:
+    """WAR, UAR, F1 with their intervals, and each class's recall, in per cent."""
+    table = Table("measure", "%", "95 % interval", "clips", title=title)
+    for key, name in (("war", "WAR"), ("uar", "UAR")):
+        low, high = result[f"{key}_ci95"]
+        table.add_row(
+            name, f"{100 * result[key]:.2f}", f"{100 * low:.2f} … {100 * high:.2f}", str(result["n"])
+        )
+    table.add_row("macro F1", f"{100 * result['macro_f1']:.2f}", "", "", end_section=True)
+    for label, entry in result["per_class"].items():
+        recall = "–" if entry["recall"] is None else f"{100 * entry['recall']:.2f}"
+        table.add_row(f"recall {label}", recall, "", str(entry["support"]))
+    return table
+
+
+def confusion_table(result: dict[str, Any]) -> Table:
+    """Counts; rows are the true classes, columns the answers."""
+    labels = list(result["per_class"])
+    table = Table("true \\ answer", *labels, title="confusion")
+    for label, row in zip(labels, result["confusion"], strict=True):
+        table.add_row(label, *(str(count) for count in row))
+    return table

@@ -1,0 +1,72 @@
+"""From a path the user typed to an engine that answers clips: a bundle, or a PyTorch run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from s2d_edge.bundle import MANIFEST, find_bundles, open_bundle
+from s2d_edge.engine import Engine
+from s2d_edge.errors import MissingExtraError, S2DEdgeError
+from s2d_edge.preprocess import CropRecipe
+from s2d_edge.runs import RUN_FILE, find_runs, read_run
+
+BUNDLES = Path("bundles")
+RUNS = Path("runs")
+
+
+def choose_model(path: Path | None) -> Path:
+    """The model asked for, else the newest bundle under ``bundles``, else the newest run under ``runs``.
+
+    Raises:
+        S2DEdgeError: none was asked for and there is none.
+    """
+    if path is not None:
+        return path
+    bundles = find_bundles(BUNDLES)
+    if bundles:
+        return bundles[0][0]
+    runs = find_runs(RUNS)
+    if runs:
+        return runs[0]
+    raise S2DEdgeError(
+        f"there is no bundle under {BUNDLES}/ and no run under {RUNS}/ here; name one, "
+        "or make a run with 's2d-edge train'"
+    )
+
+
+def open_model(path: Path, device: str = "auto") -> tuple[Engine, CropRecipe]:
+    """Open a bundle or a run folder.
+
+    Args:
+        path: the folder.
+        device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``; a run folder knows ``auto``,
+            ``cpu`` and ``cuda``.
+
+    Returns:
+        The engine, and the face crop its clips want.
+
+    Raises:
+        S2DEdgeError: neither a bundle nor a run, damaged, or the device is not there.
+    """
+    if (path / MANIFEST).is_file():
+        from firmware_host.engines import open_engine
+
+        bundle = open_bundle(path)
+        return open_engine(bundle, device), bundle.manifest.crop
+    if (path / RUN_FILE).is_file():
+        info = read_run(path)
+        return _open_run(path, device), info.crop
+    what = "does not exist" if not path.exists() else f"holds neither {MANIFEST} nor {RUN_FILE}"
+    raise S2DEdgeError(
+        f"{path} {what}; give a bundle written by 's2d-edge export' or a run written by 's2d-edge train'"
+    )
+
+
+def _open_run(path: Path, device: str) -> Engine:
+    try:
+        from s2d_edge.model.engine import open_run
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            error.name or "torch", "train", f"answering with the run folder {path}"
+        ) from None
+    return open_run(path, device)

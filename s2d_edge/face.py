@@ -15,8 +15,12 @@ import numpy as np
 
 from s2d_edge.preprocess import Picture, Points
 
+# FaceMesh misplaces faces whose longer side is under this fraction of the frame's longer side.
+FAR_BELOW = 0.25
 # A far face is cut out of the frame this many times as wide as it was detected, and searched again.
 FAR_CROP = 2.0
+# Two boxes that overlap more than this (intersection over union) are one face.
+SAME_FACE = 0.4
 # A picture that one face fills is searched again with this much of its side added all around.
 CLOSE_PADDING = 0.25
 
@@ -52,11 +56,12 @@ class FaceDetector(Protocol):
 
 
 class FaceFinder:
-    """FaceMesh, helped where its short-range detector is blind.
+    """FaceMesh, helped where its short-range detector is weak.
 
-    FaceMesh alone misses faces that are small in the frame, or that fill it. When it finds none, the
-    surroundings of the last face are searched, then those of what MediaPipe's full-range detector sees,
-    and in single pictures the picture with a rim around it.
+    FaceMesh alone misses or misplaces faces that are small in the frame, and misses those that fill it.
+    So a far face is searched again in a cut-out around it, and in a stream followed from cut-out to
+    cut-out. When nothing is found, the surroundings of what MediaPipe's full-range detector sees are
+    searched, and in single pictures the picture with a rim around it.
     """
 
     def __init__(self, *, static: bool, max_faces: int = 1, min_confidence: float = 0.5) -> None:
@@ -94,14 +99,7 @@ class FaceFinder:
 
     def find(self, frame: Picture) -> list[Face]:
         """The faces in a (H, W, 3) uint8 RGB frame, largest first; empty when there is none."""
-        faces = self._search(self._mesh, frame, 0, 0)
-        if not faces and self._last is not None:
-            faces = self._search_around(frame, self._last.box)
-        if not faces:
-            far = self._detect_far(frame)
-            faces = self._search_around(frame, far) if far is not None else []
-        if not faces and self._static:
-            faces = self._search_padded(frame)
+        faces = self._follow(frame) or self._survey(frame)
         faces.sort(key=lambda face: face.area, reverse=True)
         self._last = faces[0] if faces and not self._static else None
         return faces
@@ -118,6 +116,29 @@ class FaceFinder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _follow(self, frame: Picture) -> list[Face]:
+        """The last far face of a stream, if it is still about where it was."""
+        if self._last is None or not _is_far(self._last, frame):
+            return []
+        return self._search_around(frame, self._last.box)
+
+    def _survey(self, frame: Picture) -> list[Face]:
+        """Every face in the whole frame."""
+        faces: list[Face] = []
+        for seen in self._search(self._mesh, frame, 0, 0):
+            placed = self._search_around(frame, seen.box) if _is_far(seen, frame) else [seen]
+            faces += [
+                face for face in placed if all(box_overlap(face.box, own.box) < SAME_FACE for own in faces)
+            ]
+        if not faces and self._last is not None:
+            faces = self._search_around(frame, self._last.box)
+        if not faces:
+            far = self._detect_far(frame)
+            faces = self._search_around(frame, far) if far is not None else []
+        if not faces and self._static:
+            faces = self._search_padded(frame)
+        return faces
 
     def _search(self, mesh: Any, part: Picture, left: int, top: int) -> list[Face]:
         """Faces in ``part``, whose corner lies at (left, top) of the frame; frame coordinates."""
@@ -177,6 +198,10 @@ def box_overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]
     high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     shared = max(wide, 0) * max(high, 0)
     return shared / max(one[2] * one[3] + other[2] * other[3] - shared, 1)
+
+
+def _is_far(face: Face, frame: Picture) -> bool:
+    return max(face.box[2:]) < FAR_BELOW * max(frame.shape[:2])
 
 
 def _face_within(points: Points, left: int, top: int, width: int, height: int) -> Face | None:

@@ -1,0 +1,1 @@
+"""Run folder in, bundle out: the model fused for inference, its preprocessing inside the graph."""

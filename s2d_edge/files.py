@@ -57,11 +57,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
         scratch.chmod(0o755)
         if path.exists():
             retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            os.replace(path, retired / "old")
-            os.replace(scratch, path)
+            path.replace(retired / "old")
+            scratch.replace(path)
             shutil.rmtree(retired)
         else:
-            os.replace(scratch, path)
+            scratch.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -79,7 +79,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         yield scratch
         scratch.chmod(0o644)
-        os.replace(scratch, path)
+        scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -88,7 +88,8 @@ def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
         data = json.loads(file.read_text(encoding="utf-8"))
         if data.get("format_version") != FORMAT_VERSION:
             raise CheckpointError(
-                f"{file} has format_version {data.get('format_version')!r}; this s2d-edge reads {FORMAT_VERSION}"
+                f"{file} has format_version {data.get('format_version')!r}; "
+                f"this s2d-edge reads {FORMAT_VERSION}"
             )
         info = _ADAPTER.validate_python(data)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
@@ -132,5 +133,7 @@ def newest_run(root: Path, stage: str | None = None) -> Path:
     runs = find_runs(root, stage)
     if not runs:
         wanted = f"{stage} run" if stage else "run"
-        raise CheckpointError(f"there is no {wanted} with weights under {root}; make one with 's2d-edge train'")
+        raise CheckpointError(
+            f"there is no {wanted} with weights under {root}; make one with 's2d-edge train'"
+        )
     return runs[0]

@@ -86,6 +86,6 @@ def resample_positions(embedding: Tensor, grid: int) -> Tensor:
     side = round((embedding.shape[1] - 1) ** 0.5)
     if side * side != embedding.shape[1] - 1:
         raise CheckpointError(f"pos_embed of shape {tuple(embedding.shape)} is not a square grid of patches")
-    patches = embedding[:, 1:].unflatten(1, (side, side)).permute(0, 3, 1, 2)  # (1, D, side, side)
+    patches = torch.unflatten(embedding[:, 1:], 1, (side, side)).permute(0, 3, 1, 2)  # (1, D, side, side)
     patches = F.interpolate(patches, (grid, grid), mode="bicubic", align_corners=False, antialias=True)
     return torch.cat((embedding[:, :1], patches.flatten(2).transpose(1, 2)), dim=1)

@@ -5,6 +5,7 @@ Its feature map after ``conv_4`` is what the prompters look at; it stays frozen 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -119,7 +120,7 @@ class MobileFaceNet(nn.Module):
         """(B·T, 2·width, 14, 14) -> (B·T, points, 2), x and y as fractions of the picture."""
         x = self.conv_6_sep(self.conv_5(self.conv_45(features)))
         y: Tensor = self.output_layer(x)
-        return y.unflatten(1, (-1, 2))
+        return torch.unflatten(y, 1, (-1, 2))
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(B·T, 3, 112, 112) ImageNet-normalised -> (B·T, points, 2) in [0, 1] of the picture."""

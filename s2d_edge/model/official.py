@@ -101,7 +101,8 @@ def _infer_config(
         raise CheckpointError(f"{source} is no official S2D checkpoint: it has no {error}") from None
     if channels != landmark.channels:
         raise CheckpointError(
-            f"{source} was trained beside a landmark map of {channels} channels; --landmark gives {landmark.channels}"
+            f"{source} was trained beside a landmark map of {channels} channels; "
+            f"--landmark gives {landmark.channels}"
         )
     if heads is None and width % 64:
         raise CheckpointError(

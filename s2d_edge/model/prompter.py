@@ -23,7 +23,7 @@ class Prompter(nn.Module):
             nn.init.zeros_(linear.bias)
 
     def forward(self, tokens: Tensor, prompt: Tensor) -> Tensor:
-        """Both (B·T, N, D) and normed: patch tokens and the previous prompt -> the next prompt, same shape."""
+        """Normed patch tokens and normed previous prompt, both (B·T, N, D) -> the next prompt (B·T, N, D)."""
         view = self.from_tokens(tokens)  # (B·T, N, hidden)
         attended = view * torch.softmax(self.smooth * view, dim=1)
         y: Tensor = self.to_prompt(attended + self.from_prompt(prompt))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,9 +33,9 @@ class TemporalAdapter(nn.Module):
         n = tokens.shape[1]
         h = F.gelu(self.time_down(tokens))  # (B·T, N, c)
         # (B·T, N, c) -> (B·N, T, c): the move to the time axis happens in the narrow bottleneck
-        h = h.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1)
+        h = torch.unflatten(h, 0, (-1, frames)).transpose(1, 2).flatten(0, 1)
         h = self.time_attn(h)
-        h = h.unflatten(0, (-1, n)).transpose(1, 2).flatten(0, 1)  # back to (B·T, N, c)
+        h = torch.unflatten(h, 0, (-1, n)).transpose(1, 2).flatten(0, 1)  # back to (B·T, N, c)
         t = self.norm(self.time_up(h))
         y: Tensor = self.mix_up(F.gelu(self.mix_down(t)))
         return y

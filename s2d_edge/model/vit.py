@@ -67,7 +67,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))
+        x = x + self.mlp(self.norm2(x))
+        return x
 
 
 class ViT(nn.Module):
@@ -95,4 +96,5 @@ class ViT(nn.Module):
     def add_class_token(self, patches: Tensor) -> Tensor:
         """(B·T, N, D) -> (B·T, 1 + N, D), class token first, position embedding added."""
         token = self.cls_token.expand(len(patches), -1, -1)
-        return torch.cat((token, patches), dim=1) + self.pos_embed
+        x: Tensor = torch.cat((token, patches), dim=1) + self.pos_embed
+        return x

@@ -44,3 +44,11 @@ class MissingExtraError(S2DEdgeError):
 
 class TooLargeDropError(S2DEdgeError):
     """INT8 costs more accuracy than ``--max-drop`` allows."""
+
+
+class TrainingError(S2DEdgeError):
+    """A training cannot go on, such as when its loss is no longer a number."""
+
+
+class QuantizationError(S2DEdgeError):
+    """The INT8 graph is not what its target needs."""

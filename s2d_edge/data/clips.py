@@ -30,8 +30,8 @@ from s2d_edge.video import frame_paths, read_image, read_video
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 Points = NDArray[np.float32]  # (468, 2) pixels
 
-# Worker processes take seconds to start; below this many clips one process is done sooner.
-_SERIAL_BELOW = 24
+# Worker processes take seconds to start; below this many frames one process is done sooner.
+_SERIAL_BELOW = 500
 _QUEUED_PER_WORKER = 4  # bounds memory when the engine is slower than the loading
 
 
@@ -196,7 +196,7 @@ def load_many(
     """Load clips in parallel processes, in the order of ``paths``, a few ahead of the consumer.
 
     Args:
-        workers: processes; by default one per core this process may use, and none at all for few clips.
+        workers: processes; by default one per core this process may use, or this one alone for little work.
 
     Raises:
         MediaError: what :meth:`ClipLoader.load` raises, when the clip's turn comes.
@@ -204,7 +204,8 @@ def load_many(
     """
     queue = deque(paths)
     if workers is None:
-        workers = 1 if len(queue) < _SERIAL_BELOW else usable_cores()
+        frames = sum(1 if path.suffix.lower() in IMAGE_SUFFIXES else spec.frames for path in queue)
+        workers = 1 if frames < _SERIAL_BELOW else usable_cores()
     if workers <= 1:
         with ClipLoader(spec, crop) as loader:
             for path in queue:

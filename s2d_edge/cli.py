@@ -18,6 +18,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+data_app = typer.Typer(help="Make and check data sets.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
 _state = {"debug": False}
 
 
@@ -93,6 +96,109 @@ def predict(
     result = predict_paths(model, paths, device=device, crop=not no_crop, console=Console(quiet=quiet))
     if json is not None:
         write_json(json, result)
+
+
+@app.command()
+def train(
+    stage: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="image|video", help="Train one stage only; default: one after the other."),
+    ] = None,
+    data: Data = None,
+    model: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="base, small, tiny, small-112, tiny-112, demo; default: --init's, else demo."
+        ),
+    ] = None,
+    init: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="RUN|FILE", help="Start from a run, or from a plain ViT in timm's key names."),
+    ] = None,
+    landmark: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE", help="MobileFaceNet weights; default: one taught on the avatars."),
+    ] = None,
+    recipe: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="quick or paper; default: quick for the demo size, else paper."),
+    ] = None,
+    config: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE.toml", help="Settings that change the recipe."),
+    ] = None,
+    set_: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. image.lr=1e-3; may be repeated."),
+    ] = None,
+    epochs: Annotated[Optional[int], typer.Option(help="Of every stage trained.")] = None,  # noqa: UP045
+    seed: Annotated[Optional[int], typer.Option(help="Of everything random.")] = None,  # noqa: UP045
+    frames: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="T, the frames of a clip."),
+    ] = None,
+    fps: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Rate at which videos are sampled, frames per second."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="RUN", help="Run folder; for both stages, -image and -video are added to it."),
+    ] = None,
+    resume: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="RUN", help="Go on with an interrupted training, exactly as it began."),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train the image stage, the video stage, or one after the other; writes run folders."""
+    from s2d_edge.console import Console
+    from s2d_edge.train.command import train as train_stages
+    from s2d_edge.train.plan import TrainOptions
+
+    options = TrainOptions(
+        stage=stage,
+        data=data,
+        model=model,
+        init=init,
+        landmark=landmark,
+        out=out,
+        resume=resume,
+        recipe=recipe,
+        config=config,
+        changes=tuple(set_ or ()),
+        epochs=epochs,
+        seed=seed,
+        frames=frames,
+        fps=fps,
+        device=device,
+    )
+    train_stages(options, Console(quiet=quiet))
+
+
+@data_app.command("avatars")
+def data_avatars(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    clips_per_class: Annotated[
+        int, typer.Option(help="Clips of each expression, shared out over train, val and test.")
+    ] = 144,
+    frames: Annotated[int, typer.Option(help="Frames per clip.")] = 8,
+    fps: Annotated[float, typer.Option(help="Frames per second.")] = 4.0,
+    size: Annotated[int, typer.Option(help="Side of the frames, pixels.")] = 160,
+    seed: Annotated[int, typer.Option(help="Of everything drawn: the same seed gives the same bytes.")] = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Draw labelled clips of moving faces: a data set to try everything on."""
+    from s2d_edge.console import Console
+    from s2d_edge.data.avatars import AvatarSpec, write_avatars
+
+    console = Console(quiet=quiet)
+    spec = AvatarSpec.of_size(clips_per_class, frames=frames, fps=fps, size=size, seed=seed)
+    dataset = write_avatars(out, spec, console)
+    console.say(f"{len(dataset.samples)} clips of {spec.subjects} avatars in {out}")
 
 
 def main() -> None:

@@ -90,7 +90,7 @@ def prepare(
     if prepared.faces_missed:
         console.warn(
             f"{title}: no face found in {prepared.faces_missed} of {total} frames "
-            f"({100 * prepared.faces_missed / total:.1f} %); they are used with a neighbour frame's crop or whole"
+            f"({100 * prepared.faces_missed / total:.1f} %); used with a neighbour frame's crop, or whole"
         )
     return prepared
 
@@ -124,7 +124,10 @@ def _write(
     counts: list[int] = []
     written = missed = repeated = 0
     clips = load_many([sample.path for sample in samples], spec, crop, workers=workers or None)
-    with (folder / _FRAMES).open("wb") as file, console.progress(f"preparing {title}", len(samples)) as advance:
+    with (
+        (folder / _FRAMES).open("wb") as file,
+        console.progress(f"preparing {title}", len(samples)) as advance,
+    ):
         for clip in clips:
             file.write(np.ascontiguousarray(clip.frames).data)
             windows.append(clip.index + written)
@@ -137,7 +140,9 @@ def _write(
     about = {"frames": written, "faces_missed": missed, "clips_repeated": repeated}
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
     if repeated:
-        console.warn(f"{title}: {repeated} of {len(samples)} clips have fewer than {spec.frames} frames; frames repeat")
+        console.warn(
+            f"{title}: {repeated} of {len(samples)} clips have fewer than {spec.frames} frames; frames repeat"
+        )
 
 
 def _read(folder: Path, samples: Sequence[Sample], spec: ClipSpec) -> PreparedClips:

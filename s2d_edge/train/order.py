@@ -33,7 +33,8 @@ def epoch_order(
         _repeat_evenly(np.flatnonzero(labels == label), number, generator)
         for label, number in zip(classes, wanted, strict=True)
     ]
-    return generator.permutation(np.concatenate(chosen))
+    order: NDArray[np.int64] = generator.permutation(np.concatenate(chosen))
+    return order
 
 
 def _apportion(shares: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.int64]:

@@ -60,7 +60,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ConfigError(f"--config {path} cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"--config {path} is not valid TOML: {error}") from None
-    return dict(_dotted(tree))
+    return dotted(tree)
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
@@ -82,10 +82,15 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
     return changes
 
 
-def _dotted(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def dotted(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """A tree of tables as dotted settings: ``{"image": {"lr": 1}}`` becomes ``{"image.lr": 1}``."""
+    return dict(_pairs(tree))
+
+
+def _pairs(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     for name, value in tree.items():
         if isinstance(value, dict):
-            yield from _dotted(value, f"{prefix}{name}.")
+            yield from _pairs(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 
@@ -110,4 +115,8 @@ def _suggestion(name: str, known: Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if not near:  # a bare name whose stage was left out
         near = [full for full in known if full.rpartition(".")[2] == name]
-    return f"; did you mean {' or '.join(repr(each) for each in near)}?" if near else f"; there are {', '.join(known)}"
+    return (
+        f"; did you mean {' or '.join(repr(each) for each in near)}?"
+        if near
+        else f"; there are {', '.join(known)}"
+    )

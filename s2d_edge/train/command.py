@@ -1,0 +1,222 @@
+"""The ``train`` verb: from what the user typed to finished run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from s2d_edge.bundle import tool_versions
+from s2d_edge.console import Console
+from s2d_edge.data.datasets import AVATARS, open_dataset
+from s2d_edge.data.samples import Dataset
+from s2d_edge.errors import ConfigError, DeviceError
+from s2d_edge.files import choose_output, sha256_of
+from s2d_edge.model.checkpoint import read_landmark
+from s2d_edge.model.config import S2DConfig
+from s2d_edge.model.initialise import initialise
+from s2d_edge.model.s2d import S2D
+from s2d_edge.preprocess import CropRecipe
+from s2d_edge.runs import WEIGHTS, RunInfo, read_run, write_run_info
+from s2d_edge.train.interrupt import InterruptGuard
+from s2d_edge.train.landmarks import taught_network
+from s2d_edge.train.loop import Job, StageTraining
+from s2d_edge.train.plan import STAGES, Plan, Stage, TrainOptions, describe, plan_from_record
+from s2d_edge.train.progress import Snapshot, load_snapshot
+from s2d_edge.train.start import resolve, video_config
+from s2d_edge.train.supply import Supply, open_supply
+
+RUNS = Path("runs")
+
+
+def train(options: TrainOptions, console: Console) -> list[Path]:
+    """Train one stage or both, or resume.
+
+    Returns:
+        The run folders written, in order.
+
+    Raises:
+        S2DEdgeError: anything the user must change: settings, data, weights, device.
+        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; how to resume has been said.
+    """
+    device = _choose_device(options.device)
+    with InterruptGuard() as guard:
+        if options.resume is not None:
+            return _resume(options.resume, device, guard, console)
+        return _start(options, device, guard, console)
+
+
+def _start(
+    options: TrainOptions, device: torch.device, guard: InterruptGuard, console: Console
+) -> list[Path]:
+    start = resolve(options, RUNS, console)
+    describe(start.plan, console)
+    folders = _choose_folders(options.out, f"{start.dataset.name}-{start.plan.model}", start.plan.stages)
+    sizes, landmark = start.config.landmark, None
+    if options.landmark is not None:
+        sizes, landmark = read_landmark(options.landmark)
+    elif start.init is None or not start.init.is_dir():
+        avatars = open_dataset(AVATARS, console)
+        settings = start.plan.settings
+        taught = taught_network(sizes, avatars, settings.landmark, settings.seed, console, guard)
+        landmark = taught.state_dict()
+    session = _Session(start.plan, start.dataset, device, guard, console)
+    session.run(folders, replace(start.config, landmark=sizes), start.init, landmark)
+    return folders
+
+
+def _resume(folder: Path, device: torch.device, guard: InterruptGuard, console: Console) -> list[Path]:
+    info = read_run(folder, need_weights=False)
+    snapshot = load_snapshot(folder)
+    plan = plan_from_record(info.settings, folder)
+    later = plan.stages[plan.stages.index(info.stage) + 1 :]
+    folders = [_sibling(folder, stage) for stage in later]
+    if snapshot.progress.epoch >= plan.stage_settings(info.stage).epochs:
+        begun = [path for path in folders if path.exists()]
+        if begun or not folders:
+            advice = f"resume {begun[0]} instead" if begun else f"begin a new run with --init {folder}"
+            raise ConfigError(f"the training of {folder} is finished; {advice}")
+    if (folder / WEIGHTS).is_file():  # ended between the weights and their record? the weights are whole
+        info = replace(info, weights_sha256=sha256_of(folder / WEIGHTS))
+        write_run_info(folder, info)
+    describe(plan, console)
+    dataset = open_dataset(plan.data, console, info.labels)
+    session = _Session(plan, dataset, device, guard, console)
+    session.go_on(folder, info, snapshot)
+    if folders:
+        session.run(folders, video_config(info, plan.model, plan.frames), folder, None)
+    return [folder, *folders]
+
+
+class _Session:
+    """The stages of one command. They share the clips, which are prepared when the first one needs them."""
+
+    def __init__(
+        self, plan: Plan, dataset: Dataset, device: torch.device, guard: InterruptGuard, console: Console
+    ) -> None:
+        self._plan = plan
+        self._dataset = dataset
+        self._device = device
+        self._guard = guard
+        self._console = console
+        self._supply: Supply | None = None
+
+    def run(
+        self,
+        folders: Sequence[Path],
+        config: S2DConfig,
+        init: Path | None,
+        landmark: Mapping[str, Tensor] | None,
+    ) -> None:
+        """Train the stages of ``folders``, the last ones of the plan, each from the one before.
+
+        Args:
+            config: the video model's sizes.
+            init: a run folder or a plain ViT's weights that the first stage starts from.
+            landmark: the landmark network's weights; None where ``init`` brings them.
+        """
+        for stage, folder in zip(self._plan.stages[-len(folders) :], folders, strict=True):
+            sizes = config if stage == "video" else config.as_image()
+            torch.manual_seed(self._plan.settings.seed)  # what does not come from init starts from the seed
+            model = S2D(replace(sizes, dropout=self._plan.stage_settings(stage).dropout))
+            if init is not None:
+                for note in initialise(model, init):
+                    self._console.say(note)
+            if landmark is not None:
+                model.landmark.load_state_dict(landmark)
+            self._train(folder, self._describe(stage, folder, model, init), model, None)
+            init, landmark = folder, None
+
+    def go_on(self, folder: Path, info: RunInfo, snapshot: Snapshot) -> None:
+        """Continue one stage from its snapshot."""
+        model = S2D(info.model)
+        model.load_state_dict(snapshot.model)
+        progress = snapshot.progress
+        self._console.say(f"resuming {folder} in epoch {progress.epoch + 1} after step {progress.step}")
+        self._train(folder, info, model, snapshot)
+
+    def _describe(self, stage: Stage, folder: Path, model: S2D, init: Path | None) -> RunInfo:
+        size, margin = model.config.vit.image_size, self._plan.settings.margin
+        return RunInfo(
+            name=folder.name,
+            stage=stage,
+            labels=self._dataset.labels,
+            fps=self._plan.fps,
+            crop=CropRecipe(size=size, margin=margin),
+            model=model.config,
+            origin={"how": "trained", "data": self._dataset.name, "init": "" if init is None else str(init)},
+            settings=self._plan.as_record(),
+            tools=tool_versions("torch"),
+        )
+
+    def _train(self, folder: Path, info: RunInfo, model: S2D, snapshot: Snapshot | None) -> None:
+        stage = info.stage
+        if stage == "video":
+            model.freeze_backbone()
+        model = model.to(self._device)
+        if self._supply is None:
+            self._supply = open_supply(
+                self._plan, self._dataset, info.crop, model, self._device, self._console
+            )
+        self._console.say(
+            f"{stage} stage -> {folder}: {model.count_parameters()}, on {self._device.type.upper()}"
+        )
+        train_feed, val_feed = self._supply.feeds(stage)
+        job = Job(
+            model=model,
+            info=info,
+            settings=self._plan.stage_settings(stage),
+            seed=self._plan.settings.seed,
+            train=train_feed,
+            val=val_feed,
+            folder=folder,
+            device=self._device,
+            amp=self._plan.settings.amp,
+        )
+        training = StageTraining(job, self._guard, self._console)
+        if snapshot is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_run_info(folder, info)
+        else:
+            training.restore(snapshot)
+        training.run()
+        best = read_run(folder).origin["best_epoch"]
+        self._console.say(f"{folder} holds the weights of epoch {best}, the best on validation")
+
+
+def _choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:
+    """One folder per stage: ``out`` or ``runs/name``, with the stage added where that says more."""
+    if out is not None and len(stages) == 1:
+        return [choose_output(out, out)]
+    if out is not None:
+        return [choose_output(path, path) for path in (_with_stage(out, stage) for stage in stages)]
+    base, number = RUNS / name, 1
+    while any(_with_stage(base, stage).exists() for stage in stages):
+        number += 1
+        base = RUNS / f"{name}-{number}"
+    return [_with_stage(base, stage) for stage in stages]
+
+
+def _with_stage(base: Path, stage: Stage) -> Path:
+    return base.with_name(f"{base.name}-{stage}")
+
+
+def _sibling(folder: Path, stage: Stage) -> Path:
+    """The folder of another stage of the same command."""
+    name = folder.name
+    for known in STAGES:
+        name = name.removesuffix(f"-{known}")
+    return folder.with_name(f"{name}-{stage}")
+
+
+def _choose_device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise DeviceError(f"--device {name}: training runs on cpu or cuda, or auto to choose")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("--device cuda: PyTorch finds no CUDA device; use --device cpu")
+    return torch.device(name)

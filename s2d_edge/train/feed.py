@@ -1,0 +1,124 @@
+"""Prepared clips as batches of tensors: random and augmented for training, fixed for validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from s2d_edge.data.prepare import PreparedClips
+from s2d_edge.data.transforms import apply_geometry, draw_geometry, erase, jitter_colour, warp_maps
+from s2d_edge.train.landmark_maps import LandmarkMaps
+from s2d_edge.train.settings import AugmentSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """B clips.
+
+    Attributes:
+        clip: (B, T, H, W, 3) RGB in 0-255, float32 (training) or uint8.
+        labels: (B,) int64.
+        maps: (B·T, C, h, w) landmark maps, or None where the model computes them.
+        clips: (B,) indices of the prepared clips they come from.
+    """
+
+    clip: Tensor
+    labels: Tensor
+    maps: Tensor | None
+    clips: NDArray[np.int64]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on ``device``."""
+        return Batch(
+            clip=self.clip.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            maps=None if self.maps is None else self.maps.to(device, non_blocking=True),
+            clips=self.clips,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Feed:
+    """Where a stage takes its batches from.
+
+    Attributes:
+        clips: the prepared clips.
+        single_frames: the image stage: one frame of each clip, T = 1.
+        maps: landmark maps of all frames, if they are kept.
+    """
+
+    clips: PreparedClips
+    single_frames: bool
+    maps: LandmarkMaps | None
+
+    def training_batch(
+        self, chosen: NDArray[np.int64], augment: AugmentSettings, generator: torch.Generator
+    ) -> Batch:
+        """A random window (or frame) of each chosen clip, augmented; every draw comes from ``generator``."""
+        rows = self.clips.first_window[chosen] + _below(self.clips.window_counts[chosen], generator)
+        index = self.clips.windows[rows]  # (B, T)
+        if self.single_frames:
+            frame = _below(np.full(len(index), index.shape[1]), generator)
+            index = index[np.arange(len(index)), frame][:, None]  # (B, 1)
+        frames = index.shape[1]
+        if (index == index[:, :1]).all():  # stills: change one frame, then repeat it
+            index = index[:, :1]
+        drawn = draw_geometry(
+            len(index),
+            generator,
+            flip=augment.flip,
+            rotate_deg=augment.rotate_deg,
+            scale=augment.scale,
+            shift=augment.shift,
+        )
+        clip = apply_geometry(torch.from_numpy(self.clips.frames[index]), drawn)
+        clip = jitter_colour(
+            clip,
+            generator,
+            brightness=augment.brightness,
+            contrast=augment.contrast,
+            saturation=augment.saturation,
+        )
+        clip = erase(clip, generator, probability=augment.erase)
+        maps = None
+        if self.maps is not None:
+            seen = self.maps.gather(index, drawn.mirrored)  # (B, T, C, h, w)
+            # The maps move as the picture does; the frames of a clip move alike, so they travel as channels.
+            maps = warp_maps(seen.flatten(1, 2), drawn.warp).unflatten(1, seen.shape[1:3])
+            maps = maps.expand(-1, frames, -1, -1, -1).flatten(0, 1)  # (B·T, C, h, w)
+        return Batch(
+            clip=clip.expand(-1, frames, -1, -1, -1),
+            labels=torch.from_numpy(self.clips.labels[chosen]),
+            maps=maps,
+            clips=chosen,
+        )
+
+    def validation_batches(self, clips_per_batch: int) -> Iterator[Batch]:
+        """Every window of every clip, or its middle frame, in order and unchanged."""
+        owner = np.repeat(np.arange(len(self.clips)), self.clips.window_counts)
+        for start in range(0, len(owner), clips_per_batch):
+            index = self.clips.windows[start : start + clips_per_batch]  # (b, T)
+            if self.single_frames:
+                index = index[:, [(index.shape[1] - 1) // 2]]  # (b, 1)
+            clips = owner[start : start + clips_per_batch]
+            maps = None
+            if self.maps is not None:
+                as_seen = torch.zeros(len(index), dtype=torch.bool)
+                maps = self.maps.gather(index, as_seen).flatten(0, 1)  # (b·T, C, h, w)
+            yield Batch(
+                clip=torch.from_numpy(self.clips.frames[index]),
+                labels=torch.from_numpy(self.clips.labels[clips]),
+                maps=maps,
+                clips=clips,
+            )
+
+
+def _below(limits: NDArray[np.int64], generator: torch.Generator) -> NDArray[np.int64]:
+    """One random whole number in [0, limit) for each limit."""
+    draws = torch.rand(len(limits), generator=generator, dtype=torch.float64).numpy()
+    return (draws * limits).astype(np.int64)

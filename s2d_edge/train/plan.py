@@ -1,0 +1,171 @@
+"""What the user asked ``train`` for, and what it resolves to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from s2d_edge.console import Console
+from s2d_edge.data.datasets import AVATARS
+from s2d_edge.errors import CheckpointError, ConfigError
+from s2d_edge.train.overrides import dotted, parse_assignments, read_config, with_changes
+from s2d_edge.train.settings import StageSettings, TrainSettings, recipe
+
+Stage = Literal["image", "video"]
+STAGES: tuple[Stage, ...] = ("image", "video")
+DEFAULT_MODEL = "demo"
+_FLAGS = {"changes": "set"}  # where an option and its field differ in name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """What was typed; None where nothing was.
+
+    Attributes:
+        stage: ``image``, ``video``, or None for one after the other.
+        data: as ``--data`` takes it; None is the embedded avatars.
+        model: a size of ``s2d_edge.model.config.PRESETS``.
+        init: a run folder or a plain ViT's weights to start from.
+        landmark: a landmark network's weights.
+        out: the run folder; for both stages the name that ``-image`` and ``-video`` are added to.
+        resume: a run folder whose training goes on; nothing else may be given with it.
+        recipe: a name of ``s2d_edge.train.settings.RECIPES``.
+        config: a TOML file of settings.
+        changes: ``key=value`` settings.
+        epochs: of every stage trained.
+        seed: of everything random.
+        frames: T of the video model.
+        fps: rate at which clips are sampled, frames per second.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    stage: str | None = None
+    data: str | None = None
+    model: str | None = None
+    init: Path | None = None
+    landmark: Path | None = None
+    out: Path | None = None
+    resume: Path | None = None
+    recipe: str | None = None
+    config: Path | None = None
+    changes: tuple[str, ...] = ()
+    epochs: int | None = None
+    seed: int | None = None
+    frames: int | None = None
+    fps: float | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.stage not in (None, *STAGES):
+            raise ConfigError(
+                f"--stage {self.stage!r} must be one of {', '.join(STAGES)}; leave it out for both"
+            )
+        if self.resume is None:
+            return
+        typed = [item.name for item in fields(self) if getattr(self, item.name) != item.default]
+        clash = [_FLAGS.get(name, name) for name in typed if name not in ("resume", "device")]
+        if clash:
+            raise ConfigError(
+                f"--resume goes on exactly as {self.resume} began; leave out --{clash[0]}, or start anew "
+                f"with --init {self.resume}"
+            )
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages to train, in order."""
+        return STAGES if self.stage is None else (cast(Stage, self.stage),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A training as it is saved in ``run.json`` and resumed from there.
+
+    Attributes:
+        data: as ``--data`` takes it, a path made absolute.
+        model: name of the model's size.
+        stages: those of the command, in order.
+        frames: T of the prepared clips.
+        fps: their rate.
+        settings: every number.
+    """
+
+    data: str
+    model: str
+    stages: tuple[Stage, ...]
+    frames: int
+    fps: float
+    settings: TrainSettings
+
+    def stage_settings(self, stage: Stage) -> StageSettings:
+        """The settings of one stage."""
+        return self.settings.image if stage == "image" else self.settings.video
+
+    def as_record(self) -> dict[str, Any]:
+        """For ``run.json``."""
+        record = asdict(self)
+        return record | {"stages": list(self.stages)}
+
+
+def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
+    """The plan of a run of ours.
+
+    Raises:
+        CheckpointError: the run was not trained here (imported), or by another version.
+    """
+    try:
+        settings = with_changes(TrainSettings(), dotted(record["settings"]), str(source))
+        return Plan(
+            data=record["data"],
+            model=record["model"],
+            stages=tuple(record["stages"]),
+            frames=record["frames"],
+            fps=record["fps"],
+            settings=settings,
+        )
+    except (KeyError, TypeError):
+        raise CheckpointError(
+            f"{source} holds no training settings to resume, perhaps because it was imported; start a new "
+            f"training with --init {source}"
+        ) from None
+
+
+def resolve_settings(options: TrainOptions, model: str) -> TrainSettings:
+    """Recipe, then ``--config``, then ``--set``, then the options of their own; the later wins.
+
+    Args:
+        options: what was typed.
+        model: the model's size, which chooses the recipe where none was named.
+
+    Raises:
+        ConfigError: an unknown recipe or setting, or a value that is refused.
+    """
+    settings = recipe(options.recipe or ("quick" if model == DEFAULT_MODEL else "paper"))
+    if options.config is not None:
+        settings = with_changes(settings, read_config(options.config), f"--config {options.config}")
+    settings = with_changes(settings, parse_assignments(options.changes), "--set")
+    if options.seed is not None:
+        settings = replace(settings, seed=options.seed)
+    if options.epochs is not None:
+        changes = {f"{stage}.epochs": options.epochs for stage in options.stages}
+        settings = with_changes(settings, changes, "--epochs")
+    return settings
+
+
+def data_name(data: str | None) -> str:
+    """``--data`` as a resumed run in another folder will find it."""
+    return AVATARS if data in (None, AVATARS) else str(Path(cast(str, data)).resolve())
+
+
+def describe(plan: Plan, console: Console) -> None:
+    """Print every resolved setting."""
+    record = plan.as_record()
+    groups: dict[str, list[str]] = {}
+    for name, value in dotted(record).items():
+        group, _, key = name.removeprefix("settings.").rpartition(".")
+        if group.split(".")[0] in STAGES and group.split(".")[0] not in plan.stages:
+            continue
+        groups.setdefault(group or "training", []).append(f"{key} {value}")
+    for group, settings in groups.items():
+        console.say(f"{group}: {', '.join(settings)}")

@@ -1,0 +1,103 @@
+"""How far a training has come, kept on disk so that it can go on from there."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from s2d_edge.errors import CheckpointError
+from s2d_edge.files import whole_file, write_text
+
+RESUME = "resume.pt"
+LAST_WEIGHTS = "last.safetensors"
+METRICS = "metrics.jsonl"
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        epoch: the epoch under way, from 0; the number of epochs when all are done.
+        step: steps done in it.
+        loss_sum: sum over its clips of their loss.
+        clips_seen: clips in that sum.
+        seconds: wall time spent in it.
+        best: the selection key of the best epoch, empty before the first.
+        history: one record per finished epoch, as in ``metrics.jsonl``.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    clips_seen: int = 0
+    seconds: float = 0.0
+    best: list[float] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    def next_epoch(self) -> None:
+        """Begin the next epoch."""
+        self.epoch, self.step = self.epoch + 1, 0
+        self.loss_sum, self.clips_seen, self.seconds = 0.0, 0, 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Snapshot:
+    """All that continues a training exactly. Random numbers need no state: each step draws from a seed of
+    its own.
+
+    Attributes:
+        progress: where it stands.
+        model: every weight and buffer.
+        optimizer: AdamW's state.
+        scaler: the loss scaler's state; empty unless training in float16.
+    """
+
+    progress: Progress
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    scaler: dict[str, Any]
+
+
+def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
+    """Write ``resume.pt`` and ``metrics.jsonl``, each whole or not at all."""
+    content = {
+        "progress": asdict(snapshot.progress),
+        "model": snapshot.model,
+        "optimizer": snapshot.optimizer,
+        "scaler": snapshot.scaler,
+    }
+    with whole_file(folder / RESUME) as scratch:
+        torch.save(content, scratch)
+    write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in snapshot.progress.history))
+
+
+def load_snapshot(folder: Path) -> Snapshot:
+    """Read ``resume.pt``.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    path = folder / RESUME
+    if not path.is_file():
+        raise CheckpointError(
+            f"{folder} holds no {RESUME}, so its training cannot be resumed; start a new one, "
+            f"with --init {folder} to begin from its weights"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return Snapshot(
+            progress=Progress(**content["progress"]),
+            model=content["model"],
+            optimizer=content["optimizer"],
+            scaler=content["scaler"],
+        )
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is damaged ({reason}); start a new training") from None

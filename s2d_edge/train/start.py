@@ -1,0 +1,101 @@
+"""From what the user typed to a plan, a dataset and the sizes of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from s2d_edge.console import Console
+from s2d_edge.data.datasets import AVATARS, open_dataset
+from s2d_edge.data.samples import Dataset
+from s2d_edge.errors import CheckpointError, ConfigError
+from s2d_edge.labels import DEFAULT_FPS
+from s2d_edge.model.config import PRESETS, S2DConfig, preset
+from s2d_edge.runs import RunInfo, newest_run, read_run
+from s2d_edge.train.plan import DEFAULT_MODEL, Plan, TrainOptions, data_name, resolve_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a new training begins from.
+
+    Attributes:
+        plan: what is to be done.
+        dataset: its class indices follow the model's label order.
+        config: the video model's sizes; the image stage leaves the adapters out.
+        init: a run folder or a plain ViT's weights, or None.
+    """
+
+    plan: Plan
+    dataset: Dataset
+    config: S2DConfig
+    init: Path | None
+
+
+def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
+    """Work out everything a new training needs.
+
+    Args:
+        runs: where ``--stage video`` looks for the newest image run when no ``--init`` is given.
+
+    Raises:
+        S2DEdgeError: settings, data, weights or sizes that cannot be used.
+    """
+    init = options.init
+    if init is None and options.stage == "video":
+        try:
+            init = newest_run(runs, "image")
+        except CheckpointError:
+            raise CheckpointError(
+                f"--stage video starts from an image run and there is none under {runs}; train one with "
+                "'s2d-edge train --stage image', or name one with --init"
+            ) from None
+        console.say(f"starting from the newest image run, {init}")
+    info = read_run(init) if init is not None and init.is_dir() else None
+    model = options.model or (_model_name(info) if info else DEFAULT_MODEL)
+    settings = resolve_settings(options, model)
+    dataset = open_dataset(options.data, console)
+    if info is not None and set(info.labels) == set(dataset.labels):  # the head can go on: keep its order
+        dataset = open_dataset(options.data, console, info.labels)
+    config = _video_config(options, info, model)
+    plan = Plan(
+        data=data_name(options.data),
+        model=model,
+        stages=options.stages,
+        frames=config.frames,
+        fps=options.fps or (info.fps if info else _natural_fps(options.data)),
+        settings=settings,
+    )
+    return Start(plan=plan, dataset=dataset, config=replace(config, classes=len(dataset.labels)), init=init)
+
+
+def _model_name(info: RunInfo) -> str:
+    return str(info.settings.get("model", info.name))
+
+
+def _video_config(options: TrainOptions, info: RunInfo | None, model: str) -> S2DConfig:
+    """The video model's sizes: a named size, or those of the run to start from."""
+    if info is None or options.model is not None:
+        config = preset(model)
+        return config.as_video(options.frames or config.frames, config.temporal)
+    if info.model.temporal is not None:
+        if options.frames not in (None, info.model.frames):
+            raise ConfigError(
+                f"--frames {options.frames} does not fit --init {options.init}, a video model of "
+                f"{info.model.frames} frames; start from an image run"
+            )
+        return info.model
+    return video_config(info, model, options.frames or int(info.settings.get("frames", S2DConfig().frames)))
+
+
+def video_config(info: RunInfo, model: str, frames: int) -> S2DConfig:
+    """The video model that grows out of an image run, with the adapters of the named size if there is one."""
+    return info.model.as_video(frames, PRESETS[model].temporal if model in PRESETS else None)
+
+
+def _natural_fps(data: str | None) -> float:
+    if data in (None, AVATARS):
+        from s2d_edge.data.avatars import AvatarSpec
+
+        return AvatarSpec().fps
+    return DEFAULT_FPS

@@ -1,0 +1,91 @@
+"""The clips both stages of a training share: prepared once, with their landmark maps where these are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from s2d_edge.console import Console
+from s2d_edge.data.datasets import require_split
+from s2d_edge.data.prepare import PreparedClips, prepare
+from s2d_edge.data.samples import Dataset
+from s2d_edge.data.splits import carve_validation
+from s2d_edge.errors import DataError
+from s2d_edge.model.s2d import S2D
+from s2d_edge.preprocess import CropRecipe
+from s2d_edge.sampling import ClipSpec
+from s2d_edge.train.feed import Feed
+from s2d_edge.train.landmark_maps import LIMIT_BYTES, LandmarkMaps, compute_maps, maps_bytes
+from s2d_edge.train.plan import Plan, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Supply:
+    """Training and validation clips.
+
+    Attributes:
+        train, val: the prepared clips.
+        train_maps, val_maps: landmark maps of their frames, where they are kept.
+    """
+
+    train: PreparedClips
+    val: PreparedClips
+    train_maps: LandmarkMaps | None
+    val_maps: LandmarkMaps | None
+
+    def feeds(self, stage: Stage) -> tuple[Feed, Feed]:
+        """What a stage trains on, and what it is validated on."""
+        single = stage == "image"
+        return (
+            Feed(clips=self.train, single_frames=single, maps=self.train_maps),
+            Feed(clips=self.val, single_frames=single, maps=self.val_maps),
+        )
+
+
+def open_supply(
+    plan: Plan, dataset: Dataset, crop: CropRecipe, model: S2D, device: torch.device, console: Console
+) -> Supply:
+    """Prepare the ``train`` and ``val`` splits; without a ``val`` split, carve one from ``train`` by subject.
+
+    Args:
+        model: on ``device``, with the landmark network it will keep.
+
+    Raises:
+        DataError: no training split, or too few subjects to carve a validation split from.
+        MediaError: a clip that cannot be read.
+    """
+    training, validation = require_split(dataset, "train"), dataset.split("val")
+    if not validation:
+        settings = plan.settings
+        training, validation = carve_validation(training, fraction=settings.val_fraction, seed=settings.seed)
+        console.warn(
+            f"dataset {dataset.name!r} has no 'val' split: {len(validation)} of its training clips, "
+            "of subjects kept out of training, choose the best epoch"
+        )
+    absent = set(range(len(dataset.labels))) - {sample.label for sample in training}
+    if absent:
+        names = ", ".join(dataset.labels[k] for k in sorted(absent))
+        raise DataError(
+            f"dataset {dataset.name!r} has no training clip of {names}; add some, or drop the label"
+        )
+    spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=crop.size)
+    workers = plan.settings.workers
+    train = prepare(training, spec, crop, console, title="training clips", workers=workers)
+    val = prepare(validation, spec, crop, console, title="validation clips", workers=workers)
+    console.say(f"{len(train)} training and {len(val)} validation clips from {dataset.name!r}")
+    if not plan.settings.cache_landmarks:
+        return Supply(train=train, val=val, train_maps=None, val_maps=None)
+    needed = maps_bytes(model, len(train.frames) + len(val.frames))
+    if needed > LIMIT_BYTES:
+        console.warn(
+            f"landmark maps would take {needed / 2**30:.1f} GiB, more than {LIMIT_BYTES >> 30} GiB: they are "
+            "computed at every step instead (cache_landmarks=false)"
+        )
+        return Supply(train=train, val=val, train_maps=None, val_maps=None)
+    return Supply(
+        train=train,
+        val=val,
+        train_maps=compute_maps(model, train.frames, device, console, title="training clips"),
+        val_maps=compute_maps(model, val.frames, device, console, title="validation clips"),
+    )

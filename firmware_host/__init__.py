@@ -1,0 +1,1 @@
+"""The device's side: bundle + camera -> expressions, live. Needs no torch, onnx or nncf."""

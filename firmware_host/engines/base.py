@@ -1,0 +1,139 @@
+"""What every graph engine does alike: check the graph against the manifest, and each clip and answer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+
+from s2d_edge.bundle import Bundle, TensorSpec
+from s2d_edge.engine import Clip, Logits
+from s2d_edge.errors import BundleError, DeviceError
+from s2d_edge.sampling import ClipSpec
+
+Device = Literal["cpu", "gpu", "npu", "cuda", "tensorrt"]
+
+
+class DeviceAbsentError(DeviceError):
+    """The runtime lists a device whose libraries this machine lacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphTensor:
+    """One input or output as the loaded graph has it; a dimension that is not fixed is None."""
+
+    names: frozenset[str]
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+class GraphEngine(ABC):
+    """A bundle's graph on one device. Subclasses load it and run it."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._manifest = bundle.manifest
+        self._where = bundle.path
+        if self._manifest.mode != "window":
+            raise BundleError(
+                f"{bundle.path} is a {self._manifest.mode!r} bundle; this host runs 'window' bundles: "
+                "export it with --mode window"
+            )
+        self._reason = ""
+
+    @property
+    def spec(self) -> ClipSpec:
+        """The clip it wants."""
+        return self._manifest.spec
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names in logit order."""
+        return self._manifest.labels
+
+    @property
+    def description(self) -> str:
+        """Precision, runtime and device in use, and why this device where that was a choice."""
+        text = f"{self._manifest.name}: {self._manifest.precision.upper()} on {self._device_text()}"
+        return f"{text} ({self._reason})" if self._reason else text
+
+    def explain(self, reason: str) -> None:
+        """Have the description say why this device was chosen."""
+        self._reason = reason
+
+    def infer(self, clip: Clip) -> Logits:
+        """Answer one clip, (1, T, H, W, 3) uint8 RGB, with (1, K) float32 logits.
+
+        Raises:
+            DeviceError: wrong shape or dtype, logits that are not finite, or the device fails.
+        """
+        wanted = self._manifest.inputs[0].shape
+        if clip.shape != wanted or clip.dtype != np.uint8:
+            raise DeviceError(f"a clip is {clip.dtype} {clip.shape}; this bundle wants uint8 {wanted}")
+        logits = self._run(np.ascontiguousarray(clip))
+        if logits.shape != (1, len(self.labels)):
+            raise DeviceError(
+                f"{self._device_text()} returned logits of shape {logits.shape} for {len(self.labels)} labels"
+            )
+        if not np.isfinite(logits).all():
+            raise DeviceError(
+                f"{self._device_text()} returned logits that are not finite; its arithmetic does not hold "
+                "this graph: use another --device, or export for another target"
+            )
+        return logits.astype(np.float32, copy=True)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Free the device."""
+
+    def __enter__(self) -> GraphEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _run(self, clip: Clip) -> Logits: ...
+
+    @abstractmethod
+    def _device_text(self) -> str: ...
+
+    def _check_graph(self, inputs: Sequence[GraphTensor], outputs: Sequence[GraphTensor]) -> None:
+        """Compare the loaded graph with the manifest.
+
+        Raises:
+            BundleError: another number, name, shape or dtype.
+        """
+        check_tensors(self._where.name, "input", self._manifest.inputs, inputs)
+        check_tensors(self._where.name, "output", self._manifest.outputs, outputs)
+
+
+def check_tensors(bundle: str, kind: str, wanted: Sequence[TensorSpec], found: Sequence[GraphTensor]) -> None:
+    """Compare one side of a graph with the manifest.
+
+    Raises:
+        BundleError: another number, name, shape or dtype.
+    """
+    if len(found) != len(wanted):
+        raise BundleError(
+            f"{bundle}: the graph has {len(found)} {kind}s, the manifest {len(wanted)}; "
+            "export the bundle again"
+        )
+    for spec in wanted:
+        tensor = next((each for each in found if spec.name in each.names), None)
+        if tensor is None:
+            names = ", ".join(sorted(name for each in found for name in each.names))
+            raise BundleError(
+                f"{bundle}: the manifest's {kind} {spec.name!r} is not in the graph, which has {names}; "
+                "export the bundle again"
+            )
+        if tensor.shape != spec.shape or tensor.dtype != spec.dtype:
+            raise BundleError(
+                f"{bundle}: {kind} {spec.name!r} is {tensor.dtype} {tensor.shape} in the graph and "
+                f"{spec.dtype} {spec.shape} in the manifest; export the bundle again"
+            )

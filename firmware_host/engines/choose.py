@@ -1,0 +1,155 @@
+"""Which device runs a bundle, and which bundle fits this machine."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from pathlib import Path
+from typing import get_args
+
+from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine
+from s2d_edge.bundle import Bundle, Manifest, Target, find_bundles
+from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
+
+# What `auto` tries on a machine of the target's kind, best first.
+_HOME: dict[Target, tuple[Device, ...]] = {
+    "jetson": ("tensorrt", "cuda"),
+    "intel-npu": ("npu",),
+    "intel-gpu": ("gpu",),
+    "intel-cpu": ("cpu",),
+    "cpu": ("cpu",),
+}
+
+
+class Fit(IntEnum):
+    """How well a bundle fits this machine; more is better."""
+
+    NOT_AT_ALL = 0
+    ON_THE_CPU = 1
+    AT_HOME = 2
+
+
+def open_engine(bundle: Bundle, device: str = "auto", *, threads: int | None = None) -> GraphEngine:
+    """Load a bundle's graph on a device.
+
+    Args:
+        bundle: verified, from :func:`s2d_edge.bundle.open_bundle`.
+        device: ``cpu``, ``gpu``, ``npu``, ``cuda``, ``tensorrt``; ``auto`` takes the bundle's target
+            device where this machine has it, else the CPU, and the description says which and why.
+        threads: limit of CPU threads.
+
+    Raises:
+        ConfigError: no such device name.
+        MissingExtraError: the graph's runtime is not installed.
+        DeviceError: this machine or runtime lacks the device, or it refuses the graph.
+        BundleError: the graph is not what the manifest says.
+    """
+    manifest = bundle.manifest
+    present = _devices_for(manifest)
+    if device != "auto":
+        wanted = _parse(device)
+        if wanted not in present:
+            raise DeviceError(
+                f"--device {device}: {_runtime(manifest)} has no such device on this machine; it has "
+                f"{', '.join(present)}"
+            )
+        return _open(bundle, wanted, threads)
+    home = _HOME[manifest.target]
+    missing = []
+    for candidate in home:
+        if candidate not in present:
+            missing.append(f"no {candidate}")
+            continue
+        try:
+            engine = _open(bundle, candidate, threads)
+        except DeviceAbsentError:
+            missing.append(f"{candidate} does not load")
+            continue
+        if home != ("cpu",):
+            engine.explain(f"auto: the target of this {manifest.target} bundle")
+        return engine
+    engine = _open(bundle, "cpu", threads)
+    engine.explain(f"auto: made for {manifest.target}, but this machine has {' and '.join(missing)}")
+    return engine
+
+
+def choose_bundle(root: Path, device: str = "auto") -> Path:
+    """The newest bundle under ``root`` that fits this machine, or its INT8 sibling.
+
+    Bundles for a device this machine has go before those that would fall back to the CPU. Of the bundles
+    made from the same run as the newest fitting one, an INT8 one is preferred.
+
+    Raises:
+        BundleError: no bundle under ``root``, or none that this machine can run on ``device``.
+    """
+    found = find_bundles(root)
+    if not found:
+        raise BundleError(
+            f"there is no bundle under {root}/; make one with 's2d-edge export' and 's2d-edge calibrate', "
+            "or name one with --bundle"
+        )
+    fits = [(fit_of(manifest, device), path, manifest) for path, manifest in found]
+    best = max(fit for fit, _, _ in fits)
+    if best is Fit.NOT_AT_ALL:
+        kinds = ", ".join(sorted({f"{manifest.target} ({manifest.graph})" for _, manifest in found}))
+        raise BundleError(
+            f"none of the {len(found)} bundles under {root}/ runs on this machine with --device {device}; "
+            f"they are for {kinds}: export for another target, or install the runtime they need"
+        )
+    fitting = [(path, manifest) for fit, path, manifest in fits if fit is best]
+    newest_path, newest = fitting[0]
+    siblings = [
+        path
+        for path, manifest in fitting
+        if manifest.precision == "int8" and manifest.source_run == newest.source_run
+    ]
+    return siblings[0] if siblings else newest_path
+
+
+def fit_of(manifest: Manifest, device: str = "auto") -> Fit:
+    """How a bundle would run here: on the asked or its target device, on the CPU instead, or not at all."""
+    if manifest.mode != "window":
+        return Fit.NOT_AT_ALL
+    try:
+        present = _devices_for(manifest)
+    except MissingExtraError:
+        return Fit.NOT_AT_ALL
+    if device != "auto":
+        return Fit.AT_HOME if _parse(device) in present else Fit.NOT_AT_ALL
+    return Fit.AT_HOME if set(_HOME[manifest.target]) & set(present) else Fit.ON_THE_CPU
+
+
+def _parse(device: str) -> Device:
+    for known in get_args(Device):
+        if device == known:
+            found: Device = known
+            return found
+    raise ConfigError(f"--device {device!r} is unknown; choose auto, {', '.join(get_args(Device))}")
+
+
+def _is_openvino(manifest: Manifest) -> bool:
+    return manifest.graph == "model.xml"
+
+
+def _runtime(manifest: Manifest) -> str:
+    return "OpenVINO" if _is_openvino(manifest) else "ONNX Runtime"
+
+
+def _devices_for(manifest: Manifest) -> tuple[Device, ...]:
+    """Devices of the graph's runtime. Imported here: a device carries one runtime, not both."""
+    if _is_openvino(manifest):
+        from firmware_host.engines import openvino_engine
+
+        return openvino_engine.devices()
+    from firmware_host.engines import onnxruntime_engine
+
+    return onnxruntime_engine.devices()
+
+
+def _open(bundle: Bundle, device: Device, threads: int | None) -> GraphEngine:
+    if _is_openvino(bundle.manifest):
+        from firmware_host.engines.openvino_engine import OpenVINOEngine
+
+        return OpenVINOEngine(bundle, device, threads)
+    from firmware_host.engines.onnxruntime_engine import ONNXRuntimeEngine
+
+    return ONNXRuntimeEngine(bundle, device, threads)

@@ -1,0 +1,112 @@
+"""ONNX Runtime: any CPU, NVIDIA GPUs through CUDA or TensorRT. Imported only for ``model.onnx``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine, GraphTensor
+from s2d_edge.bundle import Bundle
+from s2d_edge.engine import Clip, Logits
+from s2d_edge.errors import DeviceError, MissingExtraError
+
+try:
+    import onnxruntime
+except ModuleNotFoundError as error:
+    raise MissingExtraError("onnxruntime", "ort", "running an ONNX bundle (model.onnx)") from error
+
+_PROVIDERS: dict[Device, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+# Keys of a manifest's ``execution`` with this prefix are options of the TensorRT provider; all others are
+# session configuration entries, such as ``session.disable_prepacking``.
+_TENSORRT_PREFIX = "trt_"
+_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+_ERRORS_ONLY = 3
+
+
+def devices() -> tuple[Device, ...]:
+    """The devices the installed ONNX Runtime was built for; whether their libraries load shows on opening."""
+    built = onnxruntime.get_available_providers()
+    return tuple(device for device, provider in _PROVIDERS.items() if provider in built)
+
+
+class ONNXRuntimeEngine(GraphEngine):
+    """An ONNX Runtime session."""
+
+    def __init__(self, bundle: Bundle, device: Device, threads: int | None = None) -> None:
+        """Open the bundle's graph on ``device``.
+
+        Raises:
+            DeviceError: the provider is missing, or refuses the graph.
+            BundleError: the graph differs from the manifest.
+        """
+        super().__init__(bundle)
+        provider = _PROVIDERS[device]
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        provider_options: dict[str, str] = {}
+        for key, value in self._manifest.execution.items():
+            if not key.startswith(_TENSORRT_PREFIX):
+                options.add_session_config_entry(key, value)
+            elif device == "tensorrt":
+                provider_options[key] = value
+        try:
+            # Without ``enable_fallback=0`` a failed provider is replaced behind our back.
+            self._session = onnxruntime.InferenceSession(
+                str(bundle.graph_path),
+                sess_options=options,
+                providers=[(provider, provider_options)],
+                enable_fallback=0,
+            )
+        except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+            raise DeviceError(
+                f"ONNX Runtime's {provider} refuses {bundle.path} ({_brief(error)}); "
+                "use another --device, or export for another target"
+            ) from None
+        used = self._session.get_providers()
+        if provider not in used:
+            raise DeviceAbsentError(
+                f"ONNX Runtime could not load {provider} and offers {', '.join(used)} instead; "
+                "install the driver and libraries it needs, or use another --device"
+            )
+        self._provider = provider
+        self._check_graph(_tensors(self._session.get_inputs()), _tensors(self._session.get_outputs()))
+        self._input = self._manifest.inputs[0].name
+        self._output = self._manifest.outputs[0].name
+
+    def close(self) -> None:
+        """Free the device."""
+        self._session = None
+
+    def _run(self, clip: Clip) -> Logits:
+        if self._session is None:
+            raise DeviceError("this engine is closed; open the bundle again")
+        try:
+            return np.asarray(self._session.run([self._output], {self._input: clip})[0])
+        except Exception as error:  # as above
+            raise DeviceError(f"ONNX Runtime failed on {self._provider} ({_brief(error)})") from None
+
+    def _device_text(self) -> str:
+        return f"ONNX Runtime {onnxruntime.__version__} {self._provider}"
+
+
+def _tensors(nodes: Any) -> list[GraphTensor]:
+    return [
+        GraphTensor(
+            names=frozenset({node.name}),
+            shape=tuple(size if isinstance(size, int) else None for size in node.shape),
+            dtype=_DTYPES.get(node.type, node.type),
+        )
+        for node in nodes
+    ]
+
+
+def _brief(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

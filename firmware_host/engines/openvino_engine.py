@@ -1,0 +1,99 @@
+"""OpenVINO: Intel CPUs, GPUs and NPUs. Imported only when a bundle's graph is ``model.xml``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from firmware_host.engines.base import Device, GraphEngine, GraphTensor
+from s2d_edge.bundle import Bundle
+from s2d_edge.engine import Clip, Logits
+from s2d_edge.errors import BundleError, DeviceError, MissingExtraError
+
+try:
+    import openvino
+except ModuleNotFoundError as error:
+    raise MissingExtraError("openvino", "train", "running an OpenVINO bundle (model.xml)") from error
+
+_PLUGINS: dict[Device, str] = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
+_DTYPES = {"u8": "uint8", "f32": "float32"}
+
+
+def devices() -> tuple[Device, ...]:
+    """The devices OpenVINO sees on this machine."""
+    seen = {name.split(".")[0] for name in openvino.Core().available_devices}
+    return tuple(device for device, plugin in _PLUGINS.items() if plugin in seen)
+
+
+class OpenVINOEngine(GraphEngine):
+    """A compiled OpenVINO graph."""
+
+    def __init__(self, bundle: Bundle, device: Device, threads: int | None = None) -> None:
+        """Compile the bundle's graph for ``device``, with the manifest's ``execution`` as properties.
+
+        Raises:
+            DeviceError: the device refuses the graph or a property.
+            BundleError: the graph cannot be read, or differs from the manifest.
+        """
+        super().__init__(bundle)
+        core = openvino.Core()
+        plugin = _PLUGINS[device]
+        try:
+            model = core.read_model(bundle.graph_path)
+        except RuntimeError as error:
+            raise BundleError(f"{bundle.path}: OpenVINO cannot read the graph ({_brief(error)})") from None
+        self._check_graph(_tensors(model.inputs), _tensors(model.outputs))
+        properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} | self._manifest.execution
+        if threads is not None and device == "cpu":
+            properties["INFERENCE_NUM_THREADS"] = threads
+        try:
+            self._compiled = core.compile_model(model, plugin, properties)
+            used = self._compiled.get_property("EXECUTION_DEVICES")
+            self._name = f"{core.get_property(plugin, 'FULL_DEVICE_NAME')}".strip()
+        except RuntimeError as error:
+            raise DeviceError(
+                f"OpenVINO's {plugin} refuses {bundle.path} ({_brief(error)}); "
+                "use another --device, or export for another target"
+            ) from None
+        if {name.split(".")[0] for name in used} != {plugin}:
+            raise DeviceError(f"OpenVINO runs {bundle.path} on {', '.join(used)}, not on {plugin} as asked")
+        self._plugin = plugin
+        self._request = self._compiled.create_infer_request()
+        self._input = self._manifest.inputs[0].name
+        self._output = self._manifest.outputs[0].name
+
+    def close(self) -> None:
+        """Free the device."""
+        self._request = None
+        self._compiled = None
+
+    def _run(self, clip: Clip) -> Logits:
+        if self._request is None:
+            raise DeviceError("this engine is closed; open the bundle again")
+        try:
+            self._request.infer({self._input: clip})
+            return np.asarray(self._request.get_tensor(self._output).data)
+        except RuntimeError as error:
+            raise DeviceError(f"OpenVINO failed on {self._plugin} ({_brief(error)})") from None
+
+    def _device_text(self) -> str:
+        version = openvino.__version__.split("-")[0]
+        return f"OpenVINO {version} {self._plugin}, {self._name}"
+
+
+def _tensors(ports: Any) -> list[GraphTensor]:
+    return [
+        GraphTensor(
+            names=frozenset(port.get_names()),
+            shape=tuple(size.get_length() if size.is_static else None for size in port.partial_shape),
+            dtype=_DTYPES.get(port.element_type.get_type_name(), port.element_type.get_type_name()),
+        )
+        for port in ports
+    ]
+
+
+def _brief(error: BaseException) -> str:
+    """OpenVINO's last line says what happened; the lines before it name its source files."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

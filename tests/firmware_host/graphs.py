@@ -1,0 +1,96 @@
+"""Small real bundles: the mean colour of a clip, times a matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s2d_edge.bundle import Bundle, Manifest, ParityRecord, TensorSpec, open_bundle, seal, writing_bundle
+from s2d_edge.preprocess import CropRecipe
+
+LABELS = ("red", "green", "blue")
+FRAMES, SIZE = 4, 48
+# Logit k is a tenth of the mean of colour k, so that a clip's answer is its strongest colour.
+COLOUR_TO_LOGIT = np.eye(3, dtype=np.float32) / 10
+
+
+def make_bundle(
+    path: Path,
+    *,
+    graph: str = "model.xml",
+    frames: int = FRAMES,
+    size: int = SIZE,
+    fps: float = 10.0,
+    weights: np.ndarray = COLOUR_TO_LOGIT,
+    **changes: Any,
+) -> Bundle:
+    """Write, seal and open a bundle; ``changes`` replace fields of its manifest."""
+    shape = (1, frames, size, size, 3)
+    with writing_bundle(path) as folder:
+        if graph == "model.xml":
+            _write_openvino(folder / graph, shape, weights)
+        else:
+            _write_onnx(folder / graph, shape, weights)
+        fields: dict[str, Any] = {
+            "format_version": 1,
+            "name": path.name,
+            "source_run": "test",
+            "target": "intel-cpu" if graph == "model.xml" else "cpu",
+            "precision": "fp32",
+            "mode": "window",
+            "frames": frames,
+            "fps": fps,
+            "graph": graph,
+            "inputs": (
+                TensorSpec(
+                    name="clip", layout="BTHWC", shape=shape, dtype="uint8", colour="RGB", range=(0, 255)
+                ),
+            ),
+            "outputs": (TensorSpec(name="logits", layout="BK", shape=(1, 3), dtype="float32"),),
+            "labels": LABELS,
+            "crop": CropRecipe(size=size),
+            "execution": {"INFERENCE_PRECISION_HINT": "f32"} if graph == "model.xml" else {},
+            "tools": {},
+            "files": {graph: ""},
+            "parity": ParityRecord(clips=1, source="test", tolerance=1e-3, max_abs_logit_diff=0.0),
+            "calibration": None,
+            "accuracy": None,
+        }
+        seal(folder, Manifest.model_validate(fields | changes))
+    return open_bundle(path)
+
+
+def _write_openvino(file: Path, shape: tuple[int, ...], weights: np.ndarray) -> None:
+    import openvino
+    from openvino import opset13 as ops
+
+    clip = ops.parameter(shape, np.uint8, name="clip")
+    clip.output(0).get_tensor().set_names({"clip"})
+    colour = ops.reduce_mean(ops.convert(clip, "f32"), np.array([1, 2, 3]), keep_dims=False)
+    logits = ops.matmul(colour, ops.constant(weights), False, False)
+    logits.output(0).get_tensor().set_names({"logits"})
+    openvino.save_model(openvino.Model([logits], [clip], "colours"), file, compress_to_fp16=False)
+
+
+def _write_onnx(file: Path, shape: tuple[int, ...], weights: np.ndarray) -> None:
+    from onnx import TensorProto, checker, helper, numpy_helper, save
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["clip"], ["frames"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["frames", "axes"], ["colour"], keepdims=0),
+            helper.make_node("MatMul", ["colour", "weights"], ["logits"]),
+        ],
+        "colours",
+        [helper.make_tensor_value_info("clip", TensorProto.UINT8, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, (1, 3))],
+        [
+            numpy_helper.from_array(np.array([1, 2, 3]), "axes"),
+            numpy_helper.from_array(weights, "weights"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    checker.check_model(model)
+    save(model, file)

@@ -1,0 +1,166 @@
+"""The graph engines: right answers, and a refusal for everything that does not fit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firmware_host.engines import Fit, choose_bundle, fit_of, open_engine
+from s2d_edge.bundle import Bundle, CalibrationClip, CalibrationRecord, TensorSpec
+from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
+from tests.firmware_host.graphs import FRAMES, LABELS, SIZE, make_bundle
+
+GRAPHS = ("model.xml", "model.onnx")
+CALIBRATED = CalibrationRecord(
+    data="test",
+    split="val",
+    seed=0,
+    recipe={},
+    int8_mac_fraction=1.0,
+    clips=(CalibrationClip(path="clip", sha256="0"),),
+)
+
+
+def colour_clip(red: int, green: int, blue: int) -> np.ndarray:
+    return np.broadcast_to(np.array([red, green, blue], np.uint8), (1, FRAMES, SIZE, SIZE, 3))
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_engine_answers_in_the_manifest_s_terms(tmp_path: Path, graph: str) -> None:
+    with open_engine(make_bundle(tmp_path / "b", graph=graph), "cpu", threads=1) as engine:
+        logits = engine.infer(colour_clip(10, 200, 30))
+        assert logits.dtype == np.float32
+        np.testing.assert_allclose(logits, [[1.0, 20.0, 3.0]], rtol=1e-5)
+        assert engine.labels == LABELS
+        assert (engine.spec.frames, engine.spec.size) == (FRAMES, SIZE)
+        assert "CPU" in engine.description
+        assert "FP32" in engine.description
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_engine_refuses_clips_of_another_shape_or_dtype(tmp_path: Path, graph: str) -> None:
+    with open_engine(make_bundle(tmp_path / "b", graph=graph)) as engine:
+        for wrong in (colour_clip(1, 2, 3)[:, 1:], colour_clip(1, 2, 3).astype(np.float32)):
+            with pytest.raises(DeviceError, match="wants uint8"):
+                engine.infer(wrong)
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_logits_that_are_not_finite_are_an_error(tmp_path: Path, graph: str) -> None:
+    weights = np.full((3, 3), np.inf, np.float32)
+    with (
+        open_engine(make_bundle(tmp_path / "b", graph=graph, weights=weights)) as engine,
+        pytest.raises(DeviceError, match="not finite"),
+    ):
+        engine.infer(colour_clip(1, 2, 3))
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_closed_engine_says_so(tmp_path: Path, graph: str) -> None:
+    engine = open_engine(make_bundle(tmp_path / "b", graph=graph))
+    engine.close()
+    with pytest.raises(DeviceError, match="closed"):
+        engine.infer(colour_clip(1, 2, 3))
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_graph_that_differs_from_its_manifest_is_refused(tmp_path: Path, graph: str) -> None:
+    other = (TensorSpec(name="scores", layout="BK", shape=(1, 3), dtype="float32"),)
+    with pytest.raises(BundleError, match="'scores' is not in the graph"):
+        open_engine(make_bundle(tmp_path / "name", graph=graph, outputs=other))
+    four = (TensorSpec(name="logits", layout="BK", shape=(1, 4), dtype="float32"),)
+    with pytest.raises(BundleError, match=r"\(1, 3\) in the graph"):
+        open_engine(make_bundle(tmp_path / "shape", graph=graph, outputs=four, labels=(*LABELS, "x")))
+
+
+@pytest.mark.parametrize(("graph", "absent"), [("model.xml", "cuda"), ("model.onnx", "npu")])
+def test_device_the_runtime_never_has_is_an_error_that_names_what_exists(
+    tmp_path: Path, graph: str, absent: str
+) -> None:
+    with pytest.raises(DeviceError, match=rf"--device {absent}.*it has .*cpu"):
+        open_engine(make_bundle(tmp_path / "b", graph=graph), absent)
+
+
+def test_unknown_device_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'tpu' is unknown"):
+        open_engine(make_bundle(tmp_path / "b"), "tpu")
+
+
+def test_auto_says_why_it_is_not_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from firmware_host.engines import onnxruntime_engine
+
+    monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu",))
+    with open_engine(make_bundle(tmp_path / "b", graph="model.onnx", target="jetson")) as engine:
+        assert "made for jetson" in engine.description
+        assert "no tensorrt and no cuda" in engine.description
+        assert "CPUExecutionProvider" in engine.description
+
+
+def test_provider_that_is_listed_but_does_not_load_is_not_used_silently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wheel built for CUDA, on a machine without: the session would quietly run on the CPU."""
+    import onnxruntime
+
+    from firmware_host.engines import onnxruntime_engine
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("needs an ONNX Runtime without CUDA")
+    real = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu", "cuda"))
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda file, **options: real(file, options["sess_options"])
+    )
+    bundle = make_bundle(tmp_path / "b", graph="model.onnx", target="jetson")
+    with pytest.raises(DeviceError, match="could not load CUDAExecutionProvider"):
+        open_engine(bundle, "cuda")
+    with open_engine(bundle) as engine:
+        assert "cuda does not load" in engine.description
+
+
+def test_property_the_device_refuses_is_an_error(tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "b", execution={"INFERENCE_PRECISION_HINT": "nonsense"})
+    with pytest.raises(DeviceError, match="CPU refuses"):
+        open_engine(bundle)
+
+
+def test_missing_runtime_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    bundle = make_bundle(tmp_path / "b", graph="model.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "firmware_host.engines.onnxruntime_engine", raising=False)
+    import firmware_host.engines as engines
+
+    monkeypatch.delattr(engines, "onnxruntime_engine", raising=False)
+    with pytest.raises(MissingExtraError, match=r"s2d-edge\[ort\]"):
+        open_engine(bundle)
+    assert fit_of(bundle.manifest) is Fit.NOT_AT_ALL
+
+
+def _aged(bundle: Bundle, age_s: float) -> None:
+    then = 1_700_000_000 - age_s
+    os.utime(bundle.path / "manifest.json", (then, then))
+
+
+def test_choose_bundle_prefers_int8_of_the_newest_run_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from firmware_host.engines import onnxruntime_engine
+
+    monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu",))
+    root = tmp_path / "bundles"
+    with pytest.raises(BundleError, match="s2d-edge export"):
+        choose_bundle(root)
+    _aged(make_bundle(root / "jetson", graph="model.onnx", target="jetson"), 0)
+    assert choose_bundle(root).name == "jetson"  # on the CPU, for want of anything better
+    _aged(make_bundle(root / "new", source_run="b"), 10)
+    assert choose_bundle(root).name == "new"
+    _aged(make_bundle(root / "new-int8", source_run="b", precision="int8", calibration=CALIBRATED), 20)
+    _aged(make_bundle(root / "old-int8", source_run="a", precision="int8", calibration=CALIBRATED), 5000)
+    assert choose_bundle(root).name == "new-int8"
+    with pytest.raises(BundleError, match="none of the 4 bundles"):
+        choose_bundle(root, "tensorrt")

@@ -1,0 +1,15 @@
+"""Avatars: labelled clips of drawn, shaded faces whose action units move.
+
+The whole way can be tried without anybody's photographs: a seed gives the same faces everywhere.
+Free of torch.
+"""
+
+from s2d_edge.data.avatars.dataset import (
+    AvatarSpec,
+    default_avatars,
+    read_landmarks,
+    write_avatars,
+)
+from s2d_edge.data.avatars.expression import LABELS
+
+__all__ = ["LABELS", "AvatarSpec", "default_avatars", "read_landmarks", "write_avatars"]

@@ -1,0 +1,64 @@
+"""One avatar clip, made from nothing but its seed."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.data.avatars.expression import plan_motion
+from s2d_edge.data.avatars.identity import Identity, draw_identity
+from s2d_edge.data.avatars.render import AvatarRenderer
+from s2d_edge.data.avatars.scene import draw_scene
+from s2d_edge.errors import ConfigError
+
+_WHO, _CLIP = 1, 2  # separate random streams: one for people, one for what happens in a clip
+
+
+def person(seed: int, subject: int) -> Identity:
+    """The avatar with this number in the population of ``seed``."""
+    return draw_identity(np.random.default_rng([_WHO, seed, subject]))
+
+
+def render_clip(
+    seed: int, subject: int, clip: int, label: str, *, frames: int, fps: float, size: int
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Draw one clip.
+
+    Person, scene, head motion, blinks and noise depend on (seed, subject, clip) alone; the label only
+    moves the face. So the same numbers with ``fear`` give the frames of ``surprise`` in reverse.
+
+    Returns:
+        (T, S, S, 3) uint8 RGB frames, and the (T, 68, 2) float32 landmarks as fractions of the side.
+
+    Raises:
+        ConfigError: a setting out of range, or an unknown label.
+    """
+    check_clip(frames=frames, fps=fps, size=size)
+    rng = np.random.default_rng([_CLIP, seed, subject, clip])
+    renderer = AvatarRenderer(person(seed, subject), draw_scene(rng), size)
+    drawn = [renderer.draw(motion) for motion in plan_motion(rng, label, frames=frames, fps=fps)]
+    return np.stack([frame for frame, _ in drawn]), np.stack([points for _, points in drawn])
+
+
+def check_clip(*, frames: int, fps: float, size: int) -> None:
+    """Refuse clips that cannot be drawn.
+
+    Raises:
+        ConfigError: names the setting and its range.
+    """
+    if not 4 <= frames <= 1000:
+        raise ConfigError(f"frames={frames} must lie in [4, 1000]: fewer cannot show an order")
+    if not 0 < fps <= 240:
+        raise ConfigError(f"fps={fps} must lie in (0, 240]")
+    if not 64 <= size <= 1024:
+        raise ConfigError(f"size={size} must lie in [64, 1024] pixels")
+
+
+def encode(frame: NDArray[np.uint8]) -> bytes:
+    """An (H, W, 3) RGB frame as a high-quality JPEG."""
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality)
+    if not done:
+        raise RuntimeError("OpenCV cannot encode a JPEG")
+    return bytes(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from rich.table import Table
 
 from s2d_edge.console import Console
-from s2d_edge.data.clips import LoadedClip, load_many
+from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
+from s2d_edge.data.tally import LoadingTally
 from s2d_edge.errors import MediaError
 from s2d_edge.evaluation import Predictions, predict_clips, score
 from s2d_edge.models import choose_model, open_model
@@ -30,11 +31,11 @@ def evaluate_model(
         console.say(f"{engine.description}")
         dataset = open_dataset(data, console, engine.labels)
         samples = require_split(dataset, split)
-        losses = LoadingLosses()
+        tally = LoadingTally()
         with console.progress(f"evaluating {dataset.name}/{split}", len(samples)) as advance:
             clips = load_many([sample.path for sample in samples], engine.spec, crop)
-            predictions = predict_clips(engine, (clip.windows for clip in losses.watch(clips, advance)))
-        losses.tell(console)
+            predictions = predict_clips(engine, (clip.windows for clip in tally.watch(clips, advance)))
+        tally.tell(console)
         truth = np.array([sample.label for sample in samples], dtype=np.int64)
         result = score(truth, predictions.answers, engine.labels, seed=seed)
     console.show(score_table(result, f"{dataset.name}/{split}"))
@@ -64,11 +65,11 @@ def predict_paths(
     engine, recipe = open_model(choose_model(path), device)
     with engine:
         console.say(f"{engine.description}")
-        losses = LoadingLosses()
+        tally = LoadingTally()
         with console.progress("predicting", len(inputs)) as advance:
             clips = load_many(inputs, engine.spec, recipe if crop else None)
-            predictions = predict_clips(engine, (clip.windows for clip in losses.watch(clips, advance)))
-        losses.tell(console)
+            predictions = predict_clips(engine, (clip.windows for clip in tally.watch(clips, advance)))
+        tally.tell(console)
         results = _results(inputs, predictions, engine.labels)
     table = Table("path", "label", "probability")
     for result in results:
@@ -89,45 +90,6 @@ def _results(inputs: Sequence[Path], predictions: Predictions, labels: Sequence[
             inputs, predictions.answers, predictions.probabilities, predictions.logits, strict=True
         )
     ]
-
-
-class LoadingLosses:
-    """Counts what loading could not do as asked, so that it is said and not lost."""
-
-    def __init__(self) -> None:
-        self.frames = 0
-        self.faces_missed = 0
-        self.faceless: list[Path] = []
-        self.repeated: list[Path] = []
-
-    def watch(self, clips: Iterator[LoadedClip], advance: Any = None) -> Iterator[LoadedClip]:
-        """Pass the clips on, counting; ``advance(1)`` is called after each was used."""
-        for clip in clips:
-            self.frames += len(clip.frames)
-            self.faces_missed += clip.faces_missed
-            if clip.faces_missed and not clip.faces_found:
-                self.faceless.append(clip.path)
-            if clip.repeated:
-                self.repeated.append(clip.path)
-            yield clip
-            if advance is not None:
-                advance(1)
-
-    def tell(self, console: Console) -> None:
-        """Warn of what was counted."""
-        if self.faces_missed:
-            console.warn(
-                f"no face was found in {self.faces_missed} of {self.frames} frames; {len(self.faceless)} "
-                f"clips without any face were used as whole pictures{_first(self.faceless)}"
-            )
-        if self.repeated:
-            console.warn(
-                f"frames were repeated to fill {len(self.repeated)} short clips{_first(self.repeated)}"
-            )
-
-
-def _first(paths: Sequence[Path]) -> str:
-    return f" (first: {paths[0]})" if paths else ""
 
 
 def score_table(result: dict[str, Any], title: str) -> Table:

@@ -75,6 +75,54 @@ def evaluate(
 
 
 @app.command()
+def calibrate(
+    bundle: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="[BUNDLE]", help="An FP32 bundle; default: the newest under bundles/."),
+    ] = None,
+    data: Data = None,
+    split: Annotated[str, typer.Option(help="Calibration clips come from this split.")] = "train",
+    eval_split: Annotated[str, typer.Option(help="The drop is measured on this split.")] = "test",
+    subset: Annotated[int, typer.Option(help="Calibration clips, chosen evenly over the classes.")] = 64,
+    seed: Annotated[int, typer.Option(help="Seed of that choice and of the intervals.")] = 0,
+    max_drop: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            metavar="PP", help="Fail, and keep no bundle, if WAR or UAR drops by more percentage points."
+        ),
+    ] = None,
+    device: Device = "auto",
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Where to write; default: bundles/NAME-int8."),
+    ] = None,
+    json: Json = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Quantize a bundle to INT8 for its target, and measure what that costs in accuracy."""
+    from calibrate.command import CalibrateOptions
+    from calibrate.command import calibrate as run
+    from s2d_edge.console import Console
+
+    run(
+        CalibrateOptions(
+            bundle=bundle,
+            data=data,
+            split=split,
+            eval_split=eval_split,
+            subset=subset,
+            seed=seed,
+            max_drop_pp=max_drop,
+            device=device,
+            out=out,
+            json=json,
+        ),
+        Console(quiet=quiet),
+    )
+
+
+@app.command()
 def predict(
     model: Annotated[Path, typer.Argument(metavar="BUNDLE_OR_RUN", help="What answers.")],
     paths: Annotated[
@@ -107,9 +155,7 @@ def train(
     data: Data = None,
     model: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(
-            help="base, small, tiny, small-112, tiny-112, demo; default: --init's, else demo."
-        ),
+        typer.Option(help="base, small, tiny, small-112, tiny-112, demo; default: --init's, else demo."),
     ] = None,
     init: Annotated[
         Optional[Path],  # noqa: UP045

@@ -1,0 +1,250 @@
+"""``calibrate``: an FP32 bundle and clips in, an INT8 bundle and what INT8 costs out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.int8_macs import count_macs
+from calibrate.measure import measure_pair
+from calibrate.recipe import Recipe, recipe_for
+from calibrate.render import as_json, as_markdown, as_table, save_plot
+from calibrate.report import DropReport, Verdict, drop_between, judge, side
+from calibrate.samples import choose_samples, record, require_disjoint
+from firmware_host.engines import open_engine
+from s2d_edge.bundle import (
+    Bundle,
+    CalibrationRecord,
+    Manifest,
+    find_bundles,
+    open_bundle,
+    seal,
+    tool_versions,
+    writing_bundle,
+)
+from s2d_edge.console import Advance, Console, write_json
+from s2d_edge.data.clips import LoadedClip, load_many
+from s2d_edge.data.datasets import open_dataset, require_split
+from s2d_edge.data.samples import Dataset, Sample
+from s2d_edge.data.tally import LoadingTally
+from s2d_edge.errors import BundleError, ConfigError, TooLargeDropError
+from s2d_edge.files import choose_output
+
+BUNDLES = Path("bundles")
+_NNCF_PASSES = 2  # over the clips: before SmoothQuant, and again for ranges and biases after it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrateOptions:
+    """What the user asked for.
+
+    Attributes:
+        bundle: the FP32 bundle; None takes the newest under ``bundles``.
+        data: what ``--data`` names; None is the embedded avatars.
+        split: calibration clips come from it.
+        eval_split: the drop is measured on it.
+        subset: calibration clips wanted.
+        seed: of the choice of clips and of the bootstraps.
+        max_drop_pp: largest allowed drop of WAR and UAR, percentage points; None allows any.
+        device: both graphs are measured on it.
+        out: the INT8 bundle; None is ``bundles/NAME-int8``.
+        json: where the report goes as JSON too, ``-`` for stdout; also when the drop is too large.
+    """
+
+    bundle: Path | None = None
+    data: str | None = None
+    split: str = "train"
+    eval_split: str = "test"
+    subset: int = 64
+    seed: int = 0
+    max_drop_pp: float | None = None
+    device: str = "auto"
+    out: Path | None = None
+    json: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.split == self.eval_split:
+            raise ConfigError(
+                f"--split and --eval-split are both {self.split!r}; a drop measured on the calibration clips "
+                "flatters INT8: name two different splits"
+            )
+        if self.subset < 1:
+            raise ConfigError(f"--subset {self.subset}: at least one calibration clip is needed")
+
+
+def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropReport]:
+    """Quantize a bundle, measure what that costs, and write the INT8 bundle with its report.
+
+    Returns:
+        The INT8 bundle's folder and the report.
+
+    Raises:
+        TooLargeDropError: the drop exceeds ``max_drop_pp``; the report was printed, no bundle is left.
+        QuantizationError: the graph is not what the target needs, or not INT8 enough.
+        DataError: no calibration clips, or an evaluation split that overlaps them.
+        S2DEdgeError: what opening, loading and running raise.
+    """
+    source = _open_source(options.bundle)
+    manifest = source.manifest
+    name = f"{manifest.name.removesuffix('-fp32')}-int8"
+    out = choose_output(options.out, BUNDLES / name)
+    dataset = open_dataset(options.data, console, manifest.labels)
+    evaluation = require_split(dataset, options.eval_split)
+    chosen = choose_samples(dataset, options.split, options.subset, options.seed)
+    if len(chosen) < options.subset:
+        console.warn(
+            f"split {options.split!r} has {len(chosen)} clips, fewer than --subset {options.subset}; "
+            "all are used"
+        )
+    clips = record(chosen, dataset.root)
+    require_disjoint(chosen, clips, evaluation)
+
+    recipe = recipe_for(manifest.target, manifest.graph)
+    console.say(
+        f"quantizing {source.path} for {manifest.target} on {len(chosen)} clips of "
+        f"{dataset.name}/{options.split}"
+    )
+    with writing_bundle(out) as scratch:
+        _quantize(source, scratch / manifest.graph, recipe, chosen, console)
+        macs = count_macs(scratch / manifest.graph)
+        macs.require_int8()
+        calibration = CalibrationRecord(
+            data=dataset.name,
+            split=options.split,
+            seed=options.seed,
+            recipe=recipe.as_record(),
+            int8_mac_fraction=macs.fraction,
+            clips=clips,
+        )
+        sealed = seal(scratch, _int8_manifest(manifest, out.name, calibration))
+        report = _measure(source, Bundle(scratch, sealed), dataset, evaluation, options, console)
+        verdict = judge(report, options.max_drop_pp)
+        _show(report, verdict, console)
+        if options.json is not None:
+            write_json(options.json, as_json(report, verdict))
+        if not verdict.passed:
+            raise TooLargeDropError(f"{' '.join(verdict.sentences)} No bundle was written to {out}.")
+        _write_reports(scratch, report, verdict)
+        seal(scratch, sealed.model_copy(update={"accuracy": report.as_record()}))
+    console.say(f"wrote {out}; next: s2d-edge run --bundle {out} --camera 0")
+    return out, report
+
+
+def _open_source(path: Path | None) -> Bundle:
+    if path is None:
+        path = next(
+            (found for found, manifest in find_bundles(BUNDLES) if manifest.precision == "fp32"), None
+        )
+        if path is None:
+            raise BundleError(
+                f"there is no FP32 bundle under {BUNDLES}/ here; make one with 's2d-edge export'"
+            )
+    bundle = open_bundle(path)
+    if bundle.manifest.precision != "fp32":
+        raise BundleError(f"{path} is INT8 already; calibrate the FP32 bundle it was made from")
+    return bundle
+
+
+class _Feeds:
+    """The clips as NNCF wants them: to be gone through again and again, counting each one fed."""
+
+    def __init__(self, clips: Sequence[LoadedClip], input_name: str, advance: Advance) -> None:
+        self._clips = clips
+        self._input = input_name
+        self._advance = advance
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __iter__(self) -> Iterator[dict[str, NDArray[np.uint8]]]:
+        for clip in self._clips:
+            yield {self._input: clip.windows[:1]}  # (1, T, S, S, 3): of a long video its first window
+            self._advance(1)
+
+
+def _quantize(source: Bundle, out: Path, recipe: Recipe, chosen: Sequence[Sample], console: Console) -> None:
+    manifest = source.manifest
+    tally = LoadingTally()
+    with console.progress("loading calibration clips", len(chosen)) as advance:
+        loading = load_many([sample.path for sample in chosen], manifest.spec, manifest.crop)
+        clips = list(tally.watch(loading, advance))
+    tally.tell(console)
+    with console.progress("quantizing", _NNCF_PASSES * len(clips)) as advance:
+        feeds = _Feeds(clips, manifest.inputs[0].name, advance)
+        if recipe.backend == "onnx":
+            from calibrate.onnx_graph import quantize_onnx
+
+            quantize_onnx(source.graph_path, out, recipe, feeds, len(feeds))
+        else:
+            from calibrate.openvino_graph import quantize_openvino
+
+            quantize_openvino(source.graph_path, out, recipe, feeds, len(feeds))
+
+
+def _int8_manifest(fp32: Manifest, name: str, calibration: CalibrationRecord) -> Manifest:
+    """The FP32 contract with another precision; inputs, labels, crop and execution hints stay."""
+    tools = fp32.tools | tool_versions("nncf", "onnx", "onnxruntime", "openvino")
+    return fp32.model_copy(
+        update={
+            "name": name,
+            "precision": "int8",
+            "tools": tools,
+            "calibration": calibration,
+            "accuracy": None,
+        }
+    )
+
+
+def _measure(
+    source: Bundle,
+    quantized: Bundle,
+    dataset: Dataset,
+    evaluation: Sequence[Sample],
+    options: CalibrateOptions,
+    console: Console,
+) -> DropReport:
+    labels = source.manifest.labels
+    tally = LoadingTally()
+    with open_engine(source, options.device) as fp32, open_engine(quantized, options.device) as int8:
+        console.say(f"measuring FP32 and INT8 in turn: {int8.description}")
+        with console.progress(
+            f"measuring on {dataset.name}/{options.eval_split}", len(evaluation)
+        ) as advance:
+            clips = load_many(
+                [sample.path for sample in evaluation], source.manifest.spec, source.manifest.crop
+            )
+            measured = measure_pair(fp32, int8, tally.watch(clips, advance))
+    tally.tell(console)
+    truth = np.array([sample.label for sample in evaluation], dtype=np.int64)
+    sides = [
+        side(bundle.manifest.name, one, truth, labels, bundle.size_bytes, options.seed)
+        for bundle, one in zip((source, quantized), measured, strict=True)
+    ]
+    assert quantized.manifest.calibration is not None  # the manifest's own check
+    return DropReport(
+        target=source.manifest.target,
+        fp32=sides[0],
+        int8=sides[1],
+        drop=drop_between(*measured, truth, len(labels), options.seed),
+        calibration=quantized.manifest.calibration,
+        evaluation_data=dataset.name,
+        evaluation_split=options.eval_split,
+        frames=tally.frames,
+        faces_missed=tally.faces_missed,
+    )
+
+
+def _show(report: DropReport, verdict: Verdict, console: Console) -> None:
+    console.show(as_table(report))
+    for sentence in verdict.sentences:
+        console.say(sentence)
+
+
+def _write_reports(folder: Path, report: DropReport, verdict: Verdict) -> None:
+    write_json(str(folder / "report.json"), as_json(report, verdict))
+    (folder / "report.md").write_text(as_markdown(report, verdict), encoding="utf-8")
+    save_plot(report, folder / "report.png")

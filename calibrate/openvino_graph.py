@@ -1,0 +1,73 @@
+"""Quantizing an OpenVINO graph with NNCF."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from calibrate.nncf_session import nncf_session
+from calibrate.recipe import Recipe
+
+_RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the landmark network, not around it
+_ATTENTION = "ScaledDotProductAttention"
+
+
+def quantize_openvino(
+    source: Path, out: Path, recipe: Recipe, feeds: Iterable[dict[str, NDArray[np.uint8]]], count: int
+) -> None:
+    """Quantize ``source`` (.xml) into ``out`` (.xml, its weights in the .bin beside it).
+
+    Args:
+        feeds: per calibration clip the graph's input, e.g. ``{"clip": (1, T, H, W, 3) uint8}``; NNCF goes
+            through them twice.
+        count: how many feeds there are.
+    """
+    model = ov.Core().read_model(source)
+    ignored = [] if recipe.quantize_attention else activation_products(model)
+    has_resampling = any(op.get_type_name() == _RESAMPLING for op in model.get_ops())
+    with nncf_session() as nncf:
+        quantized = nncf.quantize(
+            model,
+            nncf.Dataset(feeds),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset(recipe.preset),
+            target_device=nncf.TargetDevice(recipe.device),
+            subset_size=count,
+            fast_bias_correction=recipe.fast_bias_correction,
+            ignored_scope=nncf.IgnoredScope(names=ignored, types=[_RESAMPLING] if has_resampling else []),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=recipe.smooth_quant_alpha)
+            ),
+        )
+    # Uncompressed: what is not INT8 keeps the 32 bits it was measured with.
+    ov.save_model(quantized, out, compress_to_fp16=False)
+
+
+def activation_products(model: ov.Model) -> list[str]:
+    """Names of the matrix products both of whose factors are activations: those of the attentions."""
+    constants = constant_names(model)
+    return [
+        op.get_friendly_name()
+        for op in model.get_ops()
+        if op.get_type_name() == _ATTENTION
+        or (op.get_type_name() == "MatMul" and not any(name in constants for name in source_names(op)))
+    ]
+
+
+def constant_names(model: ov.Model) -> set[str]:
+    """Names of the operations that depend on no input of the graph."""
+    constants: set[str] = set()
+    for op in model.get_ordered_ops():
+        if op.get_type_name() != "Parameter" and constants.issuperset(source_names(op)):
+            constants.add(op.get_friendly_name())
+    return constants
+
+
+def source_names(op: Any) -> list[str]:
+    """Names of the operations that feed ``op``, in the order of its inputs; none for a constant."""
+    return [value.get_node().get_friendly_name() for value in op.input_values()]

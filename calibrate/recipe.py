@@ -1,0 +1,52 @@
+"""How each target wants its INT8 graph."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from s2d_edge.bundle import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """Settings of NNCF's post-training quantization, as the manifest records them.
+
+    Attributes:
+        backend: the graph format quantized.
+        preset: ``performance`` keeps activations symmetric, so every zero-point is 0; ``mixed`` lets them be
+            asymmetric. Weights are symmetric and per channel in both.
+        device: NNCF's name of the hardware whose operator rules apply.
+        quantize_attention: also quantize the products of two activations (Q·Kᵀ and A·V).
+        smooth_quant_alpha: how much of the activations' spread is moved into the weights, 0 to 1.
+        fast_bias_correction: correct each layer's mean error from the calibration clips.
+    """
+
+    backend: Literal["onnx", "openvino"]
+    preset: Literal["performance", "mixed"]
+    device: Literal["ANY", "CPU", "GPU", "NPU"]
+    quantize_attention: bool
+    smooth_quant_alpha: float = 0.95
+    fast_bias_correction: bool = True
+
+    def as_record(self) -> dict[str, str | float | int | bool]:
+        """For the manifest."""
+        return {"algorithm": "nncf-post-training", "model_type": "transformer", **asdict(self)}
+
+
+def recipe_for(target: Target, graph: str) -> Recipe:
+    """The recipe of a bundle's target and graph file.
+
+    TensorRT takes symmetric signed INT8 only, and fuses attention in FP16 better than it runs it between
+    quantizers. ONNX Runtime's CPU kernels are fastest with unsigned, asymmetric activations, and run the
+    products of two activations in FP32 faster than they would quantize them. OpenVINO's plugins follow
+    NNCF's own rules for the device.
+    """
+    if target == "jetson":
+        return Recipe(backend="onnx", preset="performance", device="ANY", quantize_attention=False)
+    if graph.endswith(".onnx"):
+        return Recipe(backend="onnx", preset="mixed", device="CPU", quantize_attention=False)
+    devices: dict[Target, Literal["CPU", "GPU", "NPU"]] = {"intel-gpu": "GPU", "intel-npu": "NPU"}
+    return Recipe(
+        backend="openvino", preset="mixed", device=devices.get(target, "CPU"), quantize_attention=True
+    )

@@ -1,0 +1,210 @@
+"""The accuracy-drop report: what was measured, and the verdict on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from calibrate.measure import Measurement
+from s2d_edge import metrics
+from s2d_edge.bundle import AccuracyRecord, CalibrationRecord
+from s2d_edge.evaluation import score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two graphs.
+
+    Attributes:
+        bundle: its name.
+        engine: runtime and device in use.
+        score: what :func:`s2d_edge.evaluation.score` returns.
+        size_bytes: graph and weights on disk.
+        latency_p50_ms, latency_p95_ms: of one clip's inference.
+    """
+
+    bundle: str
+    engine: str
+    score: dict[str, Any]
+    size_bytes: int
+    latency_p50_ms: float
+    latency_p95_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """FP32 minus INT8 on the same clips; positive is worse.
+
+    Attributes:
+        war_pp, uar_pp, macro_f1_pp: percentage points.
+        war_pp_ci95, uar_pp_ci95: paired bootstrap, percentage points.
+        agreement: share of clips answered alike.
+        lost: clips only FP32 answers rightly.
+        won: clips only INT8 answers rightly.
+        mcnemar_p: exact p that the two err equally often.
+        max_abs_probability_diff: the largest change of any probability on any clip.
+    """
+
+    war_pp: float
+    war_pp_ci95: metrics.Interval
+    uar_pp: float
+    uar_pp_ci95: metrics.Interval
+    macro_f1_pp: float
+    agreement: float
+    lost: int
+    won: int
+    mcnemar_p: float
+    max_abs_probability_diff: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropReport:
+    """Everything that was measured when a bundle was calibrated.
+
+    Attributes:
+        evaluation_split: the split measured on.
+        faces_missed, frames: frames of it without a face, of how many.
+    """
+
+    target: str
+    fp32: Side
+    int8: Side
+    drop: Drop
+    calibration: CalibrationRecord
+    evaluation_data: str
+    evaluation_split: str
+    frames: int
+    faces_missed: int
+
+    @property
+    def speedup(self) -> float:
+        """How many times faster INT8 answered, at the median."""
+        return self.fp32.latency_p50_ms / self.int8.latency_p50_ms
+
+    def as_record(self) -> AccuracyRecord:
+        """For the manifest."""
+        return AccuracyRecord(
+            data=self.evaluation_data,
+            split=self.evaluation_split,
+            n=self.fp32.score["n"],
+            fp32_war=self.fp32.score["war"],
+            fp32_uar=self.fp32.score["uar"],
+            int8_war=self.int8.score["war"],
+            int8_uar=self.int8.score["uar"],
+            drop_war_pp=self.drop.war_pp,
+            drop_war_pp_ci95=self.drop.war_pp_ci95,
+            drop_uar_pp=self.drop.uar_pp,
+            drop_uar_pp_ci95=self.drop.uar_pp_ci95,
+            agreement=self.drop.agreement,
+            device=self.int8.engine,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the report means.
+
+    Attributes:
+        passed: neither WAR nor UAR drops by more than allowed.
+        sentences: for people; the first one is the verdict itself.
+    """
+
+    passed: bool
+    sentences: tuple[str, ...]
+
+
+def side(
+    bundle: str,
+    measured: Measurement,
+    truth: metrics.Labels,
+    labels: Sequence[str],
+    size_bytes: int,
+    seed: int,
+) -> Side:
+    """Score one graph's answers."""
+    return Side(
+        bundle=bundle,
+        engine=measured.engine,
+        score=score(truth, measured.predictions.answers, labels, seed=seed),
+        size_bytes=size_bytes,
+        latency_p50_ms=measured.percentile_ms(50),
+        latency_p95_ms=measured.percentile_ms(95),
+    )
+
+
+def drop_between(
+    fp32: Measurement, int8: Measurement, truth: metrics.Labels, classes: int, seed: int
+) -> Drop:
+    """Compare the two graphs' answers on the same clips.
+
+    Args:
+        truth: (n,) class indices.
+        seed: of the bootstrap.
+    """
+    before, after = fp32.predictions.answers, int8.predictions.answers
+    counts = [metrics.confusion(truth, answers, classes) for answers in (before, after)]
+    low, high = metrics.war_drop_interval(truth, before, after, classes, seed=seed)
+    uar_low, uar_high = metrics.uar_drop_interval(truth, before, after, classes, seed=seed)
+    return Drop(
+        war_pp=100 * (metrics.war(counts[0]) - metrics.war(counts[1])),
+        war_pp_ci95=(100 * low, 100 * high),
+        uar_pp=100 * (metrics.uar(counts[0]) - metrics.uar(counts[1])),
+        uar_pp_ci95=(100 * uar_low, 100 * uar_high),
+        macro_f1_pp=100 * (metrics.macro_f1(counts[0]) - metrics.macro_f1(counts[1])),
+        agreement=metrics.agreement(before, after),
+        lost=int(np.sum((before == truth) & (after != truth))),
+        won=int(np.sum((before != truth) & (after == truth))),
+        mcnemar_p=metrics.mcnemar_p(truth, before, after),
+        max_abs_probability_diff=float(
+            np.abs(fp32.predictions.probabilities - int8.predictions.probabilities).max()
+        ),
+    )
+
+
+def judge(report: DropReport, max_drop_pp: float | None) -> Verdict:
+    """Say what the drop proves, and whether it is allowed.
+
+    Args:
+        max_drop_pp: the largest allowed drop of WAR, and of UAR, in percentage points; None allows any.
+    """
+    drop, n = report.drop, report.fp32.score["n"]
+    sentences = [_drop_sentence(drop, n)]
+    worst = max(drop.war_pp, drop.uar_pp)
+    passed = max_drop_pp is None or worst <= max_drop_pp
+    if max_drop_pp is not None:
+        comparison = "within" if passed else "above"
+        sentences.append(
+            f"The larger drop of WAR and UAR, {worst:.2f} pp, is {comparison} the allowed {max_drop_pp:g} pp."
+        )
+    majority = max(entry["support"] for entry in report.fp32.score["per_class"].values()) / n
+    if report.fp32.score["war"] <= majority:
+        sentences.append(
+            f"FP32 itself answers no better (WAR {100 * report.fp32.score['war']:.1f} %) than naming the "
+            f"most frequent class always ({100 * majority:.1f} %): a drop of such a model says nothing."
+        )
+    return Verdict(passed=passed, sentences=tuple(sentences))
+
+
+def _drop_sentence(drop: Drop, n: int) -> str:
+    low, high = drop.war_pp_ci95
+    if not drop.lost and not drop.won:
+        return (
+            f"INT8 is right and wrong on the same clips as FP32, all {n} of them; by the rule of three this "
+            f"excludes, with 95 % confidence, only a WAR drop of more than {min(300 / n, 100):.2f} pp."
+        )
+    measured = (
+        f"WAR {_loss(drop.war_pp)} (paired 95 % interval of the drop {low:+.2f} … {high:+.2f} pp, "
+        f"McNemar p = {drop.mcnemar_p:.2g})"
+    )
+    if low > 0 and drop.mcnemar_p < 0.05:
+        return f"INT8 costs accuracy: {measured} on {n} clips."
+    if high < 0 and drop.mcnemar_p < 0.05:
+        return f"INT8 answers better on this split: {measured} on {n} clips."
+    return f"No drop is proved: {measured}; the interval is what {n} clips can tell."
+
+
+def _loss(points: float) -> str:
+    return f"falls by {points:.2f} pp" if points >= 0 else f"rises by {-points:.2f} pp"

@@ -1,0 +1,108 @@
+"""Choosing the clips INT8 ranges are measured on, and keeping them apart from the evaluation split."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from s2d_edge.bundle import CalibrationClip
+from s2d_edge.data.datasets import require_split
+from s2d_edge.data.samples import Dataset, Sample
+from s2d_edge.errors import ConfigError, DataError
+from s2d_edge.files import sha256_of
+from s2d_edge.video import frame_paths
+
+
+def choose_samples(dataset: Dataset, split: str, subset: int, seed: int) -> tuple[Sample, ...]:
+    """Choose calibration clips, the classes in turn, so that rare expressions set the ranges too.
+
+    A class with fewer clips than its share gives all it has and the others fill up.
+
+    Args:
+        subset: clips wanted; a smaller split gives all its clips.
+        seed: of the choice.
+
+    Raises:
+        ConfigError: ``subset`` is not positive.
+        DataError: the split has no clip.
+    """
+    if subset < 1:
+        raise ConfigError(f"--subset {subset}: at least one calibration clip is needed")
+    generator = random.Random(seed)  # noqa: S311  (a choice to repeat, not a secret)
+    by_class: dict[int, list[Sample]] = {}
+    for sample in require_split(dataset, split):
+        by_class.setdefault(sample.label, []).append(sample)
+    for samples in by_class.values():
+        generator.shuffle(samples)
+    turns = max(len(samples) for samples in by_class.values())
+    in_turn = [
+        by_class[label][turn]
+        for turn in range(turns)
+        for label in sorted(by_class)
+        if turn < len(by_class[label])
+    ]
+    return tuple(in_turn[:subset])
+
+
+def record(samples: Sequence[Sample], root: Path) -> tuple[CalibrationClip, ...]:
+    """Name each calibration clip by its path, relative to ``root`` where it lies below, and its content."""
+    return tuple(
+        CalibrationClip(path=_relative(sample.path, root), sha256=clip_sha256(sample.path))
+        for sample in samples
+    )
+
+
+def clip_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of the hashes of a frame folder's pictures, in natural name order."""
+    if not path.is_dir():
+        return sha256_of(path)
+    digest = hashlib.sha256()
+    for frame in frame_paths(path):
+        digest.update(sha256_of(frame).encode())
+    return digest.hexdigest()
+
+
+def require_disjoint(
+    calibration: Sequence[Sample], clips: Sequence[CalibrationClip], evaluation: Sequence[Sample]
+) -> None:
+    """Refuse to measure on what was calibrated on: the same path, the same content, or the same person.
+
+    Args:
+        calibration: the chosen clips.
+        clips: their records, in the same order.
+        evaluation: every clip of the evaluation split.
+
+    Raises:
+        DataError: they overlap; names the first clip that does, and how.
+    """
+    paths = {sample.path.resolve() for sample in calibration}
+    subjects = {sample.subject for sample in calibration if sample.subject is not None}
+    by_content = dict(zip((clip.sha256 for clip in clips), clips, strict=True))
+    sizes = {_size(sample.path) for sample in calibration}  # clips of other sizes need no hashing
+    for sample in evaluation:
+        if sample.path.resolve() in paths:
+            how = "is a calibration clip itself"
+        elif sample.subject in subjects:
+            how = f"shows {sample.subject!r}, who is in the calibration clips too"
+        elif _size(sample.path) in sizes and (clip := by_content.get(clip_sha256(sample.path))):
+            how = f"has the content of the calibration clip {clip.path}"
+        else:
+            continue
+        raise DataError(
+            f"the evaluation split overlaps the calibration clips: {sample.path} {how}; "
+            "a drop measured on it would flatter INT8: use splits that share no clip and no person"
+        )
+
+
+def _relative(path: Path, root: Path) -> str:
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def _size(path: Path) -> int:
+    files = frame_paths(path) if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,47 @@
+"""What loading could not do as asked, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from s2d_edge.console import Advance, Console
+from s2d_edge.data.clips import LoadedClip
+
+
+class LoadingTally:
+    """Counts what loading could not do as asked, so that it is said and not lost."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.faces_missed = 0
+        self.faceless: list[Path] = []
+        self.repeated: list[Path] = []
+
+    def watch(self, clips: Iterator[LoadedClip], advance: Advance) -> Iterator[LoadedClip]:
+        """Pass the clips on, counting; ``advance(1)`` is called after each was used."""
+        for clip in clips:
+            self.frames += len(clip.frames)
+            self.faces_missed += clip.faces_missed
+            if clip.faces_missed and not clip.faces_found:
+                self.faceless.append(clip.path)
+            if clip.repeated:
+                self.repeated.append(clip.path)
+            yield clip
+            advance(1)
+
+    def tell(self, console: Console) -> None:
+        """Warn of what was counted."""
+        if self.faces_missed:
+            console.warn(
+                f"no face was found in {self.faces_missed} of {self.frames} frames; {len(self.faceless)} "
+                f"clips without any face were used as whole pictures{_first(self.faceless)}"
+            )
+        if self.repeated:
+            console.warn(
+                f"frames were repeated to fill {len(self.repeated)} short clips{_first(self.repeated)}"
+            )
+
+
+def _first(paths: Sequence[Path]) -> str:
+    return f" (first: {paths[0]})" if paths else ""

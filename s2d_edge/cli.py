@@ -247,6 +247,66 @@ def data_avatars(
     console.say(f"{len(dataset.samples)} clips of {spec.subjects} avatars in {out}")
 
 
+@app.command()
+def run(
+    bundle: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Default: the newest under bundles/ that fits this machine, INT8 preferred."),
+    ] = None,
+    camera: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(metavar="N", help="Camera number; the default source is camera 0."),
+    ] = None,
+    source: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="PATH|URL", help="A video file, or a stream such as rtsp://…"),
+    ] = None,
+    device: Device = "auto",
+    stride: Annotated[int, typer.Option(help="A result every so many samples.")] = 1,
+    smooth: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time constant of the smoothing; 0 for none.")
+    ] = 0.5,
+    face_gap: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Start anew when the face was gone for longer.")
+    ] = 0.5,
+    show: Annotated[bool, typer.Option("--show", help="Open a window; q closes it.")] = False,
+    save: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE.mp4", help="Write every frame, annotated."),
+    ] = None,
+    json: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--json", metavar="FILE|-", help="Write one JSON object per result and line."),
+    ] = None,
+    max_seconds: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(metavar="SECONDS", help="End after so much time."),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Tell expressions live, from a camera, a video file or a network stream."""
+    from firmware_host.live import LiveOptions, run_live
+    from firmware_host.messages import PipelineConfig
+    from s2d_edge.console import Console
+
+    summary = run_live(
+        LiveOptions(
+            bundle=bundle,
+            camera=camera,
+            source=source,
+            device=device,
+            pipeline=PipelineConfig(stride=stride, smooth_s=smooth, face_gap_s=face_gap),
+            show=show,
+            save=save,
+            json=json,
+            max_seconds=max_seconds,
+        ),
+        Console(quiet=quiet),
+    )
+    raise typer.Exit(summary.exit_code)
+
+
 def main() -> None:
     """Entry point: run a verb; turn what went wrong into one sentence and an exit code."""
     from s2d_edge.errors import S2DEdgeError

@@ -1,0 +1,294 @@
+"""``s2d-edge run``: from a camera, file or stream to expressions, until it ends or is told to."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from firmware_host.engines import choose_bundle, open_engine
+from firmware_host.messages import PipelineConfig
+from firmware_host.panel import Display
+from firmware_host.pipeline import Pipeline
+from firmware_host.recorder import Recorder, Window, open_window
+from firmware_host.results import JsonLines
+from firmware_host.sources import Source, open_camera, open_source
+from firmware_host.stats import Counts
+from s2d_edge.bundle import MANIFEST, Bundle, open_bundle
+from s2d_edge.console import Console
+from s2d_edge.engine import Engine
+from s2d_edge.errors import BundleError, ConfigError, MediaError
+from s2d_edge.face import FaceDetector, FaceFinder
+from s2d_edge.preprocess import CropRecipe
+from s2d_edge.runs import RUN_FILE
+
+MAX_FACES = 4
+REFRESH_S = 1 / 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveOptions:
+    """What ``run`` was asked to do.
+
+    Attributes:
+        bundle: its folder; None takes the newest fitting one under ``bundles``.
+        bundles: where bundles are looked for.
+        camera: its number; camera 0 when no ``source`` is given either.
+        source: a video file, a device file or a URL.
+        device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``.
+        pipeline: stride, smoothing, and how long a face may be gone.
+        show: open a window.
+        save: where to write the annotated video, an ``.mp4``.
+        json: where to write results, one JSON object per line; ``-`` for stdout.
+        max_seconds: end after so many seconds of wall time.
+    """
+
+    bundle: Path | None = None
+    bundles: Path = Path("bundles")
+    camera: int | None = None
+    source: str | None = field(default=None, repr=False)  # a URL may hold a password
+    device: str = "auto"
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    show: bool = False
+    save: Path | None = None
+    json: str | None = None
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.camera is not None and self.source is not None:
+            raise ConfigError("--camera and --source were both given; choose one")
+        if self.camera is not None and self.camera < 0:
+            raise ConfigError(f"--camera {self.camera} must be 0 or more")
+        if self.max_seconds is not None and not self.max_seconds > 0:
+            raise ConfigError(f"--max-seconds {self.max_seconds} must be positive")
+        if self.save is not None and self.save.suffix.lower() != ".mp4":
+            raise ConfigError(f"--save {self.save}: annotated video is written as .mp4; name it so")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveSummary:
+    """How a run went.
+
+    Attributes:
+        counts: at the end.
+        seconds: wall time.
+        engine: its description.
+        ended_by: why, for people.
+        exit_code: 0, or 128 + the number of the signal that ended it.
+        repeated_frames: whether a short file's frames were repeated to fill a clip.
+    """
+
+    counts: Counts
+    seconds: float
+    engine: str
+    ended_by: str
+    exit_code: int
+    repeated_frames: bool
+
+    def to_text(self) -> str:
+        """A few lines for people."""
+        counts = self.counts
+        share = counts.with_face / counts.analysed if counts.analysed else 0.0
+        lines = [
+            f"{self.ended_by} after {self.seconds:.1f} s: {counts.frames} frames "
+            f"({counts.frames / max(self.seconds, 1e-6):.1f} per second), a face in {share:.1%} of the "
+            f"{counts.analysed} searched, {counts.results} results, dropped {counts.dropped_frames} frames "
+            f"and {counts.dropped_clips} clips"
+        ]
+        if counts.latency_p50_ms is not None:
+            lines.append(
+                f"latency from frame to result p50 {counts.latency_p50_ms:.0f} ms, "
+                f"p95 {counts.latency_p95_ms:.0f} ms; model p50 {counts.infer_p50_ms:.0f} ms"
+            )
+        return "\n".join(lines)
+
+
+def run_live(options: LiveOptions, console: Console) -> LiveSummary:
+    """Do what ``options`` ask until the source ends, a signal comes, or something fails.
+
+    Raises:
+        S2DEdgeError: no bundle, device, source or display; a source that cannot be read to its end; an
+            output that cannot be written; a file in which no face was found.
+    """
+    with ExitStack() as stack:
+        window = stack.enter_context(open_window()) if options.show else None
+        source = open_camera(options.camera or 0) if options.source is None else open_source(options.source)
+        bundle = _open_bundle(options)
+        engine = stack.enter_context(open_engine(bundle, options.device))
+        detector = stack.enter_context(FaceFinder(static=False, max_faces=MAX_FACES))
+        console.say(f"{bundle.path}: {engine.description}")
+        return stream(
+            source=source,
+            detector=detector,
+            engine=engine,
+            recipe=bundle.manifest.crop,
+            options=options,
+            console=console,
+            window=window,
+        )
+
+
+def stream(
+    *,
+    source: Source,
+    detector: FaceDetector,
+    engine: Engine,
+    recipe: CropRecipe,
+    options: LiveOptions,
+    console: Console,
+    window: Window | None = None,
+) -> LiveSummary:
+    """Run opened parts to the end; :func:`run_live` opens them."""
+    display = Display(console, engine=engine.description, source=source, labels=engine.labels)
+    with ExitStack() as outputs:
+        json_lines = outputs.enter_context(JsonLines(options.json)) if options.json else None
+        rate = None if source.live else source.fps
+        recorder = outputs.enter_context(Recorder(options.save, rate)) if options.save else None
+        pipeline = Pipeline(
+            source=source,
+            detector=detector,
+            engine=engine,
+            recipe=recipe,
+            config=options.pipeline,
+            on_result=json_lines.write if json_lines is not None else None,
+            frame_sink=recorder,
+        )
+        started_s = time.monotonic()
+        with display.shown(), _until_signal() as caught:
+            stopped_by = _watch(pipeline, display, window, caught, options.max_seconds)
+        counts = pipeline.glimpse().counts
+        if not source.live and stopped_by is None:
+            _check_answered(source, counts)
+    summary = LiveSummary(
+        counts=counts,
+        seconds=time.monotonic() - started_s,
+        engine=engine.description,
+        ended_by=stopped_by or ("end of the stream" if source.live else "end of the file"),
+        exit_code=128 + caught[0] if caught else 0,
+        repeated_frames=pipeline.repeated_frames,
+    )
+    _tell(summary, pipeline, engine, source, options, console)
+    return summary
+
+
+def _watch(
+    pipeline: Pipeline,
+    display: Display,
+    window: Window | None,
+    caught: list[int],
+    max_seconds: float | None,
+) -> str | None:
+    """Run the pipeline while showing it; returns why it was stopped, None when the source ended."""
+    deadline_s = time.monotonic() + max_seconds if max_seconds is not None else None
+    stopped_by: str | None = None
+    pipeline.start()
+    try:
+        while pipeline.running:
+            if stopped_by is None:
+                stopped_by = _reason_to_stop(caught, deadline_s)
+                if stopped_by is None and window is not None and not _show(window, pipeline):
+                    stopped_by = "window closed"
+                if stopped_by is not None:
+                    pipeline.stop()
+            display.update(pipeline.glimpse())
+            time.sleep(REFRESH_S)
+    except BaseException:
+        pipeline.abort()
+        raise
+    pipeline.join()
+    return stopped_by
+
+
+def _reason_to_stop(caught: list[int], deadline_s: float | None) -> str | None:
+    if caught:
+        return f"ended by {signal.Signals(caught[0]).name}"
+    if deadline_s is not None and time.monotonic() >= deadline_s:
+        return "time is up (--max-seconds)"
+    return None
+
+
+def _show(window: Window, pipeline: Pipeline) -> bool:
+    glimpse = pipeline.glimpse()
+    return window.poll() if glimpse.frame is None else window.show(glimpse.frame.picture, glimpse.overlay)
+
+
+@contextmanager
+def _until_signal() -> Iterator[list[int]]:
+    """Collect the first SIGINT or SIGTERM; a second one acts as it did before."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def note(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _open_bundle(options: LiveOptions) -> Bundle:
+    if options.bundle is None:
+        return open_bundle(choose_bundle(options.bundles, options.device))
+    path = options.bundle
+    if not (path / MANIFEST).is_file() and (path / RUN_FILE).is_file():
+        raise BundleError(
+            f"{path} is a run folder, and a live run needs a bundle; make one with 's2d-edge export {path}'"
+        )
+    return open_bundle(path)
+
+
+def _check_answered(source: Source, counts: Counts) -> None:
+    """A file that ran to its end must have given an answer."""
+    if not counts.with_face:
+        raise MediaError(
+            f"no face was found in any of the {counts.frames} frames of {source.name}; nothing was kept: "
+            "check that a face is in view, upright and large enough"
+        )
+    if not counts.results:
+        raise MediaError(
+            f"a face was found in {counts.with_face} of the {counts.frames} frames of {source.name}, but in "
+            "none that was due as a sample; nothing was kept: use a clip in which a face stays in view"
+        )
+
+
+def _tell(
+    summary: LiveSummary,
+    pipeline: Pipeline,
+    engine: Engine,
+    source: Source,
+    options: LiveOptions,
+    console: Console,
+) -> None:
+    console.say(summary.to_text())
+    if summary.repeated_frames:
+        console.warn(
+            f"{source.name} has fewer than {engine.spec.frames} samples with a face; "
+            "frames were repeated to fill its only clip"
+        )
+    elif not summary.counts.results:
+        console.warn(
+            f"no result: a clip takes {engine.spec.frames} samples at {engine.spec.fps:g} per second "
+            "with a face in view"
+        )
+    if pipeline.unwritten_frames:
+        console.warn(
+            f"{pipeline.unwritten_frames} frames came faster than the annotated video could be written"
+        )
+    if options.save is not None and summary.counts.frames:
+        console.say(f"annotated video: {options.save}")
+    if options.json not in (None, "-"):
+        console.say(f"results: {options.json}")

@@ -1,0 +1,79 @@
+"""What the stages of the pipeline hand each other, and show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from firmware_host.annotate import Overlay
+from firmware_host.results import LiveResult
+from firmware_host.sources import Frame
+from firmware_host.stats import Counts
+from firmware_host.window import SampledFace
+from s2d_edge.engine import Clip
+from s2d_edge.errors import ConfigError
+
+
+class FrameSink(Protocol):
+    """Takes every frame of the source, in order, with what is to be drawn on it."""
+
+    def write(self, frame: Frame, overlay: Overlay) -> None:
+        """Take one frame."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineConfig:
+    """How a pipeline runs.
+
+    Attributes:
+        stride: samples between results.
+        smooth_s: time constant of the smoothing, seconds; 0 for none.
+        face_gap_s: seconds without a face after which the window is cleared.
+    """
+
+    stride: int = 1
+    smooth_s: float = 0.5
+    face_gap_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.stride < 1:
+            raise ConfigError(f"--stride {self.stride} must be at least 1")
+        if not 0 <= self.smooth_s <= 60:
+            raise ConfigError(f"--smooth {self.smooth_s} must lie in [0, 60] seconds")
+        if not 0 < self.face_gap_s <= 60:
+            raise ConfigError(f"--face-gap {self.face_gap_s} must lie in (0, 60] seconds")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipRequest:
+    """A clip on its way to the model.
+
+    ``ticket`` numbers the clips from 1; ``first_ticket`` is that of the first clip of the same face: answers
+    about different faces are not smoothed together.
+    """
+
+    ticket: int
+    first_ticket: int
+    clip: Clip
+    last: SampledFace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Analysed:
+    """A frame after the face search; ``tickets`` are those of the clips so far of the same face."""
+
+    frame: Frame
+    face: tuple[int, int, int, int] | None
+    tickets: range
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glimpse:
+    """What there is to see at this moment, for the panel and the window."""
+
+    frame: Frame | None
+    overlay: Overlay
+    result: LiveResult | None
+    counts: Counts

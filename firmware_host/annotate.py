@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import cv2
@@ -18,7 +18,8 @@ ACCENT: Colour = (80, 200, 255)
 MUTED: Colour = (170, 178, 186)
 BRIGHT: Colour = (245, 247, 250)
 DARK: Colour = (16, 20, 24)
-PANEL_OPACITY = 0.62
+STRIP: Colour = (22, 26, 31)
+ROW_OVER_TEXT = 1.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,31 +27,43 @@ class Overlay:
     """What to draw on one frame.
 
     Attributes:
+        labels: every class, in the model's order.
         face: x, y, width, height, pixels; None when there is no face.
         label: the current answer; None before the first.
-        probabilities: of each class, in label order; empty before the first answer.
-        status: one line when there is no answer to show.
+        probabilities: of each class; empty before the first answer.
+        status: what the face search sees; parts separated by a comma go on lines of their own.
     """
 
+    labels: tuple[str, ...]
     face: tuple[int, int, int, int] | None = None
     label: str | None = None
-    probabilities: Mapping[str, float]
+    probabilities: Mapping[str, float] = field(default_factory=dict)
     status: str = ""
 
 
 def annotate(frame: Picture, overlay: Overlay) -> Picture:
-    """A copy of a (H, W, 3) uint8 RGB frame with the overlay drawn on it."""
-    picture = frame.copy()
-    text_px = int(np.clip(min(frame.shape[:2]) / 28, 11, 36))
+    """The frame with the face marked, and a strip with the bars to its right, where they hide nothing.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+
+    Returns:
+        (H, W + strip, 3) uint8 RGB; the strip's width depends on the labels and the frame's size only.
+    """
+    height, width = frame.shape[:2]
+    rows = len(overlay.labels) + 4  # and the status below
+    text_px = int(np.clip(min(min(height, width) / 30, height / (ROW_OVER_TEXT * rows)), 8, 36))
+    names = max(_text_mask(label, text_px).shape[1] for label in overlay.labels)
+    strip = names + _text_mask("100%", text_px).shape[1] + 10 * text_px
+    strip += (width + strip) % 2  # video encoders want even sizes
+    picture = np.full((height, width + strip, 3), STRIP, np.uint8)
+    picture[:, :width] = frame
     if overlay.face is not None:
-        _draw_box(picture, overlay.face, text_px)
+        _draw_box(picture[:, :width], overlay.face, text_px)
         if overlay.label is not None:
             share = overlay.probabilities[overlay.label]
-            _draw_tag(picture, overlay.face, f"{overlay.label}  {share:.0%}", text_px)
-    if overlay.probabilities:
-        _draw_bars(picture, overlay, text_px)
-    elif overlay.status:
-        _draw_status(picture, overlay.status, text_px)
+            _draw_tag(picture[:, :width], overlay.face, f"{overlay.label}  {share:.0%}", text_px)
+    _draw_bars(picture[:, width:], overlay, names, text_px)
     return picture
 
 
@@ -74,37 +87,35 @@ def _draw_tag(picture: Picture, box: tuple[int, int, int, int], text: str, text_
     above = box[1] - height - pad
     y = above if above >= 0 else box[1] + pad
     _fill(picture, x, y, width, height, ACCENT, 0.92)
-    _draw_mask(picture, mask, x + pad, y + pad, DARK)
+    _blend(picture, x + pad, y + pad, mask, DARK)
 
 
-def _draw_bars(picture: Picture, overlay: Overlay, text_px: int) -> None:
-    """All classes in the lower left corner, the strongest in colour."""
-    row_px, pad = round(text_px * 1.5), text_px // 2
-    names = max(_text_mask(label, text_px).shape[1] for label in overlay.probabilities)
+def _draw_bars(strip: Picture, overlay: Overlay, names: int, text_px: int) -> None:
+    """All classes, the strongest in colour, and the status below."""
+    row_px = round(text_px * ROW_OVER_TEXT)
+    left, right = text_px, strip.shape[1] - text_px
     number = _text_mask("100%", text_px).shape[1]
-    bar = text_px * 5
-    width = names + bar + number + 4 * pad
-    height = row_px * len(overlay.probabilities) + 2 * pad
-    x, y = pad, picture.shape[0] - height - pad
-    _fill(picture, x, y, width, height, DARK, PANEL_OPACITY)
-    for row, (label, share) in enumerate(overlay.probabilities.items()):
+    bar_x = left + names + text_px
+    bar = right - number - text_px - bar_x
+    top = text_px
+    for label in overlay.labels:
+        share = overlay.probabilities.get(label, 0.0)
         colour = ACCENT if label == overlay.label else MUTED
-        top = y + pad + row * row_px
-        _draw_mask(picture, _text_mask(label, text_px), x + pad, top, colour)
-        bar_x, bar_y, bar_h = x + names + 2 * pad, top + text_px // 4, max(3, text_px // 2)
-        _fill(picture, bar_x, bar_y, bar, bar_h, BRIGHT, 0.14)
-        _fill(picture, bar_x, bar_y, round(bar * share), bar_h, colour, 1.0)
-        figure = _text_mask(f"{share:.0%}", text_px)
-        _draw_mask(picture, figure, x + width - pad - figure.shape[1], top, colour)
-
-
-def _draw_status(picture: Picture, text: str, text_px: int) -> None:
-    mask = _text_mask(text, text_px)
-    pad = text_px // 2
-    height, width = mask.shape[0] + 2 * pad, mask.shape[1] + 2 * pad
-    y = picture.shape[0] - height - pad
-    _fill(picture, pad, y, width, height, DARK, PANEL_OPACITY)
-    _draw_mask(picture, mask, 2 * pad, y + pad, BRIGHT)
+        name = _text_mask(label, text_px)
+        _blend(strip, left, top, name, colour)
+        thick = max(3, text_px // 2)
+        bar_y = top + (name.shape[0] - thick) // 2
+        _fill(strip, bar_x, bar_y, bar, thick, BRIGHT, 0.12)
+        _fill(strip, bar_x, bar_y, round(bar * share), thick, colour, 1.0)
+        if overlay.probabilities:
+            figure = _text_mask(f"{share:.0%}", text_px)
+            _blend(strip, right - figure.shape[1], top, figure, colour)
+        top += row_px
+    lines = [part.strip() for part in overlay.status.split(",") if part.strip()]
+    top = strip.shape[0] - row_px * len(lines) - text_px // 2
+    for each in lines:
+        _blend(strip, left, top, _text_mask(each, text_px), MUTED)
+        top += row_px
 
 
 @lru_cache(maxsize=512)
@@ -118,10 +129,6 @@ def _text_mask(text: str, text_px: int) -> NDArray[np.float32]:
     image = Image.new("L", (max(round(right - left), 1), ascent + descent), 0)
     ImageDraw.Draw(image).text((-left, 0), text, fill=255, font=font)
     return np.asarray(image, np.float32) / 255
-
-
-def _draw_mask(picture: Picture, mask: NDArray[np.float32], x: int, y: int, colour: Colour) -> None:
-    _blend(picture, x, y, mask, colour)
 
 
 def _fill(picture: Picture, x: int, y: int, width: int, height: int, colour: Colour, opacity: float) -> None:

@@ -80,6 +80,7 @@ class LiveSummary:
         engine: its description.
         ended_by: why, for people.
         exit_code: 0, or 128 + the number of the signal that ended it.
+        live: whether the source set the pace.
         repeated_frames: whether a short file's frames were repeated to fill a clip.
     """
 
@@ -88,6 +89,7 @@ class LiveSummary:
     engine: str
     ended_by: str
     exit_code: int
+    live: bool
     repeated_frames: bool
 
     def to_text(self) -> str:
@@ -100,10 +102,11 @@ class LiveSummary:
             f"{counts.analysed} searched, {counts.results} results, dropped {counts.dropped_frames} frames "
             f"and {counts.dropped_clips} clips"
         ]
+        queued = "" if self.live else " with waiting in line, as fast as the file can be answered"
         if counts.latency_p50_ms is not None:
             lines.append(
                 f"latency from frame to result p50 {counts.latency_p50_ms:.0f} ms, "
-                f"p95 {counts.latency_p95_ms:.0f} ms; model p50 {counts.infer_p50_ms:.0f} ms"
+                f"p95 {counts.latency_p95_ms:.0f} ms{queued}; model p50 {counts.infer_p50_ms:.0f} ms"
             )
         return "\n".join(lines)
 
@@ -170,6 +173,7 @@ def stream(
         engine=engine.description,
         ended_by=stopped_by or ("end of the stream" if source.live else "end of the file"),
         exit_code=128 + caught[0] if caught else 0,
+        live=source.live,
         repeated_frames=pipeline.repeated_frames,
     )
     _tell(summary, pipeline, engine, source, options, console)

@@ -221,7 +221,7 @@ class Pipeline:
     def _note(self, frame: Frame, face: tuple[int, int, int, int] | None) -> Analysed:
         filled, wanted = self._window.filled, self._engine.spec.frames
         if face is None:
-            status = "no face" if filled else f"no face, window empty (kept {self._window.gap_s:.1f} s)"
+            status = "no face" if filled else f"no face, cleared after {self._window.gap_s:.1f} s"
         elif filled < wanted:
             status = f"face found, collecting {filled}/{wanted}"
         else:
@@ -306,9 +306,11 @@ class Pipeline:
             return self._answers[max(known)] if known else None
 
     def _overlay(self, analysed: Analysed | None, result: LiveResult | None) -> Overlay:
+        labels = self._engine.labels
         if analysed is None:
-            return Overlay(probabilities={}, status=LOOKING)
+            return Overlay(labels=labels, status=LOOKING)
         return Overlay(
+            labels=labels,
             face=analysed.face,
             label=result.label if result is not None else None,
             probabilities=result.probabilities if result is not None else {},

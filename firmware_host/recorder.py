@@ -57,12 +57,13 @@ class Recorder:
         first, last = self._waiting[0][0], self._waiting[-1][0]
         lasted_s = last.t_s - first.t_s
         measured = (len(self._waiting) - 1) / lasted_s if lasted_s > 0 else FALLBACK_FPS
-        size = (first.picture.shape[1], first.picture.shape[0])
+        annotated = [annotate(frame.picture, overlay) for frame, overlay in self._waiting]
+        size = (annotated[0].shape[1], annotated[0].shape[0])
         self._sink = self._cleanup.enter_context(
             VideoSink(self._path, fps=self._fps or min(measured, MAX_PLAUSIBLE_FPS), size=size)
         )
-        for frame, overlay in self._waiting:
-            self._sink.write(annotate(frame.picture, overlay))
+        for picture in annotated:
+            self._sink.write(picture)
         self._waiting.clear()
 
     def __enter__(self) -> Recorder:

@@ -73,18 +73,25 @@ class Brush:
 
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
+        self._rows, self._columns = canvas.shape
+
+    def _fixed(self, points: Floats) -> NDArray[np.int32]:
+        """(n, 2) points as OpenCV's fixed-point pixels."""
+        at = (points - (self._canvas.left, self._canvas.top)) * (self._canvas.density * _ONE)
+        return np.rint(at).astype(np.int32)
 
     def _patch(self, stroke: Stroke) -> tuple[tuple[slice, slice], Mask] | None:
         """The window of the canvas a stroke reaches, and its opacity there; None when outside."""
         canvas = self._canvas
-        rows, columns = canvas.shape
-        at = (stroke.points - (canvas.left, canvas.top)) * canvas.density  # (n, 2) pixels
-        reach = (stroke.width / 2 + 3 * stroke.soft) * canvas.density + 2
-        left, top = np.maximum(np.floor(at.min(axis=0) - reach), 0).astype(int)
-        right, bottom = np.minimum(np.ceil(at.max(axis=0) + reach) + 1, (columns, rows)).astype(int)
+        fixed = self._fixed(stroke.points)
+        x, y, wide, tall = cv2.boundingRect(fixed)
+        reach = int((stroke.width / 2 + 3 * stroke.soft) * canvas.density) + 3
+        left, top = max((x >> _SHIFT) - reach, 0), max((y >> _SHIFT) - reach, 0)
+        right = min(((x + wide) >> _SHIFT) + reach, self._columns)
+        bottom = min(((y + tall) >> _SHIFT) + reach, self._rows)
         if right <= left or bottom <= top:
             return None
-        fixed = np.round((at - (left, top)) * _ONE).astype(np.int32)
+        fixed -= (left << _SHIFT, top << _SHIFT)
         patch = np.zeros((bottom - top, right - left), dtype=np.uint8)
         thick = stroke.width * canvas.density
         if len(fixed) == 1:
@@ -135,10 +142,9 @@ class Brush:
         canvas = self._canvas
         faint = np.zeros(canvas.shape, dtype=np.uint8)
         for stroke in strokes:
-            fixed = np.round((stroke.points - (canvas.left, canvas.top)) * (canvas.density * _ONE))
             thick = stroke.width * canvas.density
             value = int(255 * stroke.strength * min(thick, 1.0))
-            line = [fixed.astype(np.int32)]
+            line = [self._fixed(stroke.points)]
             cv2.polylines(faint, line, False, value, max(round(thick), 1), cv2.LINE_AA, _SHIFT)
         blurred = cv2.GaussianBlur(faint, (0, 0), max(soft * canvas.density, 0.3))
         np.maximum(target, blurred.astype(np.float32) * np.float32(1 / 255), out=target)

@@ -169,7 +169,7 @@ def _mouth(who: Identity, motion: FaceMotion, drop: float) -> Mouth:
     smile, frown, stretch, tight, raised = (motion.unit(n) for n in (12, 15, 20, 23, 10))
     chin, part, jaw = motion.mean(17), motion.mean(25), motion.mean(26)
     pursed, grin, sneer = float(tight.mean()), float(smile.mean()), float(raised.mean())
-    width = who.mouth_width + 0.085 * smile + 0.05 * stretch - 0.035 * tight - 0.045 * jaw
+    width = who.mouth_width + 0.085 * smile + 0.05 * stretch - 0.035 * tight - 0.02 * jaw
     corner = who.mouth_y - 0.105 * smile + 0.085 * frown + 0.01 * stretch + 0.42 * drop
     middle = who.mouth_y - 0.035 * chin + 0.015 * grin
     inner_upper = middle - 0.012 * part - 0.05 * sneer * min(part * 2, 1) - 0.012 * grin * part
@@ -217,7 +217,7 @@ def _landmarks(
 
 def face_features(who: Identity, motion: FaceMotion) -> Features:
     """Place every feature of ``who`` as ``motion`` moves it."""
-    drop = 0.20 * motion.mean(26) + 0.02 * motion.mean(25) - 0.025 * motion.mean(17)
+    drop = 0.23 * motion.mean(26) + 0.02 * motion.mean(25) - 0.025 * motion.mean(17)
     drop = max(drop, -0.03)
     jaw = _jaw(who, drop)
     brows = (_brow(who, motion, 0), _brow(who, motion, 1))
@@ -301,10 +301,8 @@ def base_height(x: NDArray[AnyFloat], y: NDArray[AnyFloat]) -> NDArray[AnyFloat]
 
 def height_at(points: Floats, bumps: list[Bump]) -> Floats:
     """Relief under (n, 2) points: (n,)."""
-    x, y = points[:, 0], points[:, 1]
-    total = base_height(x, y)
-    for bump in bumps:
-        total = total + bump.height * np.exp(
-            -0.5 * (((x - bump.x) / bump.wide) ** 2 + ((y - bump.y) / bump.tall) ** 2)
-        )
-    return np.asarray(total, dtype=np.float64)
+    x, y = points[:, :1], points[:, 1:]  # (n, 1) each
+    shape = np.array([(bump.x, bump.y, bump.wide, bump.tall, bump.height) for bump in bumps]).T  # (5, m)
+    hills = shape[4] * np.exp(-0.5 * (((x - shape[0]) / shape[2]) ** 2 + ((y - shape[1]) / shape[3]) ** 2))
+    total: Floats = base_height(x[:, 0], y[:, 0]) + hills.sum(axis=1)
+    return total

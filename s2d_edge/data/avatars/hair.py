@@ -19,14 +19,14 @@ from s2d_edge.data.avatars.scene import Scene, smooth_noise
 _VOLUME: Final[dict[HairStyle, float]] = {
     "bald": 0.0,
     "buzz": 0.015,
-    "short": 0.09,
+    "short": 0.12,
     "parted": 0.10,
     "fringe": 0.10,
     "bob": 0.11,
     "long": 0.10,
     "bun": 0.05,
     "curly": 0.16,
-    "afro": 0.34,
+    "afro": 0.30,
 }
 _CURTAIN: Final[dict[HairStyle, float]] = {"bob": 0.72, "long": 1.25, "fringe": 0.35}
 
@@ -40,17 +40,15 @@ class Layer:
         alpha: (H, W) opacity.
         canvas: where it lies on the face plane.
         depth: height towards the viewer, decimetres.
-        follows: how much of the head's turning it takes part in, in [0, 1].
     """
 
     colour: NDArray[np.float32]
     alpha: Mask
     canvas: Canvas
     depth: float
-    follows: float
 
 
-def _dome(width: float, top: float, low: float, squareness: float = 0.9) -> Floats:
+def _dome(width: float, top: float, low: float, squareness: float = 0.8) -> Floats:
     """An arch from (−width, low) over (0, top) to (width, low): (37, 2)."""
     angle = np.linspace(np.pi, 0.0, 37)
     x = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** squareness * width
@@ -67,7 +65,7 @@ def head_canvas(who: Identity, density: float) -> Canvas:
 def head_top(who: Identity, canvas: Canvas) -> Mask:
     """Skull above the eyes, and the ears."""
     brush, mask = Brush(canvas), canvas.mask()
-    brush.mask(mask, Stroke(_dome(who.face_width, -1.13, 0.0)))
+    brush.mask(mask, Stroke(_dome(who.face_width, -1.02, 0.0)))
     for side in SIDES:
         angle = np.linspace(0, 2 * np.pi, 25)
         ear = np.stack([0.075 * who.ear * np.cos(angle), 0.19 * who.ear * np.sin(angle)], axis=1)
@@ -128,11 +126,11 @@ def front_hair(who: Identity, canvas: Canvas, rng: np.random.Generator) -> tuple
         return colour, mask
     brush = Brush(canvas)
     volume = _VOLUME[who.hair_style] * who.hair_volume
-    rim = _dome(who.face_width + 0.02 + 0.6 * volume, -1.14 - volume, 0.02)
+    rim = _dome(who.face_width + 0.02 + 0.6 * volume, -1.03 - volume, 0.02)
     line = _hairline(who)
     brush.mask(mask, Stroke(np.concatenate([rim, line[::-1]]), soft=0.012))
     if who.hair_style in ("curly", "afro"):
-        _curls(brush, mask, rim, rng, 0.6 * volume)
+        _curls(brush, mask, rim[3:-3], rng, 0.05 + 0.2 * volume)
         _curls(brush, mask, line[4:-4], rng, 0.05)
     low = _CURTAIN.get(who.hair_style)
     if low is not None:
@@ -147,32 +145,34 @@ def front_hair(who: Identity, canvas: Canvas, rng: np.random.Generator) -> tuple
     return colour, mask
 
 
-def _hair_behind(who: Identity, scene: Scene, density: float, rng: np.random.Generator) -> Layer | None:
+def hair_behind(who: Identity, scene: Scene, density: float, rng: np.random.Generator) -> Layer | None:
+    """The hair seen past the head; None where there is none."""
     canvas = Canvas(density, -1.5, 1.5, -1.8, 2.2)
     brush, mask = Brush(canvas), canvas.mask()
     volume = _VOLUME[who.hair_style] * who.hair_volume
     width = who.face_width + 0.04 + 0.8 * volume
     if who.hair_style in ("long", "bob", "fringe"):
         low = {"long": 1.75, "bob": 0.95, "fringe": 0.8}[who.hair_style]
-        rim = _dome(width, -1.14 - volume, 0.0)
+        rim = _dome(width, -1.03 - volume, 0.0)
         fall = np.array(
             [(width + 0.12, 0.5), (width + 0.10, low), (-width - 0.10, low), (-width - 0.12, 0.5)]
         )
         brush.mask(mask, Stroke(np.concatenate([rim, fall]), soft=0.02))
     elif who.hair_style in ("curly", "afro"):
-        rim = _dome(width, -1.1 - volume, 0.45)
+        rim = _dome(width, -1.0 - volume, 0.2)
         brush.mask(mask, Stroke(rim, soft=0.02))
-        _curls(brush, mask, rim, rng, 0.7 * volume)
+        _curls(brush, mask, rim[3:-3], rng, 0.05 + 0.25 * volume)
     elif who.hair_style == "bun":
         brush.mask(mask, Stroke(np.array([[0.0, -1.24]]), width=0.62 * who.hair_volume, soft=0.01))
     else:
         return None
     light = 0.62 * (scene.ambient + 0.6 * scene.key)
     colour = _strands(who, canvas, rng, (0.0, -1.0)) * np.float32(light)
-    return Layer(colour=colour * threefold(mask), alpha=mask, canvas=canvas, depth=-0.25, follows=1.0)
+    return Layer(colour=colour * threefold(mask), alpha=mask, canvas=canvas, depth=-0.25)
 
 
-def _body(who: Identity, scene: Scene, density: float) -> Layer:
+def body(who: Identity, scene: Scene, density: float) -> Layer:
+    """Neck and clothes."""
     canvas = Canvas(density, -2.6, 2.6, 0.2, 3.0)
     brush = Brush(canvas)
     x, y = canvas.axes()
@@ -195,11 +195,4 @@ def _body(who: Identity, scene: Scene, density: float) -> Layer:
     brush.mask(mask, Stroke(np.array([(-a, b) for a, b in column] + column[::-1])))
     shoulder = 1.0 - 0.12 * np.clip(y - 1.6, 0, 1)
     picture *= (light * shoulder[:, None])[:, :, None]
-    return Layer(colour=picture * threefold(mask), alpha=mask, canvas=canvas, depth=-0.2, follows=0.25)
-
-
-def back_layers(who: Identity, scene: Scene, density: float, rng: np.random.Generator) -> tuple[Layer, ...]:
-    """Layers behind the face, the furthest first."""
-    hair = _hair_behind(who, scene, density, rng)
-    body = _body(who, scene, density)
-    return (body,) if hair is None else (hair, body)
+    return Layer(colour=picture * threefold(mask), alpha=mask, canvas=canvas, depth=0.0)

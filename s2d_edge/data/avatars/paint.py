@@ -84,9 +84,7 @@ def _paint_eye(
         brush.paint(colour, Stroke(_spot(x, y), 0.9 * who.iris), (12, 10, 10), inside)
         brush.shade(colour, Stroke(eye.upper + np.array((0, 0.008)), 0.045, 0.014, 0.55), inside)
         brush.paint(colour, Stroke(_spot(x - 0.024, y - 0.026), 0.034), (255, 255, 255), inside)
-    brush.shade(colour, Stroke(eye.lower, 0.012, 0.006, 0.35))
     brush.paint(colour, Stroke(eye.upper, 0.026, 0.004, 0.9), _LASH)
-    brush.shade(colour, Stroke(eye.crease, 0.018, 0.010, 0.38))
 
 
 def _teeth(mouth: Mouth) -> Floats:
@@ -110,7 +108,6 @@ def _paint_mouth(brush: Brush, canvas: Canvas, colour: Picture, who: Identity, f
     if mouth.gap > 0.012:
         inside = canvas.mask()
         brush.mask(inside, Stroke(inner))
-        brush.mask(lips, Stroke(inner, strength=0.0))
         brush.paint(colour, Stroke(inner), _CAVITY)
         if mouth.gap > 0.1:
             low = float(mouth.inner_lower[len(mouth.inner_lower) // 2, 1])
@@ -120,24 +117,22 @@ def _paint_mouth(brush: Brush, canvas: Canvas, colour: Picture, who: Identity, f
         brush.shade(colour, Stroke(mouth.inner_upper, 0.03, 0.012, 0.45), inside)
     else:
         brush.shade(colour, Stroke(mouth.inner_upper, 0.020, 0.006, 0.75))
-    for end in (0, -1):
-        brush.shade(colour, Stroke(mouth.inner_upper[end : end + 1 or None], 0.035, 0.014, 0.55))
     return lips
 
 
-def _paint_nose(brush: Brush, colour: Picture, who: Identity, features: Features) -> None:
+def _nose_lines(who: Identity, features: Features) -> list[Stroke]:
+    """Nostrils, wings and the shadow under the tip."""
+    lines = []
     for side, lift in zip(SIDES, features.nose_lift, strict=True):
         y = who.nose_length + 0.005 - lift
-        hole = curve(
-            np.array([(0.035, y + 0.012), (0.065, y - 0.008), (0.092, y + 0.004)])
-            * (side * who.nose_width / 0.15, 1)
-        )
-        brush.shade(colour, Stroke(hole, 0.034, 0.010, 0.75))
-        wing = np.array([(0.9, y - 0.075), (1.1, y - 0.03), (1.0, y + 0.015)]) * (side * who.nose_width, 1)
-        brush.shade(colour, Stroke(curve(wing), 0.022, 0.014, 0.32))
+        out = np.array((side * who.nose_width, 1.0))
+        hole = np.array([(0.24, y + 0.012), (0.42, y - 0.008), (0.62, y + 0.004)])
+        wing = np.array([(0.9, y - 0.075), (1.1, y - 0.03), (1.0, y + 0.015)])
+        lines.append(Stroke(curve(hole * out), width=0.034, strength=0.75))
+        lines.append(Stroke(curve(wing * out), width=0.024, strength=0.34))
     y = who.nose_length + 0.03 - float(features.nose_lift.mean())
-    under = curve(np.array([(-0.09, y), (0.0, y + 0.012), (0.09, y)]))
-    brush.shade(colour, Stroke(under, 0.04, 0.025, 0.28))
+    under = np.array([(-0.09, y), (0.0, y + 0.012), (0.09, y)])
+    return [Stroke(curve(under), width=0.05, strength=0.28), *lines]
 
 
 def _folds(who: Identity, motion: FaceMotion, features: Features) -> list[Stroke]:
@@ -178,6 +173,13 @@ def _folds(who: Identity, motion: FaceMotion, features: Features) -> list[Stroke
             (side * who.eye_x, 0.135 - 0.03 * cheek),
             (side * (who.eye_x + 0.14), 0.085),
         ]
+        fold([(float(x), float(y)) for x, y in features.eyes[column].crease[::3]], 0.42, 0.02)
+        fold([(float(x), float(y)) for x, y in features.eyes[column].lower[::3]], 0.30, 0.015)
+        fold(
+            [(float(corner[0]) - side * 0.01, float(corner[1])), (end[0] - side * 0.06, float(corner[1]))],
+            0.6,
+            0.035,
+        )
         fold(bag, 0.08 + 0.25 * cheek + 0.12 * sad + 0.4 * old)
     lip_y = float(features.mouth.outer_lower[len(features.mouth.outer_lower) // 2, 1])
     fold(
@@ -252,10 +254,9 @@ def paint_face(
     brush, colour, detail = Brush(canvas), skin.copy(), canvas.mask()
     shine = canvas.mask() + 1.0
     folds = canvas.mask()
-    brush.lines(folds, _folds(who, motion, features), soft=0.014)
-    brush.darken(colour, 0.85 * folds)
-    detail -= np.float32(0.02) * folds
-    _paint_nose(brush, colour, who, features)
+    brush.lines(folds, _folds(who, motion, features) + _nose_lines(who, features), soft=0.014)
+    brush.darken(colour, folds)
+    detail -= np.float32(0.018) * folds
     _paint_beard(brush, colour, who, features)
     lips = _paint_mouth(brush, canvas, colour, who, features)
     for eye in features.eyes:

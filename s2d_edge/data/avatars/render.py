@@ -20,13 +20,14 @@ from s2d_edge.data.avatars.geometry import (
     moving_relief,
     resting_relief,
 )
-from s2d_edge.data.avatars.hair import back_layers, front_hair, head_canvas, head_top
+from s2d_edge.data.avatars.hair import Layer, body, front_hair, hair_behind, head_canvas, head_top
 from s2d_edge.data.avatars.identity import Identity
 from s2d_edge.data.avatars.paint import paint_face, resting_skin
 from s2d_edge.data.avatars.scene import Picture, Scene, paint_backdrop
 
 Frame = NDArray[np.uint8]  # (S, S, 3) RGB
 
+_GRAIN_ROOM = 61
 _DEPTH_STEPS = 4  # fixed-point steps from picture to face plane; the relief's slopes make 4 ample
 
 
@@ -53,14 +54,22 @@ class AvatarRenderer:
         self._hair_alpha3 = threefold(self._hair_alpha)
         self._rims = np.zeros((*canvas.shape, 3), np.float32) + np.array(who.glasses_colour, np.float32)
         self._top = head_top(who, canvas)
-        self._back = back_layers(who, scene, canvas.density, rng)
+        self._hair_behind = hair_behind(who, scene, canvas.density, rng)
+        self._body = body(who, scene, canvas.density)
         self._backdrop = paint_backdrop(scene, size)
+        if self._hair_behind is None:  # then nothing ever moves behind the head
+            self._lay(self._backdrop, self._body, np.eye(3), np.array(scene.centre))
+        grain = np.random.default_rng(scene.backdrop_seed).standard_normal(
+            (size + _GRAIN_ROOM, size + _GRAIN_ROOM), dtype=np.float32
+        )
+        self._grain = grain * np.float32(scene.noise)
         self._resting = resting_relief(who)
         x, y = canvas.axes()
         flat = base_height(x[None, :], y[:, None]).astype(np.float32)
         self._relief = self._raise(flat, self._resting)
         self._tint = np.array(scene.tint, dtype=np.float32)
-        steps = np.arange(size, dtype=np.float32)
+        # The relief is smooth: a grid of every second pixel is fine enough to search it.
+        steps = (np.arange(size // 2, dtype=np.float32) + 0.5) * np.float32(size / (size // 2)) - 0.5
         self._across, self._down = np.meshgrid(steps, steps)
 
     def _raise(self, relief: NDArray[np.float32], bumps: list[Bump]) -> NDArray[np.float32]:
@@ -141,8 +150,7 @@ class AvatarRenderer:
         px = (self._across - np.float32(centre[0] * self._size)) / np.float32(self._scale)
         py = (self._down - np.float32(centre[1] * self._size)) / np.float32(self._scale)
         a, b, c, d = turn[0, 0], turn[0, 1], turn[1, 0], turn[1, 1]
-        det = a * d - b * c
-        inverse = np.array([[d, -b], [-c, a]]) / det
+        inverse = np.array([[d, -b], [-c, a]]) / (a * d - b * c)
         lean = -(inverse * turn[:2, 2]).sum(axis=1)  # how a unit of height moves the point looked at
         k = canvas.density
         flat_x = ((inverse[0, 0] * px + inverse[0, 1] * py - canvas.left) * k).astype(np.float32)
@@ -152,22 +160,26 @@ class AvatarRenderer:
         for _ in range(_DEPTH_STEPS):
             height = cv2.remap(relief, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             across, down = flat_x + step_x * height, flat_y + step_y * height
-        return across, down
+        full = (self._size, self._size)
+        return cv2.resize(across, full), cv2.resize(down, full)
 
     def _behind(self, turn: Floats, centre: Floats) -> Picture:
-        """Backdrop, clothes and neck, and the hair behind the head: (S, S, 3) float32."""
+        """Backdrop, the hair behind the head, clothes and neck: (S, S, 3) float32."""
         picture = self._backdrop.copy()
-        for layer in self._back:
-            axes = np.eye(2) + layer.follows * (turn[:2, :2] - np.eye(2))
-            offset = layer.follows * layer.depth * turn[:2, 2]
-            scale = self._scale / layer.canvas.density
-            corner = np.array([layer.canvas.left, layer.canvas.top])
-            move = (axes * corner).sum(axis=1) + offset
-            matrix = np.column_stack([axes * scale, move * self._scale + centre * self._size])
-            side = (self._size, self._size)
-            picture *= threefold(1 - cv2.warpAffine(layer.alpha, matrix, side, flags=cv2.INTER_LINEAR))
-            picture += cv2.warpAffine(layer.colour, matrix, side, flags=cv2.INTER_LINEAR)
+        if self._hair_behind is not None:
+            self._lay(picture, self._hair_behind, turn, centre)
+            self._lay(picture, self._body, np.eye(3), np.array(self._scene.centre))
         return picture
+
+    def _lay(self, picture: Picture, layer: Layer, turn: Floats, centre: Floats) -> None:
+        """Lay a flat layer, turned by ``turn`` about ``centre``, over ``picture``."""
+        canvas = layer.canvas
+        corner = np.array([canvas.left, canvas.top, layer.depth])
+        move = (turn[:2] * corner).sum(axis=1) * self._scale + centre * self._size
+        matrix = np.column_stack([turn[:2, :2] * (self._scale / canvas.density), move])
+        side = (self._size, self._size)
+        picture *= threefold(1 - cv2.warpAffine(layer.alpha, matrix, side, flags=cv2.INTER_LINEAR))
+        picture += cv2.warpAffine(layer.colour, matrix, side, flags=cv2.INTER_LINEAR)
 
     def _project(
         self, points: Floats, moving: list[Bump], turn: Floats, centre: Floats
@@ -184,9 +196,9 @@ class AvatarRenderer:
         blur = scene.blur * self._size
         if blur > 0.15:
             picture = cv2.GaussianBlur(picture, (0, 0), blur)
-        rng = np.random.default_rng(noise_seed)
-        shape = picture.shape[:2]
-        grain = rng.standard_normal(shape, dtype=np.float32) * np.float32(scene.noise)
+        # Each frame sees another window of one field of noise.
+        down, across = noise_seed % _GRAIN_ROOM, noise_seed // _GRAIN_ROOM % _GRAIN_ROOM
+        grain = self._grain[down : down + self._size, across : across + self._size].copy()
         grain += np.float32(118.5 - 118.0 * scene.contrast)  # the half rounds to the nearest level
         picture *= np.float32(scene.contrast)
         picture += threefold(grain)

@@ -46,7 +46,7 @@ class Scene:
 
 def _colour(rng: np.random.Generator, low: float, high: float) -> Rgb:
     red, green, blue = rng.uniform(low, high, 3)
-    grey, share = (red + green + blue) / 3, rng.uniform(0.0, 0.7)
+    grey, share = (red + green + blue) / 3, rng.uniform(0.25, 0.9)
     return (
         float(red + (grey - red) * share),
         float(green + (grey - green) * share),
@@ -60,11 +60,11 @@ def draw_scene(rng: np.random.Generator) -> Scene:
     direction = np.array([side, height, 1.0])
     direction /= np.sqrt((direction**2).sum())
     warm = rng.uniform(-0.09, 0.09)
-    level = rng.uniform(0.85, 1.12)
+    level = rng.uniform(0.86, 1.02)
     return Scene(
         light=(float(direction[0]), float(direction[1]), float(direction[2])),
         key=float(level * rng.uniform(0.55, 0.8)),
-        ambient=float(level * rng.uniform(0.36, 0.5)),
+        ambient=float(level * rng.uniform(0.4, 0.52)),
         tint=(1.0 + warm, 1.0, 1.0 - warm),
         head=float(rng.uniform(0.25, 0.33)),
         centre=(float(rng.uniform(0.42, 0.58)), float(rng.uniform(0.43, 0.52))),

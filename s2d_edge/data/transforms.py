@@ -59,7 +59,8 @@ def draw_geometry(
 def warp_maps(maps: Tensor, warp: Tensor) -> Tensor:
     """Resample (B, C, H, W) by (B, 2, 3); what lies outside repeats the border, reflected."""
     grid = F.affine_grid(warp.to(maps), list(maps.shape), align_corners=False)
-    return F.grid_sample(maps, grid, padding_mode="reflection", align_corners=False)
+    warped: Tensor = F.grid_sample(maps, grid, padding_mode="reflection", align_corners=False)
+    return warped
 
 
 def apply_geometry(clip: Tensor, drawn: Augmentation) -> Tensor:
@@ -68,8 +69,8 @@ def apply_geometry(clip: Tensor, drawn: Augmentation) -> Tensor:
     clip = torch.where(drawn.mirrored.to(clip.device).view(-1, 1, 1, 1, 1), clip.flip(3), clip)
     # The frames of a clip move alike, so they travel as channels: (B, T, H, W, 3) -> (B, T·3, H, W)
     channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2).float()
-    moved = warp_maps(channels, drawn.warp)
-    return moved.unflatten(1, (t, 3)).permute(0, 1, 3, 4, 2)  # (B, T·3, H, W) -> (B, T, H, W, 3)
+    moved: Tensor = warp_maps(channels, drawn.warp).unflatten(1, (t, 3))  # (B, T·3, H, W) -> (B, T, 3, H, W)
+    return moved.permute(0, 1, 3, 4, 2)
 
 
 def jitter_colour(

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s2d_edge.console import Console
+from s2d_edge.data.avatars import read_landmarks
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.transforms import jitter_colour
 from s2d_edge.errors import CheckpointError, ConfigError, DataError
@@ -29,7 +29,6 @@ from s2d_edge.train.schedule import learning_rate
 from s2d_edge.train.settings import LandmarkSettings
 from s2d_edge.video import frame_paths, read_image
 
-LANDMARKS_FILE = "landmarks.npz"
 POINTS = 68
 EYE_CORNERS = (36, 45)  # outer corners in iBUG order; their distance is what errors are measured in
 # Part of the key under which taught networks are kept: raise it when teaching changes.
@@ -82,8 +81,8 @@ def taught_network(
         "seed": seed,
         "config": asdict(config),
         "settings": asdict(settings),
+        "avatars": sha256_of(avatars.root / LANDMARKS_FILE),
     }
-    head["avatars"] = sha256_of(_landmarks_path(avatars))
     key = hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()[:32]
     path = cache_folder() / "landmark" / f"{key}.safetensors"
     network = MobileFaceNet(config)
@@ -167,9 +166,7 @@ def read_pool(avatars: Dataset, samples: Sequence[Sample], frames: int, seed: in
         raise DataError(
             f"dataset {avatars.name!r} lacks the split the landmark network needs; make the avatars again"
         )
-    path = _landmarks_path(avatars)
-    with np.load(path) as stored:
-        known = dict(stored.items())
+    known = read_landmarks(avatars.root)
     generator = np.random.default_rng(seed)
     each = max(1, frames // len(samples))
     pictures: list[NDArray[np.uint8]] = []
@@ -179,7 +176,7 @@ def read_pool(avatars: Dataset, samples: Sequence[Sample], frames: int, seed: in
         key = clip.relative_to(avatars.root).as_posix()
         files = frame_paths(clip)
         if key not in known or len(known[key]) != len(files):
-            raise DataError(f"{path} lacks the points of {key}; make the avatars again")
+            raise DataError(f"{avatars.root} lacks the points of {key}; make the avatars again")
         for frame in generator.choice(len(files), min(each, len(files)), replace=False):
             pictures.append(read_image(files[frame]))
             points.append(known[key][frame])
@@ -251,12 +248,3 @@ def _start_at_mean_shape(network: MobileFaceNet, pool: FacePool) -> None:
     with torch.no_grad():
         last.bias.copy_(points.mean(dim=0).flatten())
         last.weight.fill_(0.05)
-
-
-def _landmarks_path(avatars: Dataset) -> Path:
-    path = avatars.root / LANDMARKS_FILE
-    if not path.is_file():
-        raise DataError(
-            f"{path} does not exist; make the avatars again with 's2d-edge data avatars'"
-        )
-    return path

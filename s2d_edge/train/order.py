@@ -52,4 +52,7 @@ def _repeat_evenly(
     indices: NDArray[np.int64], number: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
     rounds = -(-number // len(indices))
-    return np.concatenate([generator.permutation(indices) for _ in range(rounds)] or [indices[:0]])[:number]
+    repeats: NDArray[np.int64] = np.concatenate(
+        [indices[:0], *(generator.permutation(indices) for _ in range(rounds))]
+    )
+    return repeats[:number]

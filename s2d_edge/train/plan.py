@@ -155,7 +155,7 @@ def resolve_settings(options: TrainOptions, model: str) -> TrainSettings:
 
 def data_name(data: str | None) -> str:
     """``--data`` as a resumed run in another folder will find it."""
-    return AVATARS if data in (None, AVATARS) else str(Path(cast(str, data)).resolve())
+    return AVATARS if data is None or data == AVATARS else str(Path(data).resolve())
 
 
 def describe(plan: Plan, console: Console) -> None:

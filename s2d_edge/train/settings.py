@@ -122,8 +122,8 @@ class LandmarkSettings:
         pool_frames: training frames read into memory to draw from.
     """
 
-    steps: int = 500
-    batch_frames: int = 48
+    steps: int = 300
+    batch_frames: int = 32
     lr: float = 4e-3
     pool_frames: int = 2000
 

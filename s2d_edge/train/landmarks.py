@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from s2d_edge.console import Console
 from s2d_edge.data.avatars import read_landmarks
+from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.transforms import jitter_colour
 from s2d_edge.errors import CheckpointError, ConfigError, DataError

@@ -4,6 +4,7 @@ The whole way can be tried without anybody's photographs: a seed gives the same 
 Free of torch.
 """
 
+from s2d_edge.data.avatars.clips import render_clip, write_avatar_video
 from s2d_edge.data.avatars.dataset import (
     AvatarSpec,
     default_avatars,
@@ -12,4 +13,12 @@ from s2d_edge.data.avatars.dataset import (
 )
 from s2d_edge.data.avatars.expression import LABELS
 
-__all__ = ["LABELS", "AvatarSpec", "default_avatars", "read_landmarks", "write_avatars"]
+__all__ = [
+    "LABELS",
+    "AvatarSpec",
+    "default_avatars",
+    "read_landmarks",
+    "render_clip",
+    "write_avatar_video",
+    "write_avatars",
+]

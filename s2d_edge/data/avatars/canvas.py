@@ -77,7 +77,7 @@ class Brush:
 
     def _fixed(self, points: Floats) -> NDArray[np.int32]:
         """(n, 2) points as OpenCV's fixed-point pixels."""
-        at = (points - (self._canvas.left, self._canvas.top)) * (self._canvas.density * _ONE)
+        at: Floats = (points - (self._canvas.left, self._canvas.top)) * (self._canvas.density * _ONE)
         return np.rint(at).astype(np.int32)
 
     def _patch(self, stroke: Stroke) -> tuple[tuple[slice, slice], Mask] | None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.data.avatars.expression import plan_motion
 from s2d_edge.data.avatars.identity import Identity, draw_identity
+from s2d_edge.data.avatars.motion import Act, plan_motion, plan_performance
 from s2d_edge.data.avatars.render import AvatarRenderer
 from s2d_edge.data.avatars.scene import draw_scene
 from s2d_edge.errors import ConfigError
+from s2d_edge.video import VideoSink
 
 _WHO, _CLIP = 1, 2  # separate random streams: one for people, one for what happens in a clip
+_PERFORMER = 1_000_000  # a subject no data set reaches
 
 
 def person(seed: int, subject: int) -> Identity:
@@ -62,3 +66,33 @@ def encode(frame: NDArray[np.uint8]) -> bytes:
     if not done:
         raise RuntimeError("OpenCV cannot encode a JPEG")
     return bytes(data)
+
+
+def write_avatar_video(
+    path: Path, seed: int = 0, seconds: float = 28.0, fps: float = 25.0, size: int = 480
+) -> tuple[Act, ...]:
+    """Write an MP4 of one avatar, met in no data set, going through the seven expressions with pauses.
+
+    Args:
+        path: ends in ``.mp4``.
+        seconds: length of the video; below 25 the expressions run faster than in the clips.
+        size: side of the frames, pixels.
+
+    Returns:
+        When each expression is shown.
+
+    Raises:
+        ConfigError: a setting out of range.
+        MediaError: the file cannot be written.
+    """
+    if not 7 <= seconds <= 600:
+        raise ConfigError(f"seconds={seconds} must lie in [7, 600]: a second for each expression at least")
+    check_clip(frames=4, fps=fps, size=size)
+    rng = np.random.default_rng([_CLIP, seed, _PERFORMER])
+    renderer = AvatarRenderer(person(seed, _PERFORMER), draw_scene(rng), size)
+    motions, acts = plan_performance(rng, seconds=seconds, fps=fps)
+    with VideoSink(path, fps=fps, size=(size, size)) as sink:
+        for motion in motions:
+            frame, _ = renderer.draw(motion)
+            sink.write(frame)
+    return acts

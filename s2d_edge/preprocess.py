@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from s2d_edge.errors import ConfigError, DataError
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB
-Points = NDArray[np.float32]  # (468 or more, 2) pixels, x to the right, y down
+Points = NDArray[np.float32]  # (468 or more, 2) pixels; (0, 0) is the frame's upper left corner
 
 # Corners of the eyes among FaceMesh's points; the eye that is on the left of the picture comes first.
 LEFT_EYE = (33, 133)
@@ -145,10 +145,10 @@ def _warp(
         wanted = [max(1, round(n * size / side)) for n in (part.shape[1], part.shape[0])]
         shrink = np.array(wanted) / (part.shape[1], part.shape[0])
         part = cv2.resize(part, wanted, interpolation=cv2.INTER_AREA)
-    # Output pixel (u, v) shows frame point centre + turnᵀ·((u, v) + ½ − size/2)·side/size; pixel centres
-    # lie at half integers in this sentence and at integers in OpenCV's.
+    # Output pixel (u, v) shows frame point centre + turnᵀ·((u, v) + ½ − size/2)·side/size. Pixel centres
+    # lie at half integers in this sentence, as in FaceMesh's points, and at integers in OpenCV's.
     step = turn.T * (side / size)
-    origin = centre + 0.5 + step @ np.full(2, 0.5 - size / 2) - (x0, y0)
+    origin = centre + step @ np.full(2, 0.5 - size / 2) - (x0, y0)
     matrix = np.column_stack([step * shrink[:, None], origin * shrink - 0.5])  # (2, 3)
     crop: Picture = cv2.warpAffine(
         part,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s2d_edge.bundle import Bundle, Manifest, ParityRecord, TensorSpec, open_bundle, seal, writing_bundle
 from s2d_edge.preprocess import CropRecipe
@@ -13,7 +14,7 @@ from s2d_edge.preprocess import CropRecipe
 LABELS = ("red", "green", "blue")
 FRAMES, SIZE = 4, 48
 # Logit k is a tenth of the mean of colour k, so that a clip's answer is its strongest colour.
-COLOUR_TO_LOGIT = np.eye(3, dtype=np.float32) / 10
+COLOUR_TO_LOGIT: NDArray[np.float32] = np.eye(3, dtype=np.float32) / np.float32(10)
 
 
 def make_bundle(
@@ -23,7 +24,7 @@ def make_bundle(
     frames: int = FRAMES,
     size: int = SIZE,
     fps: float = 10.0,
-    weights: np.ndarray = COLOUR_TO_LOGIT,
+    weights: NDArray[np.float32] = COLOUR_TO_LOGIT,
     **changes: Any,
 ) -> Bundle:
     """Write, seal and open a bundle; ``changes`` replace fields of its manifest."""
@@ -62,7 +63,7 @@ def make_bundle(
     return open_bundle(path)
 
 
-def _write_openvino(file: Path, shape: tuple[int, ...], weights: np.ndarray) -> None:
+def _write_openvino(file: Path, shape: tuple[int, ...], weights: NDArray[np.float32]) -> None:
     import openvino
     from openvino import opset13 as ops
 
@@ -74,7 +75,7 @@ def _write_openvino(file: Path, shape: tuple[int, ...], weights: np.ndarray) -> 
     openvino.save_model(openvino.Model([logits], [clip], "colours"), file, compress_to_fp16=False)
 
 
-def _write_onnx(file: Path, shape: tuple[int, ...], weights: np.ndarray) -> None:
+def _write_onnx(file: Path, shape: tuple[int, ...], weights: NDArray[np.float32]) -> None:
     from onnx import TensorProto, checker, helper, numpy_helper, save
 
     graph = helper.make_graph(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from firmware_host.engines import Fit, choose_bundle, fit_of, open_engine
 from s2d_edge.bundle import Bundle, CalibrationClip, CalibrationRecord, TensorSpec
+from s2d_edge.engine import Clip
 from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
 from tests.firmware_host.graphs import FRAMES, LABELS, SIZE, make_bundle
 
@@ -24,7 +26,7 @@ CALIBRATED = CalibrationRecord(
 )
 
 
-def colour_clip(red: int, green: int, blue: int) -> np.ndarray:
+def colour_clip(red: int, green: int, blue: int) -> Clip:
     return np.broadcast_to(np.array([red, green, blue], np.uint8), (1, FRAMES, SIZE, SIZE, 3))
 
 
@@ -43,7 +45,8 @@ def test_engine_answers_in_the_manifest_s_terms(tmp_path: Path, graph: str) -> N
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_engine_refuses_clips_of_another_shape_or_dtype(tmp_path: Path, graph: str) -> None:
     with open_engine(make_bundle(tmp_path / "b", graph=graph)) as engine:
-        for wrong in (colour_clip(1, 2, 3)[:, 1:], colour_clip(1, 2, 3).astype(np.float32)):
+        floats: Any = colour_clip(1, 2, 3).astype(np.float32)
+        for wrong in (colour_clip(1, 2, 3)[:, 1:], floats):
             with pytest.raises(DeviceError, match="wants uint8"):
                 engine.infer(wrong)
 

@@ -1,0 +1,395 @@
+"""The parts of the host one by one: queues, sources, the window, smoothing, results, drawing, the panel."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console as RichConsole
+
+from firmware_host.annotate import Overlay, annotate
+from firmware_host.messages import Glimpse, PipelineConfig
+from firmware_host.panel import line, panel
+from firmware_host.queues import BoundedQueue, QueueClosed, WhenFull
+from firmware_host.results import JsonLines, LiveResult, Smoother
+from firmware_host.sources import (
+    CaptureSource,
+    FileSource,
+    SourceState,
+    open_camera,
+    open_source,
+    redact,
+)
+from firmware_host.stats import LiveStats, Rate
+from firmware_host.window import ClipWindow, FaceKeeper, SampledFace
+from s2d_edge.errors import ConfigError, MediaError
+from s2d_edge.face import Face
+from s2d_edge.preprocess import Picture
+from s2d_edge.sampling import ClipSpec
+from tests.pictures import mesh_at, plain, write_video
+
+SPEC = ClipSpec(frames=4, fps=10, size=32)
+RESULT = LiveResult(
+    t_s=1.5,
+    frame=30,
+    face=(1, 2, 30, 40),
+    label="sad",
+    probabilities={"happy": 0.25, "sad": 0.75},
+    logits=(0.0, 1.1),
+    latency_ms=12.5,
+    infer_ms=7.0,
+    dropped=3,
+    dropped_clips=1,
+)
+
+
+# ---- queues
+
+
+def test_dropping_queue_keeps_the_newest_and_counts() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(2, WhenFull.DROP_OLDEST)
+    for item in range(5):
+        queue.put(item)
+    queue.close()
+    assert (queue.get(), queue.get(), queue.dropped) == (3, 4, 3)
+    with pytest.raises(QueueClosed):
+        queue.get()
+    with pytest.raises(QueueClosed):
+        queue.put(5)
+
+
+def test_waiting_queue_loses_nothing() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(2, WhenFull.WAIT)
+
+    def fill() -> None:
+        for item in range(50):
+            queue.put(item)
+        queue.close()
+
+    writer = threading.Thread(target=fill)
+    writer.start()
+    taken = [queue.get() for _ in range(50)]
+    writer.join()
+    assert taken == list(range(50))
+    assert queue.dropped == 0
+
+
+def test_abort_frees_a_waiting_writer() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(1, WhenFull.WAIT)
+    queue.put(0)
+    freed = threading.Event()
+
+    def put() -> None:
+        try:
+            queue.put(1)
+        except QueueClosed:
+            freed.set()
+
+    writer = threading.Thread(target=put)
+    writer.start()
+    queue.abort()
+    writer.join()
+    assert freed.is_set()
+    with pytest.raises(QueueClosed):
+        queue.get()
+
+
+# ---- sources
+
+
+class FakeCapture:
+    """A connection that delivers some frames and is then lost."""
+
+    def __init__(self, frames: int, *, finite: bool = False) -> None:
+        self.fps: float | None = 30.0
+        self.finite = finite
+        self.released = False
+        self._left: Iterator[int] = iter(range(frames))
+
+    def read(self) -> tuple[float, Picture] | None:
+        index = next(self._left, None)
+        return None if index is None else (index / 30, plain((index, 0, 0), 8, 8))
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_lost_camera_is_reopened_and_the_count_goes_on() -> None:
+    connections = [FakeCapture(3), FakeCapture(2)]
+    answers: list[FakeCapture | None] = [connections[0], None, None, connections[1]]
+    states = []
+
+    def connect() -> FakeCapture:
+        states.append(source.state if tried else SourceState.OPENING)
+        tried.append(True)
+        answer = answers.pop(0)
+        if answer is None:
+            raise MediaError("still gone")
+        return answer
+
+    tried: list[bool] = []
+    source = CaptureSource("camera", connect, reconnect_after_s=(0.001, 0.002))
+    assert source.live
+    indices, times = [], []
+    for frame in source.frames():
+        indices.append(frame.index)
+        times.append(frame.t_s)
+        assert source.state is SourceState.PLAYING
+        if frame.index == 4:
+            source.stop()
+    assert indices == [0, 1, 2, 3, 4]
+    assert times == sorted(times)
+    assert times[0] == 0
+    assert states == [SourceState.OPENING] + [SourceState.RECONNECTING] * 3
+    assert connections[0].released
+    assert connections[1].released
+    assert source.state is SourceState.ENDED
+
+
+def test_stop_ends_a_source_that_waits_to_reconnect() -> None:
+    captures = [FakeCapture(1)]
+
+    def connect() -> FakeCapture:
+        if not captures:
+            raise MediaError("gone for good")
+        return captures.pop()
+
+    source = CaptureSource("camera", connect, reconnect_after_s=(60.0,))
+    threading.Timer(0.1, source.stop).start()
+    assert len(list(source.frames())) == 1
+
+
+def test_recording_behind_a_url_ends_and_keeps_its_own_clock() -> None:
+    source = CaptureSource("http", lambda: FakeCapture(3, finite=True))
+    assert not source.live
+    assert [frame.t_s for frame in source.frames()] == [0, 1 / 30, 2 / 30]
+
+
+def test_first_connection_that_fails_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(MediaError, match=r"camera 99 cannot be opened.*this machine has"):
+        open_camera(99)
+    assert capfd.readouterr().err == ""
+
+
+def test_file_source_is_complete_and_can_be_stopped(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.avi", [plain((9, 9, 9))] * 10)
+    source = FileSource(path)
+    assert (source.live, source.fps, source.state) == (False, 20.0, SourceState.OPENING)
+    assert [frame.index for frame in source.frames()] == list(range(10))
+    stopped = FileSource(path)
+    for frame in stopped.frames():
+        if frame.index == 2:
+            stopped.stop()
+    assert frame.index == 2
+
+
+def test_addresses_never_show_their_password() -> None:
+    url = "rtsp://admin:s3cret@10.0.0.9:554/stream?token=t0p#x"
+    assert redact(url) == "rtsp://***@10.0.0.9:554/stream?***"
+    with pytest.raises(ConfigError) as refused:
+        open_source("gopher://admin:s3cret@host/x?token=t0p")
+    assert "gopher" in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+    assert "t0p" not in str(refused.value)
+    with pytest.raises(MediaError) as failed:
+        open_source("http://admin:s3cret@127.0.0.1:9/x.mp4")
+    assert "s3cret" not in str(failed.value)
+
+
+def test_number_as_source_points_to_camera() -> None:
+    with pytest.raises(MediaError, match="--camera 0"):
+        open_source("0")
+
+
+# ---- window and faces
+
+
+def sample(index: int, fps: float = 10.0, t_s: float | None = None) -> SampledFace:
+    at_s = index / fps if t_s is None else t_s
+    return SampledFace(at_s, index, 0.0, (0, 0, 10, 10), plain((index, 0, 0), 32, 32))
+
+
+def first_values(clip: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> list[int]:
+    return [int(value) for value in clip[0, :, 0, 0, 0]]
+
+
+def test_window_slides_by_the_stride() -> None:
+    window = ClipWindow(SPEC, stride=2, gap_s=0.5)
+    clips = {index: window.add(sample(index)) for index in range(9)}
+    due = {index: first_values(clip) for index, clip in clips.items() if clip is not None}
+    assert due == {3: [0, 1, 2, 3], 5: [2, 3, 4, 5], 7: [4, 5, 6, 7]}
+    assert clips[3] is not None
+    assert clips[3].shape == (1, 4, 32, 32, 3)
+    assert clips[3].dtype == np.uint8
+
+
+def test_gap_clears_the_window() -> None:
+    window = ClipWindow(SPEC, stride=1, gap_s=0.5)
+    for index in range(3):
+        window.add(sample(index))
+    assert not window.expire(0.6)
+    assert window.filled == 3
+    assert window.expire(0.71)
+    assert window.filled == 0
+    assert not window.expire(5.0)
+    slow = ClipWindow(ClipSpec(frames=4, fps=1, size=32), stride=1, gap_s=0.5)
+    slow.add(sample(0, fps=1))
+    assert not slow.expire(2.0)  # at one sample per second the next one is not late
+
+
+def test_short_file_stretches_its_longest_run() -> None:
+    window = ClipWindow(SPEC, stride=1, gap_s=0.5)
+    assert window.stretched() is None
+    for index in (0, 1):
+        window.add(sample(index))
+    window.clear()
+    window.add(sample(7))
+    stretched = window.stretched()
+    assert stretched is not None
+    assert first_values(stretched[0]) == [0, 0, 1, 1]
+    assert stretched[1].index == 1
+
+
+def face(x: int, y: int, side: int) -> Face:
+    return Face(mesh_at(x, y, side), (x, y, side, side))
+
+
+def test_keeper_stays_with_a_person_and_says_when_it_changes() -> None:
+    keeper = FaceKeeper()
+    small, large = face(0, 0, 20), face(100, 100, 40)
+    assert keeper.choose([]) == (None, False)
+    assert keeper.choose([small]) == (small, False)
+    moved = face(4, 2, 20)
+    assert keeper.choose([large, moved]) == (moved, False)  # the same person, though another is larger
+    assert keeper.choose([]) == (None, False)
+    assert keeper.choose([large]) == (large, True)
+    keeper.forget()
+    assert keeper.choose([large, small]) == (large, False)
+
+
+# ---- results
+
+
+def test_smoothing_goes_by_time() -> None:
+    one, other = np.array([1, 0], np.float32), np.array([0, 1], np.float32)
+    smoother = Smoother(2.0)
+    np.testing.assert_array_equal(smoother.update(0.0, one), one)
+    np.testing.assert_allclose(smoother.update(2.0, other), [np.exp(-1), 1 - np.exp(-1)], rtol=1e-6)
+    fine = Smoother(2.0)
+    fine.update(0.0, one)
+    for t_s in (0.5, 1.0, 1.5, 2.0):
+        steps = fine.update(t_s, other)
+    np.testing.assert_allclose(steps, [np.exp(-1), 1 - np.exp(-1)], rtol=1e-5)  # whatever the rate
+    smoother.reset()
+    np.testing.assert_array_equal(smoother.update(9.0, one), one)
+    raw = Smoother(0)
+    raw.update(0.0, one)
+    np.testing.assert_array_equal(raw.update(0.1, other), other)
+
+
+def test_json_line_has_the_agreed_fields() -> None:
+    line_ = RESULT.to_json()
+    assert "\n" not in line_
+    assert json.loads(line_) == {
+        "t_s": 1.5,
+        "frame": 30,
+        "face": [1, 2, 30, 40],
+        "label": "sad",
+        "probabilities": {"happy": 0.25, "sad": 0.75},
+        "logits": [0.0, 1.1],
+        "latency_ms": 12.5,
+        "infer_ms": 7.0,
+        "dropped": 3,
+        "dropped_clips": 1,
+    }
+
+
+def test_json_lines_are_whole_or_absent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "out.jsonl"
+    with JsonLines(str(path)) as lines:
+        lines.write(RESULT)
+        assert not path.exists()
+    assert len(path.read_text().splitlines()) == 1
+    with pytest.raises(ZeroDivisionError), JsonLines(str(path)) as lines:
+        lines.write([RESULT][1 // 0])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.jsonl"]
+    assert len(path.read_text().splitlines()) == 1
+    with JsonLines("-") as lines:
+        lines.write(RESULT)
+    assert json.loads(capsys.readouterr().out)["label"] == "sad"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_full_disk_under_json_is_one_clear_error() -> None:
+    with pytest.raises(MediaError, match="No space left"), JsonLines("/dev/full") as lines:
+        lines.write(RESULT)
+
+
+# ---- what people see
+
+
+def test_annotation_adds_a_strip_and_leaves_the_picture_beside_the_face() -> None:
+    frame = np.random.default_rng(0).integers(0, 200, (240, 321, 3), dtype=np.uint8)
+    labels = ("happy", "sad")
+    before = annotate(frame, Overlay(labels=labels, status="no face, cleared after 0.5 s"))
+    np.testing.assert_array_equal(before[:, :321], frame)
+    overlay = Overlay(labels=labels, face=(100, 80, 90, 100), label="sad", probabilities=RESULT.probabilities)
+    after = annotate(frame, overlay)
+    assert after.shape == before.shape  # the video keeps its size
+    assert after.shape[1] % 2 == 0
+    changed = (after[:, :321] != frame).any(axis=2)
+    ys, xs = np.nonzero(changed)
+    assert 95 <= xs.min() < xs.max() <= 200
+    assert ys.max() <= 190
+    assert not changed[95:165, 115:175].any()  # the face itself stays visible
+    assert (after[:, 321:] != before[:, 321:]).any()
+    for box in ((-30, -20, 60, 60), (300, 220, 60, 60), (0, 0, 321, 240)):  # at the rim
+        annotate(frame, Overlay(labels=labels, face=box, label="sad", probabilities=RESULT.probabilities))
+    annotate(plain((0, 0, 0), 40, 30), overlay)
+
+
+def glimpse(result: LiveResult | None) -> Glimpse:
+    stats = LiveStats()
+    stats.frame_came()
+    stats.frame_analysed(face=True)
+    if result is not None:
+        stats.result_came(result.latency_ms, result.infer_ms)
+    return Glimpse(
+        frame=None,
+        overlay=Overlay(labels=("happy", "sad"), status="face found"),
+        result=result,
+        counts=stats.counts(dropped_frames=3, dropped_clips=1),
+    )
+
+
+def test_panel_and_line_tell_all_that_matters() -> None:
+    source = CaptureSource("camera 0", lambda: FakeCapture(1))
+    for result, wanted in ((RESULT, ("sad", "75%", "p50 12 ms")), (None, ("face found",))):
+        text = io.StringIO()
+        RichConsole(file=text, width=100).print(
+            panel(glimpse(result), engine="OpenVINO CPU", source=source, labels=("happy", "sad"))
+        )
+        for part in (*wanted, "camera 0: opening", "3 frames, 1 clips", "OpenVINO CPU", "frames/s"):
+            assert part in text.getvalue()
+        assert wanted[0] in line(glimpse(result))
+        assert "dropped 3 frames, 1 clips" in line(glimpse(result))
+
+
+def test_rate_forgets() -> None:
+    rate = Rate(over_s=2.0)
+    assert rate.per_second(0.0) == 0.0
+    for tick in range(21):
+        rate.tick(tick / 10)
+    assert rate.per_second(2.0) == pytest.approx(10.0, rel=0.06)
+    assert rate.per_second(10.0) == 0.0
+
+
+@pytest.mark.parametrize("wrong", [{"stride": 0}, {"smooth_s": -1.0}, {"face_gap_s": 0.0}])
+def test_pipeline_config_checks_itself(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="--"):
+        PipelineConfig(**wrong)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from s2d_edge.data.clips import LoadedClip
 from s2d_edge.engine import Engine
 from s2d_edge.errors import DataError
-from s2d_edge.evaluation import Predictions, gather
+from s2d_edge.evaluation import Predictions, gather, predict_windows
+
+_TIMED_CLIPS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,7 @@ class Measurement:
     Attributes:
         engine: runtime and device in use.
         predictions: n clips.
-        latency_ms: (windows,) float64, one clip's inference each, in milliseconds.
+        latency_ms: float64, one clip's inference each, in milliseconds.
     """
 
     engine: str
@@ -35,38 +37,41 @@ class Measurement:
 
 
 def measure_pair(fp32: Engine, int8: Engine, clips: Iterable[LoadedClip]) -> tuple[Measurement, Measurement]:
-    """Let two engines answer the same clips in turn, so that drift of the machine hits both alike.
+    """Let two engines answer the same clips, then time both on some of them.
 
-    The one that goes first changes from clip to clip. Each engine answers the first clip once before,
-    untimed.
+    Timing comes last, since clips may still be loading in other processes before; it alternates between the
+    engines, so that drift of the machine hits both alike.
 
     Raises:
         DataError: no clip.
         DeviceError: what the engines raise.
     """
-    engines = (fp32, int8)
-    logits: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
-    times: tuple[list[float], list[float]] = ([], [])
-    for number, clip in enumerate(clips):
+    answers: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
+    kept: list[NDArray[np.uint8]] = []
+    for clip in clips:
         windows = clip.windows
-        if number == 0:
-            for engine in engines:
-                engine.infer(windows[:1])
-        for which in (0, 1) if number % 2 == 0 else (1, 0):
-            answers = []
-            for window in windows:
-                begin = time.perf_counter()
-                answers.append(engines[which].infer(window[None]))
-                times[which].append(1000 * (time.perf_counter() - begin))
-            logits[which].append(np.concatenate(answers))  # V of (1, K) -> (V, K)
-    if not logits[0]:
+        for engine, logits in zip((fp32, int8), answers, strict=True):
+            logits.append(predict_windows(engine, windows))
+        if len(kept) < _TIMED_CLIPS:
+            kept.append(windows[:1])
+    if not kept:
         raise DataError("there is no clip to measure on; give an evaluation split with clips")
+    times = _alternate(fp32, int8, kept)
     one, other = (
-        Measurement(
-            engine=engine.description,
-            predictions=gather(answers),
-            latency_ms=np.array(spans, dtype=np.float64),
-        )
-        for engine, answers, spans in zip(engines, logits, times, strict=True)
+        Measurement(engine=engine.description, predictions=gather(logits), latency_ms=spans)
+        for engine, logits, spans in zip((fp32, int8), answers, times, strict=True)
     )
     return one, other
+
+
+def _alternate(
+    fp32: Engine, int8: Engine, clips: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Milliseconds per clip of each engine; both are warm, having answered these clips before."""
+    spans = np.empty((2, len(clips)))
+    for number, clip in enumerate(clips):
+        for which in (0, 1) if number % 2 == 0 else (1, 0):
+            begin = time.perf_counter()
+            (fp32, int8)[which].infer(clip)
+            spans[which, number] = 1000 * (time.perf_counter() - begin)
+    return spans[0], spans[1]

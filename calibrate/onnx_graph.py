@@ -35,6 +35,8 @@ def quantize_onnx(
     ignored = [] if recipe.quantize_attention else activation_products(model)
     has_resampling = any(node.op_type == _RESAMPLING for node in model.graph.node)
     with nncf_session() as nncf:
+        from nncf.quantization.advanced_parameters import QuantizationParameters
+
         quantized = nncf.quantize(
             model,
             nncf.Dataset(feeds),
@@ -45,7 +47,10 @@ def quantize_onnx(
             fast_bias_correction=recipe.fast_bias_correction,
             ignored_scope=nncf.IgnoredScope(names=ignored, types=[_RESAMPLING] if has_resampling else []),
             advanced_parameters=nncf.AdvancedQuantizationParameters(
-                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=recipe.smooth_quant_alpha)
+                # One scale per activation tensor, also before depthwise convolutions: neither TensorRT nor
+                # ONNX Runtime multiplies in INT8 otherwise.
+                activations_quantization_params=QuantizationParameters(per_channel=False),
+                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=recipe.smooth_quant_alpha),
             ),
         )
     onnx.save_model(
@@ -78,24 +83,34 @@ def constant_names(model: onnx.ModelProto) -> set[str]:
 
 
 def require_symmetric(model: onnx.ModelProto) -> None:
-    """Check what TensorRT demands: every zero-point is int8 and 0.
+    """Check what TensorRT demands: every zero-point is int8 and 0, and activations have one scale a tensor.
 
     Raises:
-        QuantizationError: one is not, or the graph holds no quantizer at all.
+        QuantizationError: a quantizer is not so, or the graph holds none at all.
     """
-    values = {tensor.name: tensor for tensor in model.graph.initializer}
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    constants = constant_names(model)
     quantizers = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
-    wrong = [node.name for node in quantizers if not _zero_int8(node.input, values)]
-    if wrong or not quantizers:
-        what = f"{wrong[0]} and {len(wrong) - 1} others have none" if wrong else "it has no quantizer at all"
+    faults = [
+        f"{node.name} has {fault}"
+        for node in quantizers
+        if (fault := _fault(node.input, values, is_weight=node.input[0] in constants))
+    ]
+    if faults or not quantizers:
+        what = f"{len(faults)} do not, {faults[0]}" if faults else "there is none"
         raise QuantizationError(
-            f"TensorRT demands an int8 zero-point of 0 at each of the INT8 graph's {len(quantizers)} "
-            f"quantizers, but {what}: a fault of the recipe or of the installed NNCF; please report it"
+            "TensorRT demands an int8 zero-point of 0 and per-tensor activation scales of each quantizer; "
+            f"of the INT8 graph's {len(quantizers)} {what}: a fault of the recipe or of the installed NNCF, "
+            "please report it"
         )
 
 
-def _zero_int8(inputs: Sequence[str], values: dict[str, Any]) -> bool:
-    if len(inputs) < 3 or inputs[2] not in values:
-        return False
-    zero_point = numpy_helper.to_array(values[inputs[2]])
-    return zero_point.dtype == np.int8 and not zero_point.any()
+def _fault(inputs: Sequence[str], values: dict[str, NDArray[Any]], *, is_weight: bool) -> str | None:
+    zero_point = values.get(inputs[2]) if len(inputs) > 2 else None
+    if zero_point is None:
+        return "no constant zero-point"
+    if zero_point.dtype != np.int8 or zero_point.any():
+        return f"the zero-point {zero_point.dtype} {zero_point.ravel()[:3].tolist()}"
+    if zero_point.size > 1 and not is_weight:
+        return f"{zero_point.size} scales for one activation"
+    return None

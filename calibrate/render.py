@@ -114,14 +114,13 @@ def _accuracy_rows(report: DropReport) -> Iterator[_Row]:
         ("war", "WAR", drop.war_pp, drop.war_pp_ci95),
         ("uar", "UAR", drop.uar_pp, drop.uar_pp_ci95),
     ):
-        # The report's drops are losses; people read a change, so the signs turn.
-        shown = f"{-change:+.2f} pp ({-interval[1]:+.2f} … {-interval[0]:+.2f})"
+        shown = f"{_gain(change)} pp ({_gain(interval[1])} … {_gain(interval[0])})"
         one, other = (
             _rate(side.score[key], side.score[f"{key}_ci95"]) for side in (report.fp32, report.int8)
         )
         yield (name, one, other, shown)
     f1 = [f"{100 * side.score['macro_f1']:.2f} %" for side in (report.fp32, report.int8)]
-    yield ("macro F1", f1[0], f1[1], f"{-drop.macro_f1_pp:+.2f} pp")
+    yield ("macro F1", f1[0], f1[1], f"{_gain(drop.macro_f1_pp)} pp")
     yield ("answered alike", "", "", f"{100 * drop.agreement:.2f} %")
     yield ("right → wrong, wrong → right", "", "", f"{drop.lost}, {drop.won}")
 
@@ -135,7 +134,7 @@ def _recall_rows(report: DropReport) -> Iterator[_Row]:
             f"recall {label} ({one['support']})",
             f"{100 * one['recall']:.2f} %",
             f"{100 * other['recall']:.2f} %",
-            f"{-change:+.2f} pp",
+            f"{_gain(change)} pp",
         )
 
 
@@ -164,6 +163,11 @@ def _recall_drops(report: DropReport) -> dict[str, float | None]:
 
 def _rate(value: float, interval: tuple[float, float]) -> str:
     return f"{100 * value:.2f} % ({100 * interval[0]:.2f} … {100 * interval[1]:.2f})"
+
+
+def _gain(drop_pp: float) -> str:
+    """A drop as the change people read: the sign turns, and nothing is +0.00."""
+    return f"{0.0 - drop_pp:+.2f}"
 
 
 def _markdown_rows(title: str, rows: tuple[_Row, ...]) -> list[str]:

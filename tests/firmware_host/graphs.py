@@ -52,7 +52,7 @@ def make_bundle(
             "outputs": (TensorSpec(name="logits", layout="BK", shape=(1, 3), dtype="float32"),),
             "labels": LABELS,
             "crop": CropRecipe(size=size),
-            "execution": {"INFERENCE_PRECISION_HINT": "f32"} if graph == "model.xml" else {},
+            "execution": {"cpu": {"INFERENCE_PRECISION_HINT": "f32"}} if graph == "model.xml" else {},
             "tools": {},
             "files": {graph: ""},
             "parity": ParityRecord(clips=1, source="test", tolerance=1e-3, max_abs_logit_diff=0.0),

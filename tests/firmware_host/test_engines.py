@@ -125,7 +125,7 @@ def test_provider_that_is_listed_but_does_not_load_is_not_used_silently(
 
 
 def test_property_the_device_refuses_is_an_error(tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "b", execution={"INFERENCE_PRECISION_HINT": "nonsense"})
+    bundle = make_bundle(tmp_path / "b", execution={"cpu": {"INFERENCE_PRECISION_HINT": "nonsense"}})
     with pytest.raises(DeviceError, match="CPU refuses"):
         open_engine(bundle)
 

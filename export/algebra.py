@@ -52,7 +52,7 @@ def _zero_mean_basis(rows: int, columns: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(0)
     random = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
-    basis, _ = torch.linalg.qr(random - random.mean(dim=0))
+    basis: Tensor = torch.linalg.qr(random - random.mean(dim=0))[0]
     return basis
 
 

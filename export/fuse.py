@@ -8,8 +8,8 @@ What is different, each step exact in real arithmetic:
   after it is taken in the bottleneck's own dimensions (:func:`export.algebra.linear_norm_linear`), so nothing
   of width D is made between the adapter's first and last linear; the prompts' norms likewise, so a prompt is
   carried from block to block as its 8 hidden values;
-- the class token stays in the sequence and is masked out of prompts and adapters, instead of being cut off and
-  glued back around each block;
+- the class token stays in the sequence and is masked out of prompts and adapters, instead of being cut off
+  and glued back around each block;
 - the last block computes queries, projection and MLP for the class token alone, the only one the head reads.
 """
 
@@ -73,7 +73,8 @@ class FusedPrompter(nn.Module):
 
     def forward(self, view: Tensor, hidden: Tensor) -> Tensor:
         """View of the tokens (T, N, 8), previous prompt as what ``previous`` read -> (T, N, 8)."""
-        return view * torch.softmax(self.smooth * view, dim=1) + self.carry(hidden)
+        y: Tensor = view * torch.softmax(self.smooth * view, dim=1) + self.carry(hidden)
+        return y
 
 
 class FusedBlock(nn.Module):
@@ -166,7 +167,7 @@ class FusedS2D(nn.Module):
 
     @staticmethod
     def _fold_normalisation(model: S2D) -> nn.Conv2d:
-        """Patch projection of raw 0-255 pixels: W((p - mean) / std) + b = (W / std)p + (b - ΣW·mean / std)."""
+        """Patch projection of raw pixels: W((p - mean) / std) + b = (W / std)p + (b - ΣW·mean / std)."""
         conv = copy.deepcopy(model.vit.patch_embed.proj).double()
         mean, std = model.pixel_mean.double(), model.pixel_std.double()
         with torch.no_grad():
@@ -198,7 +199,8 @@ class FusedS2D(nn.Module):
         patches = self.patch(pictures).flatten(2).transpose(1, 2)  # (T, N, D)
         x = F.pad(patches, (0, 0, 1, 0))  # room for the class token
         last = len(self.blocks) - 1
-        for i, block in enumerate(self.blocks):
+        for i in range(len(self.blocks)):
+            block: FusedBlock = self.blocks[i]  # type: ignore[assignment]
             added, hidden = block.prompt(x, hidden)
             x = x + self.mask * added
             if i == 0:

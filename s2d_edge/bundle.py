@@ -95,7 +95,11 @@ class AccuracyRecord(_Record):
 
 
 class Manifest(_Record):
-    """The contract. ``files`` maps each other file of the bundle to its SHA-256."""
+    """The contract.
+
+    ``files`` maps each other file of the bundle to its SHA-256; ``execution`` gives, per device, the runtime
+    properties the graph was measured with.
+    """
 
     format_version: Literal[1]
     name: str
@@ -110,7 +114,7 @@ class Manifest(_Record):
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
     labels: tuple[str, ...] = Field(min_length=2)
     crop: CropRecipe
-    execution: dict[str, str]
+    execution: dict[str, dict[str, str]]
     tools: dict[str, str]
     files: dict[str, str]
     parity: ParityRecord
@@ -156,9 +160,7 @@ class Bundle:
     def size_bytes(self) -> int:
         """Bytes of the graph and its weights on disk, reports left out."""
         return sum(
-            (self.path / name).stat().st_size
-            for name in self.manifest.files
-            if name.startswith("model.")
+            (self.path / name).stat().st_size for name in self.manifest.files if name.startswith("model.")
         )
 
 
@@ -187,9 +189,7 @@ def read_manifest(path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise BundleError(
-            f"{file}: field {field!r}: {first['msg']}; export the bundle again"
-        ) from None
+        raise BundleError(f"{file}: field {field!r}: {first['msg']}; export the bundle again") from None
 
 
 def open_bundle(path: Path) -> Bundle:

@@ -49,6 +49,36 @@ Data = Annotated[
 # ---- verbs ----------------------------------------------------------------------------------------
 
 
+@app.command("import")
+def import_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="Official S2D weights, image or video stage.")],
+    landmark: Annotated[Path, typer.Option(help="The MobileFaceNet landmark weights used beside them.")],
+    labels: Annotated[str, typer.Option(help="dfew, ferv39k, mafw, or the class names in order: a,b,c.")],
+    heads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Attention heads of the ViT; default: width / 64."),
+    ] = None,
+    fps: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Rate at which videos are sampled; default: the label set's."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="RUN", help="Run folder to write; default: runs/CHECKPOINT."),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Bring official S2D weights into a run folder."""
+    from s2d_edge.console import Console
+    from s2d_edge.imports import ImportOptions, import_run
+
+    import_run(
+        ImportOptions(checkpoint=checkpoint, landmark=landmark, labels=labels, heads=heads, fps=fps, out=out),
+        Console(quiet=quiet),
+    )
+
+
 @app.command()
 def evaluate(
     model: Annotated[
@@ -72,6 +102,36 @@ def evaluate(
     )
     if json is not None:
         write_json(json, result)
+
+
+@app.command()
+def export(
+    run: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="[RUN]", help="Default: the newest run under runs/."),
+    ] = None,
+    target: Annotated[
+        str, typer.Option(help="jetson, intel-npu, intel-gpu, intel-cpu, or cpu (the faster runtime here).")
+    ] = "cpu",
+    data: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="CSV|FOLDER", help="Clips to check parity on; default: drawn avatars."),
+    ] = None,
+    parity_clips: Annotated[int, typer.Option(help="How many clips to check parity on.")] = 4,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Where to write; default: bundles/RUN-TARGET."),
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a full-precision bundle for a target: adapters fused, preprocessing inside, parity checked."""
+    from export.command import ExportOptions, export_run
+    from s2d_edge.console import Console
+
+    export_run(
+        ExportOptions(target=target, run=run, out=out, data=data, clips=parity_clips), Console(quiet=quiet)
+    )
 
 
 @app.command()
@@ -320,6 +380,15 @@ def main() -> None:
         if _state["debug"]:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        if _state["debug"]:
+            traceback.print_exc()
+        print(
+            f"error: this verb needs the package {error.name!r}, which is not installed; "
+            "install it with: pip install 's2d-edge[train]'",
+            file=sys.stderr,
+        )
         sys.exit(1)
     except Exception as error:  # a bug: say so, and how to see it
         if _state["debug"]:

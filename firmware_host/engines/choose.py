@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine
-from s2d_edge.bundle import Bundle, Manifest, Target, find_bundles
+from s2d_edge.bundle import MANIFEST, Bundle, Manifest, Target, find_bundles, read_manifest
 from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
 
 # What `auto` tries on a machine of the target's kind, best first.
@@ -79,10 +79,13 @@ def choose_bundle(root: Path, device: str = "auto") -> Path:
     made from the same run as the newest fitting one, an INT8 one is preferred.
 
     Raises:
-        BundleError: no bundle under ``root``, or none that this machine can run on ``device``.
+        BundleError: no bundle under ``root``, only unreadable ones, or none that this machine can run on
+            ``device``.
     """
     found = find_bundles(root)
     if not found:
+        for file in sorted(root.glob(f"*/{MANIFEST}")):
+            read_manifest(file.parent)  # says what is wrong with a bundle that cannot be read
         raise BundleError(
             f"there is no bundle under {root}/; make one with 's2d-edge export' and 's2d-edge calibrate', "
             "or name one with --bundle"

@@ -21,9 +21,6 @@ _PROVIDERS: dict[Device, str] = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-# Keys of a manifest's ``execution`` with this prefix are options of the TensorRT provider; all others are
-# session configuration entries, such as ``session.disable_prepacking``.
-_TENSORRT_PREFIX = "trt_"
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
 _ERRORS_ONLY = 3
 
@@ -38,7 +35,7 @@ class ONNXRuntimeEngine(GraphEngine):
     """An ONNX Runtime session."""
 
     def __init__(self, bundle: Bundle, device: Device, threads: int | None = None) -> None:
-        """Open the bundle's graph on ``device``.
+        """Open the bundle's graph on ``device``; the manifest's ``execution`` for it are provider options.
 
         Raises:
             DeviceError: the provider is missing, or refuses the graph.
@@ -50,18 +47,12 @@ class ONNXRuntimeEngine(GraphEngine):
         options.log_severity_level = _ERRORS_ONLY
         if threads is not None:
             options.intra_op_num_threads = threads
-        provider_options: dict[str, str] = {}
-        for key, value in self._manifest.execution.items():
-            if not key.startswith(_TENSORRT_PREFIX):
-                options.add_session_config_entry(key, value)
-            elif device == "tensorrt":
-                provider_options[key] = value
         try:
             # Without ``enable_fallback=0`` a failed provider is replaced behind our back.
             self._session = onnxruntime.InferenceSession(
                 str(bundle.graph_path),
                 sess_options=options,
-                providers=[(provider, provider_options)],
+                providers=[(provider, self._manifest.execution.get(device, {}))],
                 enable_fallback=0,
             )
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own

@@ -30,7 +30,7 @@ class OpenVINOEngine(GraphEngine):
     """A compiled OpenVINO graph."""
 
     def __init__(self, bundle: Bundle, device: Device, threads: int | None = None) -> None:
-        """Compile the bundle's graph for ``device``, with the manifest's ``execution`` as properties.
+        """Compile the bundle's graph for ``device``, with the manifest's ``execution`` for it as properties.
 
         Raises:
             DeviceError: the device refuses the graph or a property.
@@ -44,7 +44,9 @@ class OpenVINOEngine(GraphEngine):
         except RuntimeError as error:
             raise BundleError(f"{bundle.path}: OpenVINO cannot read the graph ({_brief(error)})") from None
         self._check_graph(_tensors(model.inputs), _tensors(model.outputs))
-        properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} | self._manifest.execution
+        properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} | self._manifest.execution.get(
+            device, {}
+        )
         if threads is not None and device == "cpu":
             properties["INFERENCE_NUM_THREADS"] = threads
         try:

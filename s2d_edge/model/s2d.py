@@ -35,11 +35,11 @@ class ParameterCount:
     landmark: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.total / 1e6:.2f} M parameters, {self.trainable / 1e6:.2f} M trainable "
-            f"({100 * self.trainable / self.total:.1f} %); "
-            f"landmark network {self.landmark / 1e6:.2f} M, frozen, beside"
-        )
+        text = f"{self.total / 1e6:.2f} M parameters"
+        if self.trainable != self.total:
+            share = 100 * self.trainable / self.total
+            text += f", {self.trainable / 1e6:.2f} M trainable ({share:.1f} %)"
+        return f"{text}, beside a frozen landmark network of {self.landmark / 1e6:.2f} M"
 
 
 class S2D(nn.Module):

@@ -158,6 +158,10 @@ def test_choose_bundle_prefers_int8_of_the_newest_run_that_fits(
     root = tmp_path / "bundles"
     with pytest.raises(BundleError, match="s2d-edge export"):
         choose_bundle(root)
+    (root / "damaged").mkdir(parents=True)
+    (root / "damaged/manifest.json").write_text('{"format_version": 99}')
+    with pytest.raises(BundleError, match="format_version 99"):
+        choose_bundle(root)
     _aged(make_bundle(root / "jetson", graph="model.onnx", target="jetson"), 0)
     assert choose_bundle(root).name == "jetson"  # on the CPU, for want of anything better
     _aged(make_bundle(root / "new", source_run="b"), 10)

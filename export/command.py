@@ -1,0 +1,169 @@
+"""``export``: a run folder in, a full-precision bundle out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+
+from export.fuse import FusedS2D
+from export.onnx_graph import INPUT, OUTPUT, write_onnx
+from export.openvino_graph import write_openvino
+from export.parity import check_parity, parity_clips
+from export.targets import EXECUTION, TARGETS, GraphFormat, parse_target
+from firmware_host.engines import open_engine
+from firmware_host.timing import alternate
+from s2d_edge.bundle import (
+    FORMAT_VERSION,
+    Bundle,
+    Manifest,
+    ParityRecord,
+    Target,
+    TensorSpec,
+    open_bundle,
+    seal,
+    tool_versions,
+    writing_bundle,
+)
+from s2d_edge.console import Console
+from s2d_edge.engine import Clip
+from s2d_edge.errors import ConfigError
+from s2d_edge.files import choose_output
+from s2d_edge.model.checkpoint import load_run
+from s2d_edge.model.engine import TorchEngine
+from s2d_edge.models import BUNDLES, RUNS
+from s2d_edge.runs import RunInfo, newest_run
+
+_WRITERS = {"onnx": write_onnx, "openvino": write_openvino}
+_GRAPHS: dict[GraphFormat, Literal["model.onnx", "model.xml"]] = {
+    "onnx": "model.onnx",
+    "openvino": "model.xml",
+}
+_TIMED_S = 3.0  # for all formats together, when the faster is chosen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """What the user asked for.
+
+    Attributes:
+        target: which device the bundle is for.
+        run: the run folder; None takes the newest under ``runs``.
+        out: the bundle; None is ``bundles/RUN-TARGET``.
+        data: clips the parity is checked on; None draws avatars.
+        clips: how many.
+    """
+
+    target: str
+    run: Path | None = None
+    out: Path | None = None
+    data: str | None = None
+    clips: int = 4
+
+    def __post_init__(self) -> None:
+        if self.clips < 1:
+            raise ConfigError(f"--parity-clips {self.clips}: at least one clip is needed")
+
+
+def export_run(options: ExportOptions, console: Console) -> Path:
+    """Fuse a run's model, write it for its target, check it against PyTorch.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        S2DEdgeError: no run, unusable weights, a graph the target cannot take, or parity missed; then no
+            bundle is left.
+    """
+    target = parse_target(options.target)
+    path = options.run or newest_run(RUNS)
+    model, info = load_run(path)
+    name = f"{info.name}-{target}"
+    out = choose_output(options.out, BUNDLES / name)
+    console.say(f"exporting {path} for {target}: {info.stage} model, {model.count_parameters()}")
+    clips, source = parity_clips(info.spec, info.crop, options.clips, options.data, console)
+    fused = FusedS2D(model)
+    with writing_bundle(out) as scratch, TorchEngine(model, info) as reference:
+        candidates: list[tuple[Bundle, ParityRecord]] = []
+        for form in TARGETS[target].formats:
+            draft = _draft(scratch / form, form, fused, info, out.name, target, clips[0], console)
+            with open_engine(draft, "cpu") as engine:
+                parity = check_parity(reference, engine, clips, source, console)
+                console.say(f"parity on {engine.description}: {parity.max_abs_logit_diff:.1e}")
+            candidates.append((draft, parity))
+        chosen, parity = candidates[_fastest([draft for draft, _ in candidates], clips[0], console)]
+        for file in chosen.path.iterdir():
+            file.rename(scratch / file.name)
+        for draft, _ in candidates:
+            shutil.rmtree(draft.path)
+        seal(scratch, chosen.manifest.model_copy(update={"parity": parity}))
+    console.say(f"wrote {out} ({open_bundle(out).size_bytes / 1e6:.1f} MB)")
+    if TARGETS[target].not_run:
+        console.say(f"not run here: {TARGETS[target].not_run}")
+    console.say(f"next: s2d-edge calibrate {out}")
+    return out
+
+
+def _draft(
+    folder: Path,
+    form: GraphFormat,
+    fused: FusedS2D,
+    info: RunInfo,
+    name: str,
+    target: Target,
+    clip: Clip,
+    console: Console,
+) -> Bundle:
+    """Write the graph in one format into ``folder``, with a manifest that has no parity figures yet."""
+    folder.mkdir()
+    console.say(f"writing the {form} graph")
+    _WRITERS[form](fused, torch.from_numpy(clip), folder / _GRAPHS[form])
+    # Not validated before its parity is known: seal() does.
+    manifest = Manifest.model_construct(
+        format_version=FORMAT_VERSION,
+        name=name,
+        source_run=info.name,
+        target=target,
+        precision="fp32",
+        mode="window",
+        frames=info.spec.frames,
+        fps=info.fps,
+        graph=_GRAPHS[form],
+        inputs=(
+            TensorSpec(
+                name=INPUT, layout="BTHWC", shape=clip.shape, dtype="uint8", colour="RGB", range=(0.0, 255.0)
+            ),
+        ),
+        outputs=(TensorSpec(name=OUTPUT, layout="BK", shape=(1, len(info.labels)), dtype="float32"),),
+        labels=info.labels,
+        crop=info.crop,
+        execution=EXECUTION[form],
+        tools=tool_versions("torch", "onnx", "onnxruntime", "openvino"),
+        files={},
+        parity=None,
+        calibration=None,
+        accuracy=None,
+    )
+    return Bundle(folder, manifest)
+
+
+def _fastest(drafts: Sequence[Bundle], clip: Clip, console: Console) -> int:
+    """Index of the draft with the lowest median latency on this machine's CPU, measured in turn."""
+    if len(drafts) == 1:
+        return 0
+    console.say("timing the graph formats on this machine's CPU, in turn")
+    with ExitStack() as stack:
+        engines = [stack.enter_context(open_engine(draft, "cpu")) for draft in drafts]
+        spans = alternate(engines, clip, at_least_s=_TIMED_S)
+    medians = np.median(spans, axis=1)
+    best = int(medians.argmin())
+    for draft, median in zip(drafts, medians, strict=True):
+        chosen = "chosen" if draft is drafts[best] else f"{median / medians[best]:.2f} times the other"
+        console.say(f"{draft.manifest.graph}: {median:.1f} ms a clip ({chosen})")
+    return best

@@ -154,14 +154,15 @@ class CaptureSource:
         name: str,
         connect: Callable[[], Capture],
         *,
-        reconnect_after_s: tuple[float, ...] = RECONNECT_AFTER_S,
+        reconnect_after_s: tuple[float, ...] | None = None,
     ) -> None:
         """Connect for the first time.
 
         Args:
             name: for people.
             connect: opens a connection, or raises MediaError.
-            reconnect_after_s: pauses before each attempt in a row; the last one repeats.
+            reconnect_after_s: pauses before each attempt in a row, by default RECONNECT_AFTER_S; the last one
+                repeats.
 
         Raises:
             MediaError: the first connection fails: more likely a wrong address than a hiccup.
@@ -169,7 +170,7 @@ class CaptureSource:
         self.name = name
         self.state = SourceState.OPENING
         self._connect = connect
-        self._reconnect_after_s = reconnect_after_s
+        self._reconnect_after_s = reconnect_after_s or RECONNECT_AFTER_S
         self._stopped = Event()
         self._capture: Capture | None = connect()
         self._finite = self._capture.finite

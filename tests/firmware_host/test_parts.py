@@ -6,12 +6,16 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from rich.console import Console as RichConsole
 
+from firmware_host import sources
 from firmware_host.annotate import Overlay, annotate
 from firmware_host.messages import Glimpse, PipelineConfig
 from firmware_host.panel import line, panel
@@ -168,6 +172,56 @@ def test_recording_behind_a_url_ends_and_keeps_its_own_clock() -> None:
     source = CaptureSource("http", lambda: FakeCapture(3, finite=True))
     assert not source.live
     assert [frame.t_s for frame in source.frames()] == [0, 1 / 30, 2 / 30]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """Address of a web server: ``/clip.avi`` is a recording, ``/live`` an endless-looking MJPEG stream."""
+    write_video(tmp_path / "clip.avi", [plain((9, 9, 9))] * 10)
+    picture = cv2.imencode(".jpg", plain((9, 9, 9)))[1].tobytes()
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args, directory=str(tmp_path))
+
+        def do_GET(self) -> None:
+            if self.path != "/live":
+                super().do_GET()
+                return
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
+            self.end_headers()
+            for _ in range(12):
+                head = f"--b\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+                self.wfile.write(head.encode() + picture + b"\r\n")
+
+        def log_message(self, *_: Any) -> None:
+            """Keep the test's output clean."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://me:s3cret@127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_recording_behind_http_is_read_whole(served: str) -> None:
+    source = open_source(f"{served}/clip.avi")
+    assert not source.live
+    assert "s3cret" not in source.name
+    assert len(list(source.frames())) == 10
+    assert source.state is SourceState.ENDED
+
+
+def test_stream_over_http_is_live_and_reopened(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "RECONNECT_AFTER_S", (0.01,))
+    source = open_source(f"{served}/live")
+    assert source.live
+    for frame in source.frames():
+        if frame.index == 25:  # more than two connections' worth
+            source.stop()
+    assert frame.index == 25
 
 
 def test_first_connection_that_fails_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:

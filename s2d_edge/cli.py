@@ -183,6 +183,46 @@ def calibrate(
 
 
 @app.command()
+def benchmark(
+    models: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Argument(metavar="[BUNDLE...]", help="Default: every bundle under bundles/."),
+    ] = None,
+    against: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="torch|PATH", help="Give ratios to the bundle's own run in PyTorch, or to PATH."
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Timed inferences per model.")] = 20,
+    warmup: Annotated[int, typer.Option(help="Untimed ones before.")] = 3,
+    threads: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="CPU threads, the same for all; default: every core."),
+    ] = None,
+    device: Device = "auto",
+    json: Json = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Time models side by side: latency, clips per second, size, peak memory."""
+    from firmware_host.benchmark import BenchmarkOptions
+    from s2d_edge.benchmarking import benchmark_models
+    from s2d_edge.console import Console, write_json
+
+    result = benchmark_models(
+        models or [],
+        against,
+        BenchmarkOptions(rounds=rounds, warmup=warmup),
+        device=device,
+        threads=threads,
+        console=Console(quiet=quiet),
+    )
+    if json is not None:
+        write_json(json, result)
+
+
+@app.command()
 def predict(
     model: Annotated[Path, typer.Argument(metavar="BUNDLE_OR_RUN", help="What answers.")],
     paths: Annotated[

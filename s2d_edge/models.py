@@ -6,7 +6,7 @@ from pathlib import Path
 
 from s2d_edge.bundle import MANIFEST, find_bundles, open_bundle
 from s2d_edge.engine import Engine
-from s2d_edge.errors import MissingExtraError, S2DEdgeError
+from s2d_edge.errors import S2DEdgeError
 from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import RUN_FILE, find_runs, read_run
 
@@ -34,13 +34,14 @@ def choose_model(path: Path | None) -> Path:
     )
 
 
-def open_model(path: Path, device: str = "auto") -> tuple[Engine, CropRecipe]:
+def open_model(path: Path, device: str = "auto", *, threads: int | None = None) -> tuple[Engine, CropRecipe]:
     """Open a bundle or a run folder.
 
     Args:
         path: the folder.
         device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``; a run folder knows ``auto``,
             ``cpu`` and ``cuda``.
+        threads: limit of CPU threads.
 
     Returns:
         The engine, and the face crop its clips want.
@@ -52,21 +53,12 @@ def open_model(path: Path, device: str = "auto") -> tuple[Engine, CropRecipe]:
         from firmware_host.engines import open_engine
 
         bundle = open_bundle(path)
-        return open_engine(bundle, device), bundle.manifest.crop
+        return open_engine(bundle, device, threads=threads), bundle.manifest.crop
     if (path / RUN_FILE).is_file():
-        info = read_run(path)
-        return _open_run(path, device), info.crop
+        from s2d_edge.model.engine import open_run
+
+        return open_run(path, device, threads=threads), read_run(path).crop
     what = "does not exist" if not path.exists() else f"holds neither {MANIFEST} nor {RUN_FILE}"
     raise S2DEdgeError(
         f"{path} {what}; give a bundle written by 's2d-edge export' or a run written by 's2d-edge train'"
     )
-
-
-def _open_run(path: Path, device: str) -> Engine:
-    try:
-        from s2d_edge.model.engine import open_run
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            error.name or "torch", "train", f"answering with the run folder {path}"
-        ) from None
-    return open_run(path, device)

@@ -70,8 +70,11 @@ class TorchEngine:
         self.close()
 
 
-def open_run(path: Path, device: str = "auto") -> TorchEngine:
+def open_run(path: Path, device: str = "auto", *, threads: int | None = None) -> TorchEngine:
     """Load a run folder onto ``auto`` (CUDA if present), ``cpu`` or ``cuda``.
+
+    Args:
+        threads: limit of CPU threads, for this whole process.
 
     Raises:
         DeviceError: another device, or one that is missing.
@@ -83,5 +86,7 @@ def open_run(path: Path, device: str = "auto") -> TorchEngine:
         raise DeviceError(
             f"a run folder runs on cpu or cuda, not {device}; export a bundle for other devices"
         )
+    if threads is not None:
+        torch.set_num_threads(threads)
     model, info = load_run(path)
     return TorchEngine(model, info, device)

@@ -1,0 +1,82 @@
+"""``benchmark``: which models to time, and against what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from firmware_host.benchmark import BenchmarkOptions, Contender, as_json, as_table, benchmark
+from s2d_edge.bundle import MANIFEST, find_bundles, open_bundle
+from s2d_edge.console import Console
+from s2d_edge.engine import Engine
+from s2d_edge.errors import BundleError, ConfigError
+from s2d_edge.models import BUNDLES, RUNS, open_model
+from s2d_edge.runs import WEIGHTS, read_run
+
+
+def benchmark_models(
+    paths: Sequence[Path],
+    against: str | None,
+    options: BenchmarkOptions,
+    *,
+    device: str,
+    threads: int | None,
+    console: Console,
+) -> dict[str, Any]:
+    """Time bundles and run folders in turn, print the table, and return it for JSON.
+
+    Args:
+        paths: bundles or run folders; none takes every bundle under ``bundles``.
+        against: ``torch`` for the run the first bundle was exported from, or a bundle or run folder;
+            the others' speed is given as a ratio to it.
+        device: for the bundles; a run folder is timed on the CPU.
+        threads: limit of CPU threads, the same for all.
+
+    Raises:
+        S2DEdgeError: nothing to time, or what opening and running raise.
+    """
+    chosen = list(paths) or [path for path, _ in find_bundles(BUNDLES)]
+    if not chosen:
+        raise BundleError(f"there is no bundle under {BUNDLES}/ to time; make one with 's2d-edge export'")
+    contenders = [_contender(path, device, threads) for path in chosen]
+    reference = None if against is None else _contender(_reference(against, chosen[0]), device, threads)
+    everyone = [*contenders, reference] if reference else contenders
+    timings = benchmark(everyone, options, console)
+    baseline = timings[-1] if reference else None
+    console.show(as_table(timings, baseline))
+    return as_json(timings, baseline, options)
+
+
+def _reference(against: str, first: Path) -> Path:
+    if against != "torch":
+        return Path(against)
+    if not (first / MANIFEST).is_file():
+        raise ConfigError(f"--against torch asks for the run a bundle came from, but {first} is no bundle")
+    run = RUNS / open_bundle(first).manifest.source_run
+    if not run.is_dir():
+        raise ConfigError(
+            f"{first} was exported from the run {run.name!r}, which is not under {RUNS}/ here; "
+            "name its folder with --against RUN"
+        )
+    return run
+
+
+def _contender(path: Path, device: str, threads: int | None) -> Contender:
+    """A bundle on the asked device; a run folder in eager PyTorch on the CPU."""
+    if (path / MANIFEST).is_file():
+        bundle = open_bundle(path)
+        return Contender(
+            name=path.name, open=partial(_open, path, device, threads), size_bytes=bundle.size_bytes
+        )
+    read_run(path)  # says what is wrong with it, before anything is started
+    return Contender(
+        name=f"PyTorch {path.name}",
+        open=partial(_open, path, "cpu", threads),
+        size_bytes=(path / WEIGHTS).stat().st_size,
+    )
+
+
+def _open(path: Path, device: str, threads: int | None) -> Engine:
+    return open_model(path, device, threads=threads)[0]

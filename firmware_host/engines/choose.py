@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import get_args
@@ -95,8 +96,9 @@ def choose_bundle(root: Path, device: str = "auto") -> Path:
     if best is Fit.NOT_AT_ALL:
         kinds = ", ".join(sorted({f"{manifest.target} ({manifest.graph})" for _, manifest in found}))
         raise BundleError(
-            f"none of the {len(found)} bundles under {root}/ runs on this machine with --device {device}; "
-            f"they are for {kinds}: export for another target, or install the runtime they need"
+            f"no bundle under {root}/ runs on this machine with --device {device}: they are for {kinds}, "
+            f"and their runtimes have {_devices_text([manifest for _, manifest in found])} here; "
+            "choose another device, export for another target, or install the runtime"
         )
     fitting = [(path, manifest) for fit, path, manifest in fits if fit is best]
     newest_path, newest = fitting[0]
@@ -146,6 +148,16 @@ def _devices_for(manifest: Manifest) -> tuple[Device, ...]:
     from firmware_host.engines import onnxruntime_engine
 
     return onnxruntime_engine.devices()
+
+
+def _devices_text(manifests: Sequence[Manifest]) -> str:
+    present: set[str] = set()
+    for manifest in manifests:
+        try:
+            present.update(_devices_for(manifest))
+        except MissingExtraError:
+            continue
+    return ", ".join(sorted(present)) or "no device, or are not installed"
 
 
 def _open(bundle: Bundle, device: Device, threads: int | None) -> GraphEngine:

@@ -169,5 +169,5 @@ def test_choose_bundle_prefers_int8_of_the_newest_run_that_fits(
     _aged(make_bundle(root / "new-int8", source_run="b", precision="int8", calibration=CALIBRATED), 20)
     _aged(make_bundle(root / "old-int8", source_run="a", precision="int8", calibration=CALIBRATED), 5000)
     assert choose_bundle(root).name == "new-int8"
-    with pytest.raises(BundleError, match="--device tensorrt: .*have cpu here"):
+    with pytest.raises(BundleError, match=r"--device tensorrt: .*have cpu here"):
         choose_bundle(root, "tensorrt")

@@ -16,6 +16,7 @@ from calibrate.recipe import Recipe
 from s2d_edge.errors import QuantizationError
 
 _RESAMPLING = "Resize"  # of pictures: their 8 bits are spent before the landmark network, not around it
+_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 _SINGLE_FILE_BYTES = 2**31 - 1  # protobuf's limit; beyond it weights move to a file beside the graph
 
 
@@ -53,14 +54,42 @@ def quantize_onnx(
                 smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=recipe.smooth_quant_alpha),
             ),
         )
+    if recipe.preset == "performance":
+        make_signed(quantized)
+        require_symmetric(quantized)
     onnx.save_model(
         quantized,
         out,
         save_as_external_data=quantized.ByteSize() > _SINGLE_FILE_BYTES,
         location=f"{out.name}.data",
     )
-    if recipe.preset == "performance":
-        require_symmetric(quantized)
+
+
+def make_signed(model: onnx.ModelProto) -> None:
+    """Turn unsigned symmetric quantizers (uint8, zero-point 0) into signed ones of the same range, in place.
+
+    NNCF makes activations unsigned that were never negative in calibration, such as pictures and what a ReLU
+    leaves, and its settings cannot forbid it; TensorRT takes signed ones only. They lose one bit.
+    """
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    types = {value.name: value.type.tensor_type for value in model.graph.value_info}
+    for node in model.graph.node:
+        if node.op_type not in _QUANTIZERS or len(node.input) < 3:
+            continue
+        scale, zero_point = (values.get(name) for name in node.input[1:3])
+        if scale is None or zero_point is None or zero_point.dtype != np.uint8 or zero_point.any():
+            continue
+        signed = (f"{node.name}_signed_scale", f"{node.name}_signed_zero_point")
+        widened = (scale * (255 / 127)).astype(scale.dtype)
+        for name, value in zip(signed, (widened, np.zeros_like(zero_point, dtype=np.int8)), strict=True):
+            model.graph.initializer.append(numpy_helper.from_array(value, name))
+        node.input[1], node.input[2] = signed
+        if node.op_type == "QuantizeLinear" and node.output[0] in types:
+            types[node.output[0]].elem_type = onnx.TensorProto.INT8
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
 
 
 def activation_products(model: onnx.ModelProto) -> list[str]:
@@ -90,7 +119,7 @@ def require_symmetric(model: onnx.ModelProto) -> None:
     """
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     constants = constant_names(model)
-    quantizers = [node for node in model.graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    quantizers = [node for node in model.graph.node if node.op_type in _QUANTIZERS]
     faults = [
         f"{node.name} has {fault}"
         for node in quantizers

@@ -169,6 +169,7 @@ RECIPES: dict[str, TrainSettings] = {
     "paper": TrainSettings(),
     # A small model from nothing, in minutes on a CPU.
     "quick": TrainSettings(
+        cache_landmarks=True,
         image=StageSettings(
             epochs=30,
             batch_clips=32,

@@ -1,0 +1,130 @@
+"""``calibrate`` from an FP32 bundle to an INT8 bundle with its report, on real graphs and pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calibrate.command import CalibrateOptions, calibrate
+from calibrate.samples import clip_sha256
+from firmware_host.engines import open_engine
+from s2d_edge.bundle import Bundle, open_bundle
+from s2d_edge.console import Console
+from s2d_edge.errors import BundleError, ConfigError, DataError, S2DEdgeError, TooLargeDropError
+from tests.colours import write_colours
+from tests.firmware_host.graphs import make_bundle
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """12 calibration pictures, and 15 to measure on of which 3 are mislabelled."""
+    write_colours(tmp_path / "data", "train", 4)
+    return write_colours(tmp_path / "data", "test", 5, wrong=1)
+
+
+@pytest.fixture
+def fp32(tmp_path: Path) -> Bundle:
+    return make_bundle(tmp_path / "colours")
+
+
+def options(fp32: Bundle, data: Path, **changes: object) -> CalibrateOptions:
+    fields: dict[str, object] = {
+        "bundle": fp32.path,
+        "data": str(data),
+        "subset": 9,
+        "out": fp32.path.parent / "int8",
+    }
+    return CalibrateOptions(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_int8_bundle_records_how_it_was_made_and_what_it_costs(
+    fp32: Bundle, data: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, report = calibrate(options(fp32, data, json="-", max_drop_pp=5.0), Console())
+    printed = capfd.readouterr()
+    bundle = open_bundle(out)  # every hash holds
+    manifest = bundle.manifest
+    assert (manifest.name, manifest.precision, manifest.target) == ("int8", "int8", "intel-cpu")
+    assert manifest.execution == fp32.manifest.execution
+    assert (manifest.inputs, manifest.labels) == (fp32.manifest.inputs, fp32.manifest.labels)
+    assert "nncf" in manifest.tools
+
+    calibration = manifest.calibration
+    assert calibration is not None
+    assert len(calibration.clips) == 9
+    assert {clip.path.split("/")[1] for clip in calibration.clips} == {"red", "green", "blue"}
+    assert all(clip_sha256(data / clip.path) == clip.sha256 for clip in calibration.clips)
+    assert calibration.int8_mac_fraction == 1
+    assert calibration.recipe["preset"] == "mixed"
+
+    accuracy = manifest.accuracy
+    assert accuracy is not None
+    assert (accuracy.n, accuracy.fp32_war, accuracy.int8_war) == (15, 0.8, 0.8)
+    assert accuracy.agreement == 1
+    assert "OpenVINO" in accuracy.device
+
+    payload = json.loads(printed.out)  # alone on stdout, NNCF included
+    assert payload == json.loads((out / "report.json").read_text())
+    assert payload["fp32"]["score"]["confusion"] == [[4, 1, 0], [0, 4, 1], [1, 0, 4]]
+    assert "80.00 %" in printed.err
+    assert "no face was found in 15 of 15 frames" in " ".join(printed.err.split())
+    assert "80.00 %" in (out / "report.md").read_text()
+    assert report.drop.war_pp == 0
+    with open_engine(bundle) as engine:
+        assert "INT8" in engine.description
+
+
+def test_too_large_drop_leaves_no_bundle_and_still_reports(fp32: Bundle, data: Path) -> None:
+    report = fp32.path.parent / "report.json"
+    before = sorted(fp32.path.parent.iterdir())
+    with pytest.raises(TooLargeDropError, match=r"0\.00 pp, is above the allowed -1 pp.* No bundle"):
+        calibrate(options(fp32, data, max_drop_pp=-1.0, json=str(report)), QUIET)
+    assert json.loads(report.read_text())["passed"] is False
+    report.unlink()
+    assert sorted(fp32.path.parent.iterdir()) == before  # nothing hidden either
+
+
+def test_same_split_for_both_is_refused(fp32: Bundle, data: Path) -> None:
+    with pytest.raises(ConfigError, match="both 'test'"):
+        options(fp32, data, split="test")
+
+
+def test_what_stops_it_before_anything_is_written(fp32: Bundle, data: Path) -> None:
+    before = sorted(fp32.path.parent.iterdir())
+    with pytest.raises(DataError, match="no split 'val'"):
+        calibrate(options(fp32, data, split="val"), QUIET)
+    with pytest.raises(DataError, match="no split 'dev'"):
+        calibrate(options(fp32, data, eval_split="dev"), QUIET)
+    (data / "test" / "red" / "0.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
+    with pytest.raises(DataError, match="overlaps the calibration clips"):
+        calibrate(options(fp32, data, subset=12), QUIET)
+    (data / "test" / "purple").mkdir()
+    with pytest.raises(DataError, match="'purple' is not in the set red, green, blue"):
+        calibrate(options(fp32, data), QUIET)
+    assert sorted(fp32.path.parent.iterdir()) == before
+
+
+def test_bundles_that_cannot_be_calibrated(fp32: Bundle, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = fp32.path / "manifest.json"
+    text = manifest.read_text()
+    manifest.write_text(
+        text.replace('"red"', '"crimson"').replace('"format_version": 1', '"format_version": 9')
+    )
+    with pytest.raises(BundleError, match="format_version 9"):
+        calibrate(options(fp32, data), QUIET)
+    manifest.write_text(text)
+    (fp32.path / "model.bin").write_bytes(b"\0" * 36)
+    with pytest.raises(BundleError, match=r"model\.bin differs"):
+        calibrate(options(fp32, data), QUIET)
+    monkeypatch.chdir(data)
+    with pytest.raises(BundleError, match="no FP32 bundle under bundles/"):
+        calibrate(options(fp32, data, bundle=None), QUIET)
+
+
+def test_output_that_exists_is_not_overwritten(fp32: Bundle, data: Path) -> None:
+    with pytest.raises(S2DEdgeError, match="exists already"):
+        calibrate(options(fp32, data, out=fp32.path), QUIET)

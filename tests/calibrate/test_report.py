@@ -1,0 +1,203 @@
+"""Measuring two engines, and the verdict on what was measured."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rich.console import Console
+
+from calibrate.measure import Measurement, measure_pair
+from calibrate.render import as_json, as_markdown, as_table, save_plot
+from calibrate.report import DropReport, drop_between, judge, side
+from s2d_edge.bundle import CalibrationClip, CalibrationRecord
+from s2d_edge.data.clips import LoadedClip
+from s2d_edge.engine import Clip, Logits
+from s2d_edge.errors import DataError
+from s2d_edge.evaluation import gather
+from s2d_edge.sampling import ClipSpec
+
+LABELS = ("red", "green", "blue")
+
+
+class FakeEngine:
+    """Answers with a clip's first pixel, and notes in ``log`` that it was asked."""
+
+    def __init__(self, name: str, log: list[str], shift: float = 0.0) -> None:
+        self.description = name
+        self.spec = ClipSpec(frames=2, fps=5, size=32)
+        self.labels = LABELS
+        self._log = log
+        self._shift = np.array([0, shift, 0], dtype=np.float32)
+
+    def infer(self, clip: Clip) -> Logits:
+        self._log.append(self.description)
+        return clip[:, 0, 0, 0].astype(np.float32) / 50 + self._shift
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def __enter__(self) -> FakeEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def loaded(*pixels: tuple[int, int, int], windows: int = 1) -> list[LoadedClip]:
+    return [
+        LoadedClip(
+            path=Path(f"{k}.png"),
+            frames=np.full((1, 32, 32, 3), pixel, dtype=np.uint8),
+            index=np.zeros((windows, 2), dtype=np.int64),
+            faces_found=1,
+            faces_missed=0,
+            repeated=False,
+        )
+        for k, pixel in enumerate(pixels)
+    ]
+
+
+def test_both_engines_answer_every_window_of_the_same_clips() -> None:
+    log: list[str] = []
+    clips = loaded((200, 0, 0), (0, 200, 0), (0, 0, 200), windows=2)
+    fp32, int8 = measure_pair(FakeEngine("fp32", log), FakeEngine("int8", log, shift=5), iter(clips))
+    assert log[:12] == ["fp32", "fp32", "int8", "int8"] * 3
+    assert log[12:] == ["fp32", "int8", "int8", "fp32", "fp32", "int8"]  # timed in turns
+    assert fp32.predictions.answers.tolist() == [0, 1, 2]
+    assert int8.predictions.answers.tolist() == [1, 1, 1]
+    assert len(fp32.latency_ms) == len(int8.latency_ms) == 3
+    assert (fp32.latency_ms > 0).all()
+
+
+def test_nothing_to_measure_is_an_error() -> None:
+    with pytest.raises(DataError, match="no clip to measure on"):
+        measure_pair(FakeEngine("fp32", []), FakeEngine("int8", []), [])
+
+
+def answering(answers: NDArray[np.int64], name: str, latency_ms: float) -> Measurement:
+    logits = [np.eye(3, dtype=np.float32)[[answer]] * 4 for answer in answers]
+    return Measurement(engine=name, predictions=gather(logits), latency_ms=np.array([latency_ms]))
+
+
+def report_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]) -> DropReport:
+    fp32, int8 = answering(before, "FP32 on X", 40.0), answering(after, "INT8 on X", 10.0)
+    calibration = CalibrationRecord(
+        data="colours",
+        split="train",
+        seed=0,
+        recipe={"preset": "mixed"},
+        int8_mac_fraction=0.95,
+        clips=(CalibrationClip(path="a.png", sha256="0"),),
+    )
+    return DropReport(
+        target="intel-cpu",
+        fp32=side("b", fp32, truth, LABELS, 4_000_000, seed=0),
+        int8=side("b-int8", int8, truth, LABELS, 1_000_000, seed=0),
+        drop=drop_between(fp32, int8, truth, 3, seed=0),
+        calibration=calibration,
+        evaluation_data="colours",
+        evaluation_split="test",
+        frames=len(truth),
+        faces_missed=0,
+    )
+
+
+TRUTH = np.tile([0, 1, 2], 40)
+GOOD = np.where(np.arange(120) < 12, (TRUTH + 1) % 3, TRUTH)  # 108 of 120 right
+
+
+def worsened(clips: int) -> NDArray[np.int64]:
+    answers = GOOD.copy()
+    answers[-clips:] = (TRUTH[-clips:] + 1) % 3
+    return answers
+
+
+def test_drop_is_in_points_with_a_paired_interval() -> None:
+    drop = report_of(TRUTH, GOOD, worsened(12)).drop
+    assert drop.war_pp == pytest.approx(10)
+    assert drop.uar_pp == pytest.approx(10)
+    assert drop.agreement == pytest.approx(0.9)
+    assert (drop.lost, drop.won) == (12, 0)
+    assert drop.mcnemar_p == pytest.approx(2 * 0.5**12)
+    low, high = drop.war_pp_ci95
+    assert 4 < low < 10 < high < 16
+
+
+def test_verdicts() -> None:
+    proved = judge(report_of(TRUTH, GOOD, worsened(12)), None)
+    assert proved.passed
+    assert proved.sentences[0].startswith("INT8 costs accuracy: WAR falls by 10.00 pp")
+    small = judge(report_of(TRUTH, GOOD, worsened(1)), None)
+    assert small.sentences[0].startswith("No drop is proved: WAR falls by 0.83 pp")
+    none = judge(report_of(TRUTH, GOOD, GOOD), None)
+    assert "rule of three" in none.sentences[0]
+    assert "2.50 pp" in none.sentences[0]
+    better = judge(report_of(TRUTH, worsened(12), GOOD), None)
+    assert better.sentences[0].startswith("INT8 answers better on this split: WAR rises by 10.00 pp")
+
+
+@pytest.mark.parametrize(("allowed", "passed"), [(9.99, False), (10.01, True), (0.0, False)])
+def test_largest_allowed_drop(allowed: float, passed: bool) -> None:
+    verdict = judge(report_of(TRUTH, GOOD, worsened(12)), allowed)
+    assert verdict.passed is passed
+    assert ("within" if passed else "above") in verdict.sentences[1]
+
+
+def test_drop_of_uar_alone_counts_too() -> None:
+    """A rare class lost entirely hardly moves WAR."""
+    truth = np.array([0] * 98 + [1] * 2)
+    report = report_of(truth, truth, np.zeros(100, dtype=np.int64))
+    assert report.drop.war_pp == pytest.approx(2)
+    assert report.drop.uar_pp == pytest.approx(50)
+    assert not judge(report, 5).passed
+
+
+def test_model_that_knows_one_class_is_named() -> None:
+    one_class = np.zeros(120, dtype=np.int64)
+    sentences = judge(report_of(TRUTH, one_class, one_class), 1.0).sentences
+    assert "FP32 itself answers no better (WAR 33.3 %)" in sentences[-1]
+
+
+def test_renderings_agree_with_the_numbers(tmp_path: Path) -> None:
+    report = report_of(TRUTH, GOOD, worsened(12))
+    verdict = judge(report, 1.0)
+    payload = json.loads(json.dumps(as_json(report, verdict), allow_nan=False))
+    assert payload["fp32"]["score"]["war"] == pytest.approx(0.9)
+    assert payload["drop"]["war_pp"] == pytest.approx(10)
+    assert payload["drop_recall_pp"]["red"] == pytest.approx(10)
+    assert payload["speedup_p50"] == pytest.approx(4)
+    assert payload["passed"] is False
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(as_table(report))
+    table = console.export_text()
+    markdown = as_markdown(report, verdict)
+    for text in (table, markdown):
+        for shown in ("90.00 %", "80.00 %", "-10.00 pp", "4.00× as fast", "95.0 %", "12, 0"):
+            assert shown in text
+    assert verdict.sentences[0] in markdown
+    save_plot(report, tmp_path / "report.png")
+    assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_unchanged_rates_show_no_minus_zero() -> None:
+    markdown = as_markdown(*(r := report_of(TRUTH, GOOD, GOOD), judge(r, None)))
+    assert "-0.00" not in markdown
+    assert "+0.00 pp" in markdown
+
+
+def test_class_without_clips_is_left_out_of_the_recalls() -> None:
+    truth = np.array([0, 0, 1, 1])
+    report = report_of(truth, truth, truth)
+    payload = as_json(report, judge(report, None))
+    assert payload["drop_recall_pp"] == {"red": 0, "green": 0, "blue": None}
+    assert "blue" not in as_markdown(report, judge(report, None))
+    assert replace(report, frames=9).as_record().n == 4

@@ -131,7 +131,7 @@ def _brow(who: Identity, motion: FaceMotion, column: int) -> Floats:
     x = who.eye_x - 0.185 + 0.40 * u - (0.05 * down + 0.02 * wrinkle) * (1 - u)
     y = -who.brow_height - who.brow_arch * np.sin(np.pi * np.clip(u * 0.85, 0, 1)) + 0.03 * u
     y = y - 0.135 * inner * (1 - u) ** 1.5 - 0.12 * outer * np.sin(np.pi * np.clip(0.15 + 0.6 * u, 0, 1))
-    y = y + down * (0.095 * (1 - u) + 0.03) + 0.035 * wrinkle * (1 - 0.5 * u)
+    y = y + down * (0.105 * (1 - u) + 0.035) + 0.035 * wrinkle * (1 - 0.5 * u)
     line: Floats = np.stack([side * x, y], axis=1)
     return line[::-1] if side < 0 else line
 

@@ -324,6 +324,34 @@ def train(
     train_stages(options, Console(quiet=quiet))
 
 
+@app.command()
+def doctor(json: Json = None, quiet: Quiet = False, debug: Debug = False) -> None:
+    """Tell which runtimes, devices and cameras this machine has, and what is missing for each target."""
+    from s2d_edge.console import Console, write_json
+    from s2d_edge.doctor import report
+
+    findings = report(Console(quiet=quiet))
+    if json is not None:
+        write_json(json, findings)
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder for everything the demo makes; default: demo."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Go the whole way on data the project draws itself: train, export, calibrate, measure, run."""
+    from s2d_edge.console import Console
+    from s2d_edge.demo import run_demo
+
+    run_demo(out, seed, Console(quiet=quiet))
+
+
 @data_app.command("avatars")
 def data_avatars(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from s2d_edge.bundle import tool_versions
 from s2d_edge.console import Console
+from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.datasets import AVATARS, open_dataset
 from s2d_edge.data.samples import Dataset
 from s2d_edge.errors import ConfigError, DeviceError
@@ -59,7 +60,8 @@ def _start(
     if options.landmark is not None:
         sizes, landmark = read_landmark(options.landmark)
     elif start.init is None or not start.init.is_dir():
-        avatars = open_dataset(AVATARS, console)
+        known = (start.dataset.root / LANDMARKS_FILE).is_file()  # training on avatars: teach on the same ones
+        avatars = start.dataset if known else open_dataset(AVATARS, console)
         settings = start.plan.settings
         taught = taught_network(sizes, avatars, settings.landmark, settings.seed, console, guard)
         landmark = taught.state_dict()

@@ -94,7 +94,8 @@ def _headline(out: Path, report: DropReport, timings: dict[str, Any]) -> str:
     speed = by_name[report.int8.bundle]["speedup"]
     return f"""\
 On {fp32["n"]} clips of avatars never seen in training, over {len(fp32["per_class"])} expressions:
-  FP32 answers {fp32["war"]:.1%} rightly (UAR {fp32["uar"]:.1%}), INT8 {int8["war"]:.1%} (UAR {int8["uar"]:.1%}).
+  FP32 answers {fp32["war"]:.1%} rightly (UAR {fp32["uar"]:.1%}),
+  INT8 answers {int8["war"]:.1%} rightly (UAR {int8["uar"]:.1%}).
   INT8 loses {report.drop.war_pp:+.2f} points of WAR (95 % interval {low:+.2f} to {high:+.2f}) and agrees on \
 {report.drop.agreement:.1%}.
   INT8 answers a clip {speed:.1f} times faster than PyTorch, from {report.int8.size_bytes / 1e6:.1f} MB.

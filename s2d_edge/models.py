@@ -15,16 +15,17 @@ RUNS = Path("runs")
 
 
 def choose_model(path: Path | None) -> Path:
-    """The model asked for, else the newest bundle under ``bundles``, else the newest run under ``runs``.
+    """The model asked for, else the bundle that fits this machine best, else the newest run under ``runs``.
 
     Raises:
         S2DEdgeError: none was asked for and there is none.
     """
     if path is not None:
         return path
-    bundles = find_bundles(BUNDLES)
-    if bundles:
-        return bundles[0][0]
+    if find_bundles(BUNDLES):
+        from firmware_host.engines import choose_bundle
+
+        return choose_bundle(BUNDLES)
     runs = find_runs(RUNS)
     if runs:
         return runs[0]

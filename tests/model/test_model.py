@@ -1,0 +1,200 @@
+"""Sizes, modes, saving, and starting from other weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from s2d_edge.errors import CheckpointError, ConfigError, DeviceError
+from s2d_edge.model.checkpoint import load_run
+from s2d_edge.model.config import PRESETS, S2DConfig, TemporalConfig, ViTConfig, preset
+from s2d_edge.model.engine import open_run
+from s2d_edge.model.initialise import initialise, resample_positions
+from s2d_edge.model.s2d import S2D
+from s2d_edge.runs import RUN_FILE, WEIGHTS, newest_run, read_run
+from tests.models import TINY, random_clip, random_model, with_vit, write_random_run
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "base"])
+def test_every_preset_answers(name: str) -> None:
+    config = replace(preset(name), frames=2)
+    with torch.inference_mode():
+        logits = S2D(config).eval()(random_clip(config))
+    assert logits.shape == (1, config.classes)
+    assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ViTConfig(width=100, heads=3), "width=100 is not a multiple of heads=3"),
+        (lambda: ViTConfig(image_size=100), "image_size=100 is not a multiple"),
+        (lambda: ViTConfig(depth=0), "depth=0 must be positive"),
+        (lambda: S2DConfig(classes=1), "classes=1"),
+        (lambda: S2DConfig(temporal=None), "an image model has frames=1"),
+        (lambda: S2DConfig(temporal=TemporalConfig(ratio=0.25, heads=7)), "not a multiple of temporal.heads"),
+        (lambda: TemporalConfig(ratio=0), "ratio=0"),
+        (lambda: S2DConfig(dropout=1.0), "dropout=1.0"),
+        (lambda: preset("huge"), "no model size 'huge'"),
+    ],
+)
+def test_impossible_sizes_are_refused(build: object, message: str) -> None:
+    assert callable(build)
+    with pytest.raises(ConfigError, match=message):
+        build()
+
+
+def test_wrong_clip_shape_is_refused() -> None:
+    model = random_model(TINY)
+    with pytest.raises(ConfigError, match=r"takes clips \(B, 4, H, W, 3\)"):
+        model(torch.zeros(1, 5, 64, 64, 3, dtype=torch.uint8))
+
+
+def test_uint8_and_float_pixels_give_the_same_answer() -> None:
+    model, clip = random_model(TINY), random_clip(TINY)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(clip), model(clip.float()), atol=0, rtol=0)
+
+
+def test_clips_of_a_batch_do_not_see_each_other() -> None:
+    model = random_model(TINY)
+    one, other = random_clip(TINY, 1), random_clip(TINY, 2)
+    with torch.inference_mode():
+        both = model(torch.cat((one, other)))
+        torch.testing.assert_close(both, torch.cat((model(one), model(other))), atol=1e-5, rtol=0)
+
+
+def test_video_model_sees_the_order_of_frames_and_the_image_model_has_none() -> None:
+    model, clip = random_model(TINY), random_clip(TINY)
+    with torch.inference_mode():
+        assert (model(clip) - model(clip.flip(1))).abs().max() > 1e-3
+
+
+def test_fresh_video_model_answers_still_clips_as_its_image_model() -> None:
+    image = random_model(TINY.as_image())
+    assert TINY.temporal is not None
+    video = S2D(TINY.as_image().as_video(4, TINY.temporal)).eval()
+    video.load_state_dict(image.state_dict(), strict=False)
+    picture = random_clip(image.config)
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            video(picture.expand(-1, 4, -1, -1, -1)), image(picture), atol=1e-5, rtol=0
+        )
+
+
+def test_stage_two_trains_under_ten_per_cent_of_base_and_nothing_of_the_vit() -> None:
+    model = S2D(TINY)
+    model.freeze_backbone()
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert {name for name in trained if name.startswith("vit.")} == {"vit.norm.weight", "vit.norm.bias"}
+    assert {name.split(".")[0] for name in trained} == {
+        "vit", "prompt_embed", "prompt_norms", "prompters", "adapters", "temporal_embedding", "head",
+    }  # fmt: skip
+
+
+def test_run_folder_round_trip_and_tampering(tmp_path: Path) -> None:
+    model = write_random_run(tmp_path / "run")
+    loaded, info = load_run(tmp_path / "run")
+    assert info.model == TINY
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded(random_clip(TINY)), model(random_clip(TINY)), atol=0, rtol=0)
+    weights = tmp_path / "run" / WEIGHTS
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"differs from what run\.json recorded"):
+        load_run(tmp_path / "run")
+    weights.unlink()
+    with pytest.raises(CheckpointError, match=r"holds no weights\.safetensors"):
+        load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not readable JSON"),
+        ("[]", "not readable JSON"),
+        ('{"format_version": 9}', "format_version 9"),
+        ('{"format_version": 1, "name": "x"}', "field 'stage'"),
+    ],
+)
+def test_damaged_run_json_names_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
+    write_random_run(tmp_path / "run")
+    (tmp_path / "run" / RUN_FILE).write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        read_run(tmp_path / "run")
+
+
+def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
+    import os
+
+    for age, name in enumerate(("new", "old")):
+        write_random_run(tmp_path / name)
+        os.utime(tmp_path / name / WEIGHTS, (1e9 - age, 1e9 - age))
+    assert newest_run(tmp_path) == tmp_path / "new"
+    with pytest.raises(CheckpointError, match="no run with weights"):
+        newest_run(tmp_path / "nothing")
+
+
+def test_engine_refuses_wrong_clips_and_absent_devices(tmp_path: Path) -> None:
+    write_random_run(tmp_path / "run")
+    with open_run(tmp_path / "run", "cpu") as engine:
+        with pytest.raises(DeviceError, match="takes uint8 clips"):
+            engine.infer(random_clip(with_vit(TINY, image_size=32)).numpy())
+        assert engine.infer(random_clip(TINY).numpy()).shape == (1, 3)
+    with pytest.raises(DeviceError, match="cpu or cuda, not npu"):
+        open_run(tmp_path / "run", "npu")
+
+
+def test_not_finite_weights_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    write_random_run(path)
+    model, info = load_run(path)
+    with torch.no_grad():
+        model.head.bias[0] = float("nan")
+    from s2d_edge.model.checkpoint import save_run
+
+    save_run(path, info, model)
+    with pytest.raises(CheckpointError, match=r"head\.bias holds values that are not finite"):
+        load_run(path)
+
+
+def test_initialise_from_an_image_run_keeps_its_answers(tmp_path: Path) -> None:
+    image = write_random_run(tmp_path / "image", TINY.as_image())
+    video = S2D(TINY)
+    notes = initialise(video, tmp_path / "image")
+    assert "temporal adapters start fresh" in notes
+    torch.testing.assert_close(video.head.weight, image.head.weight, atol=0, rtol=0)
+    other = S2D(replace(TINY, classes=5))
+    assert any("head starts fresh" in note for note in initialise(other, tmp_path / "image"))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_initialise_from_a_plain_vit(suffix: str, tmp_path: Path) -> None:
+    source = random_model(with_vit(TINY, image_size=96)).vit
+    tensors = dict(source.state_dict()) | {"head.weight": torch.zeros(10, 48), "head.bias": torch.zeros(10)}
+    path = tmp_path / f"vit{suffix}"
+    save_file(tensors, path) if suffix == ".safetensors" else torch.save({"model": tensors}, path)
+    model = S2D(TINY)
+    notes = initialise(model, path)
+    assert any("resampled to 4×4" in note for note in notes)
+    torch.testing.assert_close(
+        model.vit.state_dict()["blocks.2.mlp.fc1.weight"], tensors["blocks.2.mlp.fc1.weight"], atol=0, rtol=0
+    )
+
+
+def test_initialise_refuses_what_is_no_vit(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="no ViT in timm's key names"):
+        initialise(S2D(TINY), tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match="there is no checkpoint file"):
+        initialise(S2D(TINY), tmp_path / "absent.pth")
+
+
+def test_resampling_to_the_same_grid_changes_nothing() -> None:
+    embedding = torch.randn(1, 17, 8)
+    torch.testing.assert_close(resample_positions(embedding, 4), embedding, atol=1e-5, rtol=0)

@@ -74,10 +74,11 @@ class Brush:
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
         self._rows, self._columns = canvas.shape
+        self._corner = np.array((canvas.left, canvas.top))
 
     def _fixed(self, points: Floats) -> NDArray[np.int32]:
         """(n, 2) points as OpenCV's fixed-point pixels."""
-        at: Floats = (points - (self._canvas.left, self._canvas.top)) * (self._canvas.density * _ONE)
+        at: Floats = (points - self._corner) * (self._canvas.density * _ONE)
         return np.rint(at).astype(np.int32)
 
     def _patch(self, stroke: Stroke) -> tuple[tuple[slice, slice], Mask] | None:
@@ -91,7 +92,8 @@ class Brush:
         bottom = min(((y + tall) >> _SHIFT) + reach, self._rows)
         if right <= left or bottom <= top:
             return None
-        fixed -= (left << _SHIFT, top << _SHIFT)
+        fixed[:, 0] -= left << _SHIFT
+        fixed[:, 1] -= top << _SHIFT
         patch = np.zeros((bottom - top, right - left), dtype=np.uint8)
         thick = stroke.width * canvas.density
         if len(fixed) == 1:

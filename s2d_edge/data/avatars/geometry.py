@@ -98,14 +98,20 @@ def curve(points: Floats, steps: int = 6) -> Floats:
     return smooth
 
 
+@lru_cache(maxsize=64)
+def _evenly(samples: int, count: int) -> tuple[Floats, NDArray[np.int64]]:
+    """Where ``count`` even points lie among ``samples``, and the samples' own places."""
+    return np.linspace(0, samples - 1, count), np.arange(samples)
+
+
 def _along(line: Floats, count: int) -> Floats:
     """``count`` points evenly spread over a curve's samples, ends included: (count, 2)."""
-    at = np.linspace(0, len(line) - 1, count)
-    steps = np.arange(len(line))
+    at, steps = _evenly(len(line), count)
     return np.stack([np.interp(at, steps, line[:, 0]), np.interp(at, steps, line[:, 1])], axis=1)
 
 
-def _jaw(who: Identity, drop: float) -> Floats:
+def jaw_line(who: Identity, drop: float) -> Floats:
+    """From ear to ear around the chin, the jaw hanging by ``drop`` decimetres: (73, 2)."""
     width, jaw = who.face_width, who.jaw
     half = np.array(
         [
@@ -219,7 +225,7 @@ def face_features(who: Identity, motion: FaceMotion) -> Features:
     """Place every feature of ``who`` as ``motion`` moves it."""
     drop = 0.23 * motion.mean(26) + 0.02 * motion.mean(25) - 0.025 * motion.mean(17)
     drop = max(drop, -0.03)
-    jaw = _jaw(who, drop)
+    jaw = jaw_line(who, drop)
     brows = (_brow(who, motion, 0), _brow(who, motion, 1))
     eyes = (_eye(who, motion, 0), _eye(who, motion, 1))
     mouth = _mouth(who, motion, max(drop, 0.0))

@@ -10,13 +10,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.data.avatars.canvas import threefold
+from s2d_edge.data.avatars.canvas import Brush, Stroke, threefold
 from s2d_edge.data.avatars.expression import FaceMotion, Floats
 from s2d_edge.data.avatars.geometry import (
     Bump,
     base_height,
     face_features,
     height_at,
+    jaw_line,
     moving_relief,
     resting_relief,
 )
@@ -47,13 +48,18 @@ class AvatarRenderer:
         """Prepare pictures of ``size`` by ``size`` pixels."""
         self._who, self._scene, self._size = who, scene, size
         self._scale = scene.head * size
-        self._canvas = canvas = head_canvas(who, self._scale * (1.25 if size <= 256 else 1.0))
+        self._canvas = canvas = head_canvas(who, self._scale * (1.15 if size <= 256 else 1.0))
         rng = np.random.default_rng(who.texture_seed)
         self._skin = resting_skin(who, canvas, rng)
         self._hair, self._hair_alpha = front_hair(who, canvas, rng)
-        self._hair_alpha3 = threefold(self._hair_alpha)
+        self._beside_hair = 1 - 0.5 * self._hair_alpha  # hair shines half as much as skin
         self._rims = np.zeros((*canvas.shape, 3), np.float32) + np.array(who.glasses_colour, np.float32)
         self._top = head_top(who, canvas)
+        # Off the head, the hair's soft edge fades into what is behind, not into skin.
+        head = self._top.copy()
+        Brush(canvas).mask(head, Stroke(jaw_line(who, drop=0.0)))
+        off = (1 - head) * (self._hair_alpha > 0)
+        self._hair_share = threefold(np.maximum(self._hair_alpha, off))
         self._hair_behind = hair_behind(who, scene, canvas.density, rng)
         self._body = body(who, scene, canvas.density)
         self._backdrop = paint_backdrop(scene, size)
@@ -96,12 +102,17 @@ class AvatarRenderer:
         centre = np.array(scene.centre) + np.array(motion.shift)
 
         painted = paint_face(who, canvas, self._skin, self._top, features, motion)
-        shade, gloss = self._shade(relief + painted.detail, turn)
-        colour = painted.colour * shade + gloss * threefold(painted.shine)
-        colour += (self._hair * shade + 0.5 * gloss - colour) * self._hair_alpha3
-        alpha = np.maximum(painted.alpha, self._hair_alpha)
+        colour, shine = painted.colour, painted.shine
+        if who.hair_style != "bald":
+            colour += (self._hair - colour) * self._hair_share
+            shine *= self._beside_hair
         if painted.glasses is not None:
-            colour += (self._rims * shade + 0.8 * gloss - colour) * threefold(painted.glasses)
+            colour += (self._rims - colour) * threefold(painted.glasses)
+        bright, glance = self._shade(relief + painted.detail, turn)
+        colour *= bright
+        glance *= shine
+        colour += cv2.merge([glance * tint for tint in self._tint])
+        alpha = np.maximum(painted.alpha, self._hair_alpha)
 
         across, down = self._seen_from(relief, turn, centre)
         face = cv2.remap(colour, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -115,7 +126,7 @@ class AvatarRenderer:
     def _shade(
         self, relief: NDArray[np.float32], turn: Floats
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Diffuse light (H, W, 3) and gloss (H, W, 3) on the relief."""
+        """Light (H, W, 3) on the relief as a factor, and its mirrored share (H, W) in grey levels."""
         scene, density = self._scene, self._canvas.density
         scale = density / 8.0
         slope_x = cv2.Sobel(relief, cv2.CV_32F, 1, 0, ksize=3, scale=scale)
@@ -137,7 +148,7 @@ class AvatarRenderer:
         glance = glance * glance
         glance = glance * glance  # to the 16th
         glance *= np.float32(38.0 * scene.key)
-        return bright, cv2.merge([glance * tint for tint in self._tint])
+        return bright, glance
 
     def _seen_from(
         self, relief: NDArray[np.float32], turn: Floats, centre: Floats

@@ -8,6 +8,7 @@ import io
 import json
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -112,8 +113,9 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _one_thread() -> None:
-    """Each worker has a core of its own; OpenCV's threads would only contend."""
+def _start_worker() -> None:
+    """Each worker has a core of its own: OpenCV's threads would only contend. Ctrl-C is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
 
 
@@ -189,7 +191,7 @@ def _drawn(jobs: list[tuple[AvatarSpec, _Entry, Path]], workers: int) -> Iterato
         return
     # Spawned, not forked: the caller may run threads (PyTorch, OpenVINO) that a fork would break.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
         try:
             yield from pool.map(_write_clip, jobs, chunksize=7)
         except BaseException:

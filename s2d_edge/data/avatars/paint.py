@@ -28,14 +28,12 @@ class Painted:
         alpha: (H, W) opacity of the head.
         detail: (H, W) small relief (lips, folds), decimetres.
         shine: (H, W) how glossy, about 1.
-        glasses: (H, W) opacity of the frames, None without glasses.
     """
 
     colour: Picture
     alpha: Mask
     detail: Mask
     shine: Mask
-    glasses: Mask | None
 
 
 def _spot(x: float, y: float) -> Floats:
@@ -223,8 +221,9 @@ def _paint_beard(brush: Brush, colour: Picture, who: Identity, features: Feature
     brush.paint(colour, Stroke(moustache, soft=0.016, strength=upper), hair)
 
 
-def _glasses(brush: Brush, canvas: Canvas, who: Identity) -> Mask:
-    rims = canvas.mask()
+def glasses_rims(who: Identity, canvas: Canvas) -> Mask:
+    """Opacity of the frames of the glasses: (H, W)."""
+    brush, rims = Brush(canvas), canvas.mask()
     angle = np.linspace(0, 2 * np.pi, 41)
     power = 1.0 if who.glasses == "round" else 0.45
     wide, tall = (0.225, 0.2) if who.glasses == "round" else (0.245, 0.165)
@@ -273,5 +272,4 @@ def paint_face(
     shine += 0.5 * lips
     alpha = top.copy()
     brush.mask(alpha, Stroke(features.jaw))
-    rims = _glasses(brush, canvas, who) if who.glasses != "none" else None
-    return Painted(colour=colour, alpha=alpha, detail=detail, shine=shine, glasses=rims)
+    return Painted(colour=colour, alpha=alpha, detail=detail, shine=shine)

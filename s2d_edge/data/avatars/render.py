@@ -23,7 +23,7 @@ from s2d_edge.data.avatars.geometry import (
 )
 from s2d_edge.data.avatars.hair import Layer, body, front_hair, hair_behind, head_canvas, head_top
 from s2d_edge.data.avatars.identity import Identity
-from s2d_edge.data.avatars.paint import paint_face, resting_skin
+from s2d_edge.data.avatars.paint import glasses_rims, paint_face, resting_skin
 from s2d_edge.data.avatars.scene import Picture, Scene, paint_backdrop
 
 Frame = NDArray[np.uint8]  # (S, S, 3) RGB
@@ -53,7 +53,8 @@ class AvatarRenderer:
         self._skin = resting_skin(who, canvas, rng)
         self._hair, self._hair_alpha = front_hair(who, canvas, rng)
         self._beside_hair = 1 - 0.5 * self._hair_alpha  # hair shines half as much as skin
-        self._rims = np.zeros((*canvas.shape, 3), np.float32) + np.array(who.glasses_colour, np.float32)
+        self._rims = threefold(glasses_rims(who, canvas)) if who.glasses != "none" else None
+        self._rim_colour = np.array(who.glasses_colour, np.float32)
         self._top = head_top(who, canvas)
         # Off the head, the hair's soft edge fades into what is behind, not into skin.
         head = self._top.copy()
@@ -106,8 +107,8 @@ class AvatarRenderer:
         if who.hair_style != "bald":
             colour += (self._hair - colour) * self._hair_share
             shine *= self._beside_hair
-        if painted.glasses is not None:
-            colour += (self._rims - colour) * threefold(painted.glasses)
+        if self._rims is not None:
+            colour += (self._rim_colour - colour) * self._rims
         bright, glance = self._shade(relief + painted.detail, turn)
         colour *= bright
         glance *= shine

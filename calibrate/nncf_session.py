@@ -6,10 +6,14 @@ import importlib
 import io
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, Union
 
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.recipe import Recipe
 from s2d_edge.errors import MissingExtraError
 
 
@@ -30,6 +34,56 @@ def nncf_session() -> Iterator[Any]:
     nncf.set_log_level(logging.ERROR)
     with redirect_stdout(io.StringIO()):
         yield nncf
+
+
+def quantize_graph(
+    model: Any,
+    recipe: Recipe,
+    feeds: Iterable[dict[str, NDArray[np.uint8]]],
+    count: int,
+    *,
+    ignored_names: list[str],
+    ignored_types: list[str],
+) -> Any:
+    """Quantize an ONNX or OpenVINO model as ``recipe`` says.
+
+    Args:
+        model: what its own library loads.
+        feeds: per calibration clip the graph's input, e.g. ``{"clip": (1, T, H, W, 3) uint8}``; gone through
+            twice.
+        count: how many feeds there are.
+        ignored_names: operations left in floating point.
+        ignored_types: types of operations left in floating point; each must occur.
+
+    Returns:
+        The quantized model, of the same library.
+    """
+    with nncf_session() as nncf:
+        from nncf.quantization.advanced_parameters import QuantizationParameters
+        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+        ranges = {
+            "minmax": RangeEstimatorParametersSet.MEAN_MINMAX,
+            "quantile": RangeEstimatorParametersSet.MEAN_QUANTILE,
+        }
+        # NNCF gives each channel before a depthwise convolution its own scale; OpenVINO takes that, but
+        # neither TensorRT nor ONNX Runtime then multiplies in INT8.
+        activations = QuantizationParameters(per_channel=False) if recipe.backend == "onnx" else None
+        return nncf.quantize(
+            model,
+            nncf.Dataset(feeds),
+            model_type=nncf.ModelType.TRANSFORMER,
+            preset=nncf.QuantizationPreset(recipe.preset),
+            target_device=nncf.TargetDevice(recipe.device),
+            subset_size=count,
+            fast_bias_correction=recipe.fast_bias_correction,
+            ignored_scope=nncf.IgnoredScope(names=ignored_names, types=ignored_types),
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                activations_quantization_params=activations,
+                activations_range_estimator_params=ranges[recipe.ranges],
+                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=recipe.smooth_quant_alpha),
+            ),
+        )
 
 
 def _let_enums_stand_in_annotations() -> None:

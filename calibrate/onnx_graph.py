@@ -11,7 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from calibrate.nncf_session import nncf_session
+from calibrate.nncf_session import quantize_graph
 from calibrate.recipe import Recipe
 from s2d_edge.errors import QuantizationError
 
@@ -35,25 +35,14 @@ def quantize_onnx(
         node.name = node.name or f"{node.op_type}_{number}"  # NNCF finds ignored nodes by name
     ignored = [] if recipe.quantize_attention else activation_products(model)
     has_resampling = any(node.op_type == _RESAMPLING for node in model.graph.node)
-    with nncf_session() as nncf:
-        from nncf.quantization.advanced_parameters import QuantizationParameters
-
-        quantized = nncf.quantize(
-            model,
-            nncf.Dataset(feeds),
-            model_type=nncf.ModelType.TRANSFORMER,
-            preset=nncf.QuantizationPreset(recipe.preset),
-            target_device=nncf.TargetDevice(recipe.device),
-            subset_size=count,
-            fast_bias_correction=recipe.fast_bias_correction,
-            ignored_scope=nncf.IgnoredScope(names=ignored, types=[_RESAMPLING] if has_resampling else []),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(
-                # One scale per activation tensor, also before depthwise convolutions: neither TensorRT nor
-                # ONNX Runtime multiplies in INT8 otherwise.
-                activations_quantization_params=QuantizationParameters(per_channel=False),
-                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=recipe.smooth_quant_alpha),
-            ),
-        )
+    quantized = quantize_graph(
+        model,
+        recipe,
+        feeds,
+        count,
+        ignored_names=ignored,
+        ignored_types=[_RESAMPLING] if has_resampling else [],
+    )
     if recipe.preset == "performance":
         make_signed(quantized)
         require_symmetric(quantized)

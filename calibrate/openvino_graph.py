@@ -10,7 +10,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from calibrate.nncf_session import nncf_session
+from calibrate.nncf_session import quantize_graph
 from calibrate.recipe import Recipe
 
 _RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the landmark network, not around it
@@ -30,20 +30,14 @@ def quantize_openvino(
     model = ov.Core().read_model(source)
     ignored = [] if recipe.quantize_attention else activation_products(model)
     has_resampling = any(op.get_type_name() == _RESAMPLING for op in model.get_ops())
-    with nncf_session() as nncf:
-        quantized = nncf.quantize(
-            model,
-            nncf.Dataset(feeds),
-            model_type=nncf.ModelType.TRANSFORMER,
-            preset=nncf.QuantizationPreset(recipe.preset),
-            target_device=nncf.TargetDevice(recipe.device),
-            subset_size=count,
-            fast_bias_correction=recipe.fast_bias_correction,
-            ignored_scope=nncf.IgnoredScope(names=ignored, types=[_RESAMPLING] if has_resampling else []),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(
-                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=recipe.smooth_quant_alpha)
-            ),
-        )
+    quantized = quantize_graph(
+        model,
+        recipe,
+        feeds,
+        count,
+        ignored_names=ignored,
+        ignored_types=[_RESAMPLING] if has_resampling else [],
+    )
     # Uncompressed: what is not INT8 keeps the 32 bits it was measured with.
     ov.save_model(quantized, out, compress_to_fp16=False)
 

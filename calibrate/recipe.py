@@ -18,6 +18,8 @@ class Recipe:
             asymmetric. Weights are symmetric and per channel in both.
         device: NNCF's name of the hardware whose operator rules apply.
         quantize_attention: also quantize the products of two activations (Q·Kᵀ and A·V).
+        ranges: how an activation's range comes from the clips: ``minmax`` averages each clip's extremes,
+            ``quantile`` each clip's 0.01 % and 99.99 % quantiles, which takes longer.
         smooth_quant_alpha: how much of the activations' spread is moved into the weights, 0 to 1.
         fast_bias_correction: correct each layer's mean error from the calibration clips.
     """
@@ -26,6 +28,7 @@ class Recipe:
     preset: Literal["performance", "mixed"]
     device: Literal["ANY", "CPU", "GPU", "NPU"]
     quantize_attention: bool
+    ranges: Literal["minmax", "quantile"] = "minmax"
     smooth_quant_alpha: float = 0.95
     fast_bias_correction: bool = True
 
@@ -43,7 +46,11 @@ def recipe_for(target: Target, graph: str) -> Recipe:
     NNCF's own rules for the device.
     """
     if target == "jetson":
-        return Recipe(backend="onnx", preset="performance", device="ANY", quantize_attention=False)
+        # One scale for both signs leaves no room for outliers: on real faces, quantiles instead of extremes
+        # raised the agreement with FP32 from 0.93 to 0.98.
+        return Recipe(
+            backend="onnx", preset="performance", device="ANY", quantize_attention=False, ranges="quantile"
+        )
     if graph.endswith(".onnx"):
         return Recipe(backend="onnx", preset="mixed", device="CPU", quantize_attention=False)
     devices: dict[Target, Literal["CPU", "GPU", "NPU"]] = {"intel-gpu": "GPU", "intel-npu": "NPU"}

@@ -34,7 +34,7 @@ def write_transformer(path: Path, seed: int = 0) -> None:
     node = helper.make_node
     nodes = [
         node("Cast", ["clip"], ["float"], to=TensorProto.FLOAT),
-        node("Div", ["float", constant("range", np.float32(255))], ["scaled"]),
+        node("Div", ["float", constant("range", np.array(255, np.float32))], ["scaled"]),
         node("Reshape", ["scaled", shape("s0", FRAMES, SIZE, SIZE, 3)], ["pictures"]),
         node("Transpose", ["pictures"], ["channels"], perm=[0, 3, 1, 2]),
         node("Resize", ["channels", "", "", shape("s1", FRAMES, 3, 24, 24)], ["half"], mode="linear"),

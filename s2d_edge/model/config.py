@@ -161,9 +161,10 @@ PRESETS: dict[str, S2DConfig] = {
     "tiny-112": S2DConfig(vit=replace(_TINY, image_size=112, patch_size=8)),
     # Trains in minutes on a laptop CPU: 7×7 patches, and a landmark network a sixteenth the cost.
     "demo": S2DConfig(
-        vit=ViTConfig(image_size=112, patch_size=16, width=96, depth=4, heads=4),
+        vit=ViTConfig(image_size=112, patch_size=16, width=96, depth=3, heads=4),
         landmark=LandmarkConfig(width=16, depths=(2, 3, 1)),
         frames=8,
+        prompt_width=16,
     ),
 }
 

@@ -104,7 +104,7 @@ class _Idle:
 
 def _idle(rng: np.random.Generator, seconds: Floats, pose: float) -> _Idle:
     """Draw the motion that is the same for every expression; ``pose`` scales the resting pose."""
-    rest = [pose * rng.uniform(-most, most) for most in (0.30, 0.14, 0.13)]
+    rest = [pose * rng.uniform(-most, most) for most in (0.20, 0.10, 0.12)]
     return _Idle(
         turn=np.stack(
             [at + _wander(rng, seconds, size) for at, size in zip(rest, (0.11, 0.06, 0.05), strict=True)],

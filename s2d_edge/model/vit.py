@@ -66,9 +66,9 @@ class Block(nn.Module):
         self.mlp = Mlp(config.width, int(config.width * config.mlp_ratio))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
-        x = x + self.mlp(self.norm2(x))
-        return x
+        attended: Tensor = x + self.attn(self.norm1(x))
+        y: Tensor = attended + self.mlp(self.norm2(attended))
+        return y
 
 
 class ViT(nn.Module):

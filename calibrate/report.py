@@ -207,4 +207,6 @@ def _drop_sentence(drop: Drop, n: int) -> str:
 
 
 def _loss(points: float) -> str:
-    return f"falls by {points:.2f} pp" if points >= 0 else f"rises by {-points:.2f} pp"
+    if points == 0:
+        return "does not change"
+    return f"falls by {points:.2f} pp" if points > 0 else f"rises by {-points:.2f} pp"

@@ -138,6 +138,9 @@ def test_verdicts() -> None:
     assert proved.sentences[0].startswith("INT8 costs accuracy: WAR falls by 10.00 pp")
     small = judge(report_of(TRUTH, GOOD, worsened(1)), None)
     assert small.sentences[0].startswith("No drop is proved: WAR falls by 0.83 pp")
+    swapped = GOOD.copy()
+    swapped[0], swapped[-1] = TRUTH[0], (TRUTH[-1] + 1) % 3
+    assert "WAR does not change" in judge(report_of(TRUTH, GOOD, swapped), None).sentences[0]
     none = judge(report_of(TRUTH, GOOD, GOOD), None)
     assert "rule of three" in none.sentences[0]
     assert "2.50 pp" in none.sentences[0]

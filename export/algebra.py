@@ -39,6 +39,12 @@ def norm_then_linear(norm: nn.LayerNorm, *linears: nn.Linear) -> nn.Linear:
     return _linear(weight * gain, weight @ shift + bias)
 
 
+def split_linear(layer: nn.Linear, outputs: int) -> tuple[nn.Linear, nn.Linear]:
+    """The first ``outputs`` outputs of a linear, and the rest, as two."""
+    weight, bias = _parts(layer)
+    return _linear(weight[:outputs], bias[:outputs]), _linear(weight[outputs:], bias[outputs:])
+
+
 def linear_then_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
     """Two linears in a row are one: W₂(W₁x + b₁) + b₂ = (W₂W₁)x + (W₂b₁ + b₂)."""
     (w1, b1), (w2, b2) = _parts(first), _parts(second)

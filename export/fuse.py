@@ -27,6 +27,7 @@ from export.algebra import (
     linear_norm_linear,
     linear_then_linear,
     norm_then_linear,
+    split_linear,
 )
 from s2d_edge.model.config import LANDMARK_GRID
 from s2d_edge.model.prompter import Prompter
@@ -77,13 +78,12 @@ class FusedPrompter(nn.Module):
         return y
 
 
-class FusedBlock(nn.Module):
-    """Prompter, adapter and ViT block number ``index``."""
+class FusedPrompting(nn.Module):
+    """What is added to the tokens before ViT block number ``index``: prompter and temporal adapter."""
 
     def __init__(self, model: S2D, index: int) -> None:
         super().__init__()
         prompter: Prompter = model.prompters[index]  # type: ignore[assignment]
-        block: Block = model.vit.blocks[index]  # type: ignore[assignment]
         norm: nn.LayerNorm = model.prompt_norms[max(index - 1, 0)]  # type: ignore[assignment]
         first_norm: nn.LayerNorm = model.prompt_norms[0]  # type: ignore[assignment]
         before = model.prompt_embed if index == 0 else model.prompters[index - 1].to_prompt
@@ -100,13 +100,8 @@ class FusedBlock(nn.Module):
             self.mix_up = copy.deepcopy(adapter.mix_up)
         else:
             self.look = norm_then_linear(norm, prompter.from_tokens)
-        self.heads = block.attn.heads
-        self.qkv = norm_then_linear(block.norm1, block.attn.qkv)
-        self.proj = copy.deepcopy(block.attn.proj)
-        self.fc1 = norm_then_linear(block.norm2, block.mlp.fc1)
-        self.fc2 = copy.deepcopy(block.mlp.fc2)
 
-    def prompt(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (T, 1 + N, D) whose first is the class token, previous prompt -> what to add, next prompt.
 
         The sum is (T, 1 + N, D); its first row is to be masked out by the caller.
@@ -118,26 +113,52 @@ class FusedBlock(nn.Module):
             added = added + self.mix_up(self.time(F.gelu(look[..., : -self.prompt_width])))
         return added, hidden
 
-    def attend(self, x: Tensor, queries: int | None = None) -> Tensor:
-        """The ViT block on (T, L, D); with ``queries`` only the first so many tokens are answered."""
-        t, length, width = x.shape
-        head_width = width // self.heads
-        normed = _standardise(x, self.eps)
-        if queries is None:
-            qkv = self.qkv(normed).reshape(t, length, 3, self.heads, head_width).permute(2, 0, 3, 1, 4)
-            q, k, v = qkv.unbind(0)
-        else:
-            weight_q, weight_kv = self.qkv.weight.split((width, 2 * width))
-            bias_q, bias_kv = self.qkv.bias.split((width, 2 * width))
-            q = F.linear(normed[:, :queries], weight_q, bias_q)
-            q = q.reshape(t, queries, self.heads, head_width).transpose(1, 2)
-            kv = F.linear(normed, weight_kv, bias_kv).reshape(t, length, 2, self.heads, head_width)
-            k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
-            x = x[:, :queries]
-        attended = F.scaled_dot_product_attention(q, k, v)  # (T, heads, L or queries, D / heads)
+
+class FusedBlock(nn.Module):
+    """A ViT block."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__()
+        self.eps = block.norm1.eps
+        self.heads = block.attn.heads
+        self.qkv = norm_then_linear(block.norm1, block.attn.qkv)
+        self.proj = copy.deepcopy(block.attn.proj)
+        self.fc1 = norm_then_linear(block.norm2, block.mlp.fc1)
+        self.fc2 = copy.deepcopy(block.mlp.fc2)
+
+    def heads_of(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(T, L, k·D) -> k of (T, heads, L, D / heads)."""
+        t, length, _ = x.shape
+        head_width = self.proj.in_features // self.heads
+        return x.reshape(t, length, -1, self.heads, head_width).permute(2, 0, 3, 1, 4).unbind(0)
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Residuals and MLP on tokens (T, L, D) and what they attended to (T, heads, L, D / heads)."""
         x = x + self.proj(attended.transpose(1, 2).reshape(x.shape))
         y: Tensor = x + self.fc2(F.gelu(self.fc1(_standardise(x, self.eps))))
         return y
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, L, D) -> (T, L, D)."""
+        q, k, v = self.heads_of(self.qkv(_standardise(x, self.eps)))
+        return self.finish(x, F.scaled_dot_product_attention(q, k, v))
+
+
+class FusedClassBlock(FusedBlock):
+    """The last ViT block: only the class token is answered, since only it is read."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__(block)
+        width = self.proj.in_features
+        self.q, self.kv = split_linear(self.qkv, width)
+        del self.qkv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(T, L, D) -> (T, 1, D)."""
+        normed = _standardise(x, self.eps)
+        (q,) = self.heads_of(self.q(normed[:, :1]))
+        k, v = self.heads_of(self.kv(normed))
+        return self.finish(x[:, :1], F.scaled_dot_product_attention(q, k, v))
 
 
 class FusedS2D(nn.Module):
@@ -157,7 +178,9 @@ class FusedS2D(nn.Module):
         self.patch = self._fold_normalisation(model)
         self.landmark = model.landmark
         fold_batch_norms(self.landmark)
-        self.blocks = nn.ModuleList(FusedBlock(model, i) for i in range(config.vit.depth))
+        blocks: list[Block] = list(model.vit.blocks)  # type: ignore[arg-type]
+        self.promptings = nn.ModuleList(FusedPrompting(model, i) for i in range(len(blocks)))
+        self.blocks = nn.ModuleList([*map(FusedBlock, blocks[:-1]), FusedClassBlock(blocks[-1])])
         self.head = norm_then_linear(model.vit.norm, model.head)
         self.head_eps = model.vit.norm.eps
         # 0 for the class token, 1 for patches
@@ -198,14 +221,12 @@ class FusedS2D(nn.Module):
         hidden = self.landmark_tokens(pictures)
         patches = self.patch(pictures).flatten(2).transpose(1, 2)  # (T, N, D)
         x = F.pad(patches, (0, 0, 1, 0))  # room for the class token
-        last = len(self.blocks) - 1
-        for i in range(len(self.blocks)):
-            block: FusedBlock = self.blocks[i]  # type: ignore[assignment]
-            added, hidden = block.prompt(x, hidden)
+        for i, (prompting, block) in enumerate(zip(self.promptings, self.blocks, strict=True)):
+            added, hidden = prompting(x, hidden)
             x = x + self.mask * added
             if i == 0:
                 x = x + self.start
-            x = block.attend(x, queries=1 if i == last else None)
+            x = block(x)
         cls = _standardise(x[:, 0], self.head_eps).mean(dim=0, keepdim=True)  # (1, D)
         logits: Tensor = self.head(cls)
         return logits

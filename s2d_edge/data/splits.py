@@ -22,7 +22,7 @@ def carve_validation(
         The training samples and the validation samples, each in the order given.
 
     Raises:
-        DataError: fewer than two subjects, or a side left empty.
+        DataError: fewer than two subjects.
     """
     subjects: dict[str, list[int]] = {}
     for index, sample in enumerate(samples):
@@ -38,11 +38,13 @@ def carve_validation(
         if np.square(missing - brings).sum() < np.square(missing).sum():
             missing = missing - brings
             chosen.update(subjects[name])
+    if not chosen and len(names) > 1:  # so few that every subject overshoots: one is still needed
+        chosen.update(subjects[names[0]])
     train = tuple(sample for index, sample in enumerate(samples) if index not in chosen)
     val = tuple(sample for index, sample in enumerate(samples) if index in chosen)
     if not train or not val:
         raise DataError(
-            f"{len(samples)} training clips of {len(names)} subjects cannot be split into training and "
+            f"{len(samples)} training clips of {len(names)} subject(s) cannot be split into training and "
             "validation; give more subjects, or a 'val' split"
         )
     return train, val

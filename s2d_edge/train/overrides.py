@@ -112,9 +112,8 @@ def _as_type_of(old: Any, value: Any, name: str, source: str) -> Any:
 
 
 def _suggestion(name: str, known: Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if not near:  # a bare name whose stage was left out
-        near = [full for full in known if full.rpartition(".")[2] == name]
+    near = [full for full in known if full.rpartition(".")[2] == name]  # its stage was left out
+    near = near or difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return (
         f"; did you mean {' or '.join(repr(each) for each in near)}?"
         if near

@@ -1,0 +1,177 @@
+"""``train`` from end to end on a few drawn blobs: two stages, resuming, and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from s2d_edge.console import Console
+from s2d_edge.errors import CheckpointError, ConfigError, DataError, DeviceError, S2DEdgeError
+from s2d_edge.model.checkpoint import load_run
+from s2d_edge.model.config import PRESETS
+from s2d_edge.model.landmark import MobileFaceNet
+from s2d_edge.runs import read_run
+from s2d_edge.train import command
+from s2d_edge.train.command import train
+from s2d_edge.train.plan import TrainOptions
+from tests.train.tiny import IMAGE, VIDEO, StopAfter
+
+QUIET = Console(quiet=True)
+LABELS = ("fall", "rise", "still")
+FAST = ("workers=1", "image.batch_clips=4", "video.batch_clips=4", "image.epochs=2", "video.epochs=2")
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ``data`` folder of twelve frame folders of six people, and beside it a cache they share."""
+    root = tmp_path_factory.mktemp("drawn")
+    rng = np.random.default_rng(0)
+    rows = []
+    for k in range(12):
+        folder = root / "data" / "clips" / f"{k:02d}"
+        folder.mkdir(parents=True)
+        for t in range(4):
+            picture = rng.integers(0, 60, (32, 32, 3), dtype=np.uint8) + 40 * (t if k % 3 else 3 - t)
+            cv2.imwrite(str(folder / f"{t}.png"), picture)
+        rows.append((f"clips/{k:02d}", LABELS[k % 3], f"p{k // 2}"))
+    with (root / "data" / "labels.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "label", "subject"), *rows])
+    return root
+
+
+@pytest.fixture
+def data(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The drawn data, a working directory for this test alone, and a tiny model as the default."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S2D_EDGE_CACHE", str(drawn / "cache"))
+    monkeypatch.setitem(PRESETS, "demo", VIDEO)
+    return drawn / "data"
+
+
+@pytest.fixture
+def landmark(tmp_path: Path) -> Path:
+    """Random landmark weights of the tiny sizes."""
+    torch.manual_seed(0)
+    path = tmp_path / "landmark.safetensors"
+    save_file(MobileFaceNet(IMAGE.landmark).state_dict(), path)
+    return path
+
+
+def _options(data: Path, landmark: Path | None, **more: object) -> TrainOptions:
+    return replace(TrainOptions(data=str(data), landmark=landmark, changes=FAST), **more)  # type: ignore[arg-type]
+
+
+def test_both_stages_run_and_the_second_grows_out_of_the_first(data: Path, landmark: Path) -> None:
+    folders = train(_options(data, landmark), QUIET)
+    assert folders == [Path("runs/data-demo-image"), Path("runs/data-demo-video")]
+    image, image_info = load_run(folders[0])
+    video, video_info = load_run(folders[1])
+    assert (image_info.stage, video_info.stage) == ("image", "video")
+    assert image_info.labels == video_info.labels == LABELS
+    assert video_info.model.frames == 4
+    assert video_info.origin["init"] == str(folders[0])
+    assert video_info.settings["settings"]["video"]["epochs"] == 2
+    for name, value in image.vit.blocks.state_dict().items():
+        assert torch.equal(value, video.vit.blocks.state_dict()[name])
+    assert not torch.equal(image.head.weight, video.head.weight)
+    # A second command never overwrites the first one's runs.
+    again = train(_options(data, landmark, stage="image", epochs=1), QUIET)
+    assert again == [Path("runs/data-demo-2-image")]
+
+
+def test_an_interrupted_image_stage_resumes_and_the_video_stage_follows(
+    data: Path, landmark: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = train(_options(data, landmark, out=Path("whole")), QUIET)
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "InterruptGuard", lambda: StopAfter(2))
+        with pytest.raises(KeyboardInterrupt):
+            train(_options(data, landmark, out=Path("parted")), QUIET)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "continue with: s2d-edge train --resume parted-image" in said
+    with pytest.raises(CheckpointError, match="before the first epoch"):
+        load_run(Path("parted-image"))
+    parted = train(TrainOptions(resume=Path("parted-image")), QUIET)
+    assert parted == [Path("parted-image"), Path("parted-video")]
+    for ours, theirs in zip(parted, whole, strict=True):
+        for name, value in load_run(theirs)[0].state_dict().items():
+            assert torch.equal(value, load_run(ours)[0].state_dict()[name]), name
+    with pytest.raises(ConfigError, match="finished; resume parted-video instead"):
+        train(TrainOptions(resume=parted[0]), QUIET)
+    with pytest.raises(ConfigError, match="finished; begin a new run"):
+        train(TrainOptions(resume=parted[1]), QUIET)
+
+
+def test_cached_landmark_maps_change_next_to_nothing(data: Path, landmark: Path) -> None:
+    still = tuple(f"image.augment.{name}=0" for name in ("flip", "rotate_deg", "scale", "shift", "erase"))
+    losses = []
+    for cached in ("true", "false"):
+        changes = (*FAST, *still, f"cache_landmarks={cached}")
+        (run,) = train(_options(data, landmark, stage="image", changes=changes, epochs=1), QUIET)
+        losses.append(json.loads((run / "metrics.jsonl").read_text())["train_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=2e-3)
+
+
+def test_the_video_stage_alone_starts_from_the_newest_image_run(data: Path, landmark: Path) -> None:
+    with pytest.raises(CheckpointError, match="there is none under runs"):
+        train(_options(data, landmark, stage="video"), QUIET)
+    (image,) = train(_options(data, landmark, stage="image", epochs=1), QUIET)
+    (video,) = train(TrainOptions(data=str(data), stage="video", changes=FAST, frames=2), QUIET)
+    info = read_run(video)
+    assert info.origin["init"] == str(image)
+    assert info.model.frames == 2
+    assert info.model.landmark == read_run(image).model.landmark
+
+
+def test_without_a_landmark_file_one_is_taught_on_the_avatars(
+    data: Path, landmark: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(4)
+    taught = MobileFaceNet(IMAGE.landmark)
+    monkeypatch.setattr(command, "open_dataset", lambda *a, **k: None)
+    monkeypatch.setattr(command, "taught_network", lambda config, *rest: taught)
+    (run,) = train(_options(data, None, stage="image", epochs=1), QUIET)
+    model, _ = load_run(run)
+    assert torch.equal(model.landmark.conv1.conv.weight, taught.conv1.conv.weight)
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "message"),
+    [
+        ({"model": "huge"}, ConfigError, "no model size 'huge'"),
+        ({"device": "npu"}, DeviceError, "training runs on cpu or cuda"),
+        ({"data": "nowhere"}, DataError, "nowhere"),
+        ({"init": Path("nowhere")}, S2DEdgeError, "nowhere"),
+        ({"resume": Path("nowhere"), "data": None, "landmark": None, "changes": ()}, CheckpointError, "nowhere"),
+        ({"changes": ("image.epoch=3",)}, ConfigError, "did you mean 'image.epochs'"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_written(
+    data: Path, landmark: Path, more: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        train(_options(data, landmark, **more), QUIET)
+    assert not Path("runs").exists()
+
+
+def test_a_run_folder_in_use_is_refused(data: Path, landmark: Path) -> None:
+    Path("taken").mkdir()
+    Path("taken/file").write_text("mine")
+    with pytest.raises(S2DEdgeError, match="taken exists already"):
+        train(_options(data, landmark, stage="image", out=Path("taken")), QUIET)
+
+
+def test_a_label_without_training_clips_is_refused(data: Path, landmark: Path) -> None:
+    rows = (data / "labels.csv").read_text().splitlines()
+    split = [f"{row},{'train' if 'fall' not in row else 'val'}" for row in rows[1:]]
+    (data / "partial.csv").write_text("\n".join(["path,label,subject,split", *split]))
+    with pytest.raises(DataError, match="no training clip of fall"):
+        train(_options(data / "partial.csv", landmark), QUIET)

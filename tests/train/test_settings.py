@@ -1,0 +1,127 @@
+"""Recipes, TOML files and ``--set``: the later wins, and nothing unknown passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s2d_edge.errors import CheckpointError, ConfigError
+from s2d_edge.train.overrides import flatten, parse_assignments, read_config, with_changes
+from s2d_edge.train.plan import Plan, TrainOptions, plan_from_record, resolve_settings
+from s2d_edge.train.settings import RECIPES, AugmentSettings, StageSettings, TrainSettings, recipe
+
+
+def test_later_sources_win(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("seed = 3\n[image]\nlr = 1e-4\nepochs = 7\n[image.augment]\nflip = 0\n")
+    options = TrainOptions(config=file, changes=("image.lr=2e-4", "video.select=uar"), seed=9)
+    settings = resolve_settings(options, "demo")
+    assert settings.seed == 9
+    assert settings.image.lr == 2e-4
+    assert settings.image.epochs == 7
+    assert settings.image.augment.flip == 0.0
+    assert settings.video.select == "uar"
+    assert settings.video.lr == RECIPES["quick"].video.lr
+
+
+def test_epochs_go_to_the_stages_that_are_trained() -> None:
+    both = resolve_settings(TrainOptions(epochs=2), "demo")
+    assert (both.image.epochs, both.video.epochs) == (2, 2)
+    one = resolve_settings(TrainOptions(epochs=2, stage="video"), "demo")
+    assert (one.image.epochs, one.video.epochs) == (RECIPES["quick"].image.epochs, 2)
+
+
+def test_the_models_size_chooses_the_recipe() -> None:
+    assert resolve_settings(TrainOptions(), "base") == RECIPES["paper"]
+    assert resolve_settings(TrainOptions(), "demo") == RECIPES["quick"]
+    assert resolve_settings(TrainOptions(recipe="paper"), "demo") == RECIPES["paper"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("image.lrr", "did you mean 'image.lr'"),
+        ("weight_decay", "did you mean 'image.weight_decay' or 'video.weight_decay'"),
+        ("zzz", "there are seed,"),
+    ],
+)
+def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        with_changes(TrainSettings(), {name: 1}, "--set")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image.epochs=many", "must be of type int"),
+        ("image.epochs=1.5", "must be of type int"),
+        ("amp=1", "must be of type bool"),
+        ("image.epochs=0", "epochs=0 must be at least 1"),
+        ("image.select=f1", "select='f1' must be one of war, uar"),
+        ("image", "not of the form key=value"),
+        ("=3", "not of the form key=value"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        with_changes(TrainSettings(), parse_assignments([text]), "--set")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lr": 0.0},
+        {"dropout": 1.0},
+        {"balance": 1.1},
+        {"weight_decay": -1.0},
+        {"batch_clips": 0},
+        {"lr": float("nan")},
+    ],
+)
+def test_stage_settings_check_themselves(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        StageSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_augmentation_settings_check_themselves() -> None:
+    with pytest.raises(ConfigError, match="flip=2"):
+        AugmentSettings(flip=2)
+    with pytest.raises(ConfigError, match="shift=0.9"):
+        AugmentSettings(shift=0.9)
+
+
+def test_a_missing_or_broken_config_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_config(tmp_path / "none.toml")
+    (tmp_path / "bad.toml").write_text("seed = = 3")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        read_config(tmp_path / "bad.toml")
+
+
+def test_an_unknown_recipe_or_stage_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="no recipe 'slow'"):
+        recipe("slow")
+    with pytest.raises(ConfigError, match="--stage 'audio'"):
+        TrainOptions(stage="audio")
+
+
+def test_resume_takes_nothing_else() -> None:
+    with pytest.raises(ConfigError, match="leave out --epochs"):
+        TrainOptions(resume=Path("runs/x"), epochs=3)
+    with pytest.raises(ConfigError, match="leave out --set"):
+        TrainOptions(resume=Path("runs/x"), changes=("seed=1",))
+    assert TrainOptions(resume=Path("runs/x"), device="cpu").resume == Path("runs/x")
+
+
+def test_a_plan_survives_its_record() -> None:
+    plan = Plan(
+        data="avatars", model="demo", stages=("image", "video"), frames=8, fps=4.0, settings=RECIPES["quick"]
+    )
+    assert plan_from_record(plan.as_record(), Path("runs/x")) == plan
+    assert flatten(plan_from_record(plan.as_record(), Path("runs/x")).settings) == flatten(RECIPES["quick"])
+
+
+def test_an_imported_run_has_no_plan_to_resume() -> None:
+    with pytest.raises(CheckpointError, match="no training settings to resume"):
+        plan_from_record({}, Path("runs/x"))

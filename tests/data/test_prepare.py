@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from s2d_edge.console import Console
 from s2d_edge.data import prepare as module
-from s2d_edge.data.clips import ClipLoader
+from s2d_edge.data.clips import ClipLoader, LoadedClip, load_many
 from s2d_edge.data.prepare import prepare
 from s2d_edge.data.samples import Sample
 from s2d_edge.errors import DataError, MediaError
@@ -63,9 +65,13 @@ def test_clips_are_prepared_once_and_again_when_a_file_changes(
     samples: list[Sample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = prepare(samples, SPEC, CROP, QUIET, title="clips")
-    loads = []
-    real = module.load_many
-    monkeypatch.setattr(module, "load_many", lambda *a, **k: loads.append(1) or real(*a, **k))
+    loads: list[int] = []
+
+    def counting(*args: Any, **options: Any) -> Iterator[LoadedClip]:
+        loads.append(1)
+        return load_many(*args, **options)
+
+    monkeypatch.setattr(module, "load_many", counting)
     again = prepare(samples, SPEC, CROP, QUIET, title="clips")
     assert not loads
     assert np.array_equal(first.frames, again.frames)

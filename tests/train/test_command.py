@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -65,8 +65,9 @@ def landmark(tmp_path: Path) -> Path:
     return path
 
 
-def _options(data: Path, landmark: Path | None, **more: object) -> TrainOptions:
-    return replace(TrainOptions(data=str(data), landmark=landmark, changes=FAST), **more)  # type: ignore[arg-type]
+def _options(data: Path, landmark: Path | None, /, **more: Any) -> TrainOptions:
+    given: dict[str, Any] = {"data": str(data), "landmark": landmark, "changes": FAST}
+    return TrainOptions(**(given | more))
 
 
 def test_both_stages_run_and_the_second_grows_out_of_the_first(data: Path, landmark: Path) -> None:
@@ -150,12 +151,16 @@ def test_without_a_landmark_file_one_is_taught_on_the_avatars(
         ({"device": "npu"}, DeviceError, "training runs on cpu or cuda"),
         ({"data": "nowhere"}, DataError, "nowhere"),
         ({"init": Path("nowhere")}, S2DEdgeError, "nowhere"),
-        ({"resume": Path("nowhere"), "data": None, "landmark": None, "changes": ()}, CheckpointError, "nowhere"),
+        (
+            {"resume": Path("nowhere"), "data": None, "landmark": None, "changes": ()},
+            CheckpointError,
+            "nowhere",
+        ),
         ({"changes": ("image.epoch=3",)}, ConfigError, "did you mean 'image.epochs'"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(
-    data: Path, landmark: Path, more: dict[str, object], error: type[Exception], message: str
+    data: Path, landmark: Path, more: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         train(_options(data, landmark, **more), QUIET)

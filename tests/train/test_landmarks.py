@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from s2d_edge.console import Console
 from s2d_edge.errors import ConfigError
@@ -18,12 +19,13 @@ from s2d_edge.train.settings import LandmarkSettings
 TINY = LandmarkConfig(width=4, depths=(1, 1, 1))
 
 
-def _face(rng: np.random.Generator) -> np.ndarray:
+def _face(rng: np.random.Generator) -> NDArray[np.float32]:
     """(68, 2) points on an ellipse with two eyes, in iBUG's order where the test needs it."""
     angles = np.linspace(0, 2 * np.pi, 68, endpoint=False)
     points = 0.5 + 0.25 * np.stack((np.cos(angles), np.sin(angles)), axis=1)
     points[36], points[45] = (0.35, 0.45), (0.65, 0.45)
-    return (points + rng.uniform(-0.1, 0.1, 2)).astype(np.float32)
+    moved: NDArray[np.float32] = (points + rng.uniform(-0.1, 0.1, 2)).astype(np.float32)
+    return moved
 
 
 def _pool(count: int, seed: int = 0, size: int = 96) -> FacePool:

@@ -14,10 +14,12 @@ from s2d_edge.console import Console
 from s2d_edge.errors import CheckpointError, TrainingError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
+from s2d_edge.train.feed import Feed
 from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.loop import StageTraining
 from s2d_edge.train.progress import LAST_WEIGHTS, METRICS, RESUME, load_snapshot
 from s2d_edge.train.settings import StageSettings
+from s2d_edge.train.validate import validate
 from tests.train.tiny import STILL, VIDEO, StopAfter, clips, job, noisy_clips, ramp_clips
 
 QUIET = Console(quiet=True)
@@ -116,11 +118,14 @@ def test_a_damaged_or_missing_snapshot_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_clips_answer_is_the_mean_over_its_windows(tmp_path: Path) -> None:
-    from s2d_edge.train.feed import Feed
-    from s2d_edge.train.validate import validate
-
     frames = np.random.default_rng(2).integers(0, 256, (4, 4, 32, 32, 3), dtype=np.uint8)
-    two = replace_windows(clips(frames, [0, 1, 2, 0]))
+    # Two clips of two windows each.
+    two = replace(
+        clips(frames, [0, 1, 2, 0]),
+        first_window=np.array([0, 2, 4]),
+        labels=np.array([0, 1]),
+        names=("a", "b"),
+    )
     torch.manual_seed(3)
     model = S2D(VIDEO).eval()
     with torch.inference_mode():
@@ -135,8 +140,3 @@ def test_a_clips_answer_is_the_mean_over_its_windows(tmp_path: Path) -> None:
     )
     assert score.loss == pytest.approx(float(-np.log(mean[[0, 1], [0, 1]]).mean()), rel=1e-4)
     assert score.war == np.mean(mean.argmax(axis=1) == [0, 1])
-
-
-def replace_windows(four: object) -> object:
-    """Two clips of two windows each out of four of one."""
-    return replace(four, first_window=np.array([0, 2, 4]), labels=np.array([0, 1]), names=("a", "b"))  # type: ignore[type-var]

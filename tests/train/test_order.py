@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,6 @@ def test_the_rate_warms_up_and_falls_to_its_floor() -> None:
     rates = [learning_rate(step, total=100, warmup=10, peak=1.0, final=0.01) for step in range(101)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == 1.0
-    assert all(later <= earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(rates[10:]))
     assert rates[100] == pytest.approx(0.01)
     assert learning_rate(0, total=10, warmup=0, peak=1.0, final=0.0) == 1.0

@@ -87,7 +87,7 @@ def test_stage_settings_check_themselves(wrong: dict[str, float]) -> None:
 def test_augmentation_settings_check_themselves() -> None:
     with pytest.raises(ConfigError, match="flip=2"):
         AugmentSettings(flip=2)
-    with pytest.raises(ConfigError, match="shift=0.9"):
+    with pytest.raises(ConfigError, match=r"shift=0\.9"):
         AugmentSettings(shift=0.9)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from s2d_edge.data.prepare import PreparedClips
 from s2d_edge.model.config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
@@ -51,7 +52,7 @@ class StopAfter(InterruptGuard):
         assert not value
 
 
-def clips(frames: np.ndarray, labels: list[int]) -> PreparedClips:
+def clips(frames: NDArray[np.uint8], labels: list[int]) -> PreparedClips:
     """(n, T, S, S, 3) uint8 as prepared clips of one window each."""
     n, t = frames.shape[:2]
     return PreparedClips(

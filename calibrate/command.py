@@ -17,6 +17,7 @@ from calibrate.report import DropReport, Verdict, drop_between, judge, side
 from calibrate.samples import choose_samples, record, require_disjoint
 from firmware_host.engines import open_engine
 from s2d_edge.bundle import (
+    BUNDLES,
     Bundle,
     CalibrationRecord,
     Manifest,
@@ -34,7 +35,6 @@ from s2d_edge.data.tally import LoadingTally
 from s2d_edge.errors import BundleError, ConfigError, TooLargeDropError
 from s2d_edge.files import choose_output
 
-BUNDLES = Path("bundles")
 _NNCF_PASSES = 2  # over the clips: before SmoothQuant, and again for ranges and biases after it
 
 
@@ -120,7 +120,7 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
             int8_mac_fraction=macs.fraction,
             clips=clips,
         )
-        sealed = seal(scratch, _int8_manifest(manifest, out.name, calibration))
+        sealed = seal(scratch, _int8_manifest(manifest, out.name, calibration, recipe))
         report = _measure(source, Bundle(scratch, sealed), dataset, evaluation, options, console)
         verdict = judge(report, options.max_drop_pp)
         _show(report, verdict, console)
@@ -185,13 +185,14 @@ def _quantize(source: Bundle, out: Path, recipe: Recipe, chosen: Sequence[Sample
             quantize_openvino(source.graph_path, out, recipe, feeds, len(feeds))
 
 
-def _int8_manifest(fp32: Manifest, name: str, calibration: CalibrationRecord) -> Manifest:
-    """The FP32 contract with another precision; inputs, labels, crop and execution hints stay."""
+def _int8_manifest(fp32: Manifest, name: str, calibration: CalibrationRecord, recipe: Recipe) -> Manifest:
+    """The FP32 contract with another precision; inputs, labels, crop and the hints of FP32 stay."""
     tools = fp32.tools | tool_versions("nncf", "onnx", "onnxruntime", "openvino")
     return fp32.model_copy(
         update={
             "name": name,
             "precision": "int8",
+            "execution": fp32.execution | recipe.execution,
             "tools": tools,
             "calibration": calibration,
             "accuracy": None,

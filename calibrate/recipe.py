@@ -32,6 +32,14 @@ class Recipe:
     smooth_quant_alpha: float = 0.95
     fast_bias_correction: bool = True
 
+    @property
+    def execution(self) -> dict[str, dict[str, str]]:
+        """Runtime properties the INT8 graph needs beside those of FP32, per device."""
+        if self.preset != "performance":
+            return {}
+        # What is not between quantizers runs in FP16 (options of ONNX Runtime's TensorRT provider).
+        return {"tensorrt": {"trt_int8_enable": "1", "trt_fp16_enable": "1"}}
+
     def as_record(self) -> dict[str, str | float | int | bool]:
         """For the manifest."""
         return {"algorithm": "nncf-post-training", "model_type": "transformer", **asdict(self)}

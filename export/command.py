@@ -20,6 +20,7 @@ from export.targets import EXECUTION, TARGETS, GraphFormat, parse_target
 from firmware_host.engines import open_engine
 from firmware_host.timing import alternate
 from s2d_edge.bundle import (
+    BUNDLES,
     FORMAT_VERSION,
     Bundle,
     Manifest,
@@ -37,8 +38,7 @@ from s2d_edge.errors import ConfigError
 from s2d_edge.files import choose_output
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.engine import TorchEngine
-from s2d_edge.models import BUNDLES, RUNS
-from s2d_edge.runs import RunInfo, newest_run
+from s2d_edge.runs import RUNS, RunInfo, newest_run
 
 _WRITERS = {"onnx": write_onnx, "openvino": write_openvino}
 _GRAPHS: dict[GraphFormat, Literal["model.onnx", "model.xml"]] = {

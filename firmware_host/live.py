@@ -19,7 +19,7 @@ from firmware_host.recorder import Recorder, Window, open_window
 from firmware_host.results import JsonLines
 from firmware_host.sources import Source, open_camera, open_source
 from firmware_host.stats import Counts
-from s2d_edge.bundle import MANIFEST, Bundle, open_bundle
+from s2d_edge.bundle import BUNDLES, MANIFEST, Bundle, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Engine
 from s2d_edge.errors import BundleError, ConfigError, MediaError
@@ -49,7 +49,7 @@ class LiveOptions:
     """
 
     bundle: Path | None = None
-    bundles: Path = Path("bundles")
+    bundles: Path = BUNDLES
     camera: int | None = None
     source: str | None = field(default=None, repr=False)  # a URL may hold a password
     device: str = "auto"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from firmware_host.benchmark import BenchmarkOptions, Contender, as_json, as_table, benchmark
-from s2d_edge.bundle import MANIFEST, find_bundles, open_bundle
+from s2d_edge.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Engine
 from s2d_edge.errors import BundleError, ConfigError
-from s2d_edge.models import BUNDLES, RUNS, open_model
-from s2d_edge.runs import WEIGHTS, read_run
+from s2d_edge.models import open_model
+from s2d_edge.runs import RUNS, WEIGHTS, read_run
 
 
 def benchmark_models(

@@ -23,6 +23,7 @@ from s2d_edge.preprocess import CropRecipe
 from s2d_edge.sampling import ClipSpec
 
 FORMAT_VERSION = 1
+BUNDLES = Path("bundles")  # under the working directory, unless --out says otherwise
 MANIFEST = "manifest.json"
 
 Target = Literal["jetson", "intel-npu", "intel-gpu", "intel-cpu", "cpu"]

@@ -11,9 +11,8 @@ from s2d_edge.files import choose_output, sha256_of, whole_folder
 from s2d_edge.labels import parse_label_set
 from s2d_edge.model.checkpoint import save_run
 from s2d_edge.model.official import import_official
-from s2d_edge.models import RUNS
 from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import RunInfo
+from s2d_edge.runs import RUNS, RunInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from s2d_edge.bundle import MANIFEST, find_bundles, open_bundle
+from s2d_edge.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle
 from s2d_edge.engine import Engine
 from s2d_edge.errors import S2DEdgeError
 from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import RUN_FILE, find_runs, read_run
-
-BUNDLES = Path("bundles")
-RUNS = Path("runs")
+from s2d_edge.runs import RUN_FILE, RUNS, find_runs, read_run
 
 
 def choose_model(path: Path | None) -> Path:

@@ -20,6 +20,7 @@ from s2d_edge.model.config import S2DConfig
 from s2d_edge.preprocess import CropRecipe
 from s2d_edge.sampling import ClipSpec
 
+RUNS = Path("runs")  # under the working directory, unless --out says otherwise
 RUN_FILE = "run.json"
 WEIGHTS = "weights.safetensors"
 FORMAT_VERSION = 1

@@ -108,7 +108,7 @@ class S2D(nn.Module):
         return normalised
 
     def landmark_maps(self, pictures: Tensor) -> Tensor:
-        """(B·T, 3, H, W) normalised -> (B·T, channels, h, w): the landmark network's map, a cell per patch."""
+        """(B·T, 3, H, W) normalised -> (B·T, channels, h, w): the landmark map, a cell per patch."""
         with torch.no_grad():
             features = self.landmark.features(self.landmark.resize(pictures))
             grid = self.config.vit.grid

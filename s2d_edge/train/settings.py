@@ -122,7 +122,7 @@ class LandmarkSettings:
         pool_frames: training frames read into memory to draw from.
     """
 
-    steps: int = 300
+    steps: int = 160
     batch_frames: int = 32
     lr: float = 4e-3
     pool_frames: int = 2000
@@ -172,7 +172,7 @@ RECIPES: dict[str, TrainSettings] = {
         cache_landmarks=True,
         image=StageSettings(
             epochs=30,
-            batch_clips=32,
+            batch_clips=16,
             lr=1e-3,
             label_smoothing=0.05,
             dropout=0.1,

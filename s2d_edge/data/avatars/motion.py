@@ -45,8 +45,8 @@ def startle_curve(rng: np.random.Generator, at: Floats) -> Floats:
 
 def episode_curve(rng: np.random.Generator, at: Floats) -> Floats:
     """An expression that comes, stays and may go; as likely as its own reversal in time."""
-    onset, rise = rng.uniform(-0.5, 0.25), rng.uniform(0.1, 0.3)
-    offset, fall = rng.uniform(0.85, 1.5), rng.uniform(0.1, 0.3)
+    onset, rise = rng.uniform(-0.5, 0.12), rng.uniform(0.1, 0.25)
+    offset, fall = rng.uniform(0.95, 1.6), rng.uniform(0.1, 0.25)
     at = 1.0 - at if rng.random() < 0.5 else at
     return smoothstep((at - onset) / rise) * smoothstep((offset - at) / fall)
 
@@ -104,32 +104,32 @@ class _Idle:
 
 def _idle(rng: np.random.Generator, seconds: Floats, pose: float) -> _Idle:
     """Draw the motion that is the same for every expression; ``pose`` scales the resting pose."""
-    rest = [pose * rng.uniform(-most, most) for most in (0.20, 0.10, 0.12)]
+    rest = [pose * rng.uniform(-most, most) for most in (0.12, 0.07, 0.12)]
     return _Idle(
         turn=np.stack(
-            [at + _wander(rng, seconds, size) for at, size in zip(rest, (0.11, 0.06, 0.05), strict=True)],
+            [at + _wander(rng, seconds, size) for at, size in zip(rest, (0.07, 0.04, 0.05), strict=True)],
             axis=1,
         ),
         shift=np.stack([_wander(rng, seconds, 0.02) for _ in range(2)], axis=1),
         gaze=np.stack([_wander(rng, seconds, 0.5) for _ in range(2)], axis=1),
         blinks=_blinks(rng, seconds),
-        twitch=np.stack([_wander(rng, seconds, 0.07) for _ in UNITS], axis=1),
+        twitch=np.stack([_wander(rng, seconds, 0.04) for _ in UNITS], axis=1),
         noise_seeds=rng.integers(2**31, size=len(seconds)),
     )
 
 
 def _expression(rng: np.random.Generator, label: str, curve: Floats, seconds: Floats) -> Floats:
     """(T, units, 2) action units of one expression under one time curve."""
-    strength, lean = rng.uniform(0.85, 1.1), rng.normal(0.0, 0.07)
+    strength, lean = rng.uniform(0.95, 1.15), rng.normal(0.0, 0.07)
     halves = np.array([1.0 + lean, 1.0 - lean])
     units = np.zeros((len(curve), len(UNITS), 2))
     for number, size in EXPRESSIONS[label].items():
-        varied = size * strength * rng.uniform(0.85, 1.1)
+        varied = size * strength * rng.uniform(0.9, 1.1)
         units[:, unit_row(number)] = curve[:, None] * varied * halves
     if label == "happy" and rng.random() < 0.35:  # a smile with closed lips
         units[:, unit_row(25)] *= 0.1
-    if label == "neutral" and rng.random() < 0.5:  # talking
-        talk = np.abs(_wander(rng, seconds * 4.0, 0.35)) * curve
+    if label == "neutral" and rng.random() < 0.35:  # talking
+        talk = np.abs(_wander(rng, seconds * 4.0, 0.3)) * curve
         units[:, unit_row(25)] += talk[:, None]
         units[:, unit_row(26)] += 0.6 * talk[:, None]
     return units

@@ -56,7 +56,7 @@ def _colour(rng: np.random.Generator, low: float, high: float) -> Rgb:
 
 def draw_scene(rng: np.random.Generator) -> Scene:
     """Draw one clip's surroundings at random."""
-    side, height = rng.uniform(-0.6, 0.6), rng.uniform(-0.6, 0.1)
+    side, height = rng.uniform(-0.45, 0.45), rng.uniform(-0.5, 0.1)
     direction = np.array([side, height, 1.0])
     direction /= np.sqrt((direction**2).sum())
     warm = rng.uniform(-0.09, 0.09)

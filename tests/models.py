@@ -64,6 +64,6 @@ def write_random_run(path: Path, config: S2DConfig = TINY, *, fps: float = 4.0, 
     return model
 
 
-def with_vit(config: S2DConfig, **changes: float) -> S2DConfig:
+def with_vit(config: S2DConfig, **changes: int) -> S2DConfig:
     """``config`` with another ViT size."""
     return replace(config, vit=replace(config.vit, **changes))

@@ -97,7 +97,6 @@ def test_missing_extra_is_named(tmp_path: Path) -> None:
 
 def test_defaults_say_what_to_make_first(tmp_path: Path) -> None:
     _fails(("export", "--target", "jetson"), tmp_path, "no run with weights", "s2d-edge train")
-    _fails(("run", "--camera", "0"), tmp_path, "no bundle")
     _fails(("benchmark",), tmp_path, "no bundle", "s2d-edge export")
 
 
@@ -127,7 +126,7 @@ def test_tampered_bundle_is_refused_by_every_verb_that_reads_one(tmp_path: Path)
     bundle = make_bundle(tmp_path / "bundle").path
     graph = bundle / "model.xml"
     graph.write_text(graph.read_text() + " ")
-    for arguments in (("benchmark", "bundle"), ("evaluate", "bundle"), ("run", "--bundle", "bundle")):
+    for arguments in (("benchmark", "bundle"), ("evaluate", "bundle"), ("predict", "bundle", "bundle")):
         _fails(arguments, tmp_path, "model.xml differs")
 
 

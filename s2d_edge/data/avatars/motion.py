@@ -1,6 +1,6 @@
 """How faces move in time: expressions that come and go, wandering heads, blinks.
 
-Surprise comes at once and fades slowly; fear builds slowly and ends at once. A fear clip is a surprise
+Surprise comes at once and is over half-way; fear comes half-way and stays to the end. A fear clip is a surprise
 clip played backwards, and everything else that moves is as likely as its own reversal, so that nothing
 but the order of the frames tells the two apart.
 """
@@ -27,7 +27,7 @@ CLIP_S = 1.75  # an expression's length in a longer video: the default clip's, 8
 
 
 def startle_curve(rng: np.random.Generator, at: Floats) -> Floats:
-    """Sudden onset in the first eighth of the clip, then a slow fade.
+    """Sudden onset in the first eighth of the clip; half-way through it is over.
 
     Args:
         at: moments as fractions of the clip; beyond 1 what is left of the startle goes.
@@ -35,10 +35,10 @@ def startle_curve(rng: np.random.Generator, at: Floats) -> Floats:
     Returns:
         Intensity at each moment, in [0, 1].
     """
-    onset = rng.uniform(-0.04, 0.10)
-    floor, bend = rng.uniform(0.0, 0.2), rng.uniform(0.75, 1.15)
-    apex = onset + 0.07
-    fade = np.clip((at - apex) / (1.0 - apex), 0.0, 1.0) ** bend
+    onset = rng.uniform(-0.04, 0.08)
+    offset, fall = rng.uniform(0.42, 0.62), rng.uniform(0.1, 0.25)
+    floor = rng.uniform(0.0, 0.12)
+    fade = 1.0 - smoothstep((offset + fall - at) / fall)
     gone = smoothstep((1.4 - at) / 0.4)
     return smoothstep((at - onset) / 0.07) * (1.0 - (1.0 - floor) * fade) * gone
 

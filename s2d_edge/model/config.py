@@ -163,6 +163,7 @@ PRESETS: dict[str, S2DConfig] = {
     "demo": S2DConfig(
         vit=ViTConfig(image_size=112, patch_size=16, width=96, depth=3, heads=4),
         landmark=LandmarkConfig(width=16, depths=(2, 3, 1)),
+        temporal=TemporalConfig(ratio=0.5, heads=4),
         frames=8,
         prompt_width=16,
     ),

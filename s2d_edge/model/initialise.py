@@ -12,6 +12,7 @@ from s2d_edge.errors import CheckpointError
 from s2d_edge.model.checkpoint import Tensors, load_run, load_strictly, read_tensors
 from s2d_edge.model.s2d import S2D
 
+FRESH_ADAPTERS = "temporal adapters start fresh"
 _TEMPORAL = ("adapters.", "temporal_embedding")
 # Parts of timm and MAE checkpoints S2D has no use for.
 _VIT_IGNORED = ("head.", "fc_norm.", "mask_token", "decoder_", "head_dist.", "pre_logits.")
@@ -40,7 +41,7 @@ def _from_run(model: S2D, source: Path) -> tuple[str, ...]:
     notes = [f"started from the weights of {source}"]
     if model.adapters and not given.adapters:
         tensors |= {name: value for name, value in fresh.items() if name.startswith(_TEMPORAL)}
-        notes.append("temporal adapters start fresh")
+        notes.append(FRESH_ADAPTERS)
     elif given.adapters and not model.adapters:
         tensors = {name: value for name, value in tensors.items() if not name.startswith(_TEMPORAL)}
         notes.append("temporal adapters were left out")

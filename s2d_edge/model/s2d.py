@@ -13,7 +13,7 @@ from s2d_edge.model.config import LANDMARK_GRID, S2DConfig
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.prompter import Prompter
 from s2d_edge.model.temporal import TemporalAdapter
-from s2d_edge.model.vit import VIT_EPS, ViT
+from s2d_edge.model.vit import VIT_EPS, ViT, sine_cosine
 
 # ImageNet statistics, on the 0-255 scale the clips arrive in. The only place they stand.
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -87,6 +87,12 @@ class S2D(nn.Module):
         """Leave to train what stage 2 trains: prompters, adapters, temporal embedding, last norm and head."""
         self.vit.requires_grad_(False)
         self.vit.norm.requires_grad_(True)
+
+    def start_times(self, scale: float) -> None:
+        """Start the temporal embedding of a video model from sine-cosine times of amplitude ``scale``."""
+        with torch.no_grad():
+            times = sine_cosine(torch.arange(self.config.frames), self.config.vit.width, longest=100.0)
+            self.temporal_embedding.copy_(scale * times[None, :, None])
 
     def count_parameters(self) -> ParameterCount:
         """Count the parameters, as the paper does without the landmark network."""

@@ -25,6 +25,11 @@ class TemporalAdapter(nn.Module):
         self.norm = nn.LayerNorm(width, eps=ADAPTER_EPS)
         self.mix_down = nn.Linear(width, bottleneck)  # W′_dn
         self.mix_up = nn.Linear(bottleneck, width)  # W′_up
+        for linear in (self.time_down, self.time_attn.proj, self.time_up, self.mix_down):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+        # Queries and keys at twice the usual size: heads that begin by looking at different frames.
+        nn.init.xavier_uniform_(self.time_attn.qkv.weight, gain=2.0)
         nn.init.zeros_(self.mix_up.weight)
         nn.init.zeros_(self.mix_up.bias)
 

@@ -107,17 +107,21 @@ class ViT(nn.Module):
         return x
 
 
-def sine_cosine_positions(grid: int, width: int) -> Tensor:
-    """Fixed 2-D positions (arXiv 1706.03762, one half of the channels an axis): (grid², width) float32.
+def sine_cosine(places: Tensor, width: int, *, longest: float = 10000.0) -> Tensor:
+    """Sines and cosines of places at geometric rates (arXiv 1706.03762): (n,) -> (n, width) float32.
 
-    Channels that ``width`` leaves over when divided by 4 stay zero.
+    The longest wave is ``2π · longest`` places; an odd channel left over stays zero.
     """
-    quarter = width // 4
-    rates = 10000.0 ** -(torch.arange(quarter) / quarter)
+    half = width // 2
+    angles = places[:, None] * longest ** -(torch.arange(half) / half)
+    waves = torch.zeros(len(places), width)
+    waves[:, : 2 * half] = torch.cat((angles.sin(), angles.cos()), dim=1)
+    return waves
+
+
+def sine_cosine_positions(grid: int, width: int) -> Tensor:
+    """2-D positions, one half of the channels for each axis: (grid², width) float32."""
     rows, columns = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
-    angles = [axis.flatten()[:, None] * rates for axis in (columns, rows)]
-    positions = torch.zeros(grid * grid, width)
-    positions[:, : 4 * quarter] = torch.cat(
-        [wave(a) for a in angles for wave in (torch.sin, torch.cos)], dim=1
-    )
-    return positions
+    halves = (width // 2, width - width // 2)
+    axes = (columns.flatten(), rows.flatten())
+    return torch.cat([sine_cosine(axis, part) for axis, part in zip(axes, halves, strict=True)], dim=1)

@@ -18,7 +18,7 @@ from s2d_edge.errors import ConfigError, DeviceError
 from s2d_edge.files import choose_output, sha256_of
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.model.config import S2DConfig
-from s2d_edge.model.initialise import initialise
+from s2d_edge.model.initialise import FRESH_ADAPTERS, initialise
 from s2d_edge.model.s2d import S2D
 from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import WEIGHTS, RunInfo, read_run, write_run_info
@@ -124,9 +124,14 @@ class _Session:
             sizes = config if stage == "video" else config.as_image()
             torch.manual_seed(self._plan.settings.seed)  # what does not come from init starts from the seed
             model = S2D(replace(sizes, dropout=self._plan.stage_settings(stage).dropout))
+            fresh_times = stage == "video"
             if init is not None:
-                for note in initialise(model, init):
+                notes = initialise(model, init)
+                fresh_times = fresh_times and FRESH_ADAPTERS in notes
+                for note in notes:
                     self._console.say(note)
+            if fresh_times and self._plan.settings.temporal_scale:
+                model.start_times(self._plan.settings.temporal_scale)
             if landmark is not None:
                 model.landmark.load_state_dict(landmark)
             self._train(folder, self._describe(stage, folder, model, init), model, None)

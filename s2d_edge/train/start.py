@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s2d_edge.console import Console
-from s2d_edge.data.datasets import AVATARS, open_dataset
+from s2d_edge.data.avatars.dataset import SPEC_FILE
+from s2d_edge.data.datasets import open_dataset
 from s2d_edge.data.samples import Dataset
 from s2d_edge.errors import CheckpointError, ConfigError
 from s2d_edge.labels import DEFAULT_FPS
@@ -63,7 +65,7 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
         model=model,
         stages=options.stages,
         frames=config.frames,
-        fps=options.fps or (info.fps if info else _natural_fps(options.data)),
+        fps=options.fps or (info.fps if info else _natural_fps(dataset)),
         settings=settings,
     )
     return Start(plan=plan, dataset=dataset, config=replace(config, classes=len(dataset.labels)), init=init)
@@ -93,9 +95,9 @@ def video_config(info: RunInfo, model: str, frames: int) -> S2DConfig:
     return info.model.as_video(frames, PRESETS[model].temporal if model in PRESETS else None)
 
 
-def _natural_fps(data: str | None) -> float:
-    if data in (None, AVATARS):
-        from s2d_edge.data.avatars import AvatarSpec
-
-        return AvatarSpec().fps
+def _natural_fps(dataset: Dataset) -> float:
+    """The rate the frames were drawn at, for avatars; frame folders of others carry no clock."""
+    described = dataset.root / SPEC_FILE
+    if described.is_file():
+        return float(json.loads(described.read_text(encoding="utf-8"))["fps"])
     return DEFAULT_FPS

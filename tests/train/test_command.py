@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from safetensors.torch import save_file
 
 from s2d_edge.console import Console
 from s2d_edge.errors import CheckpointError, ConfigError, DataError, DeviceError, S2DEdgeError
+from s2d_edge.labels import DEFAULT_FPS
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.config import PRESETS
 from s2d_edge.model.landmark import MobileFaceNet
@@ -22,6 +24,7 @@ from s2d_edge.runs import read_run
 from s2d_edge.train import command
 from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions
+from s2d_edge.train.start import resolve
 from tests.train.tiny import IMAGE, VIDEO, StopAfter
 
 QUIET = Console(quiet=True)
@@ -165,6 +168,14 @@ def test_bad_input_is_refused_before_anything_is_written(
     with pytest.raises(error, match=message):
         train(_options(data, landmark, **more), QUIET)
     assert not Path("runs").exists()
+
+
+def test_avatars_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landmark: Path) -> None:
+    for folder, fps in (("plain", DEFAULT_FPS), ("avatars", 12.5)):
+        shutil.copytree(data, folder)
+        if folder == "avatars":
+            (Path(folder) / "avatars.json").write_text(json.dumps({"fps": fps}))
+        assert resolve(_options(Path(folder), landmark), Path("runs"), QUIET).plan.fps == fps
 
 
 def test_a_run_folder_in_use_is_refused(data: Path, landmark: Path) -> None:

@@ -171,9 +171,9 @@ def test_bad_input_is_refused_before_anything_is_written(
 
 
 def test_avatars_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landmark: Path) -> None:
-    for folder, fps in (("plain", DEFAULT_FPS), ("avatars", 12.5)):
+    for folder, fps in (("plain", DEFAULT_FPS), ("drawn", 12.5)):
         shutil.copytree(data, folder)
-        if folder == "avatars":
+        if folder == "drawn":
             (Path(folder) / "avatars.json").write_text(json.dumps({"fps": fps}))
         assert resolve(_options(Path(folder), landmark), Path("runs"), QUIET).plan.fps == fps
 

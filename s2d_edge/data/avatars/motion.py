@@ -1,8 +1,8 @@
 """How faces move in time: expressions that come and go, wandering heads, blinks.
 
-Surprise comes at once and is over half-way; fear comes half-way and stays to the end. A fear clip is a surprise
-clip played backwards, and everything else that moves is as likely as its own reversal, so that nothing
-but the order of the frames tells the two apart.
+Surprise comes at once and is over half-way; fear comes half-way and stays to the end. A fear clip is a
+surprise clip played backwards, and everything else that moves is as likely as its own reversal, so that
+nothing but the order of the frames tells the two apart.
 """
 
 from __future__ import annotations

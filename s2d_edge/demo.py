@@ -24,6 +24,7 @@ from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions
 
 _ROUNDS = 15
+_VIDEO_FPS = 12.5
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ def run_demo(out: Path | None, seed: int, console: Console) -> Path:
         )
     with clock.step("run: an avatar video through the INT8 graph"):
         video = out / "avatar.mp4"
-        write_avatar_video(video, seed=seed)
+        write_avatar_video(video, seed=seed, fps=_VIDEO_FPS)
         live = run_live(
             LiveOptions(
                 bundle=int8, source=str(video), save=out / "annotated.mp4", json=str(out / "results.jsonl")

@@ -31,7 +31,7 @@ from s2d_edge.data.avatars import (
 from s2d_edge.data.samples import Dataset
 from s2d_edge.errors import ConfigError, DataError, MediaError
 from s2d_edge.face import FaceFinder
-from s2d_edge.files import sha256_of
+from s2d_edge.files import cache_folder, sha256_of
 from s2d_edge.video import frame_paths, read_image, read_video
 from tests.data.probe import linear_probe
 
@@ -237,10 +237,10 @@ def test_the_demo_set_is_drawn_once_and_mended(
 def test_the_cache_folder_follows_the_users_wishes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("S2D_EDGE_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert dataset.cache_folder() == tmp_path / "xdg" / "s2d-edge"
+    assert cache_folder() == tmp_path / "xdg" / "s2d-edge"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert dataset.cache_folder() == tmp_path / ".cache" / "s2d-edge"
+    assert cache_folder() == tmp_path / ".cache" / "s2d-edge"
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

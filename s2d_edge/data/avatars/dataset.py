@@ -23,7 +23,7 @@ from s2d_edge.data.avatars.clips import check_clip, encode, render_clip
 from s2d_edge.data.avatars.expression import LABELS
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.errors import ConfigError, DataError
-from s2d_edge.files import whole_folder
+from s2d_edge.files import cache_folder, whole_folder
 
 GENERATOR_VERSION = 6  # raise it whenever the same spec would give other bytes
 LABELS_FILE, LANDMARKS_FILE, SPEC_FILE = "labels.csv", "landmarks.npz", "avatars.json"
@@ -214,15 +214,6 @@ def read_landmarks(root: Path) -> dict[str, NDArray[np.float32]]:
         raise DataError(f"{root} holds no {LANDMARKS_FILE}; make a set with 's2d-edge data avatars {root}'")
     with np.load(file) as stored:
         return dict(zip(stored["paths"].tolist(), stored["points"], strict=True))
-
-
-def cache_folder() -> Path:
-    """Where this user's demo data are kept."""
-    chosen = os.environ.get("S2D_EDGE_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "s2d-edge"
 
 
 def default_avatars(console: Console, spec: AvatarSpec | None = None, workers: int | None = None) -> Dataset:

@@ -6,7 +6,6 @@ own (no tracking), so that a frame's crop depends on nothing but its clip.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from s2d_edge.data.cores import usable_cores
 from s2d_edge.errors import ConfigError, MediaError
 from s2d_edge.face import FaceFinder
 from s2d_edge.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
@@ -221,13 +221,6 @@ def load_many(
             yield running.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def usable_cores() -> int:
-    """Cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 _worker_loader: ClipLoader | None = None

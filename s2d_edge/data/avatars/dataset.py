@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import multiprocessing
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from s2d_edge.console import Console
 from s2d_edge.data.avatars.clips import check_clip, encode, render_clip
 from s2d_edge.data.avatars.expression import LABELS
+from s2d_edge.data.cores import usable_cores
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.errors import ConfigError, DataError
 from s2d_edge.files import cache_folder, whole_folder
@@ -106,13 +106,6 @@ def _entries(spec: AvatarSpec) -> Iterator[_Entry]:
             subject += 1
 
 
-def _cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _start_worker() -> None:
     """Each worker has a core of its own: OpenCV's threads would only contend. Ctrl-C is the parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -166,7 +159,7 @@ def write_avatars(out: Path, spec: AvatarSpec, console: Console, workers: int | 
     if out.exists() and not (out / SPEC_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists and is no avatar set; choose another folder, or remove it first")
     entries = list(_entries(spec))
-    workers = workers if workers is not None else _cores()
+    workers = workers if workers is not None else usable_cores()
     landmarks: list[NDArray[np.float32]] = []
     with whole_folder(out) as scratch:
         jobs = [(spec, entry, scratch) for entry in entries]

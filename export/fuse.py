@@ -3,7 +3,9 @@
 What is different, each step exact in real arithmetic:
 
 - pixels go in as uint8 RGB; ImageNet normalisation is folded into the patch projection;
-- every LayerNorm affine is folded into the linear that reads it, and linears that read one norm are stacked;
+- every LayerNorm affine is folded into the linear that reads it; the adapter's and the prompter's first
+  linears, which read one norm, are stacked, and queries, keys and values are a linear each, so that no
+  attention starts with a transpose and a split;
 - in the temporal adapter the attention's output projection and the up-projection are one linear, and the norm
   after it is taken in the bottleneck's own dimensions (:func:`export.algebra.linear_norm_linear`), so nothing
   of width D is made between the adapter's first and last linear; the prompts' norms likewise, so a prompt is
@@ -41,27 +43,46 @@ def _standardise(x: Tensor, eps: float) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], eps=eps)
 
 
+class FusedAttention(nn.Module):
+    """Multi-head attention up to, not including, its output projection.
+
+    Queries, keys and values come from a linear each: the heads are then a view of what the linear wrote, and
+    OpenVINO's attention kernel reads and writes them in place. One stacked linear would have to be transposed
+    and split first, three more passes over memory than the arithmetic needs.
+    """
+
+    def __init__(self, qkv: nn.Linear, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q, keys_values = split_linear(qkv, qkv.in_features)
+        self.k, self.v = split_linear(keys_values, qkv.in_features)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Tokens (B, L, D) that look at tokens (B, S, D) -> (B, L, D)."""
+        q, k, v = (self._heads_of(each) for each in (self.q(x), self.k(context), self.v(context)))
+        attended = F.scaled_dot_product_attention(q, k, v)
+        return attended.transpose(1, 2).flatten(2)
+
+    def _heads_of(self, x: Tensor) -> Tensor:
+        """(B, L, D) -> (B, heads, L, D / heads)."""
+        b, length, width = x.shape
+        return x.reshape(b, length, self.heads, width // self.heads).transpose(1, 2)
+
+
 class FusedTimeAttention(nn.Module):
     """A temporal adapter from after its first GELU to before its last linear."""
 
-    def __init__(self, adapter: TemporalAdapter, frames: int) -> None:
+    def __init__(self, adapter: TemporalAdapter) -> None:
         super().__init__()
         attention = adapter.time_attn
-        self.frames = frames
-        self.heads = attention.heads
-        self.qkv = copy.deepcopy(attention.qkv)
+        self.attention = FusedAttention(attention.qkv, attention.heads)
         merged = linear_then_linear(attention.proj, adapter.time_up)
         self.mix: LinearNormLinear = linear_norm_linear(merged, adapter.norm, adapter.mix_down)
 
     def forward(self, h: Tensor) -> Tensor:
         """(T, N, c) -> (T, N, c): one clip; each token attends over the T frames at its place."""
-        n, c = h.shape[1:]
-        # (T, N, 3·c) -> 3 of (N, heads, T, c / heads): one transpose moves to heads and to time at once
-        qkv = self.qkv(h).reshape(self.frames, n, 3, self.heads, c // self.heads).permute(2, 1, 3, 0, 4)
-        q, k, v = qkv.unbind(0)
-        attended = F.scaled_dot_product_attention(q, k, v)
-        attended = attended.permute(2, 0, 1, 3).reshape(self.frames, n, c)
-        return F.gelu(self.mix(attended))
+        h = h.transpose(0, 1)  # (N, T, c): the only copies over to the time axis, at the bottleneck's width
+        return F.gelu(self.mix(self.attention(h, h))).transpose(0, 1)
 
 
 class FusedPrompter(nn.Module):
@@ -96,7 +117,7 @@ class FusedPrompting(nn.Module):
         if model.adapters:
             adapter: TemporalAdapter = model.adapters[index]  # type: ignore[assignment]
             self.look = norm_then_linear(norm, adapter.time_down, prompter.from_tokens)
-            self.time = FusedTimeAttention(adapter, model.config.frames)
+            self.time = FusedTimeAttention(adapter)
             self.mix_up = copy.deepcopy(adapter.mix_up)
         else:
             self.look = norm_then_linear(norm, prompter.from_tokens)
@@ -120,45 +141,30 @@ class FusedBlock(nn.Module):
     def __init__(self, block: Block) -> None:
         super().__init__()
         self.eps = block.norm1.eps
-        self.heads = block.attn.heads
-        self.qkv = norm_then_linear(block.norm1, block.attn.qkv)
+        self.attention = FusedAttention(norm_then_linear(block.norm1, block.attn.qkv), block.attn.heads)
         self.proj = copy.deepcopy(block.attn.proj)
         self.fc1 = norm_then_linear(block.norm2, block.mlp.fc1)
         self.fc2 = copy.deepcopy(block.mlp.fc2)
 
-    def heads_of(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(T, L, k·D) -> k of (T, heads, L, D / heads)."""
-        t, length, _ = x.shape
-        head_width = self.proj.in_features // self.heads
-        return x.reshape(t, length, -1, self.heads, head_width).permute(2, 0, 3, 1, 4).unbind(0)
-
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Residuals and MLP on tokens (T, L, D) and what they attended to (T, heads, L, D / heads)."""
-        x = x + self.proj(attended.transpose(1, 2).reshape(x.shape))
+        """Residuals and MLP on tokens and what they attended to, both (T, L, D)."""
+        x = x + self.proj(attended)
         y: Tensor = x + self.fc2(F.gelu(self.fc1(_standardise(x, self.eps))))
         return y
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, L, D) -> (T, L, D)."""
-        q, k, v = self.heads_of(self.qkv(_standardise(x, self.eps)))
-        return self.finish(x, F.scaled_dot_product_attention(q, k, v))
+        normed = _standardise(x, self.eps)
+        return self.finish(x, self.attention(normed, normed))
 
 
 class FusedClassBlock(FusedBlock):
     """The last ViT block: only the class token is answered, since only it is read."""
 
-    def __init__(self, block: Block) -> None:
-        super().__init__(block)
-        width = self.proj.in_features
-        self.q, self.kv = split_linear(self.qkv, width)
-        del self.qkv
-
     def forward(self, x: Tensor) -> Tensor:
         """(T, L, D) -> (T, 1, D)."""
         normed = _standardise(x, self.eps)
-        (q,) = self.heads_of(self.q(normed[:, :1]))
-        k, v = self.heads_of(self.kv(normed))
-        return self.finish(x[:, :1], F.scaled_dot_product_attention(q, k, v))
+        return self.finish(x[:, :1], self.attention(normed[:, :1], normed))
 
 
 class FusedS2D(nn.Module):

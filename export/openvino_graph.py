@@ -16,8 +16,7 @@ from s2d_edge.errors import S2DEdgeError
 def write_openvino(model: FusedS2D, clip: torch.Tensor, path: Path) -> None:
     """Write ``model`` to ``path`` (``model.xml``) and its weights beside it.
 
-    Straight from PyTorch rather than through ONNX: attention arrives as OpenVINO's own operator, and its
-    three inputs as one transpose and one split.
+    Straight from PyTorch rather than through ONNX: attention arrives as OpenVINO's own operator.
 
     Args:
         clip: (1, T, H, W, 3) uint8, gives the static shape.

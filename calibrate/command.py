@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from calibrate.feeds import Counted, feeds_of
 from calibrate.int8_macs import count_macs
 from calibrate.measure import measure_pair
 from calibrate.recipe import Recipe, recipe_for
@@ -27,8 +28,8 @@ from s2d_edge.bundle import (
     tool_versions,
     writing_bundle,
 )
-from s2d_edge.console import Advance, Console, write_json
-from s2d_edge.data.clips import LoadedClip, load_many
+from s2d_edge.console import Console, write_json
+from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.tally import LoadingTally
@@ -103,7 +104,7 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
     clips = record(chosen, dataset.root)
     require_disjoint(chosen, clips, evaluation)
 
-    recipe = recipe_for(manifest.target, manifest.graph)
+    recipe = recipe_for(manifest.target, manifest.graph, manifest.mode)
     console.say(
         f"quantizing {source.path} for {manifest.target} on {len(chosen)} clips of "
         f"{dataset.name}/{options.split}"
@@ -149,40 +150,26 @@ def _open_source(path: Path | None) -> Bundle:
     return bundle
 
 
-class _Feeds:
-    """The clips as NNCF wants them: to be gone through again and again, counting each one fed."""
-
-    def __init__(self, clips: Sequence[LoadedClip], input_name: str, advance: Advance) -> None:
-        self._clips = clips
-        self._input = input_name
-        self._advance = advance
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    def __iter__(self) -> Iterator[dict[str, NDArray[np.uint8]]]:
-        for clip in self._clips:
-            yield {self._input: clip.windows[:1]}  # (1, T, S, S, 3): of a long video its first window
-            self._advance(1)
-
-
 def _quantize(source: Bundle, out: Path, recipe: Recipe, chosen: Sequence[Sample], console: Console) -> None:
     manifest = source.manifest
     tally = LoadingTally()
     with console.progress("loading calibration clips", len(chosen)) as advance:
         loading = load_many([sample.path for sample in chosen], manifest.spec, manifest.crop)
-        clips = list(tally.watch(loading, advance))
+        # Of a long video its first window.
+        clips = [clip.windows[:1] for clip in tally.watch(loading, advance)]
     tally.tell(console)
-    with console.progress("quantizing", _NNCF_PASSES * len(clips)) as advance:
-        feeds = _Feeds(clips, manifest.inputs[0].name, advance)
+    with ExitStack() as stack:
+        feeds = stack.enter_context(feeds_of(source, clips))
+        advance = stack.enter_context(console.progress("quantizing", _NNCF_PASSES * len(feeds)))
+        counted = Counted(feeds, advance)
         if recipe.backend == "onnx":
             from calibrate.onnx_graph import quantize_onnx
 
-            quantize_onnx(source.graph_path, out, recipe, feeds, len(feeds))
+            quantize_onnx(source.graph_path, out, recipe, counted, len(feeds))
         else:
             from calibrate.openvino_graph import quantize_openvino
 
-            quantize_openvino(source.graph_path, out, recipe, feeds, len(feeds))
+            quantize_openvino(source.graph_path, out, recipe, counted, len(feeds))
 
 
 def _int8_manifest(fp32: Manifest, name: str, calibration: CalibrationRecord, recipe: Recipe) -> Manifest:

@@ -10,9 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, Union
 
-import numpy as np
-from numpy.typing import NDArray
-
+from calibrate.feeds import Feed
 from calibrate.recipe import Recipe
 from s2d_edge.errors import MissingExtraError
 
@@ -39,7 +37,7 @@ def nncf_session() -> Iterator[Any]:
 def quantize_graph(
     model: Any,
     recipe: Recipe,
-    feeds: Iterable[dict[str, NDArray[np.uint8]]],
+    feeds: Iterable[Feed],
     count: int,
     *,
     ignored_names: list[str],
@@ -49,8 +47,7 @@ def quantize_graph(
 
     Args:
         model: what its own library loads.
-        feeds: per calibration clip the graph's input, e.g. ``{"clip": (1, T, H, W, 3) uint8}``; gone through
-            twice.
+        feeds: the graph's inputs by name, from :mod:`calibrate.feeds`; gone through twice.
         count: how many feeds there are.
         ignored_names: operations left in floating point.
         ignored_types: types of operations left in floating point; each must occur.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from calibrate.feeds import Feed
 from calibrate.nncf_session import quantize_graph
 from calibrate.recipe import Recipe
 from s2d_edge.errors import QuantizationError
@@ -20,20 +21,17 @@ _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 _SINGLE_FILE_BYTES = 2**31 - 1  # protobuf's limit; beyond it weights move to a file beside the graph
 
 
-def quantize_onnx(
-    source: Path, out: Path, recipe: Recipe, feeds: Iterable[dict[str, NDArray[np.uint8]]], count: int
-) -> None:
+def quantize_onnx(source: Path, out: Path, recipe: Recipe, feeds: Iterable[Feed], count: int) -> None:
     """Quantize ``source`` into ``out``.
 
     Args:
-        feeds: per calibration clip the graph's input, e.g. ``{"clip": (1, T, H, W, 3) uint8}``; NNCF goes
-            through them twice.
+        feeds: the graph's inputs by name, from :mod:`calibrate.feeds`; NNCF goes through them twice.
         count: how many feeds there are.
     """
     model = onnx.load(source)
     for number, node in enumerate(model.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"  # NNCF finds ignored nodes by name
-    ignored = [] if recipe.quantize_attention else activation_products(model)
+    ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
     has_resampling = any(node.op_type == _RESAMPLING for node in model.graph.node)
     quantized = quantize_graph(
         model,
@@ -81,13 +79,13 @@ def make_signed(model: onnx.ModelProto) -> None:
     model.graph.initializer.extend(kept)
 
 
-def activation_products(model: onnx.ModelProto) -> list[str]:
-    """Names of the matrix products both of whose factors are activations: Q·Kᵀ and A·V of the attentions."""
+def activation_products(model: onnx.ModelProto, kinds: Collection[str] = ("MatMul",)) -> list[str]:
+    """Names of the nodes of these kinds both of whose factors are activations: Q·Kᵀ and A·V of attentions."""
     constants = constant_names(model)
     return [
         node.name
         for node in model.graph.node
-        if node.op_type == "MatMul" and not any(name in constants for name in node.input)
+        if node.op_type in kinds and not any(name in constants for name in node.input)
     ]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import openvino as ov
-from numpy.typing import NDArray
 
+from calibrate.feeds import Feed
 from calibrate.nncf_session import quantize_graph
 from calibrate.recipe import Recipe
 
@@ -17,18 +16,15 @@ _RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the la
 _ATTENTION = "ScaledDotProductAttention"
 
 
-def quantize_openvino(
-    source: Path, out: Path, recipe: Recipe, feeds: Iterable[dict[str, NDArray[np.uint8]]], count: int
-) -> None:
+def quantize_openvino(source: Path, out: Path, recipe: Recipe, feeds: Iterable[Feed], count: int) -> None:
     """Quantize ``source`` (.xml) into ``out`` (.xml, its weights in the .bin beside it).
 
     Args:
-        feeds: per calibration clip the graph's input, e.g. ``{"clip": (1, T, H, W, 3) uint8}``; NNCF goes
-            through them twice.
+        feeds: the graph's inputs by name, from :mod:`calibrate.feeds`; NNCF goes through them twice.
         count: how many feeds there are.
     """
     model = ov.Core().read_model(source)
-    ignored = [] if recipe.quantize_attention else activation_products(model)
+    ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
     has_resampling = any(op.get_type_name() == _RESAMPLING for op in model.get_ops())
     quantized = quantize_graph(
         model,
@@ -42,14 +38,14 @@ def quantize_openvino(
     ov.save_model(quantized, out, compress_to_fp16=False)
 
 
-def activation_products(model: ov.Model) -> list[str]:
-    """Names of the matrix products both of whose factors are activations: those of the attentions."""
+def activation_products(model: ov.Model, kinds: Collection[str] = ("MatMul",)) -> list[str]:
+    """Names of the operations of these kinds both of whose factors are activations: those of attentions."""
     constants = constant_names(model)
     return [
         op.get_friendly_name()
         for op in model.get_ops()
         if op.get_type_name() == _ATTENTION
-        or (op.get_type_name() == "MatMul" and not any(name in constants for name in source_names(op)))
+        or (op.get_type_name() in kinds and not any(name in constants for name in source_names(op)))
     ]
 
 

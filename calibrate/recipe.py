@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from s2d_edge.bundle import Target
+from s2d_edge.bundle import Mode, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +18,8 @@ class Recipe:
             asymmetric. Weights are symmetric and per channel in both.
         device: NNCF's name of the hardware whose operator rules apply.
         quantize_attention: also quantize the products of two activations (Q·Kᵀ and A·V).
+        elementwise_attention: the graph attends over its past by element-wise products, as a stream's step
+            does; they stay in floating point with the attention they are part of.
         ranges: how an activation's range comes from the clips: ``minmax`` averages each clip's extremes,
             ``quantile`` each clip's 0.01 % and 99.99 % quantiles, which takes longer.
         smooth_quant_alpha: how much of the activations' spread is moved into the weights, 0 to 1.
@@ -28,9 +30,16 @@ class Recipe:
     preset: Literal["performance", "mixed"]
     device: Literal["ANY", "CPU", "GPU", "NPU"]
     quantize_attention: bool
+    elementwise_attention: bool = False
     ranges: Literal["minmax", "quantile"] = "minmax"
     smooth_quant_alpha: float = 0.95
     fast_bias_correction: bool = True
+
+    @property
+    def float_products(self) -> tuple[str, ...]:
+        """Kinds of operations that stay in floating point where both factors are activations."""
+        product = "Mul" if self.backend == "onnx" else "Multiply"
+        return ("MatMul", product) if self.elementwise_attention else ("MatMul",)
 
     @property
     def execution(self) -> dict[str, dict[str, str]]:
@@ -45,27 +54,40 @@ class Recipe:
         return {"algorithm": "nncf-post-training", "model_type": "transformer", **asdict(self)}
 
 
-def recipe_for(target: Target, graph: str) -> Recipe:
-    """The recipe of a bundle's target and graph file.
+def recipe_for(target: Target, graph: str, mode: Mode = "window") -> Recipe:
+    """The recipe of a bundle's target, graph file and mode.
 
     TensorRT takes symmetric signed INT8 only, and fuses attention in FP16 better than it runs it between
     quantizers. ONNX Runtime's CPU kernels are fastest with unsigned, asymmetric activations, and run the
     products of two activations in FP32 faster than they would quantize them. OpenVINO runs attention as one
     operator in floating point, and its linears lose less with quantiles than with extremes.
     """
+    stream = mode == "stream"
     if target == "jetson":
         # One scale for both signs leaves no room for outliers: on real faces, quantiles instead of extremes
         # raised the agreement with FP32 from 0.93 to 0.98.
         return Recipe(
-            backend="onnx", preset="performance", device="ANY", quantize_attention=False, ranges="quantile"
+            backend="onnx",
+            preset="performance",
+            device="ANY",
+            quantize_attention=False,
+            elementwise_attention=stream,
+            ranges="quantile",
         )
     if graph.endswith(".onnx"):
-        return Recipe(backend="onnx", preset="mixed", device="CPU", quantize_attention=False)
+        return Recipe(
+            backend="onnx",
+            preset="mixed",
+            device="CPU",
+            quantize_attention=False,
+            elementwise_attention=stream,
+        )
     devices: dict[Target, Literal["CPU", "GPU", "NPU"]] = {"intel-gpu": "GPU", "intel-npu": "NPU"}
     return Recipe(
         backend="openvino",
         preset="mixed",
         device=devices.get(target, "CPU"),
         quantize_attention=False,
+        elementwise_attention=stream,
         ranges="quantile",
     )

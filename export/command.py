@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
-import torch
 
-from export.fuse import FusedS2D
-from export.onnx_graph import INPUT, OUTPUT, write_onnx
+from export.graph import Graph, step_graph, window_graph
+from export.onnx_graph import write_onnx
 from export.openvino_graph import write_openvino
 from export.parity import check_parity, parity_clips
 from export.targets import EXECUTION, TARGETS, GraphFormat, parse_target
@@ -24,9 +23,9 @@ from s2d_edge.bundle import (
     FORMAT_VERSION,
     Bundle,
     Manifest,
+    Mode,
     ParityRecord,
     Target,
-    TensorSpec,
     open_bundle,
     seal,
     tool_versions,
@@ -38,6 +37,7 @@ from s2d_edge.errors import ConfigError
 from s2d_edge.files import choose_output
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.engine import TorchEngine
+from s2d_edge.model.s2d import S2D
 from s2d_edge.runs import RUNS, RunInfo, newest_run
 
 _WRITERS = {"onnx": write_onnx, "openvino": write_openvino}
@@ -54,19 +54,23 @@ class ExportOptions:
 
     Attributes:
         target: which device the bundle is for.
+        mode: ``window`` answers clips; ``stream``, of a causal model, answers frame by frame.
         run: the run folder; None takes the newest under ``runs``.
-        out: the bundle; None is ``bundles/RUN-TARGET``.
+        out: the bundle; None is ``bundles/RUN-TARGET``, for a stream with ``-stream`` after it.
         data: clips the parity is checked on; None draws avatars.
         clips: how many.
     """
 
     target: str
+    mode: str = "window"
     run: Path | None = None
     out: Path | None = None
     data: str | None = None
     clips: int = 4
 
     def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise ConfigError(f"--mode {self.mode!r} is unknown; choose one of {', '.join(get_args(Mode))}")
         if self.clips < 1:
             raise ConfigError(f"--parity-clips {self.clips}: at least one clip is needed")
 
@@ -84,15 +88,16 @@ def export_run(options: ExportOptions, console: Console) -> Path:
     target = parse_target(options.target)
     path = options.run or newest_run(RUNS)
     model, info = load_run(path)
-    name = f"{info.name}-{target}"
+    name = f"{info.name}-{target}{'-stream' if options.mode == 'stream' else ''}"
     out = choose_output(options.out, BUNDLES / name)
     console.say(f"exporting {path} for {target}: {info.stage} model, {model.count_parameters()}")
+    # Before any clip is drawn: it refuses a model that cannot answer in this mode.
+    graphs = {form: _graph(model, options.mode, form) for form in TARGETS[target].formats}
     clips, source = parity_clips(info.spec, info.crop, options.clips, options.data, console)
-    fused = FusedS2D(model)
     with writing_bundle(out) as scratch, TorchEngine(model, info) as reference:
         candidates: list[tuple[Bundle, ParityRecord]] = []
-        for form in TARGETS[target].formats:
-            draft = _draft(scratch / form, form, fused, info, out.name, target, clips[0], console)
+        for form, graph in graphs.items():
+            draft = _draft(scratch / form, form, graph, info, out.name, target, console)
             with open_engine(draft, "cpu") as engine:
                 parity = check_parity(reference, engine, clips, source, console)
                 console.say(f"parity on {engine.description}: {parity.max_abs_logit_diff:.1e}")
@@ -110,20 +115,24 @@ def export_run(options: ExportOptions, console: Console) -> Path:
     return out
 
 
+def _graph(model: S2D, mode: str, form: GraphFormat) -> Graph:
+    """ONNX Runtime writes a ring's new slot in place, on the device; OpenVINO's is copied by the host."""
+    return step_graph(model, in_place=form == "onnx") if mode == "stream" else window_graph(model)
+
+
 def _draft(
     folder: Path,
     form: GraphFormat,
-    fused: FusedS2D,
+    graph: Graph,
     info: RunInfo,
     name: str,
     target: Target,
-    clip: Clip,
     console: Console,
 ) -> Bundle:
     """Write the graph in one format into ``folder``, with a manifest that has no parity figures yet."""
     folder.mkdir()
     console.say(f"writing the {form} graph")
-    _WRITERS[form](fused, torch.from_numpy(clip), folder / _GRAPHS[form])
+    _WRITERS[form](graph, folder / _GRAPHS[form])
     # Not validated before its parity is known: seal() does.
     manifest = Manifest.model_construct(
         format_version=FORMAT_VERSION,
@@ -131,16 +140,12 @@ def _draft(
         source_run=info.name,
         target=target,
         precision="fp32",
-        mode="window",
+        mode=graph.mode,
         frames=info.spec.frames,
         fps=info.fps,
         graph=_GRAPHS[form],
-        inputs=(
-            TensorSpec(
-                name=INPUT, layout="BTHWC", shape=clip.shape, dtype="uint8", colour="RGB", range=(0.0, 255.0)
-            ),
-        ),
-        outputs=(TensorSpec(name=OUTPUT, layout="BK", shape=(1, len(info.labels)), dtype="float32"),),
+        inputs=graph.inputs,
+        outputs=graph.outputs,
         labels=info.labels,
         crop=info.crop,
         execution=EXECUTION[form],

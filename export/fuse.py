@@ -37,8 +37,11 @@ from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
 from s2d_edge.model.vit import Block
 
+# In place of -inf in a score: its exponential is 0 in FP32 and FP16 beside any score a network makes.
+UNSEEN = -3e4
 
-def _standardise(x: Tensor, eps: float) -> Tensor:
+
+def standardise(x: Tensor, eps: float) -> Tensor:
     """LayerNorm over the last axis without affine."""
     return F.layer_norm(x, x.shape[-1:], eps=eps)
 
@@ -57,10 +60,10 @@ class FusedAttention(nn.Module):
         self.q, keys_values = split_linear(qkv, qkv.in_features)
         self.k, self.v = split_linear(keys_values, qkv.in_features)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Tokens (B, L, D) that look at tokens (B, S, D) -> (B, L, D)."""
+    def forward(self, x: Tensor, context: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Tokens (B, L, D) that look at tokens (B, S, D) -> (B, L, D); ``bias`` is added to the scores."""
         q, k, v = (self._heads_of(each) for each in (self.q(x), self.k(context), self.v(context)))
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return attended.transpose(1, 2).flatten(2)
 
     def _heads_of(self, x: Tensor) -> Tensor:
@@ -70,10 +73,18 @@ class FusedAttention(nn.Module):
 
 
 class FusedTimeAttention(nn.Module):
-    """A temporal adapter from after its first GELU to before its last linear."""
+    """A temporal adapter from after its first GELU to before its last linear.
 
-    def __init__(self, adapter: TemporalAdapter) -> None:
+    A causal one keeps its bias of ``frames`` frames as a constant, with a large finite number for -inf: after
+    softmax either is 0, and FP16 and INT8 ranges take no infinities.
+    """
+
+    bias: Tensor | None
+
+    def __init__(self, adapter: TemporalAdapter, frames: int) -> None:
         super().__init__()
+        bias = adapter.time_bias(frames)
+        self.bias = None if bias is None else nn.Buffer(bias.detach().clamp(min=UNSEEN))
         attention = adapter.time_attn
         self.attention = FusedAttention(attention.qkv, attention.heads)
         merged = linear_then_linear(attention.proj, adapter.time_up)
@@ -82,7 +93,7 @@ class FusedTimeAttention(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         """(T, N, c) -> (T, N, c): one clip; each token attends over the T frames at its place."""
         h = h.transpose(0, 1)  # (N, T, c): the only copies over to the time axis, at the bottleneck's width
-        return F.gelu(self.mix(self.attention(h, h))).transpose(0, 1)
+        return F.gelu(self.mix(self.attention(h, h, self.bias))).transpose(0, 1)
 
 
 class FusedPrompter(nn.Module):
@@ -117,21 +128,26 @@ class FusedPrompting(nn.Module):
         if model.adapters:
             adapter: TemporalAdapter = model.adapters[index]  # type: ignore[assignment]
             self.look = norm_then_linear(norm, adapter.time_down, prompter.from_tokens)
-            self.time = FusedTimeAttention(adapter)
+            self.time = FusedTimeAttention(adapter, model.config.frames)
             self.mix_up = copy.deepcopy(adapter.mix_up)
         else:
             self.look = norm_then_linear(norm, prompter.from_tokens)
+
+    def views(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (…, D) -> what the adapter (…, c) and the prompter (…, 8) see of them."""
+        look = self.look(standardise(x, self.eps))
+        return look[..., : -self.prompt_width], look[..., -self.prompt_width :]
 
     def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens (T, 1 + N, D) whose first is the class token, previous prompt -> what to add, next prompt.
 
         The sum is (T, 1 + N, D); its first row is to be masked out by the caller.
         """
-        look = self.look(_standardise(x, self.eps))  # (T, 1 + N, [c +] 8)
-        hidden = self.prompter(look[:, 1:, -self.prompt_width :], hidden)
+        narrow, view = self.views(x)
+        hidden = self.prompter(view[:, 1:], hidden)
         added = self.to_prompt(F.pad(hidden, (0, 0, 1, 0)))
         if self.time is not None:
-            added = added + self.mix_up(self.time(F.gelu(look[..., : -self.prompt_width])))
+            added = added + self.mix_up(self.time(F.gelu(narrow)))
         return added, hidden
 
 
@@ -149,12 +165,12 @@ class FusedBlock(nn.Module):
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Residuals and MLP on tokens and what they attended to, both (T, L, D)."""
         x = x + self.proj(attended)
-        y: Tensor = x + self.fc2(F.gelu(self.fc1(_standardise(x, self.eps))))
+        y: Tensor = x + self.fc2(F.gelu(self.fc1(standardise(x, self.eps))))
         return y
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, L, D) -> (T, L, D)."""
-        normed = _standardise(x, self.eps)
+        normed = standardise(x, self.eps)
         return self.finish(x, self.attention(normed, normed))
 
 
@@ -163,7 +179,7 @@ class FusedClassBlock(FusedBlock):
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, L, D) -> (T, 1, D)."""
-        normed = _standardise(x, self.eps)
+        normed = standardise(x, self.eps)
         return self.finish(x[:, :1], self.attention(normed[:, :1], normed))
 
 
@@ -210,7 +226,7 @@ class FusedS2D(nn.Module):
         """Class token, positions and times, to be added to the patches: (T, 1 + N, D) or (1, 1 + N, D)."""
         start = model.vit.pos_embed.detach().clone()
         start[:, :1] += model.vit.cls_token.detach()
-        if model.adapters:
+        if model.temporal_embedding is not None:
             start = start + model.temporal_embedding.detach()[0]  # (T, 1, D)
         return start
 
@@ -233,6 +249,6 @@ class FusedS2D(nn.Module):
             if i == 0:
                 x = x + self.start
             x = block(x)
-        cls = _standardise(x[:, 0], self.head_eps).mean(dim=0, keepdim=True)  # (1, D)
+        cls = standardise(x[:, 0], self.head_eps).mean(dim=0, keepdim=True)  # (1, D)
         logits: Tensor = self.head(cls)
         return logits

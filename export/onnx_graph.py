@@ -1,4 +1,4 @@
-"""The fused model as an ONNX graph: one static input, one output, LayerNormalization as one operator."""
+"""A fused model as an ONNX graph: every shape static, LayerNormalization as one operator."""
 
 from __future__ import annotations
 
@@ -10,35 +10,31 @@ from pathlib import Path
 import onnx
 import torch
 
-from export.fuse import FusedS2D
+from export.graph import Graph
 from s2d_edge.errors import S2DEdgeError
 
 OPSET = 18  # ≥ 17 for LayerNormalization; 18 is the oldest the exporter writes without conversion
-INPUT, OUTPUT = "clip", "logits"
 _PROTOBUF_LIMIT = 2**31 - 1  # bytes; beyond it a graph cannot be one file
 
 
-def write_onnx(model: FusedS2D, clip: torch.Tensor, path: Path) -> None:
-    """Write ``model`` to ``path``.
-
-    Args:
-        clip: (1, T, H, W, 3) uint8, gives the static shape.
+def write_onnx(source: Graph, path: Path) -> None:
+    """Write ``source`` to ``path``.
 
     Raises:
         S2DEdgeError: the graph came out with a dynamic shape, a spelled-out LayerNorm, or over 2 GiB.
     """
-    graph = _trace(model, clip)
+    graph = _trace(source)
     if graph.ByteSize() > _PROTOBUF_LIMIT:
         raise S2DEdgeError(
             f"the graph has {graph.ByteSize() / 2**30:.1f} GiB, more than the 2 GiB of one ONNX file; "
             "choose a smaller model"
         )
-    _check(graph, norms=sum(isinstance(m, torch.nn.LayerNorm) for m in model.modules()))
+    _check(graph, norms=sum(isinstance(m, torch.nn.LayerNorm) for m in source.module.modules()))
     onnx.save_model(graph, path)
     onnx.checker.check_model(str(path))
 
 
-def _trace(model: FusedS2D, clip: torch.Tensor) -> onnx.ModelProto:
+def _trace(source: Graph) -> onnx.ModelProto:
     # The exporter reports its optional packages and its folding on the logs: nothing a user can act on.
     previous = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -46,10 +42,10 @@ def _trace(model: FusedS2D, clip: torch.Tensor) -> onnx.ModelProto:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
-                model,
-                (clip,),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
+                source.module,
+                source.examples,
+                input_names=[spec.name for spec in source.inputs],
+                output_names=[spec.name for spec in source.outputs],
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,

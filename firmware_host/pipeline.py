@@ -14,6 +14,7 @@ from dataclasses import replace
 from threading import Condition, Lock, Thread
 
 from firmware_host.annotate import Overlay
+from firmware_host.answering import answerer_of
 from firmware_host.messages import Analysed, ClipRequest, FrameSink, Glimpse, PipelineConfig
 from firmware_host.queues import BoundedQueue, QueueClosed, WhenFull
 from firmware_host.results import LiveResult, Smoother
@@ -56,7 +57,10 @@ class Pipeline:
         self._on_result = on_result
         self._frame_sink = frame_sink
         self._sampler = PeriodicSampler(engine.spec.fps)
-        self._window = ClipWindow(engine.spec, stride=config.stride, gap_s=config.face_gap_s)
+        self._answerer = answerer_of(engine, config.stride)
+        self._window = ClipWindow(
+            self._answerer.request, stride=self._answerer.request_stride, gap_s=config.face_gap_s
+        )
         self._keeper = FaceKeeper()
         self._smoother = Smoother(config.smooth_s)
         live = source.live
@@ -219,7 +223,7 @@ class Pipeline:
         return self._note(frame, face.box if face is not None else None)
 
     def _note(self, frame: Frame, face: tuple[int, int, int, int] | None) -> Analysed:
-        filled, wanted = self._window.filled, self._engine.spec.frames
+        filled, wanted = self._window.filled, self._answerer.request.frames
         if face is None:
             status = "no face" if filled else f"no face, cleared after {self._window.gap_s:.1f} s"
         elif filled < wanted:
@@ -250,6 +254,7 @@ class Pipeline:
                 request = self._clips.get()
                 if request.first_ticket != first_ticket:
                     self._smoother.reset()
+                    self._answerer.start_over()
                     first_ticket = request.first_ticket
                 self._publish(request)
         finally:
@@ -259,8 +264,14 @@ class Pipeline:
 
     def _publish(self, request: ClipRequest) -> None:
         started_s = time.perf_counter()
-        logits = self._engine.infer(request.clip)[0]
+        answer = self._answerer.answer(request.clip, request.last.t_s)
         done_s = time.perf_counter()
+        if answer is None:
+            with self._answered:
+                self._last_ticket = request.ticket
+                self._answered.notify_all()
+            return
+        logits = answer.logits[0]
         probabilities = self._smoother.update(request.last.t_s, softmax(logits))
         labels = self._engine.labels
         result = LiveResult(
@@ -274,6 +285,7 @@ class Pipeline:
             infer_ms=(done_s - started_s) * 1e3,
             dropped=self._frames.dropped,
             dropped_clips=self._clips.dropped,
+            warming=answer.warming,
         )
         self._stats.result_came(result.latency_ms, result.infer_ms)
         if self._on_result is not None:

@@ -34,6 +34,7 @@ class LiveResult:
         infer_ms: the part of it the model took.
         dropped: source frames lost so far because analysis was slower than the camera.
         dropped_clips: clips lost so far because the model was slower than the samples.
+        warming: a stream that has seen fewer frames of this face than the model looks back on.
     """
 
     t_s: float
@@ -46,9 +47,10 @@ class LiveResult:
     infer_ms: float
     dropped: int
     dropped_clips: int
+    warming: bool = False
 
     def to_json(self) -> str:
-        """One line."""
+        """One line; ``warming`` stands in it only where it is true."""
         return json.dumps(
             {
                 "t_s": round(self.t_s, 4),
@@ -61,7 +63,8 @@ class LiveResult:
                 "infer_ms": round(self.infer_ms, 2),
                 "dropped": self.dropped,
                 "dropped_clips": self.dropped_clips,
-            },
+            }
+            | ({"warming": True} if self.warming else {}),
             allow_nan=False,
             ensure_ascii=False,
         )

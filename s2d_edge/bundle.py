@@ -12,9 +12,11 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from math import prod
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from s2d_edge.errors import BundleError
@@ -26,6 +28,7 @@ FORMAT_VERSION = 1
 BUNDLES = Path("bundles")  # under the working directory, unless --out says otherwise
 MANIFEST = "manifest.json"
 
+Mode = Literal["window", "stream"]
 Target = Literal["jetson", "intel-npu", "intel-gpu", "intel-cpu", "cpu"]
 Precision = Literal["fp32", "int8"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -38,14 +41,14 @@ class _Record(BaseModel):
 class TensorSpec(_Record):
     """One input or output of the graph.
 
-    ``layout`` names the axes (B clips, T frames, H, W, C colour, K classes); ``colour`` and ``range``
-    are given for pictures only.
+    ``layout`` names the axes (B clips, T frames, H, W, C colour, K classes; in streams S slots, N patches, A
+    heads, D width); ``colour`` and ``range`` are given for pictures only.
     """
 
     name: str
     layout: str
     shape: tuple[int, ...]
-    dtype: Literal["uint8", "float32"]
+    dtype: Literal["uint8", "int32", "float32"]
     colour: Literal["RGB"] | None = None
     range: tuple[float, float] | None = None
 
@@ -100,6 +103,10 @@ class Manifest(_Record):
 
     ``files`` maps each other file of the bundle to its SHA-256; ``execution`` gives, per device, the runtime
     properties the graph was measured with.
+
+    A ``window`` graph takes a clip. A ``stream`` graph takes a frame, the age in sample periods of every slot
+    of its rings (``frames`` for a slot not to be seen), and the rings; after the logits it returns the new
+    slot of each ring, in the rings' order.
     """
 
     format_version: Literal[1]
@@ -107,7 +114,7 @@ class Manifest(_Record):
     source_run: str
     target: Target
     precision: Precision
-    mode: Literal["window", "stream"]
+    mode: Mode
     frames: int = Field(ge=1)
     fps: float = Field(gt=0, le=240)
     graph: Literal["model.onnx", "model.xml"]
@@ -124,13 +131,14 @@ class Manifest(_Record):
 
     @model_validator(mode="after")
     def _fits_itself(self) -> Manifest:
-        clip, logits = self.inputs[0], self.outputs[0]
+        pictures, logits = self.inputs[0], self.outputs[0]
         size = self.crop.size
-        if clip.shape != (1, self.frames, size, size, 3) or clip.dtype != "uint8":
+        wanted = (1, size, size, 3) if self.mode == "stream" else (1, self.frames, size, size, 3)
+        if pictures.shape != wanted or pictures.dtype != "uint8":
             raise ValueError(
-                f"inputs[0] is {clip.dtype} {clip.shape}, frames and crop.size ask for "
-                f"uint8 {(1, self.frames, size, size, 3)}"
+                f"inputs[0] is {pictures.dtype} {pictures.shape}, frames and crop.size ask for uint8 {wanted}"
             )
+        self._check_state()
         if logits.shape != (1, len(self.labels)):
             raise ValueError(f"outputs[0] has shape {logits.shape} for {len(self.labels)} labels")
         if self.graph not in self.files:
@@ -138,6 +146,40 @@ class Manifest(_Record):
         if self.precision == "int8" and self.calibration is None:
             raise ValueError("calibration is missing from an int8 bundle")
         return self
+
+    def _check_state(self) -> None:
+        if self.mode == "window":
+            if len(self.inputs) != 1:
+                raise ValueError(f"a window graph takes one input, not {len(self.inputs)}")
+            return
+        if len(self.inputs) < 3:
+            raise ValueError("a stream graph takes a frame, the ages of its slots, and rings")
+        age, new = self.inputs[1], self.outputs[1:]
+        if age.dtype != "int32" or len(age.shape) != 1 or age.shape[0] not in (self.frames - 1, self.frames):
+            raise ValueError(
+                f"inputs[1] is {age.dtype} {age.shape}, frames asks for int32 ({self.frames - 1},) or "
+                f"({self.frames},)"
+            )
+        if len(new) != len(self.rings):
+            raise ValueError(f"{len(self.rings)} rings, and new slots for {len(new)}")
+        for ring, slot in zip(self.rings, new, strict=True):
+            if ring.shape[0] != self.slots or slot.shape != (1, *ring.shape[1:]) or slot.dtype != ring.dtype:
+                raise ValueError(f"ring {ring.name} is {ring.shape}, its new slot {slot.name} {slot.shape}")
+
+    @property
+    def rings(self) -> tuple[TensorSpec, ...]:
+        """What a stream keeps between frames; empty for a window graph."""
+        return self.inputs[2:] if self.mode == "stream" else ()
+
+    @property
+    def slots(self) -> int:
+        """Slots of each ring; 0 for a window graph."""
+        return self.inputs[1].shape[0] if self.mode == "stream" else 0
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory that one face's rings take; 0 for a window graph."""
+        return sum(prod(ring.shape) * np.dtype(ring.dtype).itemsize for ring in self.rings)
 
     @property
     def spec(self) -> ClipSpec:

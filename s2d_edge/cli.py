@@ -113,6 +113,13 @@ def export(
     target: Annotated[
         str, typer.Option(help="jetson, intel-npu, intel-gpu, intel-cpu, or cpu (the faster runtime here).")
     ] = "cpu",
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="window|stream",
+            help="window answers clips; stream, for a causal model, answers every frame at the cost of one.",
+        ),
+    ] = "window",
     data: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="CSV|FOLDER", help="Clips to check parity on; default: drawn avatars."),
@@ -130,7 +137,8 @@ def export(
     from s2d_edge.console import Console
 
     export_run(
-        ExportOptions(target=target, run=run, out=out, data=data, clips=parity_clips), Console(quiet=quiet)
+        ExportOptions(target=target, mode=mode, run=run, out=out, data=data, clips=parity_clips),
+        Console(quiet=quiet),
     )
 
 
@@ -283,6 +291,13 @@ def train(
         Optional[int],  # noqa: UP045
         typer.Option(help="T, the frames of a clip."),
     ] = None,
+    temporal: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="bidirectional|causal",
+            help="Causal adapters look back only, for streaming; default: --init's, else bidirectional.",
+        ),
+    ] = None,
     fps: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Rate at which videos are sampled, frames per second."),
@@ -318,6 +333,7 @@ def train(
         epochs=epochs,
         seed=seed,
         frames=frames,
+        temporal=temporal,
         fps=fps,
         device=device,
     )

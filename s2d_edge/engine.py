@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from s2d_edge.sampling import ClipSpec
 
 Clip = NDArray[np.uint8]  # (1, T, H, W, 3) RGB
+Frame = NDArray[np.uint8]  # (1, H, W, 3) RGB
 Logits = NDArray[np.float32]  # (1, K)
 
 

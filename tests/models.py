@@ -22,6 +22,7 @@ TINY = S2DConfig(
     prompt_width=4,
     classes=3,
 )
+CAUSAL = replace(TINY, temporal=TemporalConfig(ratio=1 / 3, heads=2, mode="causal"))
 
 
 def random_model(config: S2DConfig, seed: int = 0) -> S2D:

@@ -38,7 +38,8 @@ sys.meta_path.insert(0, Absent())
 """
 
 
-def _s2d_edge(*arguments: str, cwd: Path, code: str = "") -> subprocess.CompletedProcess[str]:
+def s2d_edge(*arguments: str, cwd: Path, code: str = "") -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, its cache under ``cwd``."""
     program = f"{code}\nimport sys\nfrom s2d_edge.cli import main\nmain()"
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
@@ -54,7 +55,7 @@ def _s2d_edge(*arguments: str, cwd: Path, code: str = "") -> subprocess.Complete
 def _fails(arguments: Sequence[str], cwd: Path, *words: str) -> None:
     """The verb ends with 1 and one sentence on stderr that holds ``words``."""
     before = {path for path in cwd.rglob("*") if "cache" not in path.parts}
-    done = _s2d_edge(*arguments, cwd=cwd)
+    done = s2d_edge(*arguments, cwd=cwd)
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1, done.stderr
     assert last.startswith("error: "), done.stderr
@@ -70,7 +71,7 @@ def test_help_names_every_verb_and_imports_nothing_heavy(tmp_path: Path) -> None
         "import atexit, sys\n"
         f"atexit.register(lambda: print('HEAVY', [n for n in {heavy!r} if n in sys.modules]))"
     )
-    done = _s2d_edge("--help", cwd=tmp_path, code=check)
+    done = s2d_edge("--help", cwd=tmp_path, code=check)
     assert done.returncode == 0
     assert all(verb in done.stdout for verb in _VERBS)
     assert "HEAVY []" in done.stdout
@@ -78,7 +79,7 @@ def test_help_names_every_verb_and_imports_nothing_heavy(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("verb", _VERBS)
 def test_every_verb_explains_itself_without_torch(verb: str, tmp_path: Path) -> None:
-    done = _s2d_edge(verb, "--help", cwd=tmp_path, code=_BLOCK)
+    done = s2d_edge(verb, "--help", cwd=tmp_path, code=_BLOCK)
     assert done.returncode == 0
     assert "--quiet" in done.stdout
 
@@ -90,7 +91,7 @@ def test_host_imports_without_torch_onnx_and_nncf(tmp_path: Path) -> None:
 
 
 def test_missing_extra_is_named(tmp_path: Path) -> None:
-    done = _s2d_edge("export", "--target", "jetson", cwd=tmp_path, code=_BLOCK)
+    done = s2d_edge("export", "--target", "jetson", cwd=tmp_path, code=_BLOCK)
     assert done.returncode == 1
     assert "pip install 's2d-edge[train]'" in done.stderr
 
@@ -133,7 +134,7 @@ def test_tampered_bundle_is_refused_by_every_verb_that_reads_one(tmp_path: Path)
 def test_benchmark_times_bundles_in_turn_and_prints_json(tmp_path: Path) -> None:
     make_bundle(tmp_path / "bundles" / "one")
     make_bundle(tmp_path / "bundles" / "other", graph="model.onnx")
-    done = _s2d_edge("benchmark", "--against", "bundles/one", "--rounds", "3", "--json", "-", cwd=tmp_path)
+    done = s2d_edge("benchmark", "--against", "bundles/one", "--rounds", "3", "--json", "-", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     names = [model["name"] for model in result["models"]]
@@ -146,7 +147,7 @@ def test_benchmark_times_bundles_in_turn_and_prints_json(tmp_path: Path) -> None
 
 
 def test_doctor_reports_and_agrees_with_itself(tmp_path: Path) -> None:
-    done = _s2d_edge("doctor", "--json", "-", cwd=tmp_path)
+    done = s2d_edge("doctor", "--json", "-", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     findings = {finding["part"]: finding for finding in json.loads(done.stdout)}
     assert findings["OpenCV"]["ready"]

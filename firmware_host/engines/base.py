@@ -10,7 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from s2d_edge.bundle import Bundle, TensorSpec
+from firmware_host.engines.stream import RingMemory, StreamSession
+from s2d_edge.bundle import Bundle, Manifest, TensorSpec
 from s2d_edge.engine import Clip, Logits
 from s2d_edge.errors import BundleError, DeviceError
 from s2d_edge.sampling import ClipSpec
@@ -37,12 +38,8 @@ class GraphEngine(ABC):
     def __init__(self, bundle: Bundle) -> None:
         self._manifest = bundle.manifest
         self._where = bundle.path
-        if self._manifest.mode != "window":
-            raise BundleError(
-                f"{bundle.path} is a {self._manifest.mode!r} bundle; this host runs 'window' bundles: "
-                "export it with --mode window"
-            )
         self._reason = ""
+        self._stream: StreamSession | None = None
 
     @property
     def spec(self) -> ClipSpec:
@@ -64,16 +61,46 @@ class GraphEngine(ABC):
         """Have the description say why this device was chosen."""
         self._reason = reason
 
+    @property
+    def manifest(self) -> Manifest:
+        """The contract of the bundle it runs."""
+        return self._manifest
+
     def infer(self, clip: Clip) -> Logits:
         """Answer one clip, (1, T, H, W, 3) uint8 RGB, with (1, K) float32 logits.
+
+        A stream graph is led through the clip frame by frame, from an empty past.
 
         Raises:
             DeviceError: wrong shape or dtype, logits that are not finite, or the device fails.
         """
-        wanted = self._manifest.inputs[0].shape
+        spec = self.spec
+        wanted = (1, spec.frames, spec.size, spec.size, 3)
         if clip.shape != wanted or clip.dtype != np.uint8:
             raise DeviceError(f"a clip is {clip.dtype} {clip.shape}; this bundle wants uint8 {wanted}")
-        logits = self._run(np.ascontiguousarray(clip))
+        clip = np.ascontiguousarray(clip)
+        if self._manifest.mode == "window":
+            return self._checked(self._run(clip))
+        if self._stream is None:
+            self._stream = self.open_stream()
+        self._stream.reset()
+        for number in range(spec.frames):
+            logits = self._stream.step(clip[:, number], number)
+        return logits
+
+    def open_stream(self) -> StreamSession:
+        """The state of one face, empty.
+
+        Raises:
+            BundleError: the bundle holds a window graph.
+        """
+        if self._manifest.mode != "stream":
+            raise BundleError(
+                f"{self._where} answers whole clips; to answer frames, export with --mode stream"
+            )
+        return StreamSession(self._manifest, self._new_rings(), self._checked)
+
+    def _checked(self, logits: Logits) -> Logits:
         if logits.shape != (1, len(self.labels)):
             raise DeviceError(
                 f"{self._device_text()} returned logits of shape {logits.shape} for {len(self.labels)} labels"
@@ -98,7 +125,12 @@ class GraphEngine(ABC):
         self.close()
 
     @abstractmethod
-    def _run(self, clip: Clip) -> Logits: ...
+    def _run(self, clip: Clip) -> Logits:
+        """Answer a clip with a window graph."""
+
+    @abstractmethod
+    def _new_rings(self) -> RingMemory:
+        """Rings of zeros for a stream graph."""
 
     @abstractmethod
     def _device_text(self) -> str: ...

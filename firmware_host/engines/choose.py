@@ -112,8 +112,6 @@ def choose_bundle(root: Path, device: str = "auto") -> Path:
 
 def fit_of(manifest: Manifest, device: str = "auto") -> Fit:
     """How a bundle would run here: on the asked or its target device, on the CPU instead, or not at all."""
-    if manifest.mode != "window":
-        return Fit.NOT_AT_ALL
     try:
         present = _devices_for(manifest)
     except MissingExtraError:

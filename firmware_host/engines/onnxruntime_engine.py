@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine, GraphTensor
-from s2d_edge.bundle import Bundle
-from s2d_edge.engine import Clip, Logits
+from firmware_host.engines.stream import RingMemory
+from s2d_edge.bundle import Bundle, Manifest
+from s2d_edge.engine import Clip, Frame, Logits
 from s2d_edge.errors import DeviceError, MissingExtraError
 
 try:
@@ -21,7 +25,9 @@ _PROVIDERS: dict[Device, str] = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-_DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32"}
+_DTYPES = {"tensor(uint8)": "uint8", "tensor(int32)": "int32", "tensor(float)": "float32"}
+# Where a provider keeps tensors, as ONNX Runtime names it.
+_MEMORY: dict[Device, str] = {"cpu": "cpu", "cuda": "cuda", "tensorrt": "cuda"}
 _ERRORS_ONLY = 3
 
 
@@ -67,6 +73,7 @@ class ONNXRuntimeEngine(GraphEngine):
                 "install the driver and libraries it needs, or use another --device"
             )
         self._provider = provider
+        self._memory = _MEMORY[device]
         self._check_graph(_tensors(self._session.get_inputs()), _tensors(self._session.get_outputs()))
         self._input = self._manifest.inputs[0].name
         self._output = self._manifest.outputs[0].name
@@ -83,8 +90,68 @@ class ONNXRuntimeEngine(GraphEngine):
         except Exception as error:  # as above
             raise DeviceError(f"ONNX Runtime failed on {self._provider} ({_brief(error)})") from None
 
+    def _new_rings(self) -> RingMemory:
+        return _DeviceRings(self._manifest, self._memory, self._run_bound, self._binding)
+
+    def _binding(self) -> Any:
+        if self._session is None:
+            raise DeviceError("this engine is closed; open the bundle again")
+        return self._session.io_binding()
+
+    def _run_bound(self, binding: Any) -> None:
+        if self._session is None:
+            raise DeviceError("this engine is closed; open the bundle again")
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:  # as above
+            raise DeviceError(f"ONNX Runtime failed on {self._provider} ({_brief(error)})") from None
+
     def _device_text(self) -> str:
         return f"ONNX Runtime {onnxruntime.__version__} {self._provider}"
+
+
+class _DeviceRings:
+    """Rings that stay in the device's memory, where the graph reads them and writes each new slot.
+
+    The slot being written is one that the graph does not see in that step, so nothing is read half-written.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        memory: str,
+        run: Callable[[Any], None],
+        binding: Callable[[], Any],
+    ) -> None:
+        self._manifest = manifest
+        self._memory = memory
+        self._run = run
+        self._bind = binding
+        self._rings = [
+            onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(ring.shape, ring.dtype), memory, 0)
+            for ring in manifest.rings
+        ]
+
+    def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
+        frame_spec, age_spec = self._manifest.inputs[:2]
+        logits, *new = self._manifest.outputs
+        binding = self._bind()
+        binding.bind_cpu_input(frame_spec.name, frame)
+        binding.bind_cpu_input(age_spec.name, age)
+        for spec, out, ring in zip(self._manifest.rings, new, self._rings, strict=True):
+            dtype, start = np.dtype(spec.dtype), ring.data_ptr()
+            binding.bind_input(spec.name, self._memory, 0, dtype, spec.shape, start)
+            offset = slot * prod(spec.shape[1:]) * dtype.itemsize
+            binding.bind_output(out.name, self._memory, 0, dtype, out.shape, start + offset)
+        binding.bind_output(logits.name)
+        self._run(binding)
+        return np.asarray(binding.get_outputs()[-1].numpy())  # the logits alone leave the device
+
+    def copies(self) -> dict[str, NDArray[Any]]:
+        return {
+            spec.name: ring.numpy().copy()
+            for spec, ring in zip(self._manifest.rings, self._rings, strict=True)
+        }
 
 
 def _tensors(nodes: Any) -> list[GraphTensor]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firmware_host.engines.base import Device, GraphEngine, GraphTensor
-from s2d_edge.bundle import Bundle
-from s2d_edge.engine import Clip, Logits
+from firmware_host.engines.stream import RingMemory
+from s2d_edge.bundle import Bundle, Manifest
+from s2d_edge.engine import Clip, Frame, Logits
 from s2d_edge.errors import BundleError, DeviceError, MissingExtraError
 
 try:
@@ -17,7 +20,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("openvino", "train", "running an OpenVINO bundle (model.xml)") from error
 
 _PLUGINS: dict[Device, str] = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
-_DTYPES = {"u8": "uint8", "f32": "float32"}
+_DTYPES = {"u8": "uint8", "i32": "int32", "f32": "float32"}
 
 
 def devices() -> tuple[Device, ...]:
@@ -62,8 +65,6 @@ class OpenVINOEngine(GraphEngine):
             raise DeviceError(f"OpenVINO runs {bundle.path} on {', '.join(used)}, not on {plugin} as asked")
         self._plugin = plugin
         self._request = self._compiled.create_infer_request()
-        self._input = self._manifest.inputs[0].name
-        self._output = self._manifest.outputs[0].name
 
     def close(self) -> None:
         """Free the device."""
@@ -71,17 +72,46 @@ class OpenVINOEngine(GraphEngine):
         self._compiled = None
 
     def _run(self, clip: Clip) -> Logits:
+        return self._infer({self._manifest.inputs[0].name: clip})[self._manifest.outputs[0].name]
+
+    def _new_rings(self) -> RingMemory:
+        return _HostRings(self._manifest, self._infer)
+
+    def _infer(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the graph on arrays it reads in place; its answers are views, good until the next call."""
         if self._request is None:
             raise DeviceError("this engine is closed; open the bundle again")
         try:
-            self._request.infer({self._input: clip})
-            return np.asarray(self._request.get_tensor(self._output).data)
+            self._request.infer(feeds, share_inputs=True)
+            return {each.name: self._request.get_tensor(each.name).data for each in self._manifest.outputs}
         except RuntimeError as error:
             raise DeviceError(f"OpenVINO failed on {self._plugin} ({_brief(error)})") from None
 
     def _device_text(self) -> str:
         version = openvino.__version__.split("-")[0]
         return f"OpenVINO {version} {self._plugin}, {self._name}"
+
+
+class _HostRings:
+    """Rings in the host's memory, where the graph reads them; new slots are copied in after each step."""
+
+    def __init__(
+        self, manifest: Manifest, infer: Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+    ) -> None:
+        self._frame, self._age = (spec.name for spec in manifest.inputs[:2])
+        self._logits, *self._new = (spec.name for spec in manifest.outputs)
+        self._rings = {ring.name: np.zeros(ring.shape, ring.dtype) for ring in manifest.rings}
+        self._infer = infer
+
+    def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
+        feeds: dict[str, NDArray[Any]] = {self._frame: frame, self._age: age, **self._rings}
+        answer = self._infer(feeds)
+        for ring, new in zip(self._rings.values(), self._new, strict=True):
+            ring[slot] = answer[new][0]
+        return answer[self._logits]
+
+    def copies(self) -> dict[str, NDArray[Any]]:
+        return {name: ring.copy() for name, ring in self._rings.items()}
 
 
 def _tensors(ports: Any) -> list[GraphTensor]:

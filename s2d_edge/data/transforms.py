@@ -91,12 +91,14 @@ def jitter_colour(
     def factor(reach: float) -> Tensor:
         return (1 + _uniform(b, reach, generator)).to(clip.device).view(b, 1, 1, 1, 1)
 
-    clip = clip * factor(brightness)
-    mean = clip.mean(dim=(1, 2, 3, 4), keepdim=True)
-    clip = mean + (clip - mean) * factor(contrast)
+    bright, contrasted, saturated = factor(brightness), factor(contrast), factor(saturation)
+    # In turn x ← b·x, then m + c(x - m) with the clip's mean m, then g + s(x - g) with each pixel's grey g;
+    # all three are linear, so they are one pass: s·c·b·x + (1 - s)·c·b·g + (1 - c)·b·m.
     grey = clip.mean(dim=4, keepdim=True)
-    clip = grey + (clip - grey) * factor(saturation)
-    return clip.clamp_(0, 255)
+    mean = grey.mean(dim=(1, 2, 3, 4), keepdim=True)
+    gain = contrasted * bright
+    offset = (1 - saturated) * gain * grey + (1 - contrasted) * bright * mean
+    return torch.addcmul(offset, clip, saturated * gain).clamp_(0, 255)
 
 
 def erase(clip: Tensor, generator: torch.Generator, *, probability: float) -> Tensor:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal, get_args
 
 from s2d_edge.errors import ConfigError
 
 LANDMARK_INPUT = 112  # the landmark network's picture, in pixels
 LANDMARK_GRID = 14  # side of its feature map after conv_4
+
+TemporalMode = Literal["bidirectional", "causal"]
 
 
 def _positive(owner: str, **values: float) -> None:
@@ -90,15 +93,22 @@ class TemporalConfig:
     Attributes:
         ratio: bottleneck width over D.
         heads: heads of the attention over time.
+        mode: ``bidirectional``, as published: every frame of a clip attends to every other. ``causal``: a
+            frame attends to itself and the T-1 before it, so a stream can be answered frame by frame.
     """
 
     ratio: float = 0.25
     heads: int = 8
+    mode: TemporalMode = "bidirectional"
 
     def __post_init__(self) -> None:
         _positive("temporal", heads=self.heads)
         if not 0 < self.ratio <= 1:
             raise ConfigError(f"temporal.ratio={self.ratio} must lie in (0, 1]")
+        if self.mode not in get_args(TemporalMode):
+            raise ConfigError(
+                f"temporal.mode={self.mode!r} must be one of {', '.join(get_args(TemporalMode))}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +150,11 @@ class S2DConfig:
         if self.temporal is None:
             raise ConfigError("an image model has no temporal adapters, hence no bottleneck")
         return int(self.vit.width * self.temporal.ratio)
+
+    @property
+    def causal(self) -> bool:
+        """Whether each frame's answer depends on nothing after it."""
+        return self.temporal is not None and self.temporal.mode == "causal"
 
     def as_image(self) -> S2DConfig:
         """The image model of the same size."""

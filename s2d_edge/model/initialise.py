@@ -13,6 +13,7 @@ from s2d_edge.model.checkpoint import Tensors, load_run, load_strictly, read_ten
 from s2d_edge.model.s2d import S2D
 
 FRESH_ADAPTERS = "temporal adapters start fresh"
+MADE_CAUSAL = "the adapters become causal: ages take the place of the temporal embedding, whose mean stays"
 _TEMPORAL = ("adapters.", "temporal_embedding")
 # Parts of timm and MAE checkpoints S2D has no use for.
 _VIT_IGNORED = ("head.", "fc_norm.", "mask_token", "decoder_", "head_dist.", "pre_logits.")
@@ -42,6 +43,16 @@ def _from_run(model: S2D, source: Path) -> tuple[str, ...]:
     if model.adapters and not given.adapters:
         tensors |= {name: value for name, value in fresh.items() if name.startswith(_TEMPORAL)}
         notes.append(FRESH_ADAPTERS)
+    elif model.config.causal and not given.config.causal:
+        times = tensors.pop("temporal_embedding").mean(dim=1)  # (1, 1, D)
+        tensors["vit.pos_embed"] = tensors["vit.pos_embed"] + times
+        tensors |= {name: value for name, value in fresh.items() if name.endswith(".age_bias")}
+        notes.append(MADE_CAUSAL)
+    elif model.adapters and given.config.causal and not model.config.causal:
+        raise CheckpointError(
+            f"{source} is a causal model, which has no times of frames for a bidirectional one; start from "
+            "an image run, or train with --temporal causal"
+        )
     elif given.adapters and not model.adapters:
         tensors = {name: value for name, value in tensors.items() if not name.startswith(_TEMPORAL)}
         notes.append("temporal adapters were left out")

@@ -64,11 +64,14 @@ class S2D(nn.Module):
         self.prompt_norms = nn.ModuleList(nn.LayerNorm(width, eps=VIT_EPS) for _ in range(depth))
         self.prompters = nn.ModuleList(Prompter(width, config.prompt_width) for _ in range(depth))
         self.adapters = nn.ModuleList()
+        self.temporal_embedding: nn.Parameter | None = None
         if config.temporal is not None:
-            self.temporal_embedding = nn.Parameter(torch.zeros(1, config.frames, 1, width))
+            span = config.frames if config.causal else None
             self.adapters.extend(
-                TemporalAdapter(width, config.bottleneck, config.temporal.heads) for _ in range(depth)
+                TemporalAdapter(width, config.bottleneck, config.temporal.heads, span) for _ in range(depth)
             )
+            if not config.causal:  # a causal model has no absolute times: its stream has no end
+                self.temporal_embedding = nn.Parameter(torch.zeros(1, config.frames, 1, width))
         self.head = nn.Linear(width, config.classes)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -89,7 +92,12 @@ class S2D(nn.Module):
         self.vit.norm.requires_grad_(True)
 
     def start_times(self, scale: float) -> None:
-        """Start the temporal embedding of a video model from sine-cosine times of amplitude ``scale``."""
+        """Start a bidirectional model's temporal embedding from sine-cosine times of amplitude ``scale``.
+
+        A causal model has none and stays as it is.
+        """
+        if self.temporal_embedding is None:
+            return
         with torch.no_grad():
             times = sine_cosine(torch.arange(self.config.frames), self.config.vit.width, longest=100.0)
             self.temporal_embedding.copy_(scale * times[None, :, None])
@@ -104,11 +112,13 @@ class S2D(nn.Module):
         )
 
     def normalise(self, clip: Tensor) -> Tensor:
-        """(B, T, H, W, 3) RGB in 0-255, uint8 or float -> (B·T, 3, H, W) ImageNet-normalised."""
-        if clip.ndim != 5 or clip.shape[1] != self.config.frames or clip.shape[-1] != 3:
-            raise ConfigError(
-                f"the model takes clips (B, {self.config.frames}, H, W, 3), not {tuple(clip.shape)}"
-            )
+        """(B, T, H, W, 3) RGB in 0-255, uint8 or float -> (B·T, 3, H, W) ImageNet-normalised.
+
+        A causal model takes any number of frames.
+        """
+        frames = "any number" if self.config.causal else self.config.frames
+        if clip.ndim != 5 or clip.shape[-1] != 3 or frames not in ("any number", clip.shape[1]):
+            raise ConfigError(f"the model takes clips (B, {frames}, H, W, 3), not {tuple(clip.shape)}")
         pictures = clip.flatten(0, 1).permute(0, 3, 1, 2).to(self.pixel_mean.dtype)
         normalised: Tensor = (pictures - self.pixel_mean) / self.pixel_std
         return normalised
@@ -128,11 +138,15 @@ class S2D(nn.Module):
         return y
 
     def features(self, clip: Tensor, maps: Tensor | None = None) -> Tensor:
-        """(B, T, H, W, 3) RGB in 0-255 -> (B, D): the class token, averaged over the frames.
+        """(B, T, H, W, 3) RGB in 0-255 -> (B, D): the class token, averaged over the (last T) frames.
 
         ``maps`` may hold :meth:`landmark_maps` of the clip, (B·T, channels, h, w), computed before.
         """
-        frames = self.config.frames
+        return self.class_tokens(clip, maps)[:, -self.config.frames :].mean(dim=1)
+
+    def class_tokens(self, clip: Tensor, maps: Tensor | None = None) -> Tensor:
+        """(B, F, H, W, 3) RGB in 0-255 -> (B, F, D): each frame's class token, normed."""
+        frames = clip.shape[1]
         pictures = self.normalise(clip)
         prompt = self.first_prompt(self.landmark_maps(pictures) if maps is None else maps)
         x = self.vit.patch_embed(pictures)  # (B·T, N, D)
@@ -146,12 +160,12 @@ class S2D(nn.Module):
             x = self._embed(patches) if i == 0 else torch.cat((x[:, :1], patches), dim=1)
             x = block(x)
         cls: Tensor = self.vit.norm(x[:, 0])  # (B·T, D)
-        return torch.unflatten(cls, 0, (-1, frames)).mean(dim=1)
+        return torch.unflatten(cls, 0, (-1, frames))
 
     def _embed(self, patches: Tensor) -> Tensor:
         """Prepend the class token; add the position and, in the video model, the temporal embedding."""
         x: Tensor = self.vit.add_class_token(patches)  # (B·T, 1 + N, D)
-        if not self.adapters:
+        if self.temporal_embedding is None:
             return x
         x = torch.unflatten(x, 0, (-1, self.config.frames)) + self.temporal_embedding
         return x.flatten(0, 1)
@@ -160,4 +174,21 @@ class S2D(nn.Module):
         """(B, T, H, W, 3) RGB in 0-255, uint8 or float, and maybe its landmark maps -> (B, K) logits."""
         features = F.dropout(self.features(clip, maps), self.config.dropout, self.training)
         logits: Tensor = self.head(features)
+        return logits
+
+    def stream(self, clip: Tensor) -> Tensor:
+        """What a causal model answers after each frame: (B, F, H, W, 3), any F -> (B, F, K) logits.
+
+        Each answer reads the mean class token of the last T frames, or of those there are.
+
+        Raises:
+            ConfigError: the model is not causal, so an answer would depend on frames to come.
+        """
+        if not self.config.causal:
+            raise ConfigError("only a causal model answers a stream; train one with --temporal causal")
+        cls = self.class_tokens(clip)  # (B, F, D)
+        times = torch.arange(clip.shape[1], device=cls.device)
+        age = times[:, None] - times
+        window = ((age >= 0) & (age < self.config.frames)).to(cls.dtype)  # (F, F)
+        logits: Tensor = self.head(window @ cls / window.sum(dim=1, keepdim=True))
         return logits

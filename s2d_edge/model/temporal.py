@@ -15,9 +15,13 @@ class TemporalAdapter(nn.Module):
     """t = W_up·MHSA_time(GELU(W_dn x̂)); A = W′_up GELU(W′_dn LN(t)).
 
     The last linear starts at zero, so a fresh video model answers as its image model does.
+
+    A causal adapter's attention looks back only, over at most T frames, and knows their order from a learned
+    bias per head and age (relative positions, as in T5, arXiv 1910.10683).
     """
 
-    def __init__(self, width: int, bottleneck: int, heads: int) -> None:
+    def __init__(self, width: int, bottleneck: int, heads: int, span: int | None = None) -> None:
+        """Fresh weights; ``span`` is T of a causal adapter, None makes a bidirectional one."""
         super().__init__()
         self.time_down = nn.Linear(width, bottleneck)  # W_dn
         self.time_attn = Attention(bottleneck, heads, qkv_bias=False)
@@ -32,6 +36,11 @@ class TemporalAdapter(nn.Module):
         nn.init.xavier_uniform_(self.time_attn.qkv.weight, gain=2.0)
         nn.init.zeros_(self.mix_up.weight)
         nn.init.zeros_(self.mix_up.bias)
+        self.age_bias: nn.Parameter | None = None
+        if span is not None:
+            # Half the heads begin by preferring what is recent, each more than the one before.
+            slopes = torch.linspace(-1, 1, heads).clamp(min=0)
+            self.age_bias = nn.Parameter(-slopes[:, None] * torch.arange(span))  # (heads, T)
 
     def forward(self, tokens: Tensor, frames: int) -> Tensor:
         """(B·T, N, D) normed patch tokens of clips of ``frames`` frames -> (B·T, N, D) to add."""
@@ -39,8 +48,23 @@ class TemporalAdapter(nn.Module):
         h = F.gelu(self.time_down(tokens))  # (B·T, N, c)
         # (B·T, N, c) -> (B·N, T, c): the move to the time axis happens in the narrow bottleneck
         h = torch.unflatten(h, 0, (-1, frames)).transpose(1, 2).flatten(0, 1)
-        h = self.time_attn(h)
+        h = self.time_attn(h, self.time_bias(frames))
         h = torch.unflatten(h, 0, (-1, n)).transpose(1, 2).flatten(0, 1)  # back to (B·T, N, c)
         t = self.norm(self.time_up(h))
         y: Tensor = self.mix_up(F.gelu(self.mix_down(t)))
         return y
+
+    def time_bias(self, frames: int) -> Tensor | None:
+        """What a causal adapter adds to the scores of F frames, (heads, F, F); None if bidirectional.
+
+        Entry (·, i, j) is the learned bias of frame j's age i - j, and -inf where j is later than i, or T or
+        more frames older. Ages alone tell the order: no frame has an absolute time, so a stream may go on
+        for ever, and what was computed of a past frame stays true.
+        """
+        if self.age_bias is None:
+            return None
+        span = self.age_bias.shape[1]
+        times = torch.arange(frames, device=self.age_bias.device)
+        age = times[:, None] - times  # (F, F)
+        bias = self.age_bias[:, age.clamp(0, span - 1)]
+        return bias.masked_fill((age < 0) | (age >= span), float("-inf"))

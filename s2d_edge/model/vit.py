@@ -33,11 +33,11 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=qkv_bias)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(A, L, D) -> (A, L, D): attends over L."""
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(A, L, D) -> (A, L, D): attends over L; ``bias`` (heads, L, L) is added to the scores."""
         # (A, L, 3·D) -> 3 of (A, heads, L, D / heads)
         q, k, v = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         merged: Tensor = self.proj(attended.transpose(1, 2).flatten(2))  # (A, L, D)
         return merged
 

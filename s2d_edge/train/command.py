@@ -89,7 +89,7 @@ def _resume(folder: Path, device: torch.device, guard: InterruptGuard, console: 
     session = _Session(plan, dataset, device, guard, console)
     session.go_on(folder, info, snapshot)
     if folders:
-        session.run(folders, video_config(info, plan.model, plan.frames), folder, None)
+        session.run(folders, video_config(info, plan.model, plan.frames, plan.temporal), folder, None)
     return [folder, *folders]
 
 

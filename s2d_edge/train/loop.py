@@ -27,7 +27,7 @@ from s2d_edge.train.settings import StageSettings
 from s2d_edge.train.validate import Score, validate
 
 _NAMES_SHOWN = 4
-_NOT_DECAYED = ("pos_embed", "cls_token", "temporal_embedding")
+_NOT_DECAYED = ("pos_embed", "cls_token", "temporal_embedding", "age_bias")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

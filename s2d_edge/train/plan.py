@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from s2d_edge.console import Console
 from s2d_edge.data.datasets import AVATARS
 from s2d_edge.errors import CheckpointError, ConfigError
+from s2d_edge.model.config import TemporalMode
 from s2d_edge.train.overrides import dotted, parse_assignments, read_config, with_changes
 from s2d_edge.train.settings import StageSettings, TrainSettings, recipe
 
@@ -37,6 +38,7 @@ class TrainOptions:
         epochs: of every stage trained.
         seed: of everything random.
         frames: T of the video model.
+        temporal: ``bidirectional`` or ``causal`` adapters; None is what ``init`` has, else bidirectional.
         fps: rate at which clips are sampled, frames per second.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
@@ -54,6 +56,7 @@ class TrainOptions:
     epochs: int | None = None
     seed: int | None = None
     frames: int | None = None
+    temporal: str | None = None
     fps: float | None = None
     device: str = "auto"
 
@@ -61,6 +64,10 @@ class TrainOptions:
         if self.stage not in (None, *STAGES):
             raise ConfigError(
                 f"--stage {self.stage!r} must be one of {', '.join(STAGES)}; leave it out for both"
+            )
+        if self.temporal not in (None, *get_args(TemporalMode)):
+            raise ConfigError(
+                f"--temporal {self.temporal!r} must be one of {', '.join(get_args(TemporalMode))}"
             )
         if self.resume is None:
             return
@@ -87,6 +94,7 @@ class Plan:
         model: name of the model's size.
         stages: those of the command, in order.
         frames: T of the prepared clips.
+        temporal: which way the video stage's adapters look.
         fps: their rate.
         settings: every number.
     """
@@ -95,6 +103,7 @@ class Plan:
     model: str
     stages: tuple[Stage, ...]
     frames: int
+    temporal: TemporalMode
     fps: float
     settings: TrainSettings
 
@@ -121,6 +130,7 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
             model=record["model"],
             stages=tuple(record["stages"]),
             frames=record["frames"],
+            temporal=record.get("temporal", "bidirectional"),  # runs from before there was a choice
             fps=record["fps"],
             settings=settings,
         )

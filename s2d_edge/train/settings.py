@@ -184,9 +184,9 @@ RECIPES: dict[str, TrainSettings] = {
             augment=AugmentSettings(erase=0.1),
         ),
         video=StageSettings(
-            epochs=9,
+            epochs=7,
             batch_clips=8,
-            lr=2e-3,
+            lr=3e-3,
             warmup_epochs=0.5,
             label_smoothing=0.05,
             dropout=0.1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from s2d_edge.console import Console
 from s2d_edge.data.avatars.dataset import SPEC_FILE
@@ -12,7 +13,7 @@ from s2d_edge.data.datasets import open_dataset
 from s2d_edge.data.samples import Dataset
 from s2d_edge.errors import CheckpointError, ConfigError
 from s2d_edge.labels import DEFAULT_FPS
-from s2d_edge.model.config import PRESETS, S2DConfig, preset
+from s2d_edge.model.config import PRESETS, S2DConfig, TemporalMode, preset
 from s2d_edge.runs import RunInfo, newest_run, read_run
 from s2d_edge.train.plan import DEFAULT_MODEL, Plan, TrainOptions, data_name, resolve_settings
 
@@ -59,12 +60,13 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
     dataset = open_dataset(options.data, console)
     if info is not None and set(info.labels) == set(dataset.labels):  # the head can go on: keep its order
         dataset = open_dataset(options.data, console, info.labels)
-    config = _video_config(options, info, model)
+    config = _as_temporal(_video_config(options, info, model), options.temporal)
     plan = Plan(
         data=data_name(options.data),
         model=model,
         stages=options.stages,
         frames=config.frames,
+        temporal="causal" if config.causal else "bidirectional",
         fps=options.fps or (info.fps if info else _natural_fps(dataset)),
         settings=settings,
     )
@@ -90,9 +92,17 @@ def _video_config(options: TrainOptions, info: RunInfo | None, model: str) -> S2
     return video_config(info, model, options.frames or int(info.settings.get("frames", S2DConfig().frames)))
 
 
-def video_config(info: RunInfo, model: str, frames: int) -> S2DConfig:
+def video_config(info: RunInfo, model: str, frames: int, temporal: TemporalMode | None = None) -> S2DConfig:
     """The video model that grows out of an image run, with the adapters of the named size if there is one."""
-    return info.model.as_video(frames, PRESETS[model].temporal if model in PRESETS else None)
+    config = info.model.as_video(frames, PRESETS[model].temporal if model in PRESETS else None)
+    return _as_temporal(config, temporal)
+
+
+def _as_temporal(config: S2DConfig, mode: str | None) -> S2DConfig:
+    """The same video model with adapters that look that way; None leaves them as they are."""
+    if mode is None or config.temporal is None:
+        return config
+    return replace(config, temporal=replace(config.temporal, mode=cast(TemporalMode, mode)))
 
 
 def _natural_fps(dataset: Dataset) -> float:

@@ -40,7 +40,7 @@ def test_fused_temporal_adapter_equals_the_unfused_one() -> None:
     model = random_model(_WIDE)
     adapter = model.adapters[1]
     assert all((parameter != 0).all() for parameter in adapter.parameters())
-    fused = FusedTimeAttention(adapter).double()  # type: ignore[arg-type]
+    fused = FusedTimeAttention(adapter, _WIDE.frames).double()  # type: ignore[arg-type]
     adapter = adapter.double()
     tokens = torch.randn(_WIDE.frames, 9, _WIDE.vit.width, dtype=torch.float64)
     with torch.inference_mode():
@@ -50,7 +50,7 @@ def test_fused_temporal_adapter_equals_the_unfused_one() -> None:
 
 
 def test_nothing_of_width_d_is_left_inside_the_fused_adapter() -> None:
-    fused = FusedTimeAttention(random_model(_WIDE).adapters[0])  # type: ignore[arg-type]
+    fused = FusedTimeAttention(random_model(_WIDE).adapters[0], _WIDE.frames)  # type: ignore[arg-type]
     widths = {layer.out_features for layer in fused.modules() if isinstance(layer, nn.Linear)}
     assert max(widths) < _WIDE.vit.width
 

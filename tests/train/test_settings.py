@@ -116,7 +116,13 @@ def test_resume_takes_nothing_else() -> None:
 
 def test_a_plan_survives_its_record() -> None:
     plan = Plan(
-        data="avatars", model="demo", stages=("image", "video"), frames=8, fps=4.0, settings=RECIPES["quick"]
+        data="avatars",
+        model="demo",
+        stages=("image", "video"),
+        frames=8,
+        temporal="causal",
+        fps=4.0,
+        settings=RECIPES["quick"],
     )
     assert plan_from_record(plan.as_record(), Path("runs/x")) == plan
     assert flatten(plan_from_record(plan.as_record(), Path("runs/x")).settings) == flatten(RECIPES["quick"])

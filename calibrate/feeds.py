@@ -1,0 +1,92 @@
+"""What a graph is fed while its ranges are measured: clips, or steps of a stream with the state they have.
+
+NNCF goes through the feeds more than once, so they can be gone through again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_host.engines import open_engine
+from firmware_host.engines.stream import StreamSession
+from s2d_edge.bundle import Bundle
+from s2d_edge.console import Advance
+from s2d_edge.engine import Clip
+
+Feed = dict[str, NDArray[Any]]  # the graph's inputs by name
+
+
+class Feeds(Protocol):
+    """Feeds to be gone through again and again."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Feed]: ...
+
+
+@contextmanager
+def feeds_of(bundle: Bundle, clips: Sequence[Clip]) -> Iterator[Feeds]:
+    """The feeds of an FP32 bundle on calibration clips, (1, T, S, S, 3) uint8 each."""
+    if bundle.manifest.mode == "window":
+        yield WindowFeeds(clips, bundle.manifest.inputs[0].name)
+        return
+    with open_engine(bundle, "cpu") as engine:
+        yield StreamFeeds(clips, engine.open_stream())
+
+
+class WindowFeeds:
+    """Each clip as it is."""
+
+    def __init__(self, clips: Sequence[Clip], name: str) -> None:
+        self._clips = clips
+        self._name = name
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def __iter__(self) -> Iterator[Feed]:
+        for clip in self._clips:
+            yield {self._name: clip}
+
+
+class StreamFeeds:
+    """Two steps of each clip, with the state that the FP32 graph has there: one while warming, and the last.
+
+    A state of zeros would teach the quantizers ranges that no stream ever has.
+    """
+
+    def __init__(self, clips: Sequence[Clip], session: StreamSession) -> None:
+        self._clips = clips
+        self._session = session
+
+    def __len__(self) -> int:
+        return 2 * len(self._clips)
+
+    def __iter__(self) -> Iterator[Feed]:
+        early = np.random.default_rng(0)  # the same steps in every pass
+        for clip in self._clips:
+            last = clip.shape[1] - 1
+            kept = {int(early.integers(last)), last}
+            self._session.reset()
+            for number in range(last + 1):
+                frame = np.ascontiguousarray(clip[:, number])
+                if number in kept:
+                    yield self._session.feed(frame, number)
+                self._session.step(frame, number)
+
+
+class Counted:
+    """Feeds that tell how far they are."""
+
+    def __init__(self, feeds: Feeds, advance: Advance) -> None:
+        self._feeds = feeds
+        self._advance = advance
+
+    def __iter__(self) -> Iterator[Feed]:
+        for feed in self._feeds:
+            yield feed
+            self._advance(1)

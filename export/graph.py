@@ -1,0 +1,89 @@
+"""What is traced into a graph: a fused module, the tensors it is traced with, and the names they get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from export.fuse import FusedS2D
+from export.step import FusedStep
+from s2d_edge.bundle import Mode, TensorSpec
+from s2d_edge.model.s2d import S2D
+
+_TORCH = {"uint8": torch.uint8, "int32": torch.int32, "float32": torch.float32}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Graph:
+    """A graph to be written.
+
+    Attributes:
+        module: fused, in evaluation mode; takes ``inputs`` in order and returns ``outputs`` in order.
+        inputs: with static shapes.
+        outputs: likewise.
+        mode: what of a stream it answers.
+    """
+
+    module: nn.Module
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    mode: Mode
+
+    @property
+    def examples(self) -> tuple[Tensor, ...]:
+        """Zeros to trace it with."""
+        return tuple(torch.zeros(spec.shape, dtype=_TORCH[spec.dtype]) for spec in self.inputs)
+
+
+def window_graph(model: S2D) -> Graph:
+    """A clip in, its logits out."""
+    config = model.config
+    size = config.vit.image_size
+    clip = TensorSpec(
+        name="clip",
+        layout="BTHWC",
+        shape=(1, config.frames, size, size, 3),
+        dtype="uint8",
+        colour="RGB",
+        range=(0.0, 255.0),
+    )
+    return Graph(module=FusedS2D(model), inputs=(clip,), outputs=(_logits(model),), mode="window")
+
+
+def step_graph(model: S2D, *, in_place: bool) -> Graph:
+    """A frame and the state in, its logits and the new slot of every ring out.
+
+    Args:
+        in_place: the runtime writes a new slot into its ring while the graph runs: rings of T slots, one of
+            which is never seen. Otherwise the host copies it after the step, and T - 1 slots suffice.
+
+    Raises:
+        ConfigError: the model is not causal.
+    """
+    module = FusedStep(model)
+    config = model.config
+    assert config.temporal is not None
+    slots = config.frames if in_place else config.frames - 1
+    size, width, heads = config.vit.image_size, config.vit.width, config.temporal.heads
+    patches = config.vit.grid**2
+    frame = TensorSpec(
+        name="frame", layout="BHWC", shape=(1, size, size, 3), dtype="uint8", colour="RGB", range=(0.0, 255.0)
+    )
+    age = TensorSpec(name="age", layout="S", shape=(slots,), dtype="int32")
+    rings, new = [_ring("classes", "SD", (slots, width))], [_ring("class", "BD", (1, width))]
+    entry = (patches, heads, config.bottleneck // heads)
+    for layer in range(config.vit.depth):
+        for kind in ("key", "value"):
+            rings.append(_ring(f"{kind}s.{layer}", "SNAC", (slots, *entry)))
+            new.append(_ring(f"{kind}.{layer}", "BNAC", (1, *entry)))
+    return Graph(module=module, inputs=(frame, age, *rings), outputs=(_logits(model), *new), mode="stream")
+
+
+def _logits(model: S2D) -> TensorSpec:
+    return TensorSpec(name="logits", layout="BK", shape=(1, model.config.classes), dtype="float32")
+
+
+def _ring(name: str, layout: str, shape: tuple[int, ...]) -> TensorSpec:
+    return TensorSpec(name=name, layout=layout, shape=shape, dtype="float32")

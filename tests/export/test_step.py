@@ -1,0 +1,137 @@
+"""The step graph against the causal model that sees the whole history, on both runtimes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from export.command import ExportOptions, export_run
+from export.step import FusedStep
+from firmware_host.engines import open_engine
+from firmware_host.engines.stream import StreamSession
+from s2d_edge.bundle import Bundle, open_bundle
+from s2d_edge.console import Console
+from s2d_edge.errors import BundleError, ConfigError, DeviceError
+from s2d_edge.model.s2d import S2D
+from tests.models import CAUSAL, TINY, random_model, write_random_run
+
+T = CAUSAL.frames
+
+
+def _frames(count: int) -> NDArray[np.uint8]:
+    """(1, F, S, S, 3): a picture that drifts, so neighbours are alike as in a video."""
+    size = CAUSAL.vit.image_size
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 256, (size, size + count, 3), dtype=np.uint8)
+    frames: NDArray[np.uint8] = np.stack([scene[:, k : k + size] for k in range(count)])[None]
+    return frames
+
+
+def _whole(model: S2D, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    with torch.inference_mode():
+        answers: NDArray[np.float32] = model.stream(torch.from_numpy(frames))[0].numpy()
+    return answers
+
+
+@pytest.fixture(scope="module", params=["intel-cpu", "jetson"])
+def streamed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[S2D, Bundle]:
+    folder = tmp_path_factory.mktemp(request.param)
+    model = write_random_run(folder / "run", CAUSAL)
+    options = ExportOptions(target=request.param, mode="stream", run=folder / "run", out=folder / "bundle")
+    return model, open_bundle(export_run(options, Console(quiet=True)))
+
+
+def _steps(session: StreamSession, frames: NDArray[np.uint8], first: int = 0) -> NDArray[np.float32]:
+    return np.concatenate([session.step(frames[:, k], first + k) for k in range(frames.shape[1])])
+
+
+def test_every_answer_is_that_of_the_whole_history(streamed: tuple[S2D, Bundle]) -> None:
+    model, bundle = streamed
+    frames = _frames(200)  # fifty times round the rings
+    want = _whole(model, frames)
+    with open_engine(bundle, "cpu") as engine:
+        session = engine.open_stream()
+        np.testing.assert_allclose(_steps(session, frames), want, atol=1e-4)
+        assert session.seen == T
+        session.reset()
+        assert session.seen == 0
+        np.testing.assert_allclose(_steps(session, frames[:, :9]), want[:9], atol=1e-4)
+
+
+def test_two_faces_keep_two_pasts(streamed: tuple[S2D, Bundle]) -> None:
+    model, bundle = streamed
+    frames = _frames(12)
+    other = ~frames
+    with open_engine(bundle, "cpu") as engine:
+        one, two = engine.open_stream(), engine.open_stream()
+        mixed = [(one.step(frames[:, k], k), two.step(other[:, k], k)) for k in range(12)]
+    np.testing.assert_allclose(np.concatenate([a for a, _ in mixed]), _whole(model, frames), atol=1e-4)
+    np.testing.assert_allclose(np.concatenate([b for _, b in mixed]), _whole(model, other), atol=1e-4)
+
+
+def test_a_gap_ages_the_past_and_a_long_one_forgets_it(streamed: tuple[S2D, Bundle]) -> None:
+    model, bundle = streamed
+    frames = _frames(T + 2)
+    with open_engine(bundle, "cpu") as engine:
+        session = engine.open_stream()
+        _steps(session, frames[:, :T])
+        session.step(frames[:, T], T + 1)  # one sample was lost: T - 2 older ones are left
+        assert session.seen == T - 1
+        assert session.warming
+        late = session.step(frames[:, T + 1], 5 * T)
+        assert session.seen == 1
+    np.testing.assert_allclose(late, _whole(model, frames[:, T + 1 :]), atol=1e-4)
+
+
+def test_a_clip_is_answered_from_an_empty_past(streamed: tuple[S2D, Bundle]) -> None:
+    model, bundle = streamed
+    clip = _frames(T)
+    with open_engine(bundle, "cpu") as engine:
+        engine.infer(~clip)
+        np.testing.assert_allclose(engine.infer(clip), _whole(model, clip)[-1:], atol=1e-4)
+
+
+def test_the_manifest_tells_the_state(streamed: tuple[S2D, Bundle]) -> None:
+    manifest = streamed[1].manifest
+    slots = T if manifest.graph == "model.onnx" else T - 1
+    assert manifest.slots == slots
+    assert all(ring.shape[0] == slots for ring in manifest.rings)
+    assert len(manifest.rings) == 1 + 2 * CAUSAL.vit.depth
+    entry = CAUSAL.vit.width + 2 * CAUSAL.vit.depth * CAUSAL.vit.grid**2 * CAUSAL.bottleneck
+    assert manifest.state_bytes == 4 * slots * entry
+
+
+def test_what_is_no_next_frame_is_refused(streamed: tuple[S2D, Bundle]) -> None:
+    frames = _frames(2)
+    with open_engine(streamed[1], "cpu") as engine:
+        session = engine.open_stream()
+        session.step(frames[:, 0], 3)
+        with pytest.raises(DeviceError, match="sample 3 comes after sample 3"):
+            session.step(frames[:, 1], 3)
+        with pytest.raises(DeviceError, match="wants uint8"):
+            session.step(frames[:, 0, :-1], 4)
+
+
+def test_only_a_causal_run_becomes_a_stream(tmp_path: Path) -> None:
+    write_random_run(tmp_path / "run", TINY)
+    options = ExportOptions(target="intel-cpu", mode="stream", run=tmp_path / "run", out=tmp_path / "bundle")
+    with pytest.raises(ConfigError, match="--temporal causal"):
+        export_run(options, Console(quiet=True))
+    assert not (tmp_path / "bundle").exists()
+    with pytest.raises(ConfigError, match="--mode 'sideways'"):
+        ExportOptions(target="cpu", mode="sideways")
+    with pytest.raises(ConfigError):
+        FusedStep(random_model(replace(CAUSAL, frames=1)))
+
+
+def test_a_window_bundle_opens_no_stream(tmp_path: Path) -> None:
+    write_random_run(tmp_path / "run", CAUSAL)
+    options = ExportOptions(target="intel-cpu", run=tmp_path / "run", out=tmp_path / "bundle")
+    bundle = open_bundle(export_run(options, Console(quiet=True)))
+    with open_engine(bundle, "cpu") as engine, pytest.raises(BundleError, match="--mode stream"):
+        engine.open_stream()

@@ -1,0 +1,115 @@
+"""A face's stream on the host: which slot is written, how old the others are, and when an answer is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from export.command import ExportOptions, export_run
+from firmware_host.answering import StreamAnswerer, answerer_of
+from firmware_host.engines import open_engine
+from firmware_host.engines.stream import StreamSession
+from s2d_edge.bundle import Manifest, open_bundle
+from s2d_edge.console import Console
+from s2d_edge.engine import Frame, Logits
+from s2d_edge.errors import ConfigError
+from s2d_edge.sampling import ClipSpec
+from tests.models import CAUSAL, write_random_run
+
+T = CAUSAL.frames
+SIZE = CAUSAL.vit.image_size
+FRAME = np.zeros((1, SIZE, SIZE, 3), np.uint8)
+
+
+class _Notebook:
+    """Rings that only note what they are asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[list[int], int]] = []
+
+    def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
+        self.asked.append((age.tolist(), slot))
+        return np.zeros((1, 3), np.float32)
+
+    def copies(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    folder = tmp_path_factory.mktemp("stream")
+    write_random_run(folder / "run", CAUSAL)
+    options = ExportOptions(target="intel-cpu", mode="stream", run=folder / "run", out=folder / "bundle")
+    return open_bundle(export_run(options, Console(quiet=True))).manifest
+
+
+def _session(manifest: Manifest) -> tuple[StreamSession, _Notebook]:
+    rings = _Notebook()
+    return StreamSession(manifest, rings, lambda logits: logits), rings
+
+
+def test_slots_are_written_in_turn_and_age(manifest: Manifest) -> None:
+    session, rings = _session(manifest)
+    for number in range(5):
+        session.step(FRAME, number)
+    assert rings.asked == [
+        ([4, 4, 4], 0),  # 4 is T: nothing to be seen
+        ([1, 4, 4], 1),
+        ([2, 1, 4], 2),
+        ([3, 2, 1], 0),
+        ([1, 3, 2], 1),
+    ]
+
+
+def test_a_lost_sample_makes_the_past_older(manifest: Manifest) -> None:
+    session, rings = _session(manifest)
+    answerer = StreamAnswerer(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=1)
+    clip = FRAME[None]
+    told = [answerer.answer(clip, t_s) for t_s in (0.0, 0.11, 0.39, 0.41)]
+    assert [age[0] for age, _ in rings.asked] == [4, 1, 4, 4]  # 3 periods between the second and the third
+    assert rings.asked[2] == ([4, 3, 4], 2)
+    assert rings.asked[3] == ([4, 4, 1], 0)  # two samples are never of one time
+    assert [answer is not None and answer.warming for answer in told] == [True] * 4
+
+
+def test_every_sample_is_stepped_and_every_stride_th_told(manifest: Manifest) -> None:
+    session, rings = _session(manifest)
+    answerer = StreamAnswerer(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=3)
+    told = [answerer.answer(FRAME[None], k / 10) for k in range(7)]
+    assert [answer is not None for answer in told] == [True, False, False, True, False, False, True]
+    assert len(rings.asked) == 7
+    assert told[0] is not None
+    assert told[0].warming
+    assert told[3] is not None
+    assert not told[3].warming
+    answerer.start_over()
+    assert session.seen == 0
+
+
+def test_the_graph_decides_how_it_is_asked(manifest: Manifest, tmp_path: Path) -> None:
+    write_random_run(tmp_path / "run", CAUSAL)
+    for mode, frames in (("window", T), ("stream", 1)):
+        options = ExportOptions(target="intel-cpu", mode=mode, run=tmp_path / "run", out=tmp_path / mode)
+        with open_engine(open_bundle(export_run(options, Console(quiet=True))), "cpu") as engine:
+            assert answerer_of(engine, 2).request.frames == frames
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"outputs": slice(-1)}, "new slots for"),
+        ({"inputs": slice(2)}, "a stream graph takes"),
+        ({"mode": "window"}, r"inputs\[0\]"),
+        ({"frames": 9}, r"inputs\[1\]"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(manifest: Manifest, change: dict[str, Any], words: str) -> None:
+    fields = manifest.model_dump()
+    for name, value in change.items():
+        fields[name] = fields[name][value] if isinstance(value, slice) else value
+    with pytest.raises((ValueError, ConfigError), match=words):
+        Manifest.model_validate(fields)

@@ -1,0 +1,91 @@
+"""A causal model: what it answers at a frame depends on that frame and the T-1 before it, and on no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from s2d_edge.errors import CheckpointError, ConfigError
+from s2d_edge.model.config import TemporalConfig
+from s2d_edge.model.initialise import MADE_CAUSAL, initialise
+from s2d_edge.model.s2d import S2D
+from tests.models import CAUSAL, TINY, random_model, write_random_run
+
+T = CAUSAL.frames
+
+
+def _frames(count: int, seed: int = 0) -> torch.Tensor:
+    size = CAUSAL.vit.image_size
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (1, count, size, size, 3), dtype=torch.uint8, generator=generator)
+
+
+def _answers(model: S2D, frames: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return model.stream(frames)[0]
+
+
+def test_the_future_changes_no_answer() -> None:
+    model = random_model(CAUSAL)
+    frames = _frames(3 * T)
+    changed = frames.clone()
+    changed[:, 2 * T :] = 255 - changed[:, 2 * T :]
+    before, after = _answers(model, frames), _answers(model, changed)
+    assert torch.allclose(before[: 2 * T], after[: 2 * T], atol=1e-5)
+    assert (before[2 * T] - after[2 * T]).abs().max() > 1e-3
+
+
+def test_the_order_of_the_past_matters() -> None:
+    model = random_model(CAUSAL)
+    frames = _frames(T)
+    swapped = frames[:, [1, 0, *range(2, T)]]
+    assert (_answers(model, frames)[-1] - _answers(model, swapped)[-1]).abs().max() > 1e-4
+
+
+def test_what_lies_too_far_back_is_forgotten() -> None:
+    """Each block looks T-1 frames further back, and the head as far again."""
+    model = random_model(CAUSAL)
+    reach = (CAUSAL.vit.depth + 1) * (T - 1)
+    frames = _frames(reach + 2)
+    changed = frames.clone()
+    changed[:, 0] = 255 - changed[:, 0]
+    before, after = _answers(model, frames), _answers(model, changed)
+    assert torch.allclose(before[-1], after[-1], atol=1e-5)
+    assert (before[reach] - after[reach]).abs().max() > 0
+
+
+def test_a_clip_is_a_stream_of_t_frames() -> None:
+    model = random_model(CAUSAL)
+    frames = _frames(T)
+    with torch.inference_mode():
+        assert torch.allclose(model(frames), _answers(model, frames)[-1:], atol=1e-5)
+
+
+def test_only_a_causal_model_streams_and_takes_any_length() -> None:
+    model = random_model(TINY)
+    with pytest.raises(ConfigError, match="--temporal causal"):
+        model.stream(_frames(T))
+    with pytest.raises(ConfigError, match="takes clips"):
+        model(_frames(T + 1))
+    with pytest.raises(ConfigError, match=r"temporal\.mode='sideways'"):
+        TemporalConfig(mode="sideways")  # type: ignore[arg-type]
+
+
+def test_a_bidirectional_run_starts_a_causal_model_but_not_the_other_way(tmp_path: Path) -> None:
+    source = write_random_run(tmp_path / "both")
+    causal = S2D(CAUSAL)
+    notes = initialise(causal, tmp_path / "both")
+    assert MADE_CAUSAL in notes
+    carried = "adapters.1.time_down.weight"
+    assert torch.equal(causal.state_dict()[carried], source.state_dict()[carried])
+    assert source.temporal_embedding is not None
+    moved = causal.vit.pos_embed - source.vit.pos_embed
+    assert torch.allclose(moved, source.temporal_embedding.mean(dim=1).expand_as(moved), atol=1e-6)
+
+    given = write_random_run(tmp_path / "causal", CAUSAL, seed=1)
+    initialise(causal, tmp_path / "causal")
+    assert torch.equal(causal.state_dict()["adapters.0.age_bias"], given.state_dict()["adapters.0.age_bias"])
+    with pytest.raises(CheckpointError, match="causal model"):
+        initialise(S2D(TINY), tmp_path / "causal")

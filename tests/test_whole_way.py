@@ -1,0 +1,74 @@
+"""The whole way as it is typed, each verb in a process of its own and on its defaults: a small demo.
+
+The landmark weights are random and each stage goes once over the clips: enough for every file and figure to
+be made, too little for any accuracy, which the demo itself shows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import pytest
+from safetensors.torch import save_file
+
+from s2d_edge.data.avatars.clips import write_avatar_video
+from s2d_edge.data.avatars.expression import EXPRESSIONS
+from s2d_edge.model.config import preset
+from s2d_edge.model.landmark import MobileFaceNet
+from tests.test_cli import s2d_edge
+
+
+def _run(*arguments: str, cwd: Path) -> str:
+    done = s2d_edge(*arguments, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_from_drawn_faces_to_an_annotated_video(tmp_path: Path) -> None:
+    _run("data", "avatars", "faces", "--clips-per-class", "12", cwd=tmp_path)
+    save_file(MobileFaceNet(preset("demo").landmark).state_dict(), tmp_path / "landmark.safetensors")
+    _run("train", "--data", "faces", "--landmark", "landmark.safetensors", "--epochs", "1", cwd=tmp_path)
+    _run("export", "--target", "intel-cpu", cwd=tmp_path)
+    _run("calibrate", "--data", "faces", "--subset", "7", cwd=tmp_path)
+
+    fp32, int8 = sorted((tmp_path / "bundles").iterdir())
+    assert int8.name == f"{fp32.name}-int8"
+    report = json.loads((int8 / "report.json").read_text())
+    assert report["fp32"]["score"]["n"] == report["int8"]["score"]["n"] > 0
+    assert math.isfinite(report["drop"]["war_pp"])
+
+    score = json.loads(_run("evaluate", str(fp32), "--data", "faces", "--json", "-", cwd=tmp_path))
+    assert score["war"] == report["fp32"]["score"]["war"]
+
+    timings = json.loads(
+        _run("benchmark", "--against", "torch", "--rounds", "2", "--warmup", "1", "--json", "-", cwd=tmp_path)
+    )
+    assert len(timings["models"]) == 3
+    assert all(model["p50_ms"] > 0 for model in timings["models"])
+
+    write_avatar_video(tmp_path / "face.mp4", seed=3, fps=12.5)
+    out = _run("run", "--source", "face.mp4", "--save", "seen.mp4", "--json", "-", cwd=tmp_path)
+    results = [json.loads(line) for line in out.splitlines()]
+    assert results
+    for result in results:
+        assert set(result["probabilities"]) == set(EXPRESSIONS)
+        assert sum(result["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert result["dropped"] == 0
+    assert _frames(tmp_path / "seen.mp4") == _frames(tmp_path / "face.mp4")
+
+    answer = json.loads(_run("predict", str(int8), "face.mp4", "--json", "-", cwd=tmp_path))["results"]
+    assert answer[0]["path"].endswith("face.mp4")
+    assert answer[0]["label"] in EXPRESSIONS
+
+
+def _frames(path: Path) -> int:
+    capture = cv2.VideoCapture(str(path))
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    capture.release()
+    return count

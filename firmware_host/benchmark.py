@@ -1,4 +1,6 @@
-"""``benchmark``: how long a clip takes, how much memory, how large; models in turn, each in its own process.
+"""``benchmark``: how long an answer takes, how much memory, how large; models in turn, a process each.
+
+A window bundle or a run folder answers a clip; a stream bundle answers a frame, its rings full.
 
 A process each, so that peak memory is the model's own; in turn, so that drift of the machine hits all alike.
 Only one of them computes at any time.
@@ -15,15 +17,17 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from firmware_host.timing import time_once
+from firmware_host.engines.base import GraphEngine
+from firmware_host.engines.stream import StreamSession
+from firmware_host.timing import time_once, time_step
 from s2d_edge.console import Console
-from s2d_edge.engine import Engine
+from s2d_edge.engine import Clip, Engine
 from s2d_edge.errors import ConfigError, DeviceError, S2DEdgeError
 
 _MIB = 1024 * 1024
@@ -66,6 +70,8 @@ class Timing:
     """One model's figures.
 
     Attributes:
+        answers: what one answer takes in: a ``clip`` of T frames, or in a stream one ``frame``.
+        state_bytes: memory of a face's rings; 0 where nothing is kept between answers.
         latency_ms: float64, one per round, in the order measured.
         peak_memory_bytes: largest resident memory of its process, runtime included.
     """
@@ -73,6 +79,8 @@ class Timing:
     name: str
     engine: str
     frames: int
+    answers: Literal["clip", "frame"]
+    state_bytes: int
     latency_ms: NDArray[np.float64]
     size_bytes: int
     peak_memory_bytes: int
@@ -82,9 +90,18 @@ class Timing:
         return float(np.percentile(self.latency_ms, percent))
 
     @property
-    def clips_per_s(self) -> float:
-        """Clips answered per second, one after the other."""
+    def answers_per_s(self) -> float:
+        """Answers per second, one after the other."""
         return 1000 / float(self.latency_ms.mean())
+
+
+class _Opened(NamedTuple):
+    """What a model's process says of it."""
+
+    engine: str
+    frames: int
+    answers: Literal["clip", "frame"]
+    state_bytes: int
 
 
 class _Runner:
@@ -142,10 +159,14 @@ def _serve(opener: Callable[[], Engine], connection: Connection) -> None:
                     spec = engine.spec
                     shape = (1, spec.frames, spec.size, spec.size, 3)
                     clip = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-                    connection.send((engine.description, spec.frames))
+                    session = _full_stream(engine, clip)
+                    state_bytes = 0 if session is None else session.state_bytes
+                    connection.send(
+                        _Opened(engine.description, spec.frames, "frame" if session else "clip", state_bytes)
+                    )
                 elif what == "time":
                     assert engine is not None
-                    connection.send(time_once(engine, clip))
+                    connection.send(time_once(engine, clip) if session is None else time_step(session, clip))
                 else:
                     connection.send(_peak_memory_bytes())
             except S2DEdgeError as error:
@@ -155,6 +176,16 @@ def _serve(opener: Callable[[], Engine], connection: Connection) -> None:
     finally:
         if engine is not None:
             engine.close()
+
+
+def _full_stream(engine: Engine, clip: Clip) -> StreamSession | None:
+    """A stream that has seen T frames; None of an engine that answers clips."""
+    if not isinstance(engine, GraphEngine) or engine.manifest.mode != "stream":
+        return None
+    session = engine.open_stream()
+    for number in range(clip.shape[1]):
+        session.step(clip[:, number], number)
+    return session
 
 
 def _peak_memory_bytes() -> int:
@@ -170,7 +201,7 @@ def benchmark(contenders: Sequence[Contender], options: BenchmarkOptions, consol
     """
     with ExitStack() as stack:
         runners = [stack.enter_context(_Runner(contender)) for contender in contenders]
-        opened = [runner.ask("open") for runner in runners]
+        opened: list[_Opened] = [runner.ask("open") for runner in runners]
         spans = np.empty((len(runners), options.rounds))
         steps = len(runners) * (options.rounds + options.warmup)
         with console.progress("timing in turn", steps) as advance:
@@ -184,37 +215,46 @@ def benchmark(contenders: Sequence[Contender], options: BenchmarkOptions, consol
         return [
             Timing(
                 name=runner.name,
-                engine=engine,
-                frames=frames,
+                engine=one.engine,
+                frames=one.frames,
+                answers=one.answers,
+                state_bytes=one.state_bytes,
                 latency_ms=spans[number],
                 size_bytes=runner.size_bytes,
                 peak_memory_bytes=int(runner.ask("memory")),
             )
-            for number, (runner, (engine, frames)) in enumerate(zip(runners, opened, strict=True))
+            for number, (runner, one) in enumerate(zip(runners, opened, strict=True))
         ]
 
 
 def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
     """One row a model; with a reference, how many times faster than it. Engines stand below."""
     table = Table(
-        title="one clip at a time, models in turn",
+        title="one answer at a time, models in turn",
         title_justify="left",
         caption="\n".join(timing.engine for timing in timings),
         caption_justify="left",
     )
     table.add_column("model", overflow="fold", min_width=20)
-    for column in ("p50 ms", "p95 ms", "p99 ms", "clips/s", "MB", "peak MiB"):
+    streams = any(timing.answers == "frame" for timing in timings)
+    if streams:
+        table.add_column("answers", no_wrap=True)
+    columns = ["p50 ms", "p95 ms", "p99 ms", "answers/s" if streams else "clips/s", "MB", "peak MiB"]
+    for column in [*columns, "state MiB"] if streams else columns:
         table.add_column(column, justify="right", no_wrap=True)
     if reference is not None:
         table.add_column("speed-up", justify="right", no_wrap=True)
     for timing in timings:
         row = [
             timing.name,
+            *([f"{timing.frames} frames" if timing.answers == "clip" else "1 frame"] if streams else []),
             *(f"{timing.percentile_ms(percent):.1f}" for percent in (50, 95, 99)),
-            f"{timing.clips_per_s:.2f}",
+            f"{timing.answers_per_s:.2f}",
             f"{timing.size_bytes / 1e6:.1f}",
             f"{timing.peak_memory_bytes / _MIB:.0f}",
         ]
+        if streams:
+            row.append(f"{timing.state_bytes / _MIB:.1f}" if timing.state_bytes else "")
         if reference is not None:
             row.append(f"{speedup(timing, reference):.2f} ×")
         table.add_row(*row)
@@ -235,7 +275,10 @@ def as_json(timings: Sequence[Timing], reference: Timing | None, options: Benchm
                 "p50_ms": timing.percentile_ms(50),
                 "p95_ms": timing.percentile_ms(95),
                 "p99_ms": timing.percentile_ms(99),
-                "clips_per_s": timing.clips_per_s,
+                "answers": timing.answers,
+                "answers_per_s": timing.answers_per_s,
+                "clips_per_s": timing.answers_per_s if timing.answers == "clip" else None,
+                "state_bytes": timing.state_bytes,
                 "size_bytes": timing.size_bytes,
                 "peak_memory_bytes": timing.peak_memory_bytes,
                 "speedup": None if reference is None else speedup(timing, reference),
@@ -246,5 +289,5 @@ def as_json(timings: Sequence[Timing], reference: Timing | None, options: Benchm
 
 
 def speedup(timing: Timing, reference: Timing) -> float:
-    """How many times faster than the reference, by median latency."""
+    """How many times faster than the reference an answer comes, by median latency."""
     return reference.percentile_ms(50) / timing.percentile_ms(50)

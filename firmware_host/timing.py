@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_host.engines.stream import StreamSession
 from s2d_edge.engine import Clip, Engine
 
 _AT_LEAST_ROUNDS = 5
@@ -17,6 +18,15 @@ def time_once(engine: Engine, clip: Clip) -> float:
     """Milliseconds one inference takes."""
     begin = time.perf_counter()
     engine.infer(clip)
+    return 1000 * (time.perf_counter() - begin)
+
+
+def time_step(session: StreamSession, clip: Clip) -> float:
+    """Milliseconds the next frame of a stream takes; ``clip`` is gone through in a circle."""
+    number = session.next_number
+    frame = np.ascontiguousarray(clip[:, number % clip.shape[1]])
+    begin = time.perf_counter()
+    session.step(frame, number)
     return 1000 * (time.perf_counter() - begin)
 
 

@@ -298,6 +298,10 @@ def train(
             help="Causal adapters look back only, for streaming; default: --init's, else bidirectional.",
         ),
     ] = None,
+    teacher: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="RUN", help="A video run whose logits the video stage follows too."),
+    ] = None,
     fps: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(help="Rate at which videos are sampled, frames per second."),
@@ -334,6 +338,7 @@ def train(
         seed=seed,
         frames=frames,
         temporal=temporal,
+        teacher=teacher,
         fps=fps,
         device=device,
     )

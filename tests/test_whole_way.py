@@ -18,6 +18,7 @@ from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.data.avatars.expression import EXPRESSIONS
 from s2d_edge.model.config import preset
 from s2d_edge.model.landmark import MobileFaceNet
+from tests.models import CAUSAL, write_random_run
 from tests.test_cli import s2d_edge
 
 
@@ -63,6 +64,36 @@ def test_from_drawn_faces_to_an_annotated_video(tmp_path: Path) -> None:
     answer = json.loads(_run("predict", str(int8), "face.mp4", "--json", "-", cwd=tmp_path))["results"]
     assert answer[0]["path"].endswith("face.mp4")
     assert answer[0]["label"] in EXPRESSIONS
+
+
+@pytest.mark.slow
+def test_a_stream_bundle_is_used_as_a_window_bundle_is(tmp_path: Path) -> None:
+    write_random_run(tmp_path / "runs" / "causal", CAUSAL)
+    for mode in ("window", "stream"):
+        _run("export", "--target", "intel-cpu", "--mode", mode, cwd=tmp_path)
+    stream = "bundles/causal-intel-cpu-stream"
+    timed = _run(
+        "benchmark", "--against", "torch", "--rounds", "2", "--warmup", "1", "--json", "-", cwd=tmp_path
+    )
+    models = {model["name"]: model for model in json.loads(timed)["models"]}
+    assert models["causal-intel-cpu"]["answers"] == "clip"
+    assert models["causal-intel-cpu"]["state_bytes"] == 0
+    assert models["causal-intel-cpu-stream"]["answers"] == "frame"
+    assert models["causal-intel-cpu-stream"]["state_bytes"] > 0
+
+    write_avatar_video(tmp_path / "face.mp4", seed=3, seconds=7, fps=12.5)
+    out = _run("run", "--bundle", stream, "--source", "face.mp4", "--json", "-", cwd=tmp_path)
+    results = [json.loads(line) for line in out.splitlines()]
+    assert len(results) == pytest.approx(7 * 4, abs=2)  # one for every sample at 4 per second
+    warming = [result.get("warming", False) for result in results]
+    assert warming == [k < CAUSAL.frames - 1 for k in range(len(results))]
+    again = _run(
+        "run", "--bundle", stream, "--source", "face.mp4", "--stride", "3", "--json", "-", cwd=tmp_path
+    )
+    every_third = [json.loads(line) for line in again.splitlines()]
+    assert [one["t_s"] for one in every_third] == [one["t_s"] for one in results[::3]]
+    for one, same in zip(every_third, results[::3], strict=True):
+        assert one["logits"] == pytest.approx(same["logits"], abs=1e-4)
 
 
 def _frames(path: Path) -> int:

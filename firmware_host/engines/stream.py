@@ -72,6 +72,11 @@ class StreamSession:
         """Whether the past is shorter than the model's T frames."""
         return self._seen < self._frames
 
+    @property
+    def next_number(self) -> int:
+        """The sample that follows the last one without a gap."""
+        return 0 if self._last == _NEVER else self._last + 1
+
     def reset(self) -> None:
         """Forget the past: what comes next does not belong to it."""
         self._written.fill(_NEVER)

@@ -29,6 +29,7 @@ from s2d_edge.train.plan import STAGES, Plan, Stage, TrainOptions, describe, pla
 from s2d_edge.train.progress import Snapshot, load_snapshot
 from s2d_edge.train.start import resolve, video_config
 from s2d_edge.train.supply import Supply, open_supply
+from s2d_edge.train.teacher import Teacher
 
 RUNS = Path("runs")
 
@@ -172,9 +173,11 @@ class _Session:
             f"{stage} stage -> {folder}: {model.count_parameters()}, on {self._device.type.upper()}"
         )
         train_feed, val_feed = self._supply.feeds(stage)
+        follows = stage == "video" and self._plan.teacher
         job = Job(
             model=model,
             info=info,
+            teacher=Teacher(Path(self._plan.teacher), model, info, self._device) if follows else None,
             settings=self._plan.stage_settings(stage),
             seed=self._plan.settings.seed,
             train=train_feed,

@@ -24,6 +24,7 @@ from s2d_edge.train.order import epoch_order
 from s2d_edge.train.progress import LAST_WEIGHTS, Progress, Snapshot, save_snapshot
 from s2d_edge.train.schedule import learning_rate
 from s2d_edge.train.settings import StageSettings
+from s2d_edge.train.teacher import Teacher
 from s2d_edge.train.validate import Score, validate
 
 _NAMES_SHOWN = 4
@@ -38,6 +39,7 @@ class Job:
         model: on ``device``, with ``requires_grad`` set on what trains.
         info: describes the run; its hash of the weights is filled in at every new best epoch.
         settings: of this stage.
+        teacher: a model whose logits are followed too.
         seed: of everything random.
         train: training clips.
         val: validation clips, which choose the best epoch.
@@ -48,6 +50,7 @@ class Job:
     model: S2D
     info: RunInfo
     settings: StageSettings
+    teacher: Teacher | None
     seed: int
     train: Feed
     val: Feed
@@ -133,6 +136,8 @@ class StageTraining:
         with torch.autocast(job.device.type, dtype=self._amp_dtype, enabled=self._amp):
             logits: Tensor = job.model(batch.clip, batch.maps)
         loss = F.cross_entropy(logits.float(), batch.labels, label_smoothing=settings.label_smoothing)
+        if job.teacher is not None and settings.distill:
+            loss = loss + settings.distill * job.teacher.loss(logits, batch, settings.temperature)
         value = float(loss.detach())
         if not np.isfinite(value):
             names = [job.train.clips.names[i] for i in chosen[:_NAMES_SHOWN]]

@@ -39,6 +39,7 @@ class TrainOptions:
         seed: of everything random.
         frames: T of the video model.
         temporal: ``bidirectional`` or ``causal`` adapters; None is what ``init`` has, else bidirectional.
+        teacher: a video run whose logits the video stage follows beside the labels.
         fps: rate at which clips are sampled, frames per second.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
@@ -57,6 +58,7 @@ class TrainOptions:
     seed: int | None = None
     frames: int | None = None
     temporal: str | None = None
+    teacher: Path | None = None
     fps: float | None = None
     device: str = "auto"
 
@@ -65,6 +67,8 @@ class TrainOptions:
             raise ConfigError(
                 f"--stage {self.stage!r} must be one of {', '.join(STAGES)}; leave it out for both"
             )
+        if self.teacher is not None and self.stage == "image":
+            raise ConfigError("--teacher is for the video stage; leave it out of --stage image")
         if self.temporal not in (None, *get_args(TemporalMode)):
             raise ConfigError(
                 f"--temporal {self.temporal!r} must be one of {', '.join(get_args(TemporalMode))}"
@@ -95,6 +99,7 @@ class Plan:
         stages: those of the command, in order.
         frames: T of the prepared clips.
         temporal: which way the video stage's adapters look.
+        teacher: folder of the run the video stage follows, made absolute; empty for none.
         fps: their rate.
         settings: every number.
     """
@@ -104,6 +109,7 @@ class Plan:
     stages: tuple[Stage, ...]
     frames: int
     temporal: TemporalMode
+    teacher: str
     fps: float
     settings: TrainSettings
 
@@ -130,7 +136,9 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
             model=record["model"],
             stages=tuple(record["stages"]),
             frames=record["frames"],
-            temporal=record.get("temporal", "bidirectional"),  # runs from before there was a choice
+            # Runs from before there was a choice.
+            temporal=record.get("temporal", "bidirectional"),
+            teacher=record.get("teacher", ""),
             fps=record["fps"],
             settings=settings,
         )

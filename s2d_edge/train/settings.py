@@ -73,6 +73,8 @@ class StageSettings:
         dropout: before the classifier.
         balance: 0 draws clips as they come, 1 draws every class equally often, between them in proportion
             to count ** (1 - balance).
+        distill: weight of a teacher's loss beside the cross-entropy, where a teacher is given.
+        temperature: of the teacher's and the student's probabilities in it.
         select: validation figure that chooses the best epoch; the other one breaks ties.
     """
 
@@ -87,6 +89,8 @@ class StageSettings:
     label_smoothing: float = 0.1
     dropout: float = 0.5
     balance: float = 0.0
+    distill: float = 1.0
+    temperature: float = 2.0
     select: Selection = "war"
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
@@ -101,8 +105,9 @@ class StageSettings:
             clip_norm=self.clip_norm,
         )
         _fraction("", final_lr_fraction=self.final_lr_fraction, balance=self.balance)
-        if not self.lr > 0:
-            raise ConfigError(f"lr={self.lr} must be positive")
+        _at_least(0, "", distill=self.distill)
+        if not self.lr > 0 or not self.temperature > 0:
+            raise ConfigError(f"lr={self.lr} and temperature={self.temperature} must be positive")
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.dropout < 1:
             raise ConfigError(
                 f"label_smoothing={self.label_smoothing} and dropout={self.dropout} must lie in [0, 1)"

@@ -114,6 +114,28 @@ def test_an_interrupted_image_stage_resumes_and_the_video_stage_follows(
         train(TrainOptions(resume=parted[1]), QUIET)
 
 
+def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Path, landmark: Path) -> None:
+    _, both = train(_options(data, landmark, out=Path("both")), QUIET)
+    causal: dict[str, Any] = {"data": str(data), "stage": "video", "changes": FAST, "init": both}
+    (alone,) = train(TrainOptions(**causal, temporal="causal"), QUIET)
+    (taught,) = train(TrainOptions(**causal, temporal="causal", teacher=both), QUIET)
+    for run in (alone, taught):
+        assert read_run(run).model.causal
+        assert read_run(run).model.frames == read_run(both).model.frames
+    losses = [
+        json.loads((run / "metrics.jsonl").read_text().splitlines()[0])["train_loss"]
+        for run in (alone, taught)
+    ]
+    assert losses[1] != losses[0]  # the teacher's loss is in it
+    assert read_run(taught).settings["teacher"] == str(both.resolve())
+    (further,) = train(TrainOptions(data=str(data), stage="video", changes=FAST, init=taught), QUIET)
+    assert read_run(further).model.causal  # what --init has, unless asked otherwise
+    with pytest.raises(CheckpointError, match="causal model"):
+        train(TrainOptions(**(causal | {"init": taught}), temporal="bidirectional"), QUIET)
+    with pytest.raises(ConfigError, match="answers image clips"):
+        train(TrainOptions(**causal, teacher=Path("both-image")), QUIET)
+
+
 def test_cached_landmark_maps_change_next_to_nothing(data: Path, landmark: Path) -> None:
     still = tuple(f"image.augment.{name}=0" for name in ("flip", "rotate_deg", "scale", "shift", "erase"))
     losses = []

@@ -121,6 +121,7 @@ def test_a_plan_survives_its_record() -> None:
         stages=("image", "video"),
         frames=8,
         temporal="causal",
+        teacher="/runs/teacher",
         fps=4.0,
         settings=RECIPES["quick"],
     )

@@ -108,6 +108,7 @@ def job(
         model=model,
         info=info,
         settings=settings,
+        teacher=None,
         seed=5,
         train=Feed(clips=train, single_frames=not video, maps=None),
         val=Feed(clips=val, single_frames=not video, maps=None),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firmware_host.engines.stream import StreamSession
-from s2d_edge.engine import Clip, Engine
+from s2d_edge.engine import Clip, Engine, Logits
 
 _AT_LEAST_ROUNDS = 5
 
@@ -22,12 +22,16 @@ def time_once(engine: Engine, clip: Clip) -> float:
 
 
 def time_step(session: StreamSession, clip: Clip) -> float:
-    """Milliseconds the next frame of a stream takes; ``clip`` is gone through in a circle."""
-    number = session.next_number
-    frame = np.ascontiguousarray(clip[:, number % clip.shape[1]])
+    """Milliseconds the next frame of a stream takes."""
     begin = time.perf_counter()
-    session.step(frame, number)
+    next_step(session, clip)
     return 1000 * (time.perf_counter() - begin)
+
+
+def next_step(session: StreamSession, clip: Clip) -> Logits:
+    """Answer the next frame of a stream, which goes through ``clip`` in a circle."""
+    number = session.next_number
+    return session.step(clip[:, number % clip.shape[1]], number)
 
 
 def alternate(engines: Sequence[Engine], clip: Clip, *, at_least_s: float) -> NDArray[np.float64]:

@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from firmware_host.benchmark import BenchmarkOptions, Contender, as_json, as_table, benchmark
+from firmware_host.engines import open_engine
+from firmware_host.profile import as_json as profile_json
+from firmware_host.profile import as_table as profile_table
+from firmware_host.profile import profile
 from s2d_edge.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Engine
@@ -47,6 +51,26 @@ def benchmark_models(
     baseline = timings[-1] if reference else None
     console.show(as_table(timings, baseline))
     return as_json(timings, baseline, options)
+
+
+def profile_bundles(
+    paths: Sequence[Path], options: BenchmarkOptions, *, device: str, threads: int | None, console: Console
+) -> dict[str, Any]:
+    """Time each bundle's nodes, print a table a bundle, and return them for JSON.
+
+    Raises:
+        S2DEdgeError: nothing to look into, a run folder, or what opening and running raise.
+    """
+    chosen = list(paths) or [path for path, _ in find_bundles(BUNDLES)]
+    if not chosen:
+        raise BundleError(f"there is no bundle under {BUNDLES}/ to time; make one with 's2d-edge export'")
+    found = []
+    for path in chosen:
+        with open_engine(open_bundle(path), device, threads=threads, profile=True) as engine:
+            one = profile(engine, options.rounds)
+        console.show(profile_table(one))
+        found.append(profile_json(one))
+    return {"rounds": options.rounds, "profiles": found}
 
 
 def _reference(against: str, first: Path) -> Path:

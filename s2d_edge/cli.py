@@ -204,6 +204,9 @@ def benchmark(
     ] = None,
     rounds: Annotated[int, typer.Option(help="Timed inferences per model.")] = 20,
     warmup: Annotated[int, typer.Option(help="Untimed ones before.")] = 3,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Time the nodes inside each bundle's graph instead, by kind.")
+    ] = False,
     threads: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="CPU threads, the same for all; default: every core."),
@@ -215,17 +218,19 @@ def benchmark(
 ) -> None:
     """Time models side by side: latency, clips per second, size, peak memory."""
     from firmware_host.benchmark import BenchmarkOptions
-    from s2d_edge.benchmarking import benchmark_models
+    from s2d_edge.benchmarking import benchmark_models, profile_bundles
     from s2d_edge.console import Console, write_json
+    from s2d_edge.errors import ConfigError
 
-    result = benchmark_models(
-        models or [],
-        against,
-        BenchmarkOptions(rounds=rounds, warmup=warmup),
-        device=device,
-        threads=threads,
-        console=Console(quiet=quiet),
-    )
+    options, console = BenchmarkOptions(rounds=rounds, warmup=warmup), Console(quiet=quiet)
+    if profile and against is not None:
+        raise ConfigError("--profile looks into one graph at a time; leave out --against")
+    if profile:
+        result = profile_bundles(models or [], options, device=device, threads=threads, console=console)
+    else:
+        result = benchmark_models(
+            models or [], against, options, device=device, threads=threads, console=console
+        )
     if json is not None:
         write_json(json, result)
 

@@ -146,6 +146,23 @@ def test_benchmark_times_bundles_in_turn_and_prints_json(tmp_path: Path) -> None
     assert result["models"][-1]["speedup"] == 1.0
 
 
+def test_benchmark_looks_inside_graphs_of_both_runtimes(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "bundles" / "one")
+    make_bundle(tmp_path / "bundles" / "other", graph="model.onnx")
+    done = s2d_edge("benchmark", "--profile", "--rounds", "3", "--json", "-", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    profiles = json.loads(done.stdout)["profiles"]
+    assert sorted(profile["name"] for profile in profiles) == ["one", "other"]
+    for profile in profiles:
+        assert profile["total_ms"] == pytest.approx(sum(kind["ms"] for kind in profile["kinds"]))
+        assert any(kind["linear"] for kind in profile["kinds"])  # the colours' one matrix
+        assert 0 <= profile["linear_share"] < 1
+        assert all(kind["nodes"] >= 1 for kind in profile["kinds"])
+    write_random_run(tmp_path / "runs" / "run")
+    _fails(("benchmark", "runs/run", "--profile"), tmp_path, "runs/run")
+    _fails(("benchmark", "--profile", "--against", "torch"), tmp_path, "leave out --against")
+
+
 def test_doctor_reports_and_agrees_with_itself(tmp_path: Path) -> None:
     done = s2d_edge("doctor", "--json", "-", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

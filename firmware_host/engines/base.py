@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal
@@ -30,6 +30,21 @@ class GraphTensor:
     names: frozenset[str]
     shape: tuple[int | None, ...]
     dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTime:
+    """What one node of a graph takes for one answer.
+
+    Attributes:
+        kind: the operator, and how the runtime computes it where it says so.
+        ms: milliseconds.
+        has_weights: one of its inputs is a constant.
+    """
+
+    kind: str
+    ms: float
+    has_weights: bool
 
 
 class GraphEngine(ABC):
@@ -111,6 +126,13 @@ class GraphEngine(ABC):
                 "this graph: use another --device, or export for another target"
             )
         return logits.astype(np.float32, copy=True)
+
+    @abstractmethod
+    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
+        """Time every node while ``answer`` is called ``rounds`` times, after one warm-up.
+
+        The engine was opened with ``profile``; ONNX Runtime's measures once.
+        """
 
     @abstractmethod
     def close(self) -> None:

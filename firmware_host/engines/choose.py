@@ -29,7 +29,9 @@ class Fit(IntEnum):
     AT_HOME = 2
 
 
-def open_engine(bundle: Bundle, device: str = "auto", *, threads: int | None = None) -> GraphEngine:
+def open_engine(
+    bundle: Bundle, device: str = "auto", *, threads: int | None = None, profile: bool = False
+) -> GraphEngine:
     """Load a bundle's graph on a device.
 
     Args:
@@ -37,6 +39,7 @@ def open_engine(bundle: Bundle, device: str = "auto", *, threads: int | None = N
         device: ``cpu``, ``gpu``, ``npu``, ``cuda``, ``tensorrt``; ``auto`` takes the bundle's target
             device where this machine has it, else the CPU, and the description says which and why.
         threads: limit of CPU threads.
+        profile: have it time its nodes, which makes it slower.
 
     Raises:
         ConfigError: no such device name.
@@ -53,7 +56,7 @@ def open_engine(bundle: Bundle, device: str = "auto", *, threads: int | None = N
                 f"--device {device}: {_runtime(manifest)} has no such device on this machine; it has "
                 f"{', '.join(present)}"
             )
-        return _open(bundle, wanted, threads)
+        return _open(bundle, wanted, threads, profile)
     home = _HOME[manifest.target]
     missing = []
     for candidate in home:
@@ -61,14 +64,14 @@ def open_engine(bundle: Bundle, device: str = "auto", *, threads: int | None = N
             missing.append(f"no {candidate}")
             continue
         try:
-            engine = _open(bundle, candidate, threads)
+            engine = _open(bundle, candidate, threads, profile)
         except DeviceAbsentError:
             missing.append(f"{candidate} does not load")
             continue
         if home != ("cpu",):
             engine.explain(f"auto: the target of this {manifest.target} bundle")
         return engine
-    engine = _open(bundle, "cpu", threads)
+    engine = _open(bundle, "cpu", threads, profile)
     engine.explain(f"auto: made for {manifest.target}, but this machine has {' and '.join(missing)}")
     return engine
 
@@ -158,11 +161,11 @@ def _devices_text(manifests: Sequence[Manifest]) -> str:
     return ", ".join(sorted(present)) or "no device, or are not installed"
 
 
-def _open(bundle: Bundle, device: Device, threads: int | None) -> GraphEngine:
+def _open(bundle: Bundle, device: Device, threads: int | None, profile: bool) -> GraphEngine:
     if _is_openvino(bundle.manifest):
         from firmware_host.engines.openvino_engine import OpenVINOEngine
 
-        return OpenVINOEngine(bundle, device, threads)
+        return OpenVINOEngine(bundle, device, threads, profile=profile)
     from firmware_host.engines.onnxruntime_engine import ONNXRuntimeEngine
 
-    return ONNXRuntimeEngine(bundle, device, threads)
+    return ONNXRuntimeEngine(bundle, device, threads, profile=profile)

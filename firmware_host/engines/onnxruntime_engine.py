@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine, GraphTensor
+from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine, GraphTensor, NodeTime
 from firmware_host.engines.stream import RingMemory
 from s2d_edge.bundle import Bundle, Manifest
 from s2d_edge.engine import Clip, Frame, Logits
@@ -40,7 +43,9 @@ def devices() -> tuple[Device, ...]:
 class ONNXRuntimeEngine(GraphEngine):
     """An ONNX Runtime session."""
 
-    def __init__(self, bundle: Bundle, device: Device, threads: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, device: Device, threads: int | None = None, *, profile: bool = False
+    ) -> None:
         """Open the bundle's graph on ``device``; the manifest's ``execution`` for it are provider options.
 
         Raises:
@@ -51,6 +56,10 @@ class ONNXRuntimeEngine(GraphEngine):
         provider = _PROVIDERS[device]
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
+        self._trace = TemporaryDirectory() if profile else None
+        if self._trace is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(self._trace.name) / "trace")
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
@@ -78,9 +87,30 @@ class ONNXRuntimeEngine(GraphEngine):
         self._input = self._manifest.inputs[0].name
         self._output = self._manifest.outputs[0].name
 
+    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
+        for _ in range(rounds + 1):
+            answer()
+        events = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
+        spans: dict[str, list[float]] = {}
+        details: dict[str, tuple[str, bool]] = {}
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                spans.setdefault(event["name"], []).append(event["dur"] / 1000)
+                detail = event["args"]
+                # Weights are packed beforehand: only activations are left among the inputs.
+                weights = len(detail["input_type_shape"]) < 2 or int(detail["parameter_size"]) > 0
+                details[event["name"]] = (detail["op_name"], weights)
+        # The first answers warm up, and those before a stream is full are more of the same.
+        return [
+            NodeTime(details[name][0], float(np.median(found[-rounds:])), details[name][1])
+            for name, found in spans.items()
+        ]
+
     def close(self) -> None:
         """Free the device."""
         self._session = None
+        if self._trace is not None:
+            self._trace.cleanup()
 
     def _run(self, clip: Clip) -> Logits:
         if self._session is None:

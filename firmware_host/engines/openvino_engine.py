@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_host.engines.base import Device, GraphEngine, GraphTensor
+from firmware_host.engines.base import Device, GraphEngine, GraphTensor, NodeTime
 from firmware_host.engines.stream import RingMemory
 from s2d_edge.bundle import Bundle, Manifest
 from s2d_edge.engine import Clip, Frame, Logits
@@ -32,7 +32,9 @@ def devices() -> tuple[Device, ...]:
 class OpenVINOEngine(GraphEngine):
     """A compiled OpenVINO graph."""
 
-    def __init__(self, bundle: Bundle, device: Device, threads: int | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, device: Device, threads: int | None = None, *, profile: bool = False
+    ) -> None:
         """Compile the bundle's graph for ``device``, with the manifest's ``execution`` for it as properties.
 
         Raises:
@@ -52,6 +54,8 @@ class OpenVINOEngine(GraphEngine):
         )
         if threads is not None and device == "cpu":
             properties["INFERENCE_NUM_THREADS"] = threads
+        if profile:
+            properties["PERF_COUNT"] = True
         try:
             self._compiled = core.compile_model(model, plugin, properties)
             used = self._compiled.get_property("EXECUTION_DEVICES")
@@ -65,6 +69,22 @@ class OpenVINOEngine(GraphEngine):
             raise DeviceError(f"OpenVINO runs {bundle.path} on {', '.join(used)}, not on {plugin} as asked")
         self._plugin = plugin
         self._request = self._compiled.create_infer_request()
+
+    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
+        spans: dict[str, list[float]] = {}
+        kinds: dict[str, str] = {}
+        for number in range(rounds + 1):
+            answer()
+            if number == 0:
+                continue
+            for node in self._request.profiling_info:
+                if node.real_time:
+                    spans.setdefault(node.node_name, []).append(1000 * node.real_time.total_seconds())
+                    kinds[node.node_name] = f"{node.node_type} {node.exec_type}"
+        # OpenVINO runs what has weights under a name of its own, so a MatMul is a product of activations.
+        return [
+            NodeTime(kinds[name], float(np.median(found)), has_weights=False) for name, found in spans.items()
+        ]
 
     def close(self) -> None:
         """Free the device."""

@@ -13,6 +13,7 @@ from calibrate.nncf_session import quantize_graph
 from calibrate.recipe import Recipe
 
 _RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the landmark network, not around it
+_LANDMARK_STEM = (".landmark.conv1.", ".landmark.conv2_dw.")
 _ATTENTION = "ScaledDotProductAttention"
 
 
@@ -25,6 +26,8 @@ def quantize_openvino(source: Path, out: Path, recipe: Recipe, feeds: Iterable[F
     """
     model = ov.Core().read_model(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
+    if not recipe.quantize_landmark_stem:
+        ignored += landmark_stem(model)
     has_resampling = any(op.get_type_name() == _RESAMPLING for op in model.get_ops())
     quantized = quantize_graph(
         model,
@@ -46,6 +49,16 @@ def activation_products(model: ov.Model, kinds: Collection[str] = ("MatMul",)) -
         for op in model.get_ops()
         if op.get_type_name() == _ATTENTION
         or (op.get_type_name() in kinds and not any(name in constants for name in source_names(op)))
+    ]
+
+
+def landmark_stem(model: ov.Model) -> list[str]:
+    """Names of the landmark network's first two convolutions; export names operations after their modules."""
+    return [
+        op.get_friendly_name()
+        for op in model.get_ops()
+        if op.get_type_name() in ("Convolution", "GroupConvolution")
+        and any(module in op.get_friendly_name() for module in _LANDMARK_STEM)
     ]
 
 

@@ -103,8 +103,8 @@ def save_plot(report: DropReport, path: Path) -> None:
         recalls = [100 * (entry["recall"] or 0) for entry in side.score["per_class"].values()]
         panels[2].bar([k + offset for k in range(len(labels))], recalls, 0.4, label=name)
     panels[2].set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-    panels[2].set(title="recall, %", ylim=(0, 100))
-    panels[2].legend()
+    panels[2].set(title="recall, %", ylim=(0, 116), yticks=range(0, 101, 20))  # room for the legend
+    panels[2].legend(loc="upper center", ncols=2, frameon=False)
     figure.savefig(path, dpi=110)
 
 

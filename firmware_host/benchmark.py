@@ -237,28 +237,29 @@ def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
     )
     table.add_column("model", overflow="fold", min_width=20)
     streams = any(timing.answers == "frame" for timing in timings)
-    if streams:
-        table.add_column("answers", no_wrap=True)
-    columns = ["p50 ms", "p95 ms", "p99 ms", "answers/s" if streams else "clips/s", "MB", "peak MiB"]
-    for column in [*columns, "state MiB"] if streams else columns:
+    for column in ("p50 ms", "p95 ms", "p99 ms", "per s" if streams else "clips/s", "MB", "peak MiB"):
         table.add_column(column, justify="right", no_wrap=True)
     if reference is not None:
         table.add_column("speed-up", justify="right", no_wrap=True)
     for timing in timings:
         row = [
-            timing.name,
-            *([f"{timing.frames} frames" if timing.answers == "clip" else "1 frame"] if streams else []),
+            f"{timing.name}\n{_taken_in(timing)}" if streams else timing.name,
             *(f"{timing.percentile_ms(percent):.1f}" for percent in (50, 95, 99)),
             f"{timing.answers_per_s:.2f}",
             f"{timing.size_bytes / 1e6:.1f}",
             f"{timing.peak_memory_bytes / _MIB:.0f}",
         ]
-        if streams:
-            row.append(f"{timing.state_bytes / _MIB:.1f}" if timing.state_bytes else "")
         if reference is not None:
             row.append(f"{speedup(timing, reference):.2f} ×")
         table.add_row(*row)
     return table
+
+
+def _taken_in(timing: Timing) -> str:
+    """What one answer reads, for people."""
+    if timing.answers == "clip":
+        return f"a clip of {timing.frames}"
+    return f"a frame, {timing.state_bytes / _MIB:.1f} MiB kept"
 
 
 def as_json(timings: Sequence[Timing], reference: Timing | None, options: BenchmarkOptions) -> dict[str, Any]:

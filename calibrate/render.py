@@ -123,6 +123,7 @@ def _accuracy_rows(report: DropReport) -> Iterator[_Row]:
     yield ("macro F1", f1[0], f1[1], f"{_gain(drop.macro_f1_pp)} pp")
     yield ("answered alike", "", "", f"{100 * drop.agreement:.2f} %")
     yield ("right → wrong, wrong → right", "", "", f"{drop.lost}, {drop.won}")
+    yield ("logits apart (RMS)", "", "", f"{drop.rms_logit_diff:.3f}")
 
 
 def _recall_rows(report: DropReport) -> Iterator[_Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from firmware_host.engines.base import GraphEngine
+from firmware_host.engines.base import stream_of
 from firmware_host.engines.stream import StreamSession
 from s2d_edge.engine import Clip, Engine, Logits
 from s2d_edge.sampling import ClipSpec
@@ -85,6 +85,5 @@ class StreamAnswerer:
 
 def answerer_of(engine: Engine, stride: int) -> Answerer:
     """The way the engine's graph answers."""
-    if isinstance(engine, GraphEngine) and engine.manifest.mode == "stream":
-        return StreamAnswerer(engine.open_stream(), engine.spec, stride)
-    return ClipAnswerer(engine, stride)
+    stream = stream_of(engine)
+    return ClipAnswerer(engine, stride) if stream is None else StreamAnswerer(stream, engine.spec, stride)

@@ -23,11 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from firmware_host.engines.base import GraphEngine
-from firmware_host.engines.stream import StreamSession
-from firmware_host.timing import time_once, time_step
+from firmware_host.timing import full_stream, random_clip, time_once, time_step
 from s2d_edge.console import Console
-from s2d_edge.engine import Clip, Engine
+from s2d_edge.engine import Engine
 from s2d_edge.errors import ConfigError, DeviceError, S2DEdgeError
 
 _MIB = 1024 * 1024
@@ -156,13 +154,15 @@ def _serve(opener: Callable[[], Engine], connection: Connection) -> None:
             try:
                 if what == "open":
                     engine = opener()
-                    spec = engine.spec
-                    shape = (1, spec.frames, spec.size, spec.size, 3)
-                    clip = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-                    session = _full_stream(engine, clip)
-                    state_bytes = 0 if session is None else session.state_bytes
+                    clip = random_clip(engine.spec)
+                    session = full_stream(engine, clip)
                     connection.send(
-                        _Opened(engine.description, spec.frames, "frame" if session else "clip", state_bytes)
+                        _Opened(
+                            engine=engine.description,
+                            frames=engine.spec.frames,
+                            answers="clip" if session is None else "frame",
+                            state_bytes=0 if session is None else session.state_bytes,
+                        )
                     )
                 elif what == "time":
                     assert engine is not None
@@ -176,16 +176,6 @@ def _serve(opener: Callable[[], Engine], connection: Connection) -> None:
     finally:
         if engine is not None:
             engine.close()
-
-
-def _full_stream(engine: Engine, clip: Clip) -> StreamSession | None:
-    """A stream that has seen T frames; None of an engine that answers clips."""
-    if not isinstance(engine, GraphEngine) or engine.manifest.mode != "stream":
-        return None
-    session = engine.open_stream()
-    for number in range(clip.shape[1]):
-        session.step(clip[:, number], number)
-    return session
 
 
 def _peak_memory_bytes() -> int:

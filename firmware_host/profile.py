@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from rich.table import Table
 
 from firmware_host.engines.base import GraphEngine, NodeTime
-from firmware_host.timing import next_step
+from firmware_host.timing import full_stream, next_step, random_clip
 
 # Kinds that are the network's own arithmetic, by the names OpenVINO and ONNX Runtime run them under. Products
 # of two activations (attention) are not among them.
@@ -56,17 +55,12 @@ class Profile:
 
 def profile(engine: GraphEngine, rounds: int) -> Profile:
     """Time every node of an engine opened for profiling, on a random clip or on frames of a full stream."""
-    manifest, spec = engine.manifest, engine.spec
-    shape = (1, spec.frames, spec.size, spec.size, 3)
-    clip = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    if manifest.mode == "window":
-        nodes = engine.time_nodes(lambda: engine.infer(clip), rounds)
-    else:
-        session = engine.open_stream()
-        for _ in range(spec.frames):
-            next_step(session, clip)
-        nodes = engine.time_nodes(lambda: next_step(session, clip), rounds)
-    return Profile(name=manifest.name, engine=engine.description, kinds=_by_kind(nodes))
+    clip = random_clip(engine.spec)
+    session = full_stream(engine, clip)
+    nodes = engine.time_nodes(
+        lambda: engine.infer(clip) if session is None else next_step(session, clip), rounds
+    )
+    return Profile(name=engine.manifest.name, engine=engine.description, kinds=_by_kind(nodes))
 
 
 def _by_kind(nodes: Sequence[NodeTime]) -> tuple[KindTime, ...]:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_host.engines.base import stream_of
 from firmware_host.engines.stream import StreamSession
 from s2d_edge.engine import Clip, Engine, Logits
+from s2d_edge.sampling import ClipSpec
 
 _AT_LEAST_ROUNDS = 5
 
@@ -19,6 +21,21 @@ def time_once(engine: Engine, clip: Clip) -> float:
     begin = time.perf_counter()
     engine.infer(clip)
     return 1000 * (time.perf_counter() - begin)
+
+
+def random_clip(spec: ClipSpec) -> Clip:
+    """(1, T, S, S, 3) uint8 of noise: no graph's speed depends on what it sees."""
+    shape = (1, spec.frames, spec.size, spec.size, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def full_stream(engine: Engine, clip: Clip) -> StreamSession | None:
+    """A stream that has seen T frames of ``clip``; None of an engine that answers clips."""
+    session = stream_of(engine)
+    if session is not None:
+        for _ in range(engine.spec.frames):
+            next_step(session, clip)
+    return session
 
 
 def time_step(session: StreamSession, clip: Clip) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 
 from firmware_host.engines.stream import RingMemory, StreamSession
 from s2d_edge.bundle import Bundle, Manifest, TensorSpec
-from s2d_edge.engine import Clip, Logits
+from s2d_edge.engine import Clip, Engine, Logits
 from s2d_edge.errors import BundleError, DeviceError
 from s2d_edge.sampling import ClipSpec
 
@@ -68,8 +68,10 @@ class GraphEngine(ABC):
 
     @property
     def description(self) -> str:
-        """Precision, runtime and device in use, and why this device where that was a choice."""
+        """Precision, runtime and device in use, what a stream keeps, and why this device if chosen."""
         text = f"{self._manifest.name}: {self._manifest.precision.upper()} on {self._device_text()}"
+        if self._manifest.mode == "stream":
+            text += f", frame by frame, {self._manifest.state_bytes / 2**20:.1f} MiB kept per face"
         return f"{text} ({self._reason})" if self._reason else text
 
     def explain(self, reason: str) -> None:
@@ -165,6 +167,13 @@ class GraphEngine(ABC):
         """
         check_tensors(self._where.name, "input", self._manifest.inputs, inputs)
         check_tensors(self._where.name, "output", self._manifest.outputs, outputs)
+
+
+def stream_of(engine: Engine) -> StreamSession | None:
+    """A fresh stream of an engine whose graph answers frame by frame; None of any other engine."""
+    if isinstance(engine, GraphEngine) and engine.manifest.mode == "stream":
+        return engine.open_stream()
+    return None
 
 
 def check_tensors(bundle: str, kind: str, wanted: Sequence[TensorSpec], found: Sequence[GraphTensor]) -> None:

@@ -80,7 +80,7 @@ def choose_bundle(root: Path, device: str = "auto") -> Path:
     """The newest bundle under ``root`` that fits this machine, or its INT8 sibling.
 
     Bundles for a device this machine has go before those that would fall back to the CPU. Of the bundles
-    made from the same run as the newest fitting one, an INT8 one is preferred.
+    made from the same run as the newest fitting one, in the same mode, an INT8 one is preferred.
 
     Raises:
         BundleError: no bundle under ``root``, only unreadable ones, or none that this machine can run on
@@ -108,7 +108,8 @@ def choose_bundle(root: Path, device: str = "auto") -> Path:
     siblings = [
         path
         for path, manifest in fitting
-        if manifest.precision == "int8" and manifest.source_run == newest.source_run
+        if manifest.precision == "int8"
+        and (manifest.source_run, manifest.mode) == (newest.source_run, newest.mode)
     ]
     return siblings[0] if siblings else newest_path
 

@@ -113,26 +113,21 @@ class ONNXRuntimeEngine(GraphEngine):
             self._trace.cleanup()
 
     def _run(self, clip: Clip) -> Logits:
-        if self._session is None:
-            raise DeviceError("this engine is closed; open the bundle again")
-        try:
-            return np.asarray(self._session.run([self._output], {self._input: clip})[0])
-        except Exception as error:  # as above
-            raise DeviceError(f"ONNX Runtime failed on {self._provider} ({_brief(error)})") from None
+        return np.asarray(self._try(lambda session: session.run([self._output], {self._input: clip}))[0])
 
     def _new_rings(self) -> RingMemory:
-        return _DeviceRings(self._manifest, self._memory, self._run_bound, self._binding)
+        return _DeviceRings(self._manifest, self._memory, self._try)
 
-    def _binding(self) -> Any:
-        if self._session is None:
-            raise DeviceError("this engine is closed; open the bundle again")
-        return self._session.io_binding()
+    def _try(self, use: Callable[[Any], Any]) -> Any:
+        """What ``use`` makes of the session.
 
-    def _run_bound(self, binding: Any) -> None:
+        Raises:
+            DeviceError: the engine is closed, or the provider fails.
+        """
         if self._session is None:
             raise DeviceError("this engine is closed; open the bundle again")
         try:
-            self._session.run_with_iobinding(binding)
+            return use(self._session)
         except Exception as error:  # as above
             raise DeviceError(f"ONNX Runtime failed on {self._provider} ({_brief(error)})") from None
 
@@ -147,25 +142,23 @@ class _DeviceRings:
     """
 
     def __init__(
-        self,
-        manifest: Manifest,
-        memory: str,
-        run: Callable[[Any], None],
-        binding: Callable[[], Any],
+        self, manifest: Manifest, memory: str, with_session: Callable[[Callable[[Any], Any]], Any]
     ) -> None:
         self._manifest = manifest
         self._memory = memory
-        self._run = run
-        self._bind = binding
+        self._with_session = with_session
         self._rings = [
             onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(ring.shape, ring.dtype), memory, 0)
             for ring in manifest.rings
         ]
 
     def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
+        return np.asarray(self._with_session(lambda session: self._step(session, frame, age, slot)))
+
+    def _step(self, session: Any, frame: Frame, age: NDArray[np.int32], slot: int) -> Any:
         frame_spec, age_spec = self._manifest.inputs[:2]
         logits, *new = self._manifest.outputs
-        binding = self._bind()
+        binding = session.io_binding()
         binding.bind_cpu_input(frame_spec.name, frame)
         binding.bind_cpu_input(age_spec.name, age)
         for spec, out, ring in zip(self._manifest.rings, new, self._rings, strict=True):
@@ -174,8 +167,8 @@ class _DeviceRings:
             offset = slot * prod(spec.shape[1:]) * dtype.itemsize
             binding.bind_output(out.name, self._memory, 0, dtype, out.shape, start + offset)
         binding.bind_output(logits.name)
-        self._run(binding)
-        return np.asarray(binding.get_outputs()[-1].numpy())  # the logits alone leave the device
+        session.run_with_iobinding(binding)
+        return binding.get_outputs()[-1].numpy()  # the logits alone leave the device
 
     def copies(self) -> dict[str, NDArray[Any]]:
         return {

@@ -116,8 +116,8 @@ class S2D(nn.Module):
 
         A causal model takes any number of frames.
         """
-        frames = "any number" if self.config.causal else self.config.frames
-        if clip.ndim != 5 or clip.shape[-1] != 3 or frames not in ("any number", clip.shape[1]):
+        frames = clip.shape[1] if self.config.causal and clip.ndim == 5 else self.config.frames
+        if clip.ndim != 5 or clip.shape[1] != frames or clip.shape[-1] != 3:
             raise ConfigError(f"the model takes clips (B, {frames}, H, W, 3), not {tuple(clip.shape)}")
         pictures = clip.flatten(0, 1).permute(0, 3, 1, 2).to(self.pixel_mean.dtype)
         normalised: Tensor = (pictures - self.pixel_mean) / self.pixel_std

@@ -22,6 +22,7 @@ from s2d_edge.model.initialise import FRESH_ADAPTERS, initialise
 from s2d_edge.model.s2d import S2D
 from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import WEIGHTS, RunInfo, read_run, write_run_info
+from s2d_edge.sampling import ClipSpec
 from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.landmarks import taught_network
 from s2d_edge.train.loop import Job, StageTraining
@@ -29,7 +30,7 @@ from s2d_edge.train.plan import STAGES, Plan, Stage, TrainOptions, describe, pla
 from s2d_edge.train.progress import Snapshot, load_snapshot
 from s2d_edge.train.start import resolve, video_config
 from s2d_edge.train.supply import Supply, open_supply
-from s2d_edge.train.teacher import Teacher
+from s2d_edge.train.teacher import Teacher, require_fitting
 
 RUNS = Path("runs")
 
@@ -55,6 +56,9 @@ def _start(
     options: TrainOptions, device: torch.device, guard: InterruptGuard, console: Console
 ) -> list[Path]:
     start = resolve(options, RUNS, console)
+    if start.plan.teacher:  # before anything is prepared or trained
+        spec = ClipSpec(frames=start.plan.frames, fps=start.plan.fps, size=start.config.vit.image_size)
+        require_fitting(Path(start.plan.teacher), spec, start.dataset.labels)
     describe(start.plan, console)
     folders = _choose_folders(options.out, f"{start.dataset.name}-{start.plan.model}", start.plan.stages)
     sizes, landmark = start.config.landmark, None
@@ -177,7 +181,7 @@ class _Session:
         job = Job(
             model=model,
             info=info,
-            teacher=Teacher(Path(self._plan.teacher), model, info, self._device) if follows else None,
+            teacher=Teacher(Path(self._plan.teacher), model, info.labels, self._device) if follows else None,
             settings=self._plan.stage_settings(stage),
             seed=self._plan.settings.seed,
             train=train_feed,

@@ -57,8 +57,6 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
     info = read_run(init) if init is not None and init.is_dir() else None
     model = options.model or (_model_name(info) if info else DEFAULT_MODEL)
     settings = resolve_settings(options, model)
-    if options.teacher is not None:
-        read_run(options.teacher)  # says what is wrong with it, before anything is prepared
     dataset = open_dataset(options.data, console)
     if info is not None and set(info.labels) == set(dataset.labels):  # the head can go on: keep its order
         dataset = open_dataset(options.data, console, info.labels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,36 +12,27 @@ from torch.nn import functional as F
 from s2d_edge.errors import ConfigError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import RunInfo
+from s2d_edge.runs import read_run
+from s2d_edge.sampling import ClipSpec
 from s2d_edge.train.feed import Batch
 
 
 class Teacher:
     """A frozen video model, usually the bidirectional one that a causal student comes from."""
 
-    def __init__(self, path: Path, student: S2D, info: RunInfo, device: torch.device) -> None:
-        """Load the run folder ``path``.
+    def __init__(self, path: Path, student: S2D, labels: Sequence[str], device: torch.device) -> None:
+        """Load the run folder ``path``, which :func:`require_fitting` found fitting.
 
         Args:
             student: what is to be trained; decides whether kept landmark maps are the teacher's too.
-            info: of the student; its labels give the order of the logits.
+            labels: of the student, in the order of its logits.
 
         Raises:
             CheckpointError: no usable run at ``path``.
-            ConfigError: it answers other labels, or clips of another length or size.
         """
         model, given = load_run(path)
-        if given.stage != "video" or given.spec != info.spec:
-            raise ConfigError(
-                f"--teacher {path} answers {_clip_of(given)}; the student is trained on {_clip_of(info)}"
-            )
-        if set(given.labels) != set(info.labels):
-            raise ConfigError(
-                f"--teacher {path} knows {', '.join(given.labels)}; the student learns "
-                f"{', '.join(info.labels)}"
-            )
         self._model = model.eval().requires_grad_(False).to(device)
-        self._order = [given.labels.index(label) for label in info.labels]
+        self._order = [given.labels.index(label) for label in labels]
         theirs, ours = model.landmark.state_dict(), student.landmark.state_dict()
         self._shares_maps = theirs.keys() == ours.keys() and all(
             torch.equal(value, ours[name].to(value)) for name, value in theirs.items()
@@ -64,6 +56,24 @@ class Teacher:
         return temperature**2 * divergence
 
 
-def _clip_of(info: RunInfo) -> str:
-    spec = info.spec
-    return f"{info.stage} clips of {spec.frames} frames at {spec.fps:g} per second, {spec.size} pixels"
+def require_fitting(path: Path, spec: ClipSpec, labels: Sequence[str]) -> None:
+    """Check from its record alone that the run ``path`` can teach a video model of these clips and labels.
+
+    Raises:
+        CheckpointError: no usable run at ``path``.
+        ConfigError: it answers other labels, or clips of another length, rate or size.
+    """
+    given = read_run(path)
+    if given.stage != "video" or given.spec != spec:
+        raise ConfigError(
+            f"--teacher {path} answers {given.stage} clips of {_text(given.spec)}; the student is trained on "
+            f"video clips of {_text(spec)}"
+        )
+    if set(given.labels) != set(labels):
+        raise ConfigError(
+            f"--teacher {path} knows {', '.join(given.labels)}; the student learns {', '.join(labels)}"
+        )
+
+
+def _text(spec: ClipSpec) -> str:
+    return f"{spec.frames} frames at {spec.fps:g} per second, {spec.size} pixels"

@@ -127,6 +127,8 @@ def test_drop_is_in_points_with_a_paired_interval() -> None:
     assert drop.uar_pp == pytest.approx(10)
     assert drop.agreement == pytest.approx(0.9)
     assert (drop.lost, drop.won) == (12, 0)
+    # Of 120 clips 12 move two of their three logits by 4 (see ``answering``).
+    assert drop.rms_logit_diff == pytest.approx((12 / 120 * 2 * 4**2 / 3) ** 0.5)
     assert drop.mcnemar_p == pytest.approx(2 * 0.5**12)
     low, high = drop.war_pp_ci95
     assert 4 < low < 10 < high < 16

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from export.command import ExportOptions, export_run
 from firmware_host.engines import Fit, choose_bundle, fit_of, open_engine
-from s2d_edge.bundle import Bundle, CalibrationClip, CalibrationRecord, TensorSpec
+from s2d_edge.bundle import Bundle, CalibrationClip, CalibrationRecord, TensorSpec, open_bundle
+from s2d_edge.console import Console
 from s2d_edge.engine import Clip
 from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
 from tests.firmware_host.graphs import FRAMES, LABELS, SIZE, make_bundle
+from tests.models import CAUSAL, write_random_run
 
 GRAPHS = ("model.xml", "model.onnx")
 CALIBRATED = CalibrationRecord(
@@ -169,5 +172,10 @@ def test_choose_bundle_prefers_int8_of_the_newest_run_that_fits(
     _aged(make_bundle(root / "new-int8", source_run="b", precision="int8", calibration=CALIBRATED), 20)
     _aged(make_bundle(root / "old-int8", source_run="a", precision="int8", calibration=CALIBRATED), 5000)
     assert choose_bundle(root).name == "new-int8"
+    # A newer stream of the same run is not passed over for an older INT8 window.
+    write_random_run(tmp_path / "b", CAUSAL)
+    options = ExportOptions(target="intel-cpu", mode="stream", run=tmp_path / "b", out=root / "stream")
+    _aged(open_bundle(export_run(options, Console(quiet=True))), 5)
+    assert choose_bundle(root).name == "stream"
     with pytest.raises(BundleError, match=r"--device tensorrt: .*have cpu here"):
         choose_bundle(root, "tensorrt")

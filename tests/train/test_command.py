@@ -132,8 +132,14 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
     assert read_run(further).model.causal  # what --init has, unless asked otherwise
     with pytest.raises(CheckpointError, match="causal model"):
         train(TrainOptions(**(causal | {"init": taught}), temporal="bidirectional"), QUIET)
+    before = set(Path("runs").iterdir())
     with pytest.raises(ConfigError, match="answers image clips"):
         train(TrainOptions(**causal, teacher=Path("both-image")), QUIET)
+    with pytest.raises(ConfigError, match="video clips of 2 frames"):  # also before a first, image stage
+        train(
+            TrainOptions(data=str(data), changes=FAST, init=Path("both-image"), frames=2, teacher=both), QUIET
+        )
+    assert set(Path("runs").iterdir()) == before
 
 
 def test_cached_landmark_maps_change_next_to_nothing(data: Path, landmark: Path) -> None:

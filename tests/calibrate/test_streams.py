@@ -1,0 +1,83 @@
+"""Calibrating a step graph on the state that clips leave behind, and what of our graphs stays in float."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from calibrate.feeds import Feed, feeds_of
+from calibrate.int8_macs import count_macs
+from calibrate.openvino_graph import landmark_stem, quantize_openvino
+from calibrate.recipe import recipe_for
+from export.command import ExportOptions, export_run
+from firmware_host.engines import open_engine
+from s2d_edge.bundle import Bundle, open_bundle, seal
+from s2d_edge.console import Console
+from s2d_edge.engine import Clip
+from tests.models import CAUSAL, random_clip, write_random_run
+
+T = CAUSAL.frames
+
+
+def _clips(count: int) -> list[Clip]:
+    return [random_clip(CAUSAL, seed=k).numpy() for k in range(count)]
+
+
+def _stream(folder: Path, target: str) -> Bundle:
+    write_random_run(folder / "run", CAUSAL)
+    options = ExportOptions(target=target, mode="stream", run=folder / "run", out=folder / target)
+    return open_bundle(export_run(options, Console(quiet=True)))
+
+
+@pytest.fixture(scope="module", params=["intel-cpu", "jetson"])
+def streamed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return _stream(tmp_path_factory.mktemp(request.param), request.param)
+
+
+def _seen(feed: Feed) -> Feed:
+    """What of a feed the graph looks at: an empty slot may hold anything."""
+    seen = feed["age"] < T
+    return {
+        name: value[seen] if len(value) == len(seen) and name != "age" else value
+        for name, value in feed.items()
+    }
+
+
+def _same(one: Feed, other: Feed) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_feeds_hold_the_state_the_graph_really_has(streamed: Bundle) -> None:
+    manifest = streamed.manifest
+    with feeds_of(streamed, _clips(3)) as feeds:
+        first, second = list(feeds), list(feeds)
+        assert len(feeds) == len(first) == 6
+    assert all(_same(_seen(one), _seen(other)) for one, other in zip(first, second, strict=True))
+    for early, last in zip(first[::2], first[1::2], strict=True):
+        assert set(early) == {spec.name for spec in manifest.inputs}
+        ages = sorted(int(age) for age in last["age"] if age < T)
+        assert ages == list(range(1, T))  # the last step sees every frame before it
+        assert (early["age"] < T).sum() < T - 1  # the early one does not
+        seen = last["age"] < T
+        assert all(np.abs(last[ring.name][seen]).max() > 0 for ring in manifest.rings)
+
+
+def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:
+    fp32 = _stream(tmp_path, "intel-cpu")
+    assert len(landmark_stem(ov.Core().read_model(fp32.graph_path))) == 2  # by the names export gave
+    folder = tmp_path / "int8"
+    folder.mkdir()
+    with feeds_of(fp32, _clips(6)) as feeds:
+        recipe = recipe_for("intel-cpu", "model.xml", "stream")
+        quantize_openvino(fp32.graph_path, folder / "model.xml", recipe, feeds, len(feeds))
+    assert count_macs(folder / "model.xml").fraction > 0.8  # of a toy; its landmark stem weighs much
+    int8 = Bundle(folder, seal(folder, fp32.manifest))
+    clips = _clips(10)[6:]
+    with open_engine(fp32, "cpu") as one, open_engine(int8, "cpu") as other:
+        wanted = np.concatenate([one.infer(clip) for clip in clips])
+        found = np.concatenate([other.infer(clip) for clip in clips])
+    assert not np.array_equal(wanted, found)
+    assert np.abs(wanted - found).mean() < 0.25 * np.abs(wanted).mean()

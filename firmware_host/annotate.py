@@ -23,26 +23,43 @@ ROW_OVER_TEXT = 1.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FaceMark:
+    """A face to be marked.
+
+    Attributes:
+        box: x, y, width, height, pixels.
+        label: the current answer; None before the first.
+        share: its probability.
+        main: the bars are about this face.
+    """
+
+    box: tuple[int, int, int, int]
+    label: str | None = None
+    share: float = 0.0
+    main: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overlay:
     """What to draw on one frame.
 
     Attributes:
         labels: every class, in the model's order.
-        face: x, y, width, height, pixels; None when there is no face.
-        label: the current answer; None before the first.
-        probabilities: of each class; empty before the first answer.
+        faces: those followed, in this frame.
+        label: the current answer about the main face; None before the first.
+        probabilities: of each class, of the main face; empty before the first answer.
         status: what the face search sees; parts separated by a comma go on lines of their own.
     """
 
     labels: tuple[str, ...]
-    face: tuple[int, int, int, int] | None = None
+    faces: tuple[FaceMark, ...] = ()
     label: str | None = None
     probabilities: Mapping[str, float] = field(default_factory=dict)
     status: str = ""
 
 
 def annotate(frame: Picture, overlay: Overlay) -> Picture:
-    """The frame with the face marked, and a strip with the bars to its right, where they hide nothing.
+    """The frame with the faces marked, and a strip with the bars to its right, where they hide nothing.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
@@ -58,16 +75,20 @@ def annotate(frame: Picture, overlay: Overlay) -> Picture:
     strip += (width + strip) % 2  # video encoders want even sizes
     picture = np.full((height, width + strip, 3), STRIP, np.uint8)
     picture[:, :width] = frame
-    if overlay.face is not None:
-        _draw_box(picture[:, :width], overlay.face, text_px)
-        if overlay.label is not None:
-            share = overlay.probabilities[overlay.label]
-            _draw_tag(picture[:, :width], overlay.face, f"{overlay.label}  {share:.0%}", text_px)
+    for face in overlay.faces:
+        _draw_face(picture[:, :width], face, text_px)
     _draw_bars(picture[:, width:], overlay, names, text_px)
     return picture
 
 
-def _draw_box(picture: Picture, box: tuple[int, int, int, int], text_px: int) -> None:
+def _draw_face(picture: Picture, face: FaceMark, text_px: int) -> None:
+    colour = ACCENT if face.main else MUTED
+    _draw_box(picture, face.box, colour, text_px)
+    if face.label is not None:
+        _draw_tag(picture, face.box, f"{face.label}  {face.share:.0%}", colour, text_px)
+
+
+def _draw_box(picture: Picture, box: tuple[int, int, int, int], colour: Colour, text_px: int) -> None:
     """Corners only: the face stays visible."""
     x, y, w, h = box
     thick = max(2, text_px // 7)
@@ -75,10 +96,12 @@ def _draw_box(picture: Picture, box: tuple[int, int, int, int], text_px: int) ->
     for corner_x, toward_x in ((x, 1), (x + w, -1)):
         for corner_y, toward_y in ((y, 1), (y + h, -1)):
             for end in ((corner_x + arm * toward_x, corner_y), (corner_x, corner_y + arm * toward_y)):
-                cv2.line(picture, (corner_x, corner_y), end, ACCENT, thick, cv2.LINE_AA)
+                cv2.line(picture, (corner_x, corner_y), end, colour, thick, cv2.LINE_AA)
 
 
-def _draw_tag(picture: Picture, box: tuple[int, int, int, int], text: str, text_px: int) -> None:
+def _draw_tag(
+    picture: Picture, box: tuple[int, int, int, int], text: str, colour: Colour, text_px: int
+) -> None:
     """The answer above the face, or inside its top where there is no room above."""
     mask = _text_mask(text, text_px)
     pad = text_px // 3
@@ -86,7 +109,7 @@ def _draw_tag(picture: Picture, box: tuple[int, int, int, int], text: str, text_
     x = int(np.clip(box[0], 0, max(picture.shape[1] - width, 0)))
     above = box[1] - height - pad
     y = above if above >= 0 else box[1] + pad
-    _fill(picture, x, y, width, height, ACCENT, 0.92)
+    _fill(picture, x, y, width, height, colour, 0.92)
     _blend(picture, x + pad, y + pad, mask, DARK)
 
 

@@ -27,7 +27,7 @@ from s2d_edge.face import FaceDetector, FaceFinder
 from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import RUN_FILE
 
-MAX_FACES = 4
+FACES_SEARCHED = 4  # at least: to stay with the followed ones among others
 REFRESH_S = 1 / 15
 
 
@@ -41,7 +41,7 @@ class LiveOptions:
         camera: its number; camera 0 when no ``source`` is given either.
         source: a video file, a device file or a URL.
         device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``.
-        pipeline: stride, smoothing, and how long a face may be gone.
+        pipeline: stride, smoothing, how long a face may be gone, and how many are followed.
         show: open a window.
         save: where to write the annotated video, an ``.mp4``.
         json: where to write results, one JSON object per line; ``-`` for stdout.
@@ -123,8 +123,11 @@ def run_live(options: LiveOptions, console: Console) -> LiveSummary:
         source = open_camera(options.camera or 0) if options.source is None else open_source(options.source)
         bundle = _open_bundle(options)
         engine = stack.enter_context(open_engine(bundle, options.device))
-        detector = stack.enter_context(FaceFinder(static=False, max_faces=MAX_FACES))
-        console.say(f"{bundle.path}: {engine.description}")
+        followed = options.pipeline.max_faces
+        detector = stack.enter_context(
+            FaceFinder(static=False, max_faces=max(FACES_SEARCHED, followed), followed=followed)
+        )
+        console.say(f"{bundle.path}: {engine.description}{_state_text(bundle, followed)}")
         return stream(
             source=source,
             detector=detector,
@@ -255,6 +258,14 @@ def _open_bundle(options: LiveOptions) -> Bundle:
     return open_bundle(path)
 
 
+def _state_text(bundle: Bundle, followed: int) -> str:
+    """What the streams of several faces may keep in memory together."""
+    state_bytes = bundle.manifest.state_bytes
+    if followed == 1 or not state_bytes:
+        return ""
+    return f", at most {followed * state_bytes / 2**20:.1f} MiB for {followed} faces"
+
+
 def _check_answered(source: Source, counts: Counts) -> None:
     """A file that ran to its end must have given an answer."""
     if not counts.with_face:
@@ -285,8 +296,8 @@ def _tell(
         )
     elif not summary.counts.results:
         console.warn(
-            f"no result: a clip takes {engine.spec.frames} samples at {engine.spec.fps:g} per second "
-            "with a face in view"
+            f"no result: the first takes {pipeline.samples_wanted} samples of a face in view, at "
+            f"{engine.spec.fps:g} per second"
         )
     if pipeline.unwritten_frames:
         console.warn(

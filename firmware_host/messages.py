@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,9 +10,12 @@ from firmware_host.annotate import Overlay
 from firmware_host.results import LiveResult
 from firmware_host.sources import Frame
 from firmware_host.stats import Counts
+from firmware_host.tracking import Box
 from firmware_host.window import SampledFace
 from s2d_edge.engine import Clip
 from s2d_edge.errors import ConfigError
+
+MOST_FACES = 16
 
 
 class FrameSink(Protocol):
@@ -30,11 +34,13 @@ class PipelineConfig:
         stride: samples between results.
         smooth_s: time constant of the smoothing, seconds; 0 for none.
         face_gap_s: seconds without a face after which the window is cleared.
+        max_faces: faces followed at once, each with a past of its own.
     """
 
     stride: int = 1
     smooth_s: float = 0.5
     face_gap_s: float = 0.5
+    max_faces: int = 1
 
     def __post_init__(self) -> None:
         if self.stride < 1:
@@ -43,29 +49,40 @@ class PipelineConfig:
             raise ConfigError(f"--smooth {self.smooth_s} must lie in [0, 60] seconds")
         if not 0 < self.face_gap_s <= 60:
             raise ConfigError(f"--face-gap {self.face_gap_s} must lie in (0, 60] seconds")
+        if not 1 <= self.max_faces <= MOST_FACES:
+            raise ConfigError(f"--max-faces {self.max_faces} must lie in [1, {MOST_FACES}]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipRequest:
     """A clip on its way to the model.
 
-    ``ticket`` numbers the clips from 1; ``first_ticket`` is that of the first clip of the same face: answers
-    about different faces are not smoothed together.
+    ``ticket`` numbers the clips from 1; ``seat`` and ``track`` tell whose it is: answers about different
+    faces share no past and are not smoothed together.
     """
 
     ticket: int
-    first_ticket: int
+    seat: int
+    track: int
     clip: Clip
     last: SampledFace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysed:
-    """A frame after the face search; ``tickets`` are those of the clips so far of the same face."""
+    """A frame after the face search.
+
+    Attributes:
+        faces: boxes of the followed faces in it, by track.
+        main: track of the face that is followed longest, in this frame or lost a moment ago; 0 for none.
+        ticket: of the newest clip up to this frame.
+        status: what the face search sees, for people.
+    """
 
     frame: Frame
-    face: tuple[int, int, int, int] | None
-    tickets: range
+    faces: Mapping[int, Box]
+    main: int
+    ticket: int
     status: str
 
 

@@ -74,6 +74,8 @@ def panel(glimpse: Glimpse, *, engine: str, source: Source, labels: tuple[str, .
     state = "bold yellow" if source.state is SourceState.RECONNECTING else ""
     facts.add_row("source", Text(f"{source.name}: {source.state.value}", style=state))
     facts.add_row("face", glimpse.overlay.status)
+    if others := others_text(glimpse):
+        facts.add_row("others", others)
     facts.add_row("rate", f"{counts.source_fps:.1f} frames/s, {counts.results_per_s:.1f} results/s")
     facts.add_row("latency", latency_text(glimpse))
     facts.add_row(
@@ -94,6 +96,14 @@ def line(glimpse: Glimpse) -> str:
     return (
         f"{answer} | {counts.source_fps:.1f} frames/s, {counts.results_per_s:.1f} results/s, latency "
         f"{latency_text(glimpse)}, dropped {counts.dropped_frames} frames, {counts.dropped_clips} clips"
+    )
+
+
+def others_text(glimpse: Glimpse) -> str:
+    """What the faces beside the main one show; empty when there are none."""
+    marks = [mark for mark in glimpse.overlay.faces if not mark.main]
+    return ", ".join(
+        "collecting" if mark.label is None else f"{mark.label} {mark.share:.0%}" for mark in marks
     )
 
 

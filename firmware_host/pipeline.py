@@ -1,6 +1,6 @@
-"""The stages capture -> face -> clip -> model -> sinks, each where it keeps the others from waiting.
+"""The stages capture -> faces -> clips -> model -> sinks, each where it keeps the others from waiting.
 
-Capture, face search (with the clip window), the model, and the writer of annotated frames have a thread
+Capture, face search (with the clip windows), the model, and the writer of annotated frames have a thread
 each. A live source drops the oldest frame when the face search is busy and the oldest clip when the model
 is; a file waits. The writer of a file's frames waits for the answer that belongs to each frame, so the
 same file gives the same annotated video.
@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Condition, Lock, Thread
 
-from firmware_host.annotate import Overlay
-from firmware_host.answering import answerer_of
+from firmware_host.annotate import FaceMark, Overlay
+from firmware_host.answering import Answerer, answerer_of
 from firmware_host.messages import Analysed, ClipRequest, FrameSink, Glimpse, PipelineConfig
 from firmware_host.queues import BoundedQueue, QueueClosed, WhenFull
 from firmware_host.results import LiveResult, Smoother
 from firmware_host.sources import Frame, Source
 from firmware_host.stats import LiveStats
-from firmware_host.window import ClipWindow, FaceKeeper, SampledFace
+from firmware_host.tracking import Box, FaceTracker, Seat
+from firmware_host.window import ClipWindow, SampledFace
 from s2d_edge.engine import Clip, Engine, softmax
 from s2d_edge.face import FaceDetector
 from s2d_edge.preprocess import CropRecipe, align_crop
@@ -32,12 +33,32 @@ LIVE_CLIPS_QUEUED = 1
 RECORD_QUEUED = 8
 LIVE_RECORD_QUEUED = 64
 LOOKING = "looking for a face"
-ANSWERS_KEPT = 256  # more than frames can be queued behind the newest answer
+ANSWERS_KEPT = 256  # of each face: more than frames can be queued behind the newest answer
 CAPTURE_JOIN_S = 2.0  # a network stream may hang in a read; nothing depends on its end
 
 
+@dataclass(slots=True, eq=False)
+class _Respondent:
+    """The model stage's side of a seat: what it keeps of the face that sits there now."""
+
+    answerer: Answerer
+    smoother: Smoother
+    track: int = 0
+
+    def turn_to(self, track: int) -> None:
+        """Forget the face before, if this is another."""
+        if track != self.track:
+            self.track = track
+            self.answerer.start_over()
+            self.smoother.reset()
+
+
 class Pipeline:
-    """Runs a source through an engine until it ends, is stopped, or fails."""
+    """Runs a source through an engine until it ends, is stopped, or fails.
+
+    Attributes:
+        samples_wanted: of a face before its first answer.
+    """
 
     def __init__(
         self,
@@ -57,17 +78,21 @@ class Pipeline:
         self._on_result = on_result
         self._frame_sink = frame_sink
         self._sampler = PeriodicSampler(engine.spec.fps)
-        self._answerer = answerer_of(engine, config.stride)
-        self._window = ClipWindow(
-            self._answerer.request, stride=self._answerer.request_stride, gap_s=config.face_gap_s
+        self._config = config
+        self._respondents = [self._new_respondent()]
+        first = self._respondents[0].answerer
+        self.samples_wanted = first.request.frames
+        self._tracker = FaceTracker(
+            [
+                ClipWindow(first.request, stride=first.request_stride, gap_s=config.face_gap_s)
+                for _ in range(config.max_faces)
+            ]
         )
-        self._keeper = FaceKeeper()
-        self._smoother = Smoother(config.smooth_s)
         live = source.live
         policy = WhenFull.DROP_OLDEST if live else WhenFull.WAIT
         self._frames: BoundedQueue[Frame] = BoundedQueue(FRAMES_QUEUED, policy)
         self._clips: BoundedQueue[ClipRequest] = BoundedQueue(
-            LIVE_CLIPS_QUEUED if live else CLIPS_QUEUED, policy
+            (LIVE_CLIPS_QUEUED if live else CLIPS_QUEUED) * config.max_faces, policy
         )
         self._record: BoundedQueue[Analysed] = BoundedQueue(
             LIVE_RECORD_QUEUED if live else RECORD_QUEUED, policy
@@ -84,7 +109,6 @@ class Pipeline:
         self._shown: Analysed | None = None
         self._repeated = False
         self._ticket = 0
-        self._first_ticket = 1
         stages = [("capture", self._capture), ("face", self._analyse), ("model", self._answer)]
         if frame_sink is not None:
             stages.append(("writer", self._write))
@@ -143,11 +167,10 @@ class Pipeline:
         """What there is to see now."""
         counts = self._stats.counts(dropped_frames=self._frames.dropped, dropped_clips=self._clips.dropped)
         shown = self._shown
-        result = self._latest(shown)
         return Glimpse(
             frame=shown.frame if shown is not None else None,
-            overlay=self._overlay(shown, result),
-            result=result,
+            overlay=self._overlay(shown),
+            result=self._latest(shown).get(shown.main) if shown is not None else None,
             counts=counts,
         )
 
@@ -174,7 +197,7 @@ class Pipeline:
                     self._record.put(
                         replace(shown, frame=frame)
                         if shown is not None
-                        else Analysed(frame, None, range(0), LOOKING)
+                        else Analysed(frame, {}, 0, 0, LOOKING)
                     )
         finally:
             self._frames.close()
@@ -199,72 +222,78 @@ class Pipeline:
             if not self._source.live and not self._stopping and self._ticket == 0:
                 self._submit_stretched()
             if pending is not None:  # held back: the last frame of a short file shows its only answer
-                tickets = range(pending.tickets.start, self._ticket + 1)
-                self._record.put(replace(pending, tickets=tickets))
+                self._record.put(replace(pending, ticket=self._ticket))
         finally:
             self._clips.close()
             if not self._source.live:
                 self._record.close()
 
     def _analyse_frame(self, frame: Frame) -> Analysed:
-        face, other_person = self._keeper.choose(self._detector.find(frame.picture))
-        self._stats.frame_analysed(face=face is not None)
-        expired = self._window.expire(frame.t_s)
-        if other_person or expired:
-            self._start_over()
-        if expired and face is None:
-            self._keeper.forget()
-        if self._sampler.due(frame.t_s) and face is not None:
-            crop = align_crop(frame.picture, face.points, self._recipe)
-            sample = SampledFace(frame.t_s, frame.index, frame.arrived_s, face.box, crop)
-            clip = self._window.add(sample)
-            if clip is not None:
-                self._submit(clip, sample)
-        return self._note(frame, face.box if face is not None else None)
+        seen = self._tracker.follow(self._detector.find(frame.picture), frame.t_s)
+        self._stats.frame_analysed(face=bool(seen))
+        if self._sampler.due(frame.t_s):
+            for seat, face in seen:
+                crop = align_crop(frame.picture, face.points, self._recipe)
+                sample = SampledFace(frame.t_s, frame.index, frame.arrived_s, face.box, crop)
+                clip = seat.window.add(sample)
+                if clip is not None:
+                    self._submit(seat, clip, sample)
+        main = self._tracker.main
+        return Analysed(
+            frame=frame,
+            faces={seat.track: face.box for seat, face in seen},
+            main=main.track if main is not None else 0,
+            ticket=self._ticket,
+            status=self._status([seat for seat, _ in seen]),
+        )
 
-    def _note(self, frame: Frame, face: tuple[int, int, int, int] | None) -> Analysed:
-        filled, wanted = self._window.filled, self._answerer.request.frames
-        if face is None:
-            status = "no face" if filled else f"no face, cleared after {self._window.gap_s:.1f} s"
-        elif filled < wanted:
-            status = f"face found, collecting {filled}/{wanted}"
-        else:
-            status = "face found"
-        return Analysed(frame, face, range(self._first_ticket, self._ticket + 1), status)
+    def _status(self, seen: list[Seat]) -> str:
+        windows = [seat.window for seat in self._tracker.seats]
+        if not seen:
+            lately = any(window.filled for window in windows)
+            return "no face" if lately else f"no face, cleared after {windows[0].gap_s:.1f} s"
+        found = "face found" if len(seen) == 1 else f"{len(seen)} faces found"
+        filled = min(seat.window.filled for seat in seen)
+        return (
+            found if filled >= self.samples_wanted else f"{found}, collecting {filled}/{self.samples_wanted}"
+        )
 
-    def _start_over(self) -> None:
-        """What comes now is about another face: forget samples and answers."""
-        self._window.clear()
-        self._first_ticket = self._ticket + 1
-
-    def _submit(self, clip: Clip, last: SampledFace) -> None:
+    def _submit(self, seat: Seat, clip: Clip, last: SampledFace) -> None:
         self._ticket += 1
-        self._clips.put(ClipRequest(self._ticket, self._first_ticket, clip, last))
+        self._clips.put(ClipRequest(self._ticket, seat.number, seat.track, clip, last))
 
     def _submit_stretched(self) -> None:
-        stretched = self._window.stretched()
-        if stretched is not None:
-            self._repeated = True
-            self._submit(*stretched)
+        for seat in self._tracker.seats:
+            stretched = seat.window.stretched()
+            if stretched is not None:
+                self._repeated = True
+                self._submit(seat, *stretched)
 
     def _answer(self) -> None:
-        first_ticket = 1
         try:
             while True:
-                request = self._clips.get()
-                if request.first_ticket != first_ticket:
-                    self._smoother.reset()
-                    self._answerer.start_over()
-                    first_ticket = request.first_ticket
-                self._publish(request)
+                self._publish(self._clips.get())
         finally:
             with self._answered:
                 self._model_done = True
                 self._answered.notify_all()
 
+    def _new_respondent(self) -> _Respondent:
+        config = self._config
+        return _Respondent(answerer_of(self._engine, config.stride), Smoother(config.smooth_s))
+
+    def _respondent(self, request: ClipRequest) -> _Respondent:
+        """Whoever answers about the face of ``request``; memory is taken with a seat's first face."""
+        while len(self._respondents) <= request.seat:
+            self._respondents.append(self._new_respondent())
+        respondent = self._respondents[request.seat]
+        respondent.turn_to(request.track)
+        return respondent
+
     def _publish(self, request: ClipRequest) -> None:
+        respondent = self._respondent(request)
         started_s = time.perf_counter()
-        answer = self._answerer.answer(request.clip, request.last.t_s)
+        answer = respondent.answerer.answer(request.clip, request.last.t_s)
         done_s = time.perf_counter()
         if answer is None:
             with self._answered:
@@ -272,12 +301,13 @@ class Pipeline:
                 self._answered.notify_all()
             return
         logits = answer.logits[0]
-        probabilities = self._smoother.update(request.last.t_s, softmax(logits))
+        probabilities = respondent.smoother.update(request.last.t_s, softmax(logits))
         labels = self._engine.labels
         result = LiveResult(
             t_s=request.last.t_s,
             frame=request.last.index,
             face=request.last.box,
+            track=request.track,
             label=labels[int(probabilities.argmax())],
             probabilities=dict(zip(labels, (float(p) for p in probabilities), strict=True)),
             logits=tuple(float(logit) for logit in logits),
@@ -293,7 +323,7 @@ class Pipeline:
         with self._answered:
             self._answers[request.ticket] = result
             self._last_ticket = request.ticket
-            self._answers.pop(request.ticket - ANSWERS_KEPT, None)
+            self._answers.pop(request.ticket - ANSWERS_KEPT * self._config.max_faces, None)
             self._answered.notify_all()
 
     def _write(self) -> None:
@@ -302,29 +332,38 @@ class Pipeline:
         while True:
             analysed = self._record.get()
             if not self._source.live:
-                self._await_answer(analysed.tickets.stop - 1)
-            sink.write(analysed.frame, self._overlay(analysed, self._latest(analysed)))
+                self._await_answer(analysed.ticket)
+            sink.write(analysed.frame, self._overlay(analysed))
 
     def _await_answer(self, ticket: int) -> None:
         with self._answered:
             self._answered.wait_for(lambda: self._model_done or self._last_ticket >= ticket)
 
-    def _latest(self, analysed: Analysed | None) -> LiveResult | None:
-        """The newest answer about this frame's face; None when there is none yet."""
-        if analysed is None:
-            return None
+    def _latest(self, analysed: Analysed) -> dict[int, LiveResult]:
+        """The newest answer about each face, by track, as of this frame."""
         with self._answered:
-            known = [ticket for ticket in self._answers if ticket in analysed.tickets]
-            return self._answers[max(known)] if known else None
+            tickets = sorted(ticket for ticket in self._answers if ticket <= analysed.ticket)
+            return {self._answers[ticket].track: self._answers[ticket] for ticket in tickets}
 
-    def _overlay(self, analysed: Analysed | None, result: LiveResult | None) -> Overlay:
+    def _overlay(self, analysed: Analysed | None) -> Overlay:
         labels = self._engine.labels
         if analysed is None:
             return Overlay(labels=labels, status=LOOKING)
+        latest = self._latest(analysed)
+        main = latest.get(analysed.main)
         return Overlay(
             labels=labels,
-            face=analysed.face,
-            label=result.label if result is not None else None,
-            probabilities=result.probabilities if result is not None else {},
+            faces=tuple(
+                _mark(box, latest.get(track), main=track == analysed.main)
+                for track, box in analysed.faces.items()
+            ),
+            label=main.label if main is not None else None,
+            probabilities=main.probabilities if main is not None else {},
             status=analysed.status,
         )
+
+
+def _mark(box: Box, result: LiveResult | None, *, main: bool) -> FaceMark:
+    if result is None:
+        return FaceMark(box=box, main=main)
+    return FaceMark(box=box, label=result.label, share=result.probabilities[result.label], main=main)

@@ -27,6 +27,7 @@ class LiveResult:
         t_s: time of that frame on the source's clock, seconds.
         frame: its number.
         face: x, y, width, height in that frame, pixels.
+        track: number of the face among those followed so far, from 1.
         label: the most probable class.
         probabilities: of each class, smoothed over time.
         logits: of this clip alone, in label order.
@@ -40,6 +41,7 @@ class LiveResult:
     t_s: float
     frame: int
     face: tuple[int, int, int, int]
+    track: int
     label: str
     probabilities: dict[str, float]
     logits: tuple[float, ...]
@@ -56,6 +58,7 @@ class LiveResult:
                 "t_s": round(self.t_s, 4),
                 "frame": self.frame,
                 "face": list(self.face),
+                "track": self.track,
                 "label": self.label,
                 "probabilities": {label: round(p, 6) for label, p in self.probabilities.items()},
                 "logits": [round(logit, 6) for logit in self.logits],

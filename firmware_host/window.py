@@ -8,12 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from s2d_edge.engine import Clip
-from s2d_edge.face import Face, box_overlap
 from s2d_edge.preprocess import Picture
 from s2d_edge.sampling import ClipSpec, uniform_indices
 
-# A face that overlaps the last one at least this much (intersection over union) is the same person.
-SAME_PERSON = 0.2
 # A window bridges at least one lost sample, however slow its rate.
 LEAST_GAP_SAMPLES = 2.5
 
@@ -103,38 +100,6 @@ class ClipWindow:
             return None
         indices = uniform_indices(len(self._longest), self._spec.frames)
         return stack_clip([self._longest[i].crop for i in indices]), self._longest[-1]
-
-
-class FaceKeeper:
-    """One face among several: the largest at first, then the one that overlaps it from frame to frame."""
-
-    def __init__(self) -> None:
-        self._box: tuple[int, int, int, int] | None = None
-
-    def choose(self, faces: list[Face]) -> tuple[Face | None, bool]:
-        """Pick this frame's face.
-
-        Args:
-            faces: largest first.
-
-        Returns:
-            The face or None, and whether it is another person than in the frame before.
-        """
-        if not faces:
-            return None, False
-        box = self._box
-        if box is None:
-            chosen, other = faces[0], False
-        else:
-            nearest = max(faces, key=lambda face: box_overlap(face.box, box))
-            same = box_overlap(nearest.box, box) >= SAME_PERSON
-            chosen, other = (nearest, False) if same else (faces[0], True)
-        self._box = chosen.box
-        return chosen, other
-
-    def forget(self) -> None:
-        """The next face may be anybody."""
-        self._box = None
 
 
 def stack_clip(crops: list[Picture]) -> Clip:

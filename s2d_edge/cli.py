@@ -423,6 +423,9 @@ def run(
     face_gap: Annotated[
         float, typer.Option(metavar="SECONDS", help="Start anew when the face was gone for longer.")
     ] = 0.5,
+    max_faces: Annotated[
+        int, typer.Option(metavar="N", help="Faces followed at once, each with a past of its own.")
+    ] = 1,
     show: Annotated[bool, typer.Option("--show", help="Open a window; q closes it.")] = False,
     save: Annotated[
         Optional[Path],  # noqa: UP045
@@ -450,7 +453,7 @@ def run(
             camera=camera,
             source=source,
             device=device,
-            pipeline=PipelineConfig(stride=stride, smooth_s=smooth, face_gap_s=face_gap),
+            pipeline=PipelineConfig(stride=stride, smooth_s=smooth, face_gap_s=face_gap, max_faces=max_faces),
             show=show,
             save=save,
             json=json,

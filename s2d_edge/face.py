@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,17 +65,21 @@ class FaceFinder:
     searched, and in single pictures the picture with a rim around it.
     """
 
-    def __init__(self, *, static: bool, max_faces: int = 1, min_confidence: float = 0.5) -> None:
+    def __init__(
+        self, *, static: bool, max_faces: int = 1, followed: int = 1, min_confidence: float = 0.5
+    ) -> None:
         """Load the models.
 
         Args:
             static: True for unrelated pictures; False for the frames of one stream, in order, where the
                 face is tracked.
             max_faces: most faces found in one frame.
+            followed: of these, the largest that are searched again around where they were.
             min_confidence: of the detectors, in [0, 1].
         """
         self._static = static
-        self._last: Face | None = None
+        self._followed = followed
+        self._last: list[Face] = []
         with _native_stderr_silenced():
             import mediapipe
 
@@ -101,7 +106,7 @@ class FaceFinder:
         """The faces in a (H, W, 3) uint8 RGB frame, largest first; empty when there is none."""
         faces = self._follow(frame) or self._survey(frame)
         faces.sort(key=lambda face: face.area, reverse=True)
-        self._last = faces[0] if faces and not self._static else None
+        self._last = [] if self._static else faces[: self._followed]
         return faces
 
     def close(self) -> None:
@@ -118,21 +123,23 @@ class FaceFinder:
         self.close()
 
     def _follow(self, frame: Picture) -> list[Face]:
-        """The last far face of a stream, if it is still about where it was."""
-        if self._last is None or not _is_far(self._last, frame):
+        """The last far faces of a stream, if all are still about where they were and no more are wanted."""
+        if len(self._last) < self._followed or not all(_is_far(last, frame) for last in self._last):
             return []
-        return self._search_around(frame, self._last.box)
+        found = [self._search_around(frame, last.box) for last in self._last]
+        return _apart(itertools.chain(*found)) if all(found) else []
 
     def _survey(self, frame: Picture) -> list[Face]:
         """Every face in the whole frame."""
-        faces: list[Face] = []
-        for seen in self._search(self._mesh, frame, 0, 0):
-            placed = self._search_around(frame, seen.box) if _is_far(seen, frame) else [seen]
-            faces += [
-                face for face in placed if all(box_overlap(face.box, own.box) < SAME_FACE for own in faces)
-            ]
-        if not faces and self._last is not None:
-            faces = self._search_around(frame, self._last.box)
+        seen = self._search(self._mesh, frame, 0, 0)
+        faces = _apart(
+            placed
+            for face in seen
+            for placed in (self._search_around(frame, face.box) if _is_far(face, frame) else [face])
+        )
+        for last in self._last:
+            if len(faces) < self._followed and _is_apart(last, faces):
+                faces = _apart([*faces, *self._search_around(frame, last.box)])
         if not faces:
             far = self._detect_far(frame)
             faces = self._search_around(frame, far) if far is not None else []
@@ -198,6 +205,19 @@ def box_overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]
     high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     shared = max(wide, 0) * max(high, 0)
     return shared / max(one[2] * one[3] + other[2] * other[3] - shared, 1)
+
+
+def _apart(faces: Iterable[Face]) -> list[Face]:
+    """The faces in order, without those that are one with an earlier one."""
+    kept: list[Face] = []
+    for face in faces:
+        if _is_apart(face, kept):
+            kept.append(face)
+    return kept
+
+
+def _is_apart(face: Face, others: Sequence[Face]) -> bool:
+    return all(box_overlap(face.box, other.box) < SAME_FACE for other in others)
 
 
 def _is_far(face: Face, frame: Picture) -> bool:

@@ -66,10 +66,12 @@ def warp_maps(maps: Tensor, warp: Tensor) -> Tensor:
 def apply_geometry(clip: Tensor, drawn: Augmentation) -> Tensor:
     """(B, T, H, W, 3) uint8 or float -> the same shape, float32: mirrored, then warped."""
     t = clip.shape[1]
-    clip = torch.where(drawn.mirrored.to(clip.device).view(-1, 1, 1, 1, 1), clip.flip(3), clip)
+    # To read the mirrored picture at x is to read the picture at -x.
+    warp = drawn.warp.clone()
+    warp[drawn.mirrored, 0] *= -1
     # The frames of a clip move alike, so they travel as channels: (B, T, H, W, 3) -> (B, T·3, H, W)
     channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2).float()
-    moved: Tensor = warp_maps(channels, drawn.warp).unflatten(1, (t, 3))  # (B, T·3, H, W) -> (B, T, 3, H, W)
+    moved: Tensor = warp_maps(channels, warp).unflatten(1, (t, 3))  # (B, T·3, H, W) -> (B, T, 3, H, W)
     return moved.permute(0, 1, 3, 4, 2)
 
 
@@ -107,6 +109,8 @@ def erase(clip: Tensor, generator: torch.Generator, *, probability: float) -> Te
     Args:
         clip: (B, T, H, W, 3) float in 0-255.
     """
+    if not probability:
+        return clip
     b, _, height, width, _ = clip.shape
     chosen = torch.rand(b, generator=generator) < probability
     area = 0.02 + 0.18 * torch.rand(b, generator=generator)

@@ -238,7 +238,7 @@ def _make_optimizer(model: S2D, settings: StageSettings) -> torch.optim.AdamW:
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": kept, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=settings.lr)
+    return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
 
 
 def _step_seed(seed: int, epoch: int, step: int) -> int:

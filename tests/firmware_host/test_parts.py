@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console as RichConsole
 
 from firmware_host import sources
-from firmware_host.annotate import Overlay, annotate
+from firmware_host.annotate import FaceMark, Overlay, annotate
 from firmware_host.messages import Glimpse, PipelineConfig
 from firmware_host.panel import line, panel
 from firmware_host.queues import BoundedQueue, QueueClosed, WhenFull
@@ -30,7 +30,8 @@ from firmware_host.sources import (
     redact,
 )
 from firmware_host.stats import LiveStats, Rate
-from firmware_host.window import ClipWindow, FaceKeeper, SampledFace
+from firmware_host.tracking import FaceTracker
+from firmware_host.window import ClipWindow, SampledFace
 from s2d_edge.errors import ConfigError, MediaError
 from s2d_edge.face import Face
 from s2d_edge.preprocess import Picture
@@ -42,6 +43,7 @@ RESULT = LiveResult(
     t_s=1.5,
     frame=30,
     face=(1, 2, 30, 40),
+    track=2,
     label="sad",
     probabilities={"happy": 0.25, "sad": 0.75},
     logits=(0.0, 1.1),
@@ -313,17 +315,55 @@ def face(x: int, y: int, side: int) -> Face:
     return Face(mesh_at(x, y, side), (x, y, side, side))
 
 
-def test_keeper_stays_with_a_person_and_says_when_it_changes() -> None:
-    keeper = FaceKeeper()
+def followed(tracker: FaceTracker, faces: list[Face], t_s: float = 0.0) -> dict[int, Face]:
+    return {seat.track: face for seat, face in tracker.follow(faces, t_s)}
+
+
+def tracker_of(seats: int) -> FaceTracker:
+    return FaceTracker([ClipWindow(SPEC, stride=1, gap_s=0.5) for _ in range(seats)])
+
+
+def test_one_seat_stays_with_a_person_until_another_comes() -> None:
+    tracker = tracker_of(1)
     small, large = face(0, 0, 20), face(100, 100, 40)
-    assert keeper.choose([]) == (None, False)
-    assert keeper.choose([small]) == (small, False)
+    assert followed(tracker, []) == {}
+    assert tracker.main is None
+    assert followed(tracker, [small]) == {1: small}
+    tracker.seats[0].window.add(sample(0))
     moved = face(4, 2, 20)
-    assert keeper.choose([large, moved]) == (moved, False)  # the same person, though another is larger
-    assert keeper.choose([]) == (None, False)
-    assert keeper.choose([large]) == (large, True)
-    keeper.forget()
-    assert keeper.choose([large, small]) == (large, False)
+    assert followed(tracker, [large, moved]) == {1: moved}  # the same person, though another is larger
+    assert followed(tracker, []) == {}
+    assert tracker.main is tracker.seats[0]  # lost a moment ago
+    assert tracker.seats[0].window.filled == 1
+    assert followed(tracker, [large]) == {2: large}
+    assert tracker.seats[0].window.filled == 0
+    assert followed(tracker, [large, small]) == {2: large}
+
+
+def test_several_seats_keep_people_apart() -> None:
+    tracker = tracker_of(2)
+    left, right, third = face(0, 0, 20), face(100, 0, 20), face(50, 50, 30)
+    assert followed(tracker, [left, right]) == {1: left, 2: right}
+    crossed = [face(97, 3, 20), face(5, 2, 20)]
+    assert followed(tracker, crossed) == {1: crossed[1], 2: crossed[0]}  # by place, not by order
+    assert followed(tracker, [third, left, right]) == {1: left, 2: right}  # every seat is taken
+    assert followed(tracker, [third, right]) == {2: right, 3: third}  # the first is not in view
+    assert tracker.main is not None
+    assert tracker.main.track == 2
+    assert followed(tracker, [face(2, 2, 20), left, right]).keys() == {2, 4}  # a face takes one seat only
+
+
+def test_a_gap_ends_a_track() -> None:
+    tracker = tracker_of(2)
+    left, right = face(0, 0, 20), face(100, 0, 20)
+    followed(tracker, [left, right])
+    for seat in tracker.seats:
+        seat.window.add(sample(0))
+    tracker.seats[1].window.add(sample(4))
+    assert followed(tracker, [right], 0.6) == {2: right}
+    assert tracker.seats[0].box is None
+    assert followed(tracker, [left, right], 0.7) == {2: right, 3: left}
+    assert followed(tracker, [left, right], 1.5) == {3: left, 4: right}  # still there, but its past is gone
 
 
 # ---- results
@@ -353,6 +393,7 @@ def test_json_line_has_the_agreed_fields() -> None:
         "t_s": 1.5,
         "frame": 30,
         "face": [1, 2, 30, 40],
+        "track": 2,
         "label": "sad",
         "probabilities": {"happy": 0.25, "sad": 0.75},
         "logits": [0.0, 1.1],
@@ -392,7 +433,7 @@ def test_annotation_adds_a_strip_and_leaves_the_picture_beside_the_face() -> Non
     labels = ("happy", "sad")
     before = annotate(frame, Overlay(labels=labels, status="no face, cleared after 0.5 s"))
     np.testing.assert_array_equal(before[:, :321], frame)
-    overlay = Overlay(labels=labels, face=(100, 80, 90, 100), label="sad", probabilities=RESULT.probabilities)
+    overlay = shown((100, 80, 90, 100))
     after = annotate(frame, overlay)
     assert after.shape == before.shape  # the video keeps its size
     assert after.shape[1] % 2 == 0
@@ -403,8 +444,28 @@ def test_annotation_adds_a_strip_and_leaves_the_picture_beside_the_face() -> Non
     assert not changed[95:165, 115:175].any()  # the face itself stays visible
     assert (after[:, 321:] != before[:, 321:]).any()
     for box in ((-30, -20, 60, 60), (300, 220, 60, 60), (0, 0, 321, 240)):  # at the rim
-        annotate(frame, Overlay(labels=labels, face=box, label="sad", probabilities=RESULT.probabilities))
+        annotate(frame, shown(box))
     annotate(plain((0, 0, 0), 40, 30), overlay)
+
+
+def test_every_followed_face_is_marked_the_others_dimly() -> None:
+    frame = plain((0, 0, 0), 320, 240)
+    main = FaceMark(box=(20, 60, 80, 90), label="sad", share=0.75)
+    other = FaceMark(box=(200, 60, 80, 90), label="happy", share=0.5, main=False)
+    both = annotate(frame, Overlay(labels=("happy", "sad"), faces=(main, other)))[:, :320]
+    alone = annotate(frame, Overlay(labels=("happy", "sad"), faces=(main,)))[:, :320]
+    np.testing.assert_array_equal(both[:, :180], alone[:, :180])
+    assert both[:, 180:].max() > 0
+    assert np.ptp(both[:, 180:].max(axis=(0, 1))) < np.ptp(both[:, :180].max(axis=(0, 1)))  # in grey
+
+
+def shown(box: tuple[int, int, int, int]) -> Overlay:
+    return Overlay(
+        labels=("happy", "sad"),
+        faces=(FaceMark(box=box, label="sad", share=0.75),),
+        label="sad",
+        probabilities=RESULT.probabilities,
+    )
 
 
 def glimpse(result: LiveResult | None) -> Glimpse:
@@ -415,7 +476,15 @@ def glimpse(result: LiveResult | None) -> Glimpse:
         stats.result_came(result.latency_ms, result.infer_ms)
     return Glimpse(
         frame=None,
-        overlay=Overlay(labels=("happy", "sad"), status="face found"),
+        overlay=Overlay(
+            labels=("happy", "sad"),
+            faces=(
+                FaceMark(box=(1, 2, 30, 40)),
+                FaceMark(box=(50, 2, 30, 40), label="happy", share=0.6, main=False),
+                FaceMark(box=(90, 2, 30, 40), main=False),
+            ),
+            status="face found",
+        ),
         result=result,
         counts=stats.counts(dropped_frames=3, dropped_clips=1),
     )
@@ -428,7 +497,15 @@ def test_panel_and_line_tell_all_that_matters() -> None:
         RichConsole(file=text, width=100).print(
             panel(glimpse(result), engine="OpenVINO CPU", source=source, labels=("happy", "sad"))
         )
-        for part in (*wanted, "camera 0: opening", "3 frames, 1 clips", "OpenVINO CPU", "frames/s"):
+        for part in (
+            *wanted,
+            "others",
+            "happy 60%, collecting",
+            "camera 0: opening",
+            "3 frames, 1 clips",
+            "OpenVINO CPU",
+            "frames/s",
+        ):
             assert part in text.getvalue()
         assert wanted[0] in line(glimpse(result))
         assert "dropped 3 frames, 1 clips" in line(glimpse(result))
@@ -443,7 +520,7 @@ def test_rate_forgets() -> None:
     assert rate.per_second(10.0) == 0.0
 
 
-@pytest.mark.parametrize("wrong", [{"stride": 0}, {"smooth_s": -1.0}, {"face_gap_s": 0.0}])
+@pytest.mark.parametrize("wrong", [{"stride": 0}, {"smooth_s": -1.0}, {"face_gap_s": 0.0}, {"max_faces": 0}])
 def test_pipeline_config_checks_itself(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="--"):
         PipelineConfig(**wrong)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -57,12 +58,13 @@ def step_graph(model: S2D, *, in_place: bool) -> Graph:
 
     Args:
         in_place: the runtime writes a new slot into its ring while the graph runs: rings of T slots, one of
-            which is never seen. Otherwise the host copies it after the step, and T - 1 slots suffice.
+            which is never seen, each a block of memory. Otherwise the host copies it after the step, T - 1
+            slots suffice, and they lie as the attention reads them.
 
     Raises:
         ConfigError: the model is not causal.
     """
-    module = FusedStep(model)
+    module = FusedStep(model, in_place=in_place)
     config = model.config
     assert config.temporal is not None
     slots = config.frames if in_place else config.frames - 1
@@ -72,12 +74,13 @@ def step_graph(model: S2D, *, in_place: bool) -> Graph:
         name="frame", layout="BHWC", shape=(1, size, size, 3), dtype="uint8", colour="RGB", range=(0.0, 255.0)
     )
     age = TensorSpec(name="age", layout="S", shape=(slots,), dtype="int32")
-    rings, new = [_ring("classes", "SD", (slots, width))], [_ring("class", "BD", (1, width))]
-    entry = (patches, heads, config.bottleneck // heads)
+    sizes = {"S": slots, "N": patches, "A": heads, "C": config.bottleneck // heads, "D": width}
+    layout = "SNAC" if in_place else "NASC"
+    rings, new = [_tensor("classes", "SD", sizes)], [_tensor("class", "SD", sizes | {"S": 1})]
     for layer in range(config.vit.depth):
         for kind in ("key", "value"):
-            rings.append(_ring(f"{kind}s.{layer}", "SNAC", (slots, *entry)))
-            new.append(_ring(f"{kind}.{layer}", "BNAC", (1, *entry)))
+            rings.append(_tensor(f"{kind}s.{layer}", layout, sizes))
+            new.append(_tensor(f"{kind}.{layer}", layout, sizes | {"S": 1}))
     return Graph(module=module, inputs=(frame, age, *rings), outputs=(_logits(model), *new), mode="stream")
 
 
@@ -85,5 +88,5 @@ def _logits(model: S2D) -> TensorSpec:
     return TensorSpec(name="logits", layout="BK", shape=(1, model.config.classes), dtype="float32")
 
 
-def _ring(name: str, layout: str, shape: tuple[int, ...]) -> TensorSpec:
-    return TensorSpec(name=name, layout=layout, shape=shape, dtype="float32")
+def _tensor(name: str, layout: str, sizes: Mapping[str, int]) -> TensorSpec:
+    return TensorSpec(name=name, layout=layout, shape=tuple(sizes[axis] for axis in layout), dtype="float32")

@@ -3,11 +3,15 @@
 Inputs are the frame, how old each slot of the rings is, and the rings; outputs are the logits and *only the
 new slot* of each ring. Nothing of a ring's size is concatenated, transposed or returned:
 
-- a ring of keys or values is ``[slots, N, heads, c]``, so a frame's slot is one contiguous block; the order
-  of the slots means nothing: ``age`` alone says when each was written;
+- the order of the slots means nothing: ``age`` alone says when each was written;
 - scores against the ring and against the frame itself are two small tensors, joined before one softmax;
 - an empty or outdated slot has age T, whose bias is :data:`export.fuse.UNSEEN`, so the first frames after a
   reset attend over what exists.
+
+A ring of keys or values lies in memory in one of two ways. Where the device writes a new slot in place, it is
+``[slots, N, heads, c]``: a slot is one contiguous block. Where the host copies the slot, it is
+``[N, heads, slots, c]``: what a patch's head looks at is one small matrix, which a CPU multiplies as it lies
+instead of passing over products of a ring's size (``benchmark --profile`` on T 64 shows the difference).
 """
 
 from __future__ import annotations
@@ -39,15 +43,42 @@ class StepTimeAttention(nn.Module):
             self.q.weight.mul_(scale)
             self.q.bias.mul_(scale)
         self.mix = fused.mix
-        # (T + 1, 1, heads): row a is the bias of age a, the last one that of a slot not to be seen
-        table = F.pad(adapter.age_bias.detach(), (0, 1), value=UNSEEN)
-        self.bias = nn.Buffer(table.T[:, None].contiguous())
+        # (heads, T + 1): column a is the bias of age a, the last one that of a slot not to be seen
+        self.bias = nn.Buffer(F.pad(adapter.age_bias.detach(), (0, 1), value=UNSEEN))
 
     def forward(self, h: Tensor, age: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(1, N, c) of this frame, age (S,), rings (S, N, heads, c / heads) -> (1, N, c), and what to keep.
+        """Answer for one frame.
 
-        That is its key and value, (1, N, heads, c / heads) each.
+        Args:
+            h: (1, N, c) of this frame.
+            age: (S,) of the slots.
+            keys, values: rings, (N, heads, S, c / heads).
+
+        Returns:
+            (1, N, c), and what to keep: this frame's key and value, (N, heads, 1, c / heads) each.
         """
+        n, heads, slots, c = keys.shape
+        q, k, v = (linear(h).reshape(n * heads, 1, c) for linear in (self.q, self.k, self.v))
+        past = torch.bmm(q, keys.reshape(n * heads, slots, c).transpose(1, 2))  # (N · heads, 1, S)
+        past = past.reshape(n, heads, slots) + torch.index_select(self.bias, 1, age)
+        now = (k * q).sum(dim=-1).reshape(n, heads, 1) + self.bias[:, :1]
+        weights = torch.softmax(torch.cat((past, now), dim=-1), dim=-1).reshape(n * heads, 1, slots + 1)
+        attended = (
+            torch.bmm(weights[..., :slots], values.reshape(n * heads, slots, c)) + weights[..., slots:] * v
+        )
+        entry = (n, heads, 1, c)
+        return F.gelu(self.mix(attended.reshape(1, n, heads * c))), k.reshape(entry), v.reshape(entry)
+
+
+class InPlaceStepTimeAttention(StepTimeAttention):
+    """The same on rings (S, N, heads, c / heads), whose slots a device writes as one block."""
+
+    def __init__(self, fused: FusedTimeAttention, adapter: TemporalAdapter) -> None:
+        super().__init__(fused, adapter)
+        self.bias = nn.Buffer(self.bias.T[:, None].contiguous())  # (T + 1, 1, heads)
+
+    def forward(self, h: Tensor, age: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As above; what is kept is (1, N, heads, c / heads) each."""
         slots, n = keys.shape[:2]
         q, k, v = (linear(h).reshape(1, n, self.heads, -1) for linear in (self.q, self.k, self.v))
         past = (keys * q).sum(dim=-1) + torch.index_select(self.bias, 0, age)  # (S, N, heads)
@@ -60,8 +91,11 @@ class StepTimeAttention(nn.Module):
 class FusedStep(nn.Module):
     """uint8 RGB frame (1, H, W, 3) and state -> logits (1, K) and the new slot of every ring."""
 
-    def __init__(self, model: S2D) -> None:
+    def __init__(self, model: S2D, *, in_place: bool) -> None:
         """Fuse a copy of ``model``; the model itself is left as it is.
+
+        Args:
+            in_place: how the rings of keys and values lie, as above.
 
         Raises:
             ConfigError: the model is not causal, or has no past to keep.
@@ -75,8 +109,9 @@ class FusedStep(nn.Module):
         fused = FusedS2D(model)
         self.config = model.config
         self.parts = fused
+        attention = InPlaceStepTimeAttention if in_place else StepTimeAttention
         self.times = nn.ModuleList(
-            StepTimeAttention(prompting.time, adapter)  # type: ignore[arg-type]
+            attention(prompting.time, adapter)  # type: ignore[arg-type]
             for prompting, adapter in zip(fused.promptings, model.adapters, strict=True)
         )
 
@@ -87,11 +122,12 @@ class FusedStep(nn.Module):
             frame: (1, H, W, 3) uint8 RGB.
             age: (S,) int32, sample periods since each slot was written; T for one not to be seen.
             classes: (S, D) ring of class tokens.
-            rings: keys and values of each layer in turn, (S, N, heads, c / heads).
+            rings: keys and values of each layer in turn, (N, heads, S, c / heads), or in place
+                (S, N, heads, c / heads).
 
         Returns:
-            Logits (1, K), this frame's class token (1, D), and its key and value of each layer in turn,
-            (1, N, heads, c / heads).
+            Logits (1, K), this frame's class token (1, D), and its key and value of each layer in turn, as
+            one slot of their rings.
         """
         parts = self.parts
         pictures = frame.permute(0, 3, 1, 2).float()  # (1, 3, H, W), 0-255

@@ -52,6 +52,17 @@ class TensorSpec(_Record):
     colour: Literal["RGB"] | None = None
     range: tuple[float, float] | None = None
 
+    @property
+    def slot_axis(self) -> int:
+        """The axis of a ring along which its slots lie.
+
+        Raises:
+            ValueError: its layout names none, or not as many axes as it has.
+        """
+        if len(self.layout) != len(self.shape):
+            raise ValueError(f"{self.name} has {len(self.shape)} axes and the layout {self.layout!r}")
+        return self.layout.index("S")
+
 
 class ParityRecord(_Record):
     """How far the exported graph's logits were from PyTorch's, on real clips."""
@@ -160,10 +171,18 @@ class Manifest(_Record):
                 f"inputs[1] is {age.dtype} {age.shape}, frames asks for int32 ({self.frames - 1},) or "
                 f"({self.frames},)"
             )
+        if self.graph == "model.onnx" and any(
+            ring.slot_axis != 0 or self.slots != self.frames for ring in self.rings
+        ):
+            raise ValueError(
+                f"an ONNX stream writes in place: {self.frames} slots along each ring's first axis"
+            )
         if len(new) != len(self.rings):
             raise ValueError(f"{len(self.rings)} rings, and new slots for {len(new)}")
         for ring, slot in zip(self.rings, new, strict=True):
-            if ring.shape[0] != self.slots or slot.shape != (1, *ring.shape[1:]) or slot.dtype != ring.dtype:
+            axis = ring.slot_axis
+            one = (*ring.shape[:axis], 1, *ring.shape[axis + 1 :])
+            if ring.shape[axis] != self.slots or slot.shape != one or slot.dtype != ring.dtype:
                 raise ValueError(f"ring {ring.name} is {ring.shape}, its new slot {slot.name} {slot.shape}")
 
     @property

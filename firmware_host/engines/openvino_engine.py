@@ -121,13 +121,14 @@ class _HostRings:
         self._frame, self._age = (spec.name for spec in manifest.inputs[:2])
         self._logits, *self._new = (spec.name for spec in manifest.outputs)
         self._rings = {ring.name: np.zeros(ring.shape, ring.dtype) for ring in manifest.rings}
+        self._axes = [ring.slot_axis for ring in manifest.rings]
         self._infer = infer
 
     def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
         feeds: dict[str, NDArray[Any]] = {self._frame: frame, self._age: age, **self._rings}
         answer = self._infer(feeds)
-        for ring, new in zip(self._rings.values(), self._new, strict=True):
-            ring[slot] = answer[new][0]
+        for ring, new, axis in zip(self._rings.values(), self._new, self._axes, strict=True):
+            ring[(slice(None),) * axis + (slot,)] = answer[new].squeeze(axis)
         return answer[self._logits]
 
     def copies(self) -> dict[str, NDArray[Any]]:

@@ -18,12 +18,13 @@ demo: $(STAMP)
 	$(BIN)/s2d-edge demo
 
 test: $(STAMP)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy docs/experiments
 	$(BIN)/lint-imports --no-logo
 
 format: $(STAMP)

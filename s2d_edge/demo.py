@@ -25,6 +25,7 @@ from s2d_edge.train.plan import TrainOptions
 
 _ROUNDS = 15
 _VIDEO_FPS = 12.5
+_VIDEO_SIZE = 384
 
 
 @dataclass(slots=True)
@@ -75,7 +76,7 @@ def run_demo(out: Path | None, seed: int, console: Console) -> Path:
         )
     with clock.step("run: an avatar video through the INT8 graph"):
         video = out / "avatar.mp4"
-        write_avatar_video(video, seed=seed, fps=_VIDEO_FPS)
+        write_avatar_video(video, seed=seed, fps=_VIDEO_FPS, size=_VIDEO_SIZE)
         live = run_live(
             LiveOptions(
                 bundle=int8, source=str(video), save=out / "annotated.mp4", json=str(out / "results.jsonl")

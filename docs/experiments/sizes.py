@@ -1,8 +1,8 @@
 """What does each model size cost, as a window and as a stream, in FP32 and INT8?
 
 For each preset: writes a causal run of random weights (speed does not depend on them), exports it in both
-modes, calibrates both on a few avatars, and prints a row of what `s2d-edge benchmark` and `benchmark --profile`
-say. Everything goes through the commands a user types; finished steps are kept, so the script can be run again.
+modes, calibrates both on a few avatars, and prints a row of what `s2d-edge benchmark` says.
+Everything goes through the commands a user types; finished steps are kept, so the script can be run again.
 
     python docs/experiments/sizes.py OUT base small tiny small-112 tiny-112
     python docs/experiments/sizes.py OUT base --frames 64 --stream-only

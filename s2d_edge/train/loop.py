@@ -135,9 +135,9 @@ class StageTraining:
         job.model.train()
         with torch.autocast(job.device.type, dtype=self._amp_dtype, enabled=self._amp):
             logits: Tensor = job.model(batch.clip, batch.maps)
-        loss = F.cross_entropy(logits.float(), batch.labels, label_smoothing=settings.label_smoothing)
-        if job.teacher is not None and settings.distill:
-            loss = loss + settings.distill * job.teacher.loss(logits, batch, settings.temperature)
+            loss = F.cross_entropy(logits.float(), batch.labels, label_smoothing=settings.label_smoothing)
+            if job.teacher is not None and settings.distill:
+                loss = loss + settings.distill * job.teacher.loss(logits, batch, settings.temperature)
         value = float(loss.detach())
         if not np.isfinite(value):
             names = [job.train.clips.names[i] for i in chosen[:_NAMES_SHOWN]]

@@ -68,6 +68,7 @@ class Timing:
     """One model's figures.
 
     Attributes:
+        fps: samples per second of video.
         answers: what one answer takes in: a ``clip`` of T frames, or in a stream one ``frame``.
         state_bytes: memory of a face's rings; 0 where nothing is kept between answers.
         latency_ms: float64, one per round, in the order measured.
@@ -77,6 +78,7 @@ class Timing:
     name: str
     engine: str
     frames: int
+    fps: float
     answers: Literal["clip", "frame"]
     state_bytes: int
     latency_ms: NDArray[np.float64]
@@ -92,12 +94,18 @@ class Timing:
         """Answers per second, one after the other."""
         return 1000 / float(self.latency_ms.mean())
 
+    @property
+    def ms_per_video_second(self) -> float:
+        """Milliseconds of work for a second of video with an answer at every sample, by median latency."""
+        return self.fps * self.percentile_ms(50)
+
 
 class _Opened(NamedTuple):
     """What a model's process says of it."""
 
     engine: str
     frames: int
+    fps: float
     answers: Literal["clip", "frame"]
     state_bytes: int
 
@@ -160,6 +168,7 @@ def _serve(opener: Callable[[], Engine], connection: Connection) -> None:
                         _Opened(
                             engine=engine.description,
                             frames=engine.spec.frames,
+                            fps=engine.spec.fps,
                             answers="clip" if session is None else "frame",
                             state_bytes=0 if session is None else session.state_bytes,
                         )
@@ -207,6 +216,7 @@ def benchmark(contenders: Sequence[Contender], options: BenchmarkOptions, consol
                 name=runner.name,
                 engine=one.engine,
                 frames=one.frames,
+                fps=one.fps,
                 answers=one.answers,
                 state_bytes=one.state_bytes,
                 latency_ms=spans[number],
@@ -229,6 +239,8 @@ def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
     streams = any(timing.answers == "frame" for timing in timings)
     for column in ("p50 ms", "p95 ms", "p99 ms", "per s" if streams else "clips/s", "MB", "peak MiB"):
         table.add_column(column, justify="right", no_wrap=True)
+    if streams:
+        table.add_column("ms per s\nof video", justify="right", no_wrap=True)
     if reference is not None:
         table.add_column("speed-up", justify="right", no_wrap=True)
     for timing in timings:
@@ -239,6 +251,8 @@ def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
             f"{timing.size_bytes / 1e6:.1f}",
             f"{timing.peak_memory_bytes / _MIB:.0f}",
         ]
+        if streams:
+            row.append(f"{timing.ms_per_video_second:.0f}")
         if reference is not None:
             row.append(f"{speedup(timing, reference):.2f} ×")
         table.add_row(*row)
@@ -268,6 +282,7 @@ def as_json(timings: Sequence[Timing], reference: Timing | None, options: Benchm
                 "p99_ms": timing.percentile_ms(99),
                 "answers": timing.answers,
                 "answers_per_s": timing.answers_per_s,
+                "ms_per_video_second": timing.ms_per_video_second,
                 "clips_per_s": timing.answers_per_s if timing.answers == "clip" else None,
                 "state_bytes": timing.state_bytes,
                 "size_bytes": timing.size_bytes,

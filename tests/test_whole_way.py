@@ -80,6 +80,8 @@ def test_a_stream_bundle_is_used_as_a_window_bundle_is(tmp_path: Path) -> None:
     assert models["causal-intel-cpu"]["state_bytes"] == 0
     assert models["causal-intel-cpu-stream"]["answers"] == "frame"
     assert models["causal-intel-cpu-stream"]["state_bytes"] > 0
+    for model in models.values():  # four samples in a second of video
+        assert model["ms_per_video_second"] == pytest.approx(4 * model["p50_ms"])
 
     write_avatar_video(tmp_path / "face.mp4", seed=3, seconds=7, fps=12.5)
     out = _run("run", "--bundle", stream, "--source", "face.mp4", "--json", "-", cwd=tmp_path)

@@ -114,11 +114,12 @@ class Variables(Variant):
         slot = ops.parameter([1], np.int32, name="slot")
         slot.output(0).get_tensor().set_names({"slot"})
         sinks = []
-        for number, (ring, new) in enumerate(self.pairs):
+        # Empty slots are not seen, so any value will do; but where a variable that starts from a constant is
+        # only reshaped, OpenVINO 2026.4 goes on with the constant.
+        anything = ops.multiply(ops.convert(slot, np.float32), np.float32(1e-9))
+        for ring, new in self.pairs:
             given = model.input(ring.name).get_node()
-            # Empty slots are not seen, so any value will do; but of variables that start alike, OpenVINO 2026.4
-            # keeps one, and all layers then read the first one's keys.
-            start = ops.constant(np.full(ring.shape, number * 1e-6, np.float32))
+            start = ops.broadcast(anything, ops.constant(np.array(ring.shape, np.int64)))
             read = ops.read_value(start, ring.name, np.float32, list(ring.shape))
             for reader in list(given.output(0).get_target_inputs()):
                 reader.replace_source_output(read.output(0))

@@ -280,7 +280,7 @@ def train(
     ] = None,
     recipe: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="quick or paper; default: quick for the demo size, else paper."),
+        typer.Option(help="quick, avatars or paper; default: by the model and the data."),
     ] = None,
     config: Annotated[
         Optional[Path],  # noqa: UP045

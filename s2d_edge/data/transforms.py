@@ -88,6 +88,8 @@ def jitter_colour(
     Args:
         brightness, contrast, saturation: largest change, as a fraction.
     """
+    if not (brightness or contrast or saturation):
+        return clip
     b = len(clip)
 
     def factor(reach: float) -> Tensor:

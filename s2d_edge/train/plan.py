@@ -159,7 +159,7 @@ def resolve_settings(options: TrainOptions, model: str) -> TrainSettings:
     Raises:
         ConfigError: an unknown recipe or setting, or a value that is refused.
     """
-    settings = recipe(options.recipe or ("quick" if model == DEFAULT_MODEL else "paper"))
+    settings = recipe(options.recipe or _usual_recipe(options, model))
     if options.config is not None:
         settings = with_changes(settings, read_config(options.config), f"--config {options.config}")
     settings = with_changes(settings, parse_assignments(options.changes), "--set")
@@ -169,6 +169,12 @@ def resolve_settings(options: TrainOptions, model: str) -> TrainSettings:
         changes = {f"{stage}.epochs": options.epochs for stage in options.stages}
         settings = with_changes(settings, changes, "--epochs")
     return settings
+
+
+def _usual_recipe(options: TrainOptions, model: str) -> str:
+    if model != DEFAULT_MODEL:
+        return "paper"
+    return "avatars" if options.data in (None, AVATARS) else "quick"
 
 
 def data_name(data: str | None) -> str:

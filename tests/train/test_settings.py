@@ -22,19 +22,20 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert settings.image.epochs == 7
     assert settings.image.augment.flip == 0.0
     assert settings.video.select == "uar"
-    assert settings.video.lr == RECIPES["quick"].video.lr
+    assert settings.video.lr == RECIPES["avatars"].video.lr
 
 
 def test_epochs_go_to_the_stages_that_are_trained() -> None:
     both = resolve_settings(TrainOptions(epochs=2), "demo")
     assert (both.image.epochs, both.video.epochs) == (2, 2)
     one = resolve_settings(TrainOptions(epochs=2, stage="video"), "demo")
-    assert (one.image.epochs, one.video.epochs) == (RECIPES["quick"].image.epochs, 2)
+    assert (one.image.epochs, one.video.epochs) == (RECIPES["avatars"].image.epochs, 2)
 
 
 def test_the_models_size_chooses_the_recipe() -> None:
     assert resolve_settings(TrainOptions(), "base") == RECIPES["paper"]
-    assert resolve_settings(TrainOptions(), "demo") == RECIPES["quick"]
+    assert resolve_settings(TrainOptions(), "demo") == RECIPES["avatars"]
+    assert resolve_settings(TrainOptions(data="faces.csv"), "demo") == RECIPES["quick"]
     assert resolve_settings(TrainOptions(recipe="paper"), "demo") == RECIPES["paper"]
 
 

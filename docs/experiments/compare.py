@@ -1,0 +1,54 @@
+"""How much better or worse than a first model are others, on the same clips? With paired 95 % intervals.
+
+    python docs/experiments/compare.py FIRST OTHER… [--data DATA] [--split test]
+
+Models are run folders or bundles with the same labels. Clips are cropped once and shown to all.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from s2d_edge import metrics
+from s2d_edge.console import Console
+from s2d_edge.data.clips import load_many
+from s2d_edge.data.datasets import open_dataset, require_split
+from s2d_edge.errors import ConfigError
+from s2d_edge.evaluation import predict_clips
+from s2d_edge.models import open_model
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("models", type=Path, nargs="+")
+    arguments.add_argument("--data")
+    arguments.add_argument("--split", default="test")
+    asked = arguments.parse_args()
+    opened = [open_model(path, "cpu") for path in asked.models]
+    engine, crop = opened[0]
+    if any((each.labels, each.spec) != (engine.labels, engine.spec) for each, _ in opened):
+        raise ConfigError("the models answer different labels or clips; compare those that answer the same")
+    samples = require_split(open_dataset(asked.data, Console(quiet=True), engine.labels), asked.split)
+    clips = [clip.windows for clip in load_many([each.path for each in samples], engine.spec, crop)]
+    truth = np.array([sample.label for sample in samples], dtype=np.int64)
+    print(f"| {len(samples)} clips | WAR | points of WAR above the first |")
+    print("| --- | --- | --- |")
+    first: metrics.Labels | None = None
+    for path, (each, _) in zip(asked.models, opened, strict=True):
+        with each:
+            answers = predict_clips(each, clips).answers
+        war = metrics.war(metrics.confusion(truth, answers, len(engine.labels)))
+        if first is None:
+            first, gain = answers, ""
+        else:
+            found = 100 * (war - float(np.mean(first == truth)))
+            low, high = metrics.war_drop_interval(truth, answers, first, len(engine.labels))
+            gain = f"{found:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+        print(f"| {path} | {war:.3f} | {gain} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -31,6 +31,9 @@ from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.engine import Clip, Frame, Logits
 
 
+_CALIBRATION_CLIPS = 8
+
+
 class Variant:
     """A graph edited from a bundle's, and the rings that it is fed with."""
 
@@ -147,7 +150,7 @@ def main() -> None:
     asked = arguments.parse_args()
     console = Console(quiet=True)
     bundle = open_bundle(asked.bundle)
-    scales = _scales(bundle, _clips(bundle, "train", 32, console)[0])
+    scales = _scales(bundle, _clips(bundle, "train", _CALIBRATION_CLIPS, console)[0])
     variants = {
         "FP32 rings": Variant(bundle),
         "FP16 rings": HalfRings(bundle),

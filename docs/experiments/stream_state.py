@@ -30,7 +30,6 @@ from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.engine import Clip, Frame, Logits
 
-
 _CALIBRATION_CLIPS = 8
 
 

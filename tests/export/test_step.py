@@ -19,7 +19,6 @@ from firmware_host.engines.stream import StreamSession
 from s2d_edge.bundle import Bundle, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.errors import BundleError, ConfigError, DeviceError
-from s2d_edge.model.config import TemporalConfig, preset
 from s2d_edge.model.s2d import S2D
 from s2d_edge.video import read_video
 from tests.models import CAUSAL, TINY, random_model, write_random_run
@@ -76,21 +75,6 @@ def test_a_real_clip_frame_by_frame(streamed: tuple[S2D, Bundle], shared_data: P
     with open_engine(bundle, "cpu") as engine:
         answers = _steps(engine.open_stream(), frames)
     np.testing.assert_allclose(answers, _whole(model, frames), atol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", ["intel-cpu", "jetson"])
-def test_forty_frames_at_base_size(target: str, tmp_path: Path) -> None:
-    config = replace(preset("base"), temporal=TemporalConfig(mode="causal"))
-    model = write_random_run(tmp_path / "run", config)
-    options = ExportOptions(target=target, mode="stream", run=tmp_path / "run", out=tmp_path / "bundle")
-    bundle = open_bundle(export_run(options, Console(quiet=True)))
-    frames = np.random.default_rng(0).integers(0, 256, (1, 40, 224, 224, 3), dtype=np.uint8)
-    with open_engine(bundle, "cpu") as engine:
-        answers = _steps(engine.open_stream(), frames)
-    whole = _whole(model, frames)
-    assert np.ptp(whole, axis=0).min() > 1e-2  # frames are told apart
-    np.testing.assert_allclose(answers, whole, atol=1e-4)
 
 
 def test_two_faces_keep_two_pasts(streamed: tuple[S2D, Bundle]) -> None:

@@ -4,8 +4,8 @@
 
 ``bias`` is what the product has: a learned bias per head and age. ``rotary`` turns queries and keys in the
 adapter's bottleneck by the frame's time (arXiv 2104.09864). ``cyclic`` adds a sine-cosine embedding of
-period 2·T to every frame's tokens, at a random phase. Each fine-tunes the same bidirectional run with that run
-as the teacher; runs that exist are kept.
+period 2·T to every frame's tokens, at a random phase. Each fine-tunes the same bidirectional run with that
+run as the teacher; runs that exist are kept.
 """
 
 from __future__ import annotations

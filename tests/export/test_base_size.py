@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from export.command import ExportOptions, export_run
 from firmware_host.engines import open_engine
@@ -17,20 +18,39 @@ from s2d_edge.model.config import TemporalConfig, preset
 from tests.models import write_random_run
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class History:
+    """Forty frames, and what the causal model answers after each when it sees them all.
+
+    Attributes:
+        run: the model's run folder.
+        frames: (1, 40, 224, 224, 3) uint8.
+        answers: (40, K) float32 logits.
+    """
+
+    run: Path
+    frames: NDArray[np.uint8]
+    answers: NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> History:
+    run = tmp_path_factory.mktemp("base") / "run"
+    model = write_random_run(run, replace(preset("base"), temporal=TemporalConfig(mode="causal")))
+    frames = np.random.default_rng(0).integers(0, 256, (1, 40, 224, 224, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        answers = model.stream(torch.from_numpy(frames))[0].numpy()
+    assert np.ptp(answers, axis=0).min() > 1e-2  # frames are told apart
+    return History(run=run, frames=frames, answers=answers)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", ["intel-cpu", "jetson"])
-def test_forty_frames_at_base_size(target: str, tmp_path: Path) -> None:
-    config = replace(preset("base"), temporal=TemporalConfig(mode="causal"))
-    model = write_random_run(tmp_path / "run", config)
-    options = ExportOptions(
-        target=target, mode="stream", run=tmp_path / "run", out=tmp_path / "bundle", clips=1
-    )
+def test_forty_frames_at_base_size(target: str, history: History, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    options = ExportOptions(target=target, mode="stream", run=history.run, out=out, clips=1)
     bundle = open_bundle(export_run(options, Console(quiet=True)))
-    frames = np.random.default_rng(0).integers(0, 256, (1, 40, 224, 224, 3), dtype=np.uint8)
     with open_engine(bundle, "cpu") as engine:
         session = engine.open_stream()
-        answers = np.concatenate([session.step(frames[:, k], k) for k in range(frames.shape[1])])
-    with torch.inference_mode():
-        whole = model.stream(torch.from_numpy(frames))[0].numpy()
-    assert np.ptp(whole, axis=0).min() > 1e-2  # frames are told apart
-    np.testing.assert_allclose(answers, whole, atol=1e-4)
+        answers = [session.step(history.frames[:, k], k) for k in range(history.frames.shape[1])]
+    np.testing.assert_allclose(np.concatenate(answers), history.answers, atol=1e-4)

@@ -14,6 +14,7 @@ from calibrate.recipe import Recipe
 
 _RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the landmark network, not around it
 _LANDMARK_STEM = (".landmark.conv1.", ".landmark.conv2_dw.")
+_HEAD_SUMS = (".per_head/", ".per_channel/")  # modules of export.step
 _ATTENTION = "ScaledDotProductAttention"
 
 
@@ -26,6 +27,7 @@ def quantize_openvino(source: Path, out: Path, recipe: Recipe, feeds: Iterable[F
     """
     model = ov.Core().read_model(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
+    ignored += sums_over_heads(model)
     if not recipe.quantize_landmark_stem:
         ignored += landmark_stem(model)
     has_resampling = any(op.get_type_name() == _RESAMPLING for op in model.get_ops())
@@ -49,6 +51,15 @@ def activation_products(model: ov.Model, kinds: Collection[str] = ("MatMul",)) -
         for op in model.get_ops()
         if op.get_type_name() == _ATTENTION
         or (op.get_type_name() in kinds and not any(name in constants for name in source_names(op)))
+    ]
+
+
+def sums_over_heads(model: ov.Model) -> list[str]:
+    """Names of a stream's products with constants of ones and zeros, which are sums of floating point."""
+    return [
+        op.get_friendly_name()
+        for op in model.get_ops()
+        if op.get_type_name() == "MatMul" and any(part in op.get_friendly_name() for part in _HEAD_SUMS)
     ]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from export.fuse import FusedS2D
-from export.step import FusedStep
+from export.step import FusedStep, ring_layout
 from s2d_edge.bundle import Mode, TensorSpec
 from s2d_edge.model.s2d import S2D
 
@@ -75,7 +75,7 @@ def step_graph(model: S2D, *, in_place: bool) -> Graph:
     )
     age = TensorSpec(name="age", layout="S", shape=(slots,), dtype="int32")
     sizes = {"S": slots, "N": patches, "A": heads, "C": config.bottleneck // heads, "D": width}
-    layout = "SNAC" if in_place else "NASC"
+    layout = ring_layout(config, in_place=in_place)
     rings, new = [_tensor("classes", "SD", sizes)], [_tensor("class", "SD", sizes | {"S": 1})]
     for layer in range(config.vit.depth):
         for kind in ("key", "value"):

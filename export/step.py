@@ -8,15 +8,17 @@ new slot* of each ring. Nothing of a ring's size is concatenated, transposed or 
 - an empty or outdated slot has age T, whose bias is :data:`export.fuse.UNSEEN`, so the first frames after a
   reset attend over what exists.
 
-A ring of keys or values lies in memory in one of two ways. Where the device writes a new slot in place, it is
-``[slots, N, heads, c]``: a slot is one contiguous block. Where the host copies the slot, it is
-``[N, heads, slots, c]``: what a patch's head looks at is one small matrix, which a CPU multiplies as it lies
-instead of writing out and summing products of a ring's size, which grow with T.
+A ring of keys or values lies in memory in one of two ways. ``[slots, N, heads, c]`` makes a slot one block:
+where the device writes a new slot in place, and where heads are narrow. ``[N, heads, slots, c]`` makes what a
+patch's head looks at one small matrix, which a CPU multiplies as it lies instead of writing out products of a
+ring's size, which grow with T; but a thousand products of matrices a few numbers wide cost more in calls than
+in arithmetic.
 """
 
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +26,20 @@ from torch.nn import functional as F
 
 from export.fuse import UNSEEN, FusedPrompting, FusedS2D, FusedTimeAttention, standardise
 from s2d_edge.errors import ConfigError
+from s2d_edge.model.config import S2DConfig
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
+
+RingLayout = Literal["SNAC", "NASC"]  # slots, N, heads ("attention"), channels of a head
+
+_NARROW = 16  # channels of a head below which it is narrow, by measurement (docs/streaming.md)
+
+
+def ring_layout(config: S2DConfig, *, in_place: bool) -> RingLayout:
+    """How a model's rings of keys and values lie."""
+    assert config.temporal is not None
+    narrow = config.bottleneck // config.temporal.heads < _NARROW
+    return "SNAC" if in_place or narrow else "NASC"
 
 
 class StepTimeAttention(nn.Module):
@@ -88,6 +102,47 @@ class InPlaceStepTimeAttention(StepTimeAttention):
         return F.gelu(self.mix(attended.flatten(2))), k, v
 
 
+class _PerHead(nn.Module):
+    """Sums the channels of each head, as one product with a constant."""
+
+    heads: Tensor
+
+    def __init__(self, heads: int, c: int) -> None:
+        super().__init__()
+        self.heads = nn.Buffer(torch.eye(heads).repeat_interleave(c, dim=1))  # (heads, heads · c)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, heads · c) -> (…, heads)."""
+        return F.linear(x, self.heads)
+
+
+class _PerChannel(_PerHead):
+    """Repeats each head's number for its channels, as one product with a constant."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(…, heads) -> (…, heads · c)."""
+        return F.linear(x, self.heads.T)
+
+
+class NarrowStepTimeAttention(InPlaceStepTimeAttention):
+    """The same on the same rings where the host copies the slot and heads are narrow: all heads at once."""
+
+    def __init__(self, fused: FusedTimeAttention, adapter: TemporalAdapter) -> None:
+        super().__init__(fused, adapter)
+        c = self.q.out_features // self.heads
+        self.per_head, self.per_channel = _PerHead(self.heads, c), _PerChannel(self.heads, c)
+
+    def forward(self, h: Tensor, age: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As above."""
+        slots = keys.shape[0]
+        q, k, v = self.q(h), self.k(h), self.v(h)  # (1, N, heads · c)
+        past = self.per_head(keys.flatten(2) * q) + torch.index_select(self.bias, 0, age)  # (S, N, heads)
+        now = self.per_head(k * q) + self.bias[0]
+        weights = self.per_channel(torch.softmax(torch.cat((past, now)), dim=0))  # (S + 1, N, heads · c)
+        attended = (weights[:slots] * values.flatten(2)).sum(dim=0, keepdim=True) + weights[slots:] * v
+        return F.gelu(self.mix(attended)), k.reshape(1, *keys.shape[1:]), v.reshape(1, *keys.shape[1:])
+
+
 class FusedStep(nn.Module):
     """uint8 RGB frame (1, H, W, 3) and state -> logits (1, K) and the new slot of every ring."""
 
@@ -95,7 +150,7 @@ class FusedStep(nn.Module):
         """Fuse a copy of ``model``; the model itself is left as it is.
 
         Args:
-            in_place: how the rings of keys and values lie, as above.
+            in_place: whether the device writes the new slots, so how the rings lie, as above.
 
         Raises:
             ConfigError: the model is not causal, or has no past to keep.
@@ -109,7 +164,7 @@ class FusedStep(nn.Module):
         fused = FusedS2D(model)
         self.config = model.config
         self.parts = fused
-        attention = InPlaceStepTimeAttention if in_place else StepTimeAttention
+        attention = _ATTENTION[ring_layout(model.config, in_place=in_place), in_place]
         self.times = nn.ModuleList(
             attention(prompting.time, adapter)  # type: ignore[arg-type]
             for prompting, adapter in zip(fused.promptings, model.adapters, strict=True)
@@ -150,3 +205,10 @@ class FusedStep(nn.Module):
         seen = (age < self.config.frames).float().unsqueeze(1)  # (S, 1)
         mean = ((classes * seen).sum(dim=0, keepdim=True) + cls) / (seen.sum() + 1)
         return parts.head(mean), cls, *new
+
+
+_ATTENTION: dict[tuple[RingLayout, bool], type[StepTimeAttention]] = {
+    ("NASC", False): StepTimeAttention,
+    ("SNAC", False): NarrowStepTimeAttention,
+    ("SNAC", True): InPlaceStepTimeAttention,
+}

@@ -263,7 +263,10 @@ def predict(
 def train(
     stage: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="image|video", help="Train one stage only; default: one after the other."),
+        typer.Option(
+            metavar="image|video|landmark",
+            help="One stage only; default: image, then video. landmark: a landmark network from photographs.",
+        ),
     ] = None,
     data: Data = None,
     model: Annotated[
@@ -276,11 +279,11 @@ def train(
     ] = None,
     landmark: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(metavar="FILE", help="MobileFaceNet weights; default: one taught on the avatars."),
+        typer.Option(metavar="FILE|RUN", help="MobileFaceNet weights; default: one taught on the avatars."),
     ] = None,
     recipe: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="quick, avatars or paper; default: by the model and the data."),
+        typer.Option(help="quick, avatars, paper or landmark; default: by stage, model and data."),
     ] = None,
     config: Annotated[
         Optional[Path],  # noqa: UP045

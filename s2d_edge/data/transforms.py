@@ -38,14 +38,17 @@ def draw_geometry(
     rotate_deg: float = 0.0,
     scale: float = 0.0,
     shift: float = 0.0,
+    crop: float = 1.0,
 ) -> Augmentation:
-    """Draw a mirror and a similarity transform for each of ``clips`` clips.
+    """Draw a mirror and an affine transform for each of ``clips`` clips.
 
     Args:
         flip: probability of mirroring.
         rotate_deg: largest rotation, degrees.
         scale: largest zoom, as a fraction.
         shift: largest shift along an axis, as a fraction of the side.
+        crop: smallest area of a random resized crop, as a fraction of the picture, with sides 3:4 to 4:3; 1
+            takes the whole picture.
     """
     mirrored = torch.rand(clips, generator=generator) < flip
     angle = _uniform(clips, math.radians(rotate_deg), generator)
@@ -53,7 +56,20 @@ def draw_geometry(
     cos, sin = torch.cos(angle) * size, torch.sin(angle) * size
     x, y = _uniform(clips, 2 * shift, generator), _uniform(clips, 2 * shift, generator)
     warp = torch.stack((cos, -sin, x, sin, cos, y), dim=1).unflatten(1, (2, 3))  # (B, 6) -> (B, 2, 3)
+    if crop < 1:
+        sides, offset = _draw_crop(clips, crop, generator)
+        centre = torch.baddbmm(warp[:, :, 2:], warp[:, :, :2], offset.unsqueeze(2))  # (B, 2, 1)
+        warp = torch.cat((warp[:, :, :2] * sides.unsqueeze(1), centre), dim=2)
     return Augmentation(mirrored=mirrored, warp=warp)
+
+
+def _draw_crop(clips: int, smallest: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """(B, 2) width and height as fractions, and (B, 2) their centre, where the picture spans [-1, 1]."""
+    area = smallest + (1 - smallest) * torch.rand(clips, generator=generator)
+    ratio = torch.exp(_uniform(clips, math.log(4 / 3), generator))
+    sides = torch.stack((torch.sqrt(area * ratio), torch.sqrt(area / ratio)), dim=1).clamp(max=1)
+    offset = (1 - sides) * (2 * torch.rand(clips, 2, generator=generator) - 1)
+    return sides, offset
 
 
 def warp_maps(maps: Tensor, warp: Tensor) -> Tensor:

@@ -20,6 +20,8 @@ from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.s2d import S2D
 from s2d_edge.runs import WEIGHTS, RunInfo, read_run, write_run_info
 
+LANDMARK_FILE = "landmark.safetensors"  # in a folder written by 's2d-edge train --stage landmark'
+
 Tensors = dict[str, Tensor]
 
 # Where published checkpoints keep their weights.
@@ -131,9 +133,13 @@ def load_run(path: Path) -> tuple[S2D, RunInfo]:
 def read_landmark(path: Path) -> tuple[LandmarkConfig, Tensors]:
     """A MobileFaceNet landmark file, batch norms folded or not, and the sizes its shapes tell.
 
+    Args:
+        path: the file, or a folder written by ``train --stage landmark``.
+
     Raises:
         CheckpointError: what :func:`read_tensors` raises, or keys or shapes that are no MobileFaceNet's.
     """
+    path = path / LANDMARK_FILE if path.is_dir() else path
     tensors = read_tensors(path)
     try:
         width = tensors["conv1.conv.weight"].shape[0]

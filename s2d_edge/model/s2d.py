@@ -172,8 +172,11 @@ class S2D(nn.Module):
 
     def forward(self, clip: Tensor, maps: Tensor | None = None) -> Tensor:
         """(B, T, H, W, 3) RGB in 0-255, uint8 or float, and maybe its landmark maps -> (B, K) logits."""
-        features = F.dropout(self.features(clip, maps), self.config.dropout, self.training)
-        logits: Tensor = self.head(features)
+        return self.classify(self.features(clip, maps))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(B, D) from :meth:`features` -> (B, K) logits, with dropout in training."""
+        logits: Tensor = self.head(F.dropout(features, self.config.dropout, self.training))
         return logits
 
     def stream(self, clip: Tensor) -> Tensor:

@@ -24,9 +24,10 @@ from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import WEIGHTS, RunInfo, read_run, write_run_info
 from s2d_edge.sampling import ClipSpec
 from s2d_edge.train.interrupt import InterruptGuard
+from s2d_edge.train.landmark_stage import train_landmark
 from s2d_edge.train.landmarks import taught_network
 from s2d_edge.train.loop import Job, StageTraining
-from s2d_edge.train.plan import STAGES, Plan, Stage, TrainOptions, describe, plan_from_record
+from s2d_edge.train.plan import LANDMARK_STAGE, STAGES, Plan, Stage, TrainOptions, describe, plan_from_record
 from s2d_edge.train.progress import Snapshot, load_snapshot
 from s2d_edge.train.start import resolve, video_config
 from s2d_edge.train.supply import Supply, open_supply
@@ -47,6 +48,8 @@ def train(options: TrainOptions, console: Console) -> list[Path]:
     """
     device = _choose_device(options.device)
     with InterruptGuard() as guard:
+        if options.stage == LANDMARK_STAGE:
+            return [train_landmark(options, guard, console)]
         if options.resume is not None:
             return _resume(options.resume, device, guard, console)
         return _start(options, device, guard, console)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from s2d_edge.data.mixing import Mixture, draw_mixture
 from s2d_edge.data.prepare import PreparedClips
 from s2d_edge.data.transforms import apply_geometry, draw_geometry, erase, jitter_colour, warp_maps
 from s2d_edge.train.landmark_maps import LandmarkMaps
@@ -23,12 +24,14 @@ class Batch:
     Attributes:
         clip: (B, T, H, W, 3) RGB in 0-255, float32 (training) or uint8.
         labels: (B,) int64.
+        mixture: how the clips are mixed with one another, or None.
         maps: (B·T, C, h, w) landmark maps, or None where the model computes them.
         clips: (B,) indices of the prepared clips they come from.
     """
 
     clip: Tensor
     labels: Tensor
+    mixture: Mixture | None
     maps: Tensor | None
     clips: NDArray[np.int64]
 
@@ -37,6 +40,7 @@ class Batch:
         return Batch(
             clip=self.clip.to(device, non_blocking=True),
             labels=self.labels.to(device, non_blocking=True),
+            mixture=self.mixture,
             maps=None if self.maps is None else self.maps.to(device, non_blocking=True),
             clips=self.clips,
         )
@@ -75,6 +79,7 @@ class Feed:
             rotate_deg=augment.rotate_deg,
             scale=augment.scale,
             shift=augment.shift,
+            crop=augment.crop,
         )
         clip = apply_geometry(torch.from_numpy(self.clips.frames[index]), drawn)
         clip = jitter_colour(
@@ -85,15 +90,23 @@ class Feed:
             saturation=augment.saturation,
         )
         clip = erase(clip, generator, probability=augment.erase)
+        mixture = draw_mixture(len(index), generator, mixup=augment.mixup, cutmix=augment.cutmix)
+        if mixture is not None:
+            channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (B, T, H, W, 3) -> (B, T·3, H, W)
+            clip = mixture.pictures(channels).unflatten(1, (-1, 3)).permute(0, 1, 3, 4, 2)  # and back
         maps = None
         if self.maps is not None:
             seen = self.maps.gather(index, drawn.mirrored)  # (B, T, C, h, w)
             # The maps move as the picture does; the frames of a clip move alike, so they travel as channels.
-            maps = warp_maps(seen.flatten(1, 2), drawn.warp).unflatten(1, seen.shape[1:3])
+            maps = warp_maps(seen.flatten(1, 2), drawn.warp)
+            if mixture is not None:  # as if the landmark network were linear
+                maps = mixture.pictures(maps)
+            maps = maps.unflatten(1, seen.shape[1:3])  # (B, T or 1, C, h, w)
             maps = maps.expand(-1, frames, -1, -1, -1).flatten(0, 1)  # (B·T, C, h, w)
         return Batch(
             clip=clip.expand(-1, frames, -1, -1, -1),
             labels=torch.from_numpy(self.clips.labels[chosen]),
+            mixture=mixture,
             maps=maps,
             clips=chosen,
         )
@@ -113,6 +126,7 @@ class Feed:
             yield Batch(
                 clip=torch.from_numpy(self.clips.frames[index]),
                 labels=torch.from_numpy(self.clips.labels[clips]),
+                mixture=None,
                 maps=maps,
                 clips=clips,
             )

@@ -6,20 +6,24 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from s2d_edge.console import Console
 from s2d_edge.errors import TrainingError
 from s2d_edge.model.checkpoint import save_run, save_weights
 from s2d_edge.model.s2d import S2D
 from s2d_edge.runs import RunInfo
+from s2d_edge.train.anchors import EmotionAnchors
 from s2d_edge.train.curves import draw_curves
-from s2d_edge.train.feed import Feed
+from s2d_edge.train.feed import Batch, Feed
 from s2d_edge.train.interrupt import InterruptGuard
+from s2d_edge.train.optimizer import make_optimizer
 from s2d_edge.train.order import epoch_order
 from s2d_edge.train.progress import LAST_WEIGHTS, Progress, Snapshot, save_snapshot
 from s2d_edge.train.schedule import learning_rate
@@ -28,7 +32,6 @@ from s2d_edge.train.teacher import Teacher
 from s2d_edge.train.validate import Score, validate
 
 _NAMES_SHOWN = 4
-_NOT_DECAYED = ("pos_embed", "cls_token", "temporal_embedding", "age_bias")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -70,7 +73,14 @@ class StageTraining:
         settings = job.settings
         self._epoch_clips = settings.epoch_clips or len(job.train.clips)
         self._steps = -(-self._epoch_clips // settings.batch_clips)
-        self._optimizer = _make_optimizer(job.model, settings)
+        self._optimizer = make_optimizer(job.model, settings)
+        self._anchors = EmotionAnchors(job.model.config.classes, job.model.config.vit.width, settings.sdl)
+        self._anchors.to(job.device)
+        self._average = (
+            AveragedModel(job.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+            if settings.ema
+            else None
+        )
         self._trainable = [p for p in job.model.parameters() if p.requires_grad]
         cuda = job.device.type == "cuda"
         self._amp_dtype = torch.bfloat16 if cuda and torch.cuda.is_bf16_supported() else torch.float16
@@ -84,6 +94,10 @@ class StageTraining:
         self.job.model.load_state_dict(snapshot.model)
         self._optimizer.load_state_dict(snapshot.optimizer)
         self._scaler.load_state_dict(snapshot.scaler)
+        if snapshot.anchors:
+            self._anchors.load_state_dict(snapshot.anchors)
+        if self._average is not None:
+            self._average.load_state_dict(snapshot.average)
         self.progress = snapshot.progress
 
     def run(self) -> None:
@@ -102,7 +116,7 @@ class StageTraining:
                     advance(1)
             score = self._timed_validation()
             self._finish_epoch(score)
-        save_weights(self.job.model, self.job.folder / LAST_WEIGHTS)
+        save_weights(self._answering, self.job.folder / LAST_WEIGHTS)
         draw_curves(self.progress.history, self.job.folder, title=self.job.info.name)
 
     def _train_steps(self) -> Iterator[None]:
@@ -131,13 +145,16 @@ class StageTraining:
         generator = torch.Generator().manual_seed(step_seed)
         batch = job.train.training_batch(chosen, settings.augment, generator).to(job.device)
         for group in self._optimizer.param_groups:
-            group["lr"] = self._learning_rate()
+            group["lr"] = self._learning_rate() * group["lr_share"]
         job.model.train()
         with torch.autocast(job.device.type, dtype=self._amp_dtype, enabled=self._amp):
-            logits: Tensor = job.model(batch.clip, batch.maps)
-            loss = F.cross_entropy(logits.float(), batch.labels, label_smoothing=settings.label_smoothing)
+            features = job.model.features(batch.clip, batch.maps)
+            logits = job.model.classify(features)
+            loss = _cross_entropy(logits.float(), batch, settings.label_smoothing)
             if job.teacher is not None and settings.distill:
                 loss = loss + settings.distill * job.teacher.loss(logits, batch, settings.temperature)
+            if sdl_weight := settings.sdl.weight_at(progress.epoch, settings.epochs):
+                loss = loss + sdl_weight * self._anchors.loss(logits, features)
         value = float(loss.detach())
         if not np.isfinite(value):
             names = [job.train.clips.names[i] for i in chosen[:_NAMES_SHOWN]]
@@ -153,8 +170,17 @@ class StageTraining:
             nn.utils.clip_grad_norm_(self._trainable, settings.clip_norm)
         self._scaler.step(self._optimizer)
         self._scaler.update()
+        if self._average is not None:
+            self._average.update_parameters(job.model)
+        if settings.sdl.weight and batch.mixture is None:
+            self._anchors.remember(features, logits, batch.labels)
         progress.loss_sum += value * len(chosen)
         progress.clips_seen += len(chosen)
+
+    @property
+    def _answering(self) -> S2D:
+        """The model that is validated and kept: the trained one, or its moving average."""
+        return self.job.model if self._average is None else cast(S2D, self._average.module)
 
     def _learning_rate(self) -> float:
         settings, progress = self.job.settings, self.progress
@@ -169,7 +195,7 @@ class StageTraining:
     def _timed_validation(self) -> Score:
         started = time.perf_counter()
         score = validate(
-            self.job.model,
+            self._answering,
             self.job.val,
             self.job.device,
             batch_clips=self.job.settings.batch_clips,
@@ -182,7 +208,7 @@ class StageTraining:
         job, progress = self.job, self.progress
         record = {
             "epoch": progress.epoch + 1,
-            "lr": self._optimizer.param_groups[0]["lr"],
+            "lr": max(group["lr"] for group in self._optimizer.param_groups),
             "train_loss": progress.loss_sum / progress.clips_seen,
             "val_loss": score.loss,
             "val_war": score.war,
@@ -198,7 +224,7 @@ class StageTraining:
         progress.next_epoch()
         if best:
             origin = job.info.origin | {"best_epoch": str(record["epoch"])}
-            save_run(job.folder, replace(job.info, origin=origin), job.model)
+            save_run(job.folder, replace(job.info, origin=origin), self._answering)
         save_snapshot(job.folder, self._snapshot())
         self._console.say(
             f"{job.info.stage} epoch {record['epoch']}/{job.settings.epochs}: "
@@ -210,7 +236,7 @@ class StageTraining:
         if not self._guard.requested:
             return
         save_snapshot(self.job.folder, self._snapshot())
-        save_weights(self.job.model, self.job.folder / LAST_WEIGHTS)
+        save_weights(self._answering, self.job.folder / LAST_WEIGHTS)
         self._console.warn(
             f"stopped in epoch {self.progress.epoch + 1} after step {self.progress.step} of {self._steps}; "
             f"continue with: s2d-edge train --resume {self.job.folder}"
@@ -223,22 +249,19 @@ class StageTraining:
             model=self.job.model.state_dict(),
             optimizer=self._optimizer.state_dict(),
             scaler=self._scaler.state_dict(),
+            anchors=self._anchors.state_dict() if self.job.settings.sdl.weight else {},
+            average={} if self._average is None else self._average.state_dict(),
         )
 
 
-def _make_optimizer(model: S2D, settings: StageSettings) -> torch.optim.AdamW:
-    """AdamW; biases, norms, tokens and embeddings are left out of the weight decay, as ViTs are trained."""
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            is_matrix = parameter.ndim > 1 and not name.endswith(_NOT_DECAYED)
-            (decayed if is_matrix else kept).append(parameter)
-    groups = [
-        {"params": decayed, "weight_decay": settings.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
+def _cross_entropy(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
+    """Mean cross-entropy of (B, K) logits; a mixed clip has its partner's label too, in their shares."""
+    own = F.cross_entropy(logits, batch.labels, label_smoothing=smoothing, reduction="none")  # (B,)
+    if batch.mixture is None:
+        return own.mean()
+    labels, share = batch.labels[batch.mixture.partner], batch.mixture.share.to(own)
+    other = F.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="none")
+    return torch.lerp(other, own, share).mean()
 
 
 def _step_seed(seed: int, epoch: int, step: int) -> int:

@@ -55,12 +55,24 @@ def read_config(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing or no TOML.
     """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--config {path} cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"--config {path} is not valid TOML: {error}") from None
-    return dotted(tree)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"--config {path} is not UTF-8 text: {error}") from None
+    return dotted(parse_toml(text, f"--config {path}"))
+
+
+def parse_toml(text: str, source: str) -> dict[str, Any]:
+    """The tree of a TOML text.
+
+    Raises:
+        ConfigError: it is no TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{source} is not valid TOML: {error}") from None
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
@@ -104,6 +116,8 @@ def _as_type_of(old: Any, value: Any, name: str, source: str) -> Any:
     wanted = type(old)
     if wanted is float and type(value) is int:
         return float(value)
+    if wanted is tuple and type(value) is list:
+        return tuple(_as_type_of(old[0], each, name, source) for each in value)
     if type(value) is not wanted:
         raise ConfigError(
             f"{source}: {name}={value!r} must be of type {wanted.__name__}, like its present value {old!r}"

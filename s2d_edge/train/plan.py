@@ -12,10 +12,12 @@ from s2d_edge.data.datasets import AVATARS
 from s2d_edge.errors import CheckpointError, ConfigError
 from s2d_edge.model.config import TemporalMode
 from s2d_edge.train.overrides import dotted, parse_assignments, read_config, with_changes
-from s2d_edge.train.settings import StageSettings, TrainSettings, recipe
+from s2d_edge.train.recipes import recipe
+from s2d_edge.train.settings import StageSettings, TrainSettings
 
 Stage = Literal["image", "video"]
 STAGES: tuple[Stage, ...] = ("image", "video")
+LANDMARK_STAGE = "landmark"
 DEFAULT_MODEL = "demo"
 _FLAGS = {"changes": "set"}  # where an option and its field differ in name
 
@@ -25,14 +27,14 @@ class TrainOptions:
     """What was typed; None where nothing was.
 
     Attributes:
-        stage: ``image``, ``video``, or None for one after the other.
+        stage: ``image``, ``video``, or None for one after the other; ``landmark`` for a landmark network.
         data: as ``--data`` takes it; None is the embedded avatars.
         model: a size of ``s2d_edge.model.config.PRESETS``.
         init: a run folder or a plain ViT's weights to start from.
         landmark: a landmark network's weights.
         out: the run folder; for both stages the name that ``-image`` and ``-video`` are added to.
         resume: a run folder whose training goes on; nothing else may be given with it.
-        recipe: a name of ``s2d_edge.train.settings.RECIPES``.
+        recipe: a name of ``s2d_edge.train.recipes``.
         config: a TOML file of settings.
         changes: ``key=value`` settings.
         epochs: of every stage trained.
@@ -63,9 +65,10 @@ class TrainOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if self.stage not in (None, *STAGES):
+        if self.stage not in (None, *STAGES, LANDMARK_STAGE):
             raise ConfigError(
-                f"--stage {self.stage!r} must be one of {', '.join(STAGES)}; leave it out for both"
+                f"--stage {self.stage!r} must be one of {', '.join(STAGES)}; leave it out for both, or give "
+                f"{LANDMARK_STAGE!r} for a landmark network alone"
             )
         if self.teacher is not None and self.stage == "image":
             raise ConfigError("--teacher is for the video stage; leave it out of --stage image")
@@ -172,6 +175,8 @@ def resolve_settings(options: TrainOptions, model: str) -> TrainSettings:
 
 
 def _usual_recipe(options: TrainOptions, model: str) -> str:
+    if options.stage == LANDMARK_STAGE:
+        return "landmark"
     if model != DEFAULT_MODEL:
         return "paper"
     return "avatars" if options.data in (None, AVATARS) else "quick"

@@ -57,12 +57,16 @@ class Snapshot:
         model: every weight and buffer.
         optimizer: AdamW's state.
         scaler: the loss scaler's state; empty unless training in float16.
+        anchors: those of the self-distillation; empty without it.
+        average: the moving average of the weights; empty without it.
     """
 
     progress: Progress
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
     scaler: dict[str, Any]
+    anchors: dict[str, Tensor]
+    average: dict[str, Tensor]
 
 
 def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
@@ -72,6 +76,8 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
         "model": snapshot.model,
         "optimizer": snapshot.optimizer,
         "scaler": snapshot.scaler,
+        "anchors": snapshot.anchors,
+        "average": snapshot.average,
     }
     with whole_file(folder / RESUME) as scratch:
         torch.save(content, scratch)
@@ -97,6 +103,8 @@ def load_snapshot(folder: Path) -> Snapshot:
             model=content["model"],
             optimizer=content["optimizer"],
             scaler=content["scaler"],
+            anchors=content.get("anchors", {}),
+            average=content.get("average", {}),
         )
     except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

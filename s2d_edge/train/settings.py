@@ -1,8 +1,8 @@
-"""Every number of a training, in frozen dataclasses that check themselves, and the named recipes."""
+"""Every number of a training, in frozen dataclasses that check themselves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from s2d_edge.errors import ConfigError
@@ -35,6 +35,9 @@ class AugmentSettings:
         contrast: largest change of contrast, as a fraction.
         saturation: largest change of saturation, as a fraction.
         erase: probability of greying out one random rectangle.
+        crop: smallest area of a random resized crop, as a fraction of the picture; 1 takes the whole picture.
+        mixup: α of mixup's Beta distribution; 0 leaves it out.
+        cutmix: α of CutMix's; with both, half the batches have one and half the other.
     """
 
     flip: float = 0.5
@@ -45,16 +48,59 @@ class AugmentSettings:
     contrast: float = 0.25
     saturation: float = 0.25
     erase: float = 0.25
+    crop: float = 1.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
 
     def __post_init__(self) -> None:
         _fraction("augment.", flip=self.flip, erase=self.erase, brightness=self.brightness)
         _fraction("augment.", contrast=self.contrast, saturation=self.saturation)
+        _at_least(0, "augment.", mixup=self.mixup, cutmix=self.cutmix)
+        if not 0 < self.crop <= 1:
+            raise ConfigError(f"augment.crop={self.crop} must lie in (0, 1]")
         if not 0 <= self.rotate_deg <= 180:
             raise ConfigError(f"augment.rotate_deg={self.rotate_deg} must lie in [0, 180]")
         if not 0 <= self.scale < 1 or not 0 <= self.shift <= 0.5:
             raise ConfigError(
                 f"augment.scale={self.scale} must lie in [0, 1) and augment.shift={self.shift} in [0, 0.5]"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdlSettings:
+    """Emotion-anchor self-distillation.
+
+    Attributes:
+        weight: of its loss at the end of the schedule; 0 leaves it out.
+        starts: when its weight rises, as fractions of the training.
+        shares: the fraction of ``weight`` it has from each of ``starts`` on; 0 before the first.
+        queue: anchors kept per class.
+        top_k: K, anchors of every class that answer.
+    """
+
+    weight: float = 0.0
+    starts: tuple[float, ...] = (0.3, 0.5, 0.6, 0.8)
+    shares: tuple[float, ...] = (0.01, 0.1, 0.5, 1.0)
+    queue: int = 16
+    top_k: int = 2
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise ConfigError(f"sdl.weight={self.weight} must be at least 0")
+        if not 1 <= self.top_k <= self.queue:
+            raise ConfigError(f"sdl.top_k={self.top_k} must lie in [1, sdl.queue={self.queue}]")
+        if len(self.starts) != len(self.shares) or list(self.starts) != sorted(self.starts):
+            raise ConfigError(
+                f"sdl.starts={list(self.starts)} must rise, and have as many values as "
+                f"sdl.shares={list(self.shares)}"
+            )
+
+    def weight_at(self, epoch: int, epochs: int) -> float:
+        """Weight of the loss in epoch ``epoch``, counted from 0, of ``epochs``."""
+        begun = [
+            share for start, share in zip(self.starts, self.shares, strict=True) if epoch >= start * epochs
+        ]
+        return self.weight * begun[-1] if begun else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +114,10 @@ class StageSettings:
         lr: peak learning rate of AdamW.
         weight_decay: of AdamW, on matrices only.
         warmup_epochs: linear warm-up before the cosine decay to ``final_lr_fraction`` × ``lr``.
+        layer_decay: each block of the ViT learns at this fraction of the rate of the block after it; 1 treats
+            all alike.
+        ema: decay per step of the moving average of the weights, which is then what is validated and kept; 0
+            keeps the weights themselves.
         clip_norm: largest norm of the gradient; 0 leaves it as it is.
         label_smoothing: of the cross-entropy.
         dropout: before the classifier.
@@ -76,6 +126,8 @@ class StageSettings:
         distill: weight of a teacher's loss beside the cross-entropy, where a teacher is given.
         temperature: of the teacher's and the student's probabilities in it.
         select: validation figure that chooses the best epoch; the other one breaks ties.
+        sdl: emotion-anchor self-distillation.
+        augment: random changes to the clips.
     """
 
     epochs: int = 100
@@ -85,6 +137,8 @@ class StageSettings:
     weight_decay: float = 0.05
     warmup_epochs: float = 2.0
     final_lr_fraction: float = 0.01
+    layer_decay: float = 1.0
+    ema: float = 0.0
     clip_norm: float = 1.0
     label_smoothing: float = 0.1
     dropout: float = 0.5
@@ -92,6 +146,7 @@ class StageSettings:
     distill: float = 1.0
     temperature: float = 2.0
     select: Selection = "war"
+    sdl: SdlSettings = field(default_factory=SdlSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
@@ -108,6 +163,10 @@ class StageSettings:
         _at_least(0, "", distill=self.distill)
         if not self.lr > 0 or not self.temperature > 0:
             raise ConfigError(f"lr={self.lr} and temperature={self.temperature} must be positive")
+        if not 0 < self.layer_decay <= 1 or not 0 <= self.ema < 1:
+            raise ConfigError(
+                f"layer_decay={self.layer_decay} must lie in (0, 1], and ema={self.ema} in [0, 1)"
+            )
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.dropout < 1:
             raise ConfigError(
                 f"label_smoothing={self.label_smoothing} and dropout={self.dropout} must lie in [0, 1)"
@@ -118,7 +177,7 @@ class StageSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LandmarkSettings:
-    """Teaching the landmark network on avatars, where no trained one is given.
+    """Teaching a landmark network: on avatars where none is given, or on photographs in a stage of its own.
 
     Attributes:
         steps: optimisation steps.
@@ -171,55 +230,3 @@ class TrainSettings:
         _at_least(0, "", seed=self.seed, workers=self.workers, temporal_scale=self.temporal_scale)
         if not 0 < self.val_fraction < 1:
             raise ConfigError(f"val_fraction={self.val_fraction} must lie in (0, 1)")
-
-
-# Avatars differ by themselves in all that the other changes would add; more of it only slows learning.
-_LITTLE = AugmentSettings(
-    rotate_deg=3.0, scale=0.05, shift=0.03, brightness=0.0, contrast=0.0, saturation=0.0, erase=0.0
-)
-_QUICK = TrainSettings(
-    cache_landmarks=True,
-    temporal_scale=5.0,
-    image=StageSettings(
-        epochs=30,
-        batch_clips=16,
-        lr=1e-3,
-        label_smoothing=0.05,
-        dropout=0.1,
-        augment=AugmentSettings(erase=0.1),
-    ),
-    video=StageSettings(
-        epochs=7,
-        batch_clips=8,
-        lr=3e-3,
-        warmup_epochs=0.5,
-        label_smoothing=0.05,
-        dropout=0.1,
-        augment=AugmentSettings(erase=0.0),
-    ),
-)
-
-RECIPES: dict[str, TrainSettings] = {
-    # The published schedule; lr = 1e-5 × batch / 8 (arXiv 2312.05447, official code).
-    "paper": TrainSettings(),
-    # A small model from nothing, in minutes on a CPU.
-    "quick": _QUICK,
-    # The same on the embedded avatars.
-    "avatars": replace(
-        _QUICK,
-        image=replace(_QUICK.image, epochs=26, augment=_LITTLE),
-        video=replace(_QUICK.video, epochs=6, augment=_LITTLE),
-    ),
-}
-
-
-def recipe(name: str) -> TrainSettings:
-    """The recipe of that name.
-
-    Raises:
-        ConfigError: no such recipe.
-    """
-    try:
-        return RECIPES[name]
-    except KeyError:
-        raise ConfigError(f"there is no recipe {name!r}; choose one of {', '.join(RECIPES)}") from None

@@ -77,3 +77,14 @@ def test_the_same_generator_draws_the_same() -> None:
     other = draw_geometry(5, _generator(4), flip=0.5, rotate_deg=10, scale=0.1, shift=0.1)
     assert torch.equal(first.warp, again.warp)
     assert not torch.equal(first.warp, other.warp)
+
+
+def test_a_random_crop_lies_inside_the_picture_and_is_as_large_as_asked() -> None:
+    drawn = draw_geometry(200, _generator(), crop=0.3)
+    corners = torch.tensor([[-1.0, -1.0, 1.0, 1.0], [-1.0, 1.0, -1.0, 1.0]])  # (2, 4)
+    reached = drawn.warp[:, :, :2] @ corners + drawn.warp[:, :, 2:]  # (B, 2, 4)
+    assert reached.abs().max() <= 1 + 1e-5
+    area = torch.linalg.det(drawn.warp[:, :, :2])
+    assert area.min() > 0.25  # sides are cut at the picture's, so a little below is possible
+    assert area.min() < 0.4
+    assert area.max() > 0.9

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from s2d_edge.console import Console
-from s2d_edge.errors import ConfigError
-from s2d_edge.model.config import LandmarkConfig
+from s2d_edge.data.datasets import open_dataset
+from s2d_edge.errors import ConfigError, S2DEdgeError
+from s2d_edge.files import sha256_of
+from s2d_edge.model.checkpoint import read_landmark
+from s2d_edge.model.config import LandmarkConfig, preset
 from s2d_edge.model.landmark import MobileFaceNet
-from s2d_edge.train import landmarks
+from s2d_edge.train.command import train
+from s2d_edge.train.face_pool import FacePool, draw_crops, mesh_pool
+from s2d_edge.train.ibug import FROM_MESH, MIRROR
 from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.landmarks import FacePool, draw_crops, point_error, teach
+from s2d_edge.train.landmarks import point_error, teach
+from s2d_edge.train.plan import TrainOptions
 from s2d_edge.train.settings import LandmarkSettings
 
+QUIET = Console(quiet=True)
 TINY = LandmarkConfig(width=4, depths=(1, 1, 1))
 
 
@@ -69,7 +81,7 @@ def test_a_mirrored_face_keeps_the_meaning_of_its_points() -> None:
 
 
 def test_the_mirror_order_is_an_involution_that_swaps_the_eyes() -> None:
-    order = landmarks._MIRROR
+    order = MIRROR
     assert sorted(order) == list(range(68))
     assert [order[k] for k in order] == list(range(68))
     assert order[36] == 45
@@ -77,30 +89,75 @@ def test_the_mirror_order_is_an_involution_that_swaps_the_eyes() -> None:
     assert order[48] == 54
 
 
-def test_teaching_lowers_the_point_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    pools = {"train": _pool(64), "val": _pool(16, seed=5)}
-
-    class Avatars:
-        name = "drawn"
-
-        def split(self, name: str) -> str:
-            return name
-
-    monkeypatch.setattr(landmarks, "read_pool", lambda avatars, samples, frames, seed: pools[samples])
+def test_teaching_lowers_the_point_error() -> None:
+    held_out = _pool(16, seed=5)
     torch.manual_seed(0)
-    before = point_error(MobileFaceNet(TINY).eval(), pools["val"])
+    before = point_error(MobileFaceNet(TINY).eval(), held_out)
     settings = LandmarkSettings(steps=30, batch_frames=16)
-    taught = teach(TINY, Avatars(), settings, 0, Console(quiet=True), InterruptGuard())  # type: ignore[arg-type]
-    assert point_error(taught, pools["val"]) < 0.3 < before
+    taught = point_error(teach(TINY, _pool(64), settings, 0, QUIET, InterruptGuard()), held_out)
+    assert taught.whole < 0.3 < before.whole
+    assert taught.inner < 0.3 < before.inner
+
+
+def test_the_points_taken_from_the_mesh_are_where_their_names_say(shared_data: Path) -> None:
+    """By the mean of real faces: the mirror order swaps sides, and features stand in their order."""
+    assert len(FROM_MESH) == len(set(FROM_MESH)) == 68
+    samples = open_dataset(str(shared_data / "faces"), QUIET).split("val")[:30]
+    pool = mesh_pool(samples, 30, 0, QUIET, title="faces")
+    points = pool.points.mean(dim=0).numpy()
+    across, down = points[:, 0], points[:, 1]
+    middle = across[[27, 28, 29, 30, 33, 51, 57, 62, 66, 8]]
+    assert np.ptp(middle) < 0.02
+    for k, other in enumerate(MIRROR):
+        assert across[k] - middle.mean() == pytest.approx(middle.mean() - across[other], abs=0.03)
+        assert down[k] == pytest.approx(down[other], abs=0.02)
+    assert down[19] < down[37] < down[41] < down[33] < down[51] < down[62] < down[66] < down[57] < down[8]
+    assert (np.diff(across[1:16]) > 0).all()  # the jaw, from the picture's left to its right
+
+
+def test_the_stage_writes_a_network_that_the_image_stage_takes(
+    shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = (shared_data / "faces/labels.csv").read_text().splitlines()
+    few = [rows[0], *(f"{shared_data}/faces/{row}" for row in rows[1:] if row.endswith("val"))][:25]
+    Path("few.csv").write_text("\n".join(few).replace(",val", ",train") + "\n")
+    options = TrainOptions(
+        stage="landmark", data="few.csv", changes=("landmark.steps=4", "landmark.batch_frames=4")
+    )
+    (written,) = train(options, QUIET)
+    assert written == Path("runs/few-landmark")
+    about = json.loads((written / "landmark.json").read_text())
+    assert about["faces"] + about["unseen_faces"] <= 24
+    assert about["point_error"]["whole"] > 0
+    sizes, tensors = read_landmark(written)
+    assert sizes == preset("demo").landmark
+    assert sha256_of(written / "landmark.safetensors") == about["sha256"]
+    assert tensors["output_layer.linear.weight"].shape[0] == 136
+    with pytest.raises(S2DEdgeError, match="exists already"):
+        train(replace(options, out=written), QUIET)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": None}, "learns from photographs"),
+        ({"data": "x", "frames": 8}, "--frames is for"),
+        ({"data": "x", "landmark": Path("y")}, "--landmark is for"),
+    ],
+)
+def test_the_stage_refuses_what_is_not_for_it(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(TrainOptions(stage="landmark", **options), QUIET)
 
 
 def test_another_number_of_points_is_refused() -> None:
-    with pytest.raises(ConfigError, match="68 points, "):
+    with pytest.raises(ConfigError, match="68 points here"):
         teach(
             LandmarkConfig(width=4, depths=(1, 1, 1), points=5),
-            None,  # type: ignore[arg-type]
+            _pool(1),
             LandmarkSettings(),
             0,
-            Console(quiet=True),
+            QUIET,
             InterruptGuard(),
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from s2d_edge.console import Console
 from s2d_edge.errors import CheckpointError, TrainingError
@@ -18,13 +19,18 @@ from s2d_edge.train.feed import Feed
 from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.loop import StageTraining
 from s2d_edge.train.progress import LAST_WEIGHTS, METRICS, RESUME, load_snapshot
-from s2d_edge.train.settings import StageSettings
+from s2d_edge.train.settings import AugmentSettings, SdlSettings, StageSettings
 from s2d_edge.train.validate import validate
 from tests.train.tiny import STILL, VIDEO, StopAfter, clips, job, noisy_clips, ramp_clips
 
 QUIET = Console(quiet=True)
 # Everything random is on: dropout, augmentation, class balance.
 SETTINGS = StageSettings(epochs=3, batch_clips=4, lr=1e-3, warmup_epochs=1, dropout=0.3, balance=0.5)
+# And what else keeps a state: anchors from the first epoch on, a moving average.
+DISTILLED = replace(
+    SETTINGS, ema=0.5, layer_decay=0.8, sdl=SdlSettings(weight=1.0, starts=(0.0,), shares=(1.0,), queue=3)
+)
+MIXED = replace(SETTINGS, augment=AugmentSettings(crop=0.7, mixup=0.8, cutmix=1.0))
 
 
 def _weights(model: S2D) -> torch.Tensor:
@@ -33,20 +39,21 @@ def _weights(model: S2D) -> torch.Tensor:
 
 @pytest.mark.parametrize("video", [False, True], ids=["image", "video"])
 @pytest.mark.parametrize("asked", [2, 4, 6], ids=["in an epoch", "at validation", "in the next epoch"])
+@pytest.mark.parametrize("settings", [SETTINGS, DISTILLED, MIXED], ids=["plain", "distilled", "mixed"])
 def test_a_resumed_training_ends_in_the_very_weights_of_a_whole_one(
-    tmp_path: Path, video: bool, asked: int
+    tmp_path: Path, video: bool, asked: int, settings: StageSettings
 ) -> None:
     data, held_out = noisy_clips(10), noisy_clips(4, seed=9)
     whole = StageTraining(
-        job(tmp_path / "whole", SETTINGS, data, held_out, video=video), InterruptGuard(), QUIET
+        job(tmp_path / "whole", settings, data, held_out, video=video), InterruptGuard(), QUIET
     )
     whole.run()
 
     parted = tmp_path / "parted"
-    first = StageTraining(job(parted, SETTINGS, data, held_out, video=video), StopAfter(asked), QUIET)
+    first = StageTraining(job(parted, settings, data, held_out, video=video), StopAfter(asked), QUIET)
     with pytest.raises(KeyboardInterrupt):
         first.run()
-    second = StageTraining(job(parted, SETTINGS, data, held_out, video=video), InterruptGuard(), QUIET)
+    second = StageTraining(job(parted, settings, data, held_out, video=video), InterruptGuard(), QUIET)
     second.restore(load_snapshot(parted))
     assert (second.progress.epoch, second.progress.step) != (0, 0)
     second.run()
@@ -98,6 +105,49 @@ def test_the_best_epoch_may_be_chosen_by_uar(tmp_path: Path) -> None:
     )
     training.run()
     assert training.progress.best[0] == max(record["val_uar"] for record in training.progress.history)
+
+
+def test_what_is_kept_is_the_moving_average_where_one_is_asked_for(tmp_path: Path) -> None:
+    """With a decay near 1 the average hardly leaves the first step's weights, whatever is trained."""
+    kept, trained = {}, {}
+    for ema in (0.0, 0.999):
+        settings = replace(SETTINGS, epochs=2, ema=ema)
+        work = job(tmp_path / f"ema-{ema}", settings, noisy_clips(8), noisy_clips(4))
+        begin = _weights(work.model)
+        StageTraining(work, InterruptGuard(), QUIET).run()
+        trained[ema] = (_weights(work.model) - begin).norm()
+        last = S2D(work.model.config)
+        last.load_state_dict(load_file(work.folder / LAST_WEIGHTS))
+        kept[ema] = (_weights(last) - begin).norm()
+    assert trained[0.0] == trained[0.999] == kept[0.0]
+    assert 0 < kept[0.999] < 0.5 * trained[0.999]
+
+
+def test_layer_decay_holds_the_first_layers_back(tmp_path: Path) -> None:
+    moved = {}
+    for decay in (1.0, 1e-4):
+        work = job(
+            tmp_path / f"{decay}", replace(SETTINGS, layer_decay=decay), noisy_clips(8), noisy_clips(4)
+        )
+        begin = work.model.vit.patch_embed.proj.weight.detach().clone()
+        StageTraining(work, InterruptGuard(), QUIET).run()
+        moved[decay] = float((work.model.vit.patch_embed.proj.weight.detach() - begin).abs().max())
+    assert moved[1.0] > 1e-4
+    assert moved[1e-4] < 1e-6 * moved[1.0]
+
+
+def test_anchors_change_the_training_once_their_time_has_come(tmp_path: Path) -> None:
+    weights = {}
+    for name, sdl in (
+        ("off", SdlSettings()),
+        ("late", SdlSettings(weight=1.0, starts=(1.0,), shares=(1.0,))),
+        ("on", SdlSettings(weight=1.0, starts=(0.5,), shares=(1.0,))),
+    ):
+        work = job(tmp_path / name, replace(SETTINGS, sdl=sdl), noisy_clips(8), noisy_clips(4))
+        StageTraining(work, InterruptGuard(), QUIET).run()
+        weights[name] = _weights(work.model)
+    assert torch.equal(weights["off"], weights["late"])
+    assert not torch.equal(weights["off"], weights["on"])
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_clips(tmp_path: Path) -> None:

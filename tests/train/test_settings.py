@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from s2d_edge.errors import CheckpointError, ConfigError
 from s2d_edge.train.overrides import flatten, parse_assignments, read_config, with_changes
 from s2d_edge.train.plan import Plan, TrainOptions, plan_from_record, resolve_settings
-from s2d_edge.train.settings import RECIPES, AugmentSettings, StageSettings, TrainSettings, recipe
+from s2d_edge.train.recipes import NAMES, recipe
+from s2d_edge.train.settings import AugmentSettings, StageSettings, TrainSettings
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
@@ -22,21 +24,33 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert settings.image.epochs == 7
     assert settings.image.augment.flip == 0.0
     assert settings.video.select == "uar"
-    assert settings.video.lr == RECIPES["avatars"].video.lr
+    assert settings.video.lr == recipe("avatars").video.lr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_is_headed_by_the_command_that_uses_it(name: str) -> None:
+    recipe(name)  # every name in it is known, every value in its range
+    head = (resources.files("s2d_edge.train.recipes") / f"{name}.toml").read_text().split("\n\n")[0]
+    assert all(line.startswith("#") for line in head.splitlines())
+    assert f"--recipe {name}" in head
+
+
+def test_the_papers_recipe_is_what_the_settings_are_by_themselves() -> None:
+    assert recipe("paper") == TrainSettings()
 
 
 def test_epochs_go_to_the_stages_that_are_trained() -> None:
     both = resolve_settings(TrainOptions(epochs=2), "demo")
     assert (both.image.epochs, both.video.epochs) == (2, 2)
     one = resolve_settings(TrainOptions(epochs=2, stage="video"), "demo")
-    assert (one.image.epochs, one.video.epochs) == (RECIPES["avatars"].image.epochs, 2)
+    assert (one.image.epochs, one.video.epochs) == (recipe("avatars").image.epochs, 2)
 
 
 def test_the_models_size_chooses_the_recipe() -> None:
-    assert resolve_settings(TrainOptions(), "base") == RECIPES["paper"]
-    assert resolve_settings(TrainOptions(), "demo") == RECIPES["avatars"]
-    assert resolve_settings(TrainOptions(data="faces.csv"), "demo") == RECIPES["quick"]
-    assert resolve_settings(TrainOptions(recipe="paper"), "demo") == RECIPES["paper"]
+    assert resolve_settings(TrainOptions(), "base") == recipe("paper")
+    assert resolve_settings(TrainOptions(), "demo") == recipe("avatars")
+    assert resolve_settings(TrainOptions(data="faces.csv"), "demo") == recipe("quick")
+    assert resolve_settings(TrainOptions(recipe="paper"), "demo") == recipe("paper")
 
 
 @pytest.mark.parametrize(
@@ -124,10 +138,10 @@ def test_a_plan_survives_its_record() -> None:
         temporal="causal",
         teacher="/runs/teacher",
         fps=4.0,
-        settings=RECIPES["quick"],
+        settings=recipe("quick"),
     )
     assert plan_from_record(plan.as_record(), Path("runs/x")) == plan
-    assert flatten(plan_from_record(plan.as_record(), Path("runs/x")).settings) == flatten(RECIPES["quick"])
+    assert flatten(plan_from_record(plan.as_record(), Path("runs/x")).settings) == flatten(recipe("quick"))
 
 
 def test_an_imported_run_has_no_plan_to_resume() -> None:

@@ -1,0 +1,63 @@
+"""Mixing clips of a batch with one another: mixup and CutMix, alike for all frames of a clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mixture:
+    """How B clips are mixed with partners (mixup, arXiv 1710.09412; CutMix, arXiv 1905.04899).
+
+    Attributes:
+        partner: (B,) int64, the other clip of each.
+        share: (B,) float, how much of its own is left.
+        box: (B, 4) left, top, right, bottom of what is the partner's, as fractions; None where the whole
+            pictures are blended.
+    """
+
+    partner: Tensor
+    share: Tensor
+    box: Tensor | None
+
+    def pictures(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) pictures or maps -> the same shape, mixed."""
+        other = x[self.partner]
+        if self.box is None:
+            return torch.lerp(other, x, self.share.to(x).view(-1, 1, 1, 1))
+        height, width = x.shape[2:]
+        left, top, right, bottom = (side[:, None] for side in self.box.unbind(dim=1))  # (B, 1) each
+        rows, columns = (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width
+        in_rows, in_columns = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
+        inside = in_rows.unsqueeze(2) & in_columns.unsqueeze(1)  # (B, H, W)
+        return torch.where(inside.unsqueeze(1).to(x.device), other, x)
+
+
+def draw_mixture(clips: int, generator: torch.Generator, *, mixup: float, cutmix: float) -> Mixture | None:
+    """Draw partners and shares; with both kinds on, half the batches have one and half the other.
+
+    Args:
+        mixup: α of the Beta distribution of mixup's shares; 0 leaves it out.
+        cutmix: the same for CutMix.
+
+    Returns:
+        None where both are left out.
+    """
+    if not (mixup or cutmix):
+        return None
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    draws = np.random.default_rng(seed)  # PyTorch's Beta takes no generator
+    boxes = bool(cutmix) and (not mixup or draws.random() < 0.5)
+    share = torch.from_numpy(draws.beta(*(2 * [cutmix if boxes else mixup]), size=clips)).float()
+    partner = torch.from_numpy(draws.permutation(clips))
+    if not boxes:
+        return Mixture(partner=partner, share=share, box=None)
+    half = torch.sqrt(1 - share) / 2
+    centre = torch.from_numpy(draws.random((clips, 2))).float()
+    box = torch.cat((centre - half[:, None], centre + half[:, None]), dim=1).clamp(0, 1)  # (B, 4)
+    area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+    return Mixture(partner=partner, share=1 - area, box=box)

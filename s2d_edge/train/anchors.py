@@ -1,0 +1,82 @@
+"""Emotion-anchor self-distillation (SDL, arXiv 2312.05447): soft targets from the answers to like faces."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from s2d_edge.train.settings import SdlSettings
+
+
+class EmotionAnchors(nn.Module):
+    """A first-in-first-out queue per class of what the model saw and said of clips with that label.
+
+    Unlike the official queues, which start as random vectors, these start empty, and an empty slot never
+    answers. Their content is part of a training's snapshot.
+    """
+
+    features: Tensor
+    probabilities: Tensor
+    filled: Tensor
+
+    def __init__(self, classes: int, width: int, settings: SdlSettings) -> None:
+        super().__init__()
+        self.top_k = settings.top_k
+        self.features = nn.Buffer(torch.zeros(classes, settings.queue, width))  # oldest first
+        self.probabilities = nn.Buffer(torch.zeros(classes, settings.queue, classes))
+        self.filled = nn.Buffer(torch.zeros(classes, dtype=torch.long))  # at the queue's end
+
+    @torch.no_grad()
+    def soft_targets(self, features: Tensor) -> Tensor:
+        """Mean of the probabilities of the K nearest anchors of every class, weighted by their cosine.
+
+        An anchor that looks the other way (cosine below 0) has no say, so the targets stay probabilities.
+
+        Args:
+            features: (B, D).
+
+        Returns:
+            (B, K) rows that sum to 1, or to 0 where no anchor answers.
+        """
+        classes, queue, _ = self.features.shape
+        anchors = F.normalize(self.features.float(), dim=2).flatten(0, 1)  # (K · Q, D)
+        cosine = (F.normalize(features.float(), dim=1) @ anchors.T).unflatten(
+            1, (classes, queue)
+        )  # (B, K, Q)
+        slots = torch.arange(queue, device=cosine.device)
+        empty = slots < queue - self.filled[:, None]  # (K, Q)
+        nearest, which = cosine.masked_fill(empty, -1.0).topk(self.top_k, dim=2)  # (B, K, k)
+        weights = nearest.clamp(min=0)
+        said = self.probabilities[torch.arange(classes, device=which.device)[:, None], which]  # (B, K, k, K)
+        total = weights.sum(dim=(1, 2)).clamp(min=torch.finfo(weights.dtype).tiny)
+        return (weights.unsqueeze(3) * said).sum(dim=(1, 2)) / total[:, None]
+
+    def loss(self, logits: Tensor, features: Tensor) -> Tensor:
+        """Binary cross-entropy of the logits against the soft targets, mean over those that have one.
+
+        Args:
+            logits: (B, K).
+            features: (B, D), what the head reads, without dropout.
+        """
+        targets = self.soft_targets(features)
+        answered = targets.sum(dim=1) > 0.5
+        if not answered.any():
+            return logits.sum() * 0.0
+        return F.binary_cross_entropy_with_logits(logits[answered].float(), targets[answered])
+
+    @torch.no_grad()
+    def remember(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Push clips, in order, onto the queues of their true labels; the oldest anchors fall out.
+
+        Args:
+            features: (B, D).
+            logits: (B, K).
+            labels: (B,) int64.
+        """
+        probabilities = torch.softmax(logits.float(), dim=1)
+        for label in labels.unique():
+            mine = labels == label
+            for kept, new in ((self.features, features.float()), (self.probabilities, probabilities)):
+                kept[label] = torch.cat((kept[label], new[mine]))[-kept.shape[1] :]
+            self.filled[label] = (self.filled[label] + mine.sum()).clamp(max=self.features.shape[1])

@@ -1,0 +1,72 @@
+"""A whole session of the host, played on a drawn camera or a file, and the answers it wrote."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from firmware_host.engines import open_engine
+from firmware_host.live import LiveOptions, LiveSummary, stream
+from firmware_host.messages import PipelineConfig
+from firmware_host.sources import Frame, Source, SourceState
+from s2d_edge.bundle import Bundle
+from s2d_edge.console import Console
+from s2d_edge.face import FaceDetector
+from tests.pictures import SquareDetector, with_square
+
+RED, BLUE = (220, 20, 20), (20, 20, 220)
+QUIET = Console(quiet=True)
+RAW = PipelineConfig(smooth_s=0.0)
+
+
+class FakeCamera:
+    """Frames at a steady pace, whoever is ready for them."""
+
+    live = True
+    fps: float | None = 50.0
+    name = "fake camera"
+
+    def __init__(self, frames: int, every_s: float = 0.02) -> None:
+        self.state = SourceState.OPENING
+        self._frames = frames
+        self._every_s = every_s
+        self._stopped = threading.Event()
+
+    def frames(self) -> Iterator[Frame]:
+        self.state = SourceState.PLAYING
+        start_s = time.perf_counter()
+        for index in range(self._frames):
+            if self._stopped.wait(max(start_s + index * self._every_s - time.perf_counter(), 0)):
+                break
+            yield Frame(index, index * self._every_s, with_square(RED), time.perf_counter())
+        self.state = SourceState.ENDED
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+def play(
+    bundle: Bundle,
+    source: Source,
+    *,
+    detector: FaceDetector | None = None,
+    console: Console = QUIET,
+    **options: Any,
+) -> LiveSummary:
+    with open_engine(bundle, "cpu") as engine:
+        return stream(
+            source=source,
+            detector=detector or SquareDetector(),
+            engine=engine,
+            recipe=bundle.manifest.crop,
+            options=LiveOptions(**({"pipeline": RAW} | options)),
+            console=console,
+        )
+
+
+def results_in(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]

@@ -1,0 +1,48 @@
+"""What flows through the host, made by hand: a connection, a sampled face, a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from firmware_host.results import LiveResult
+from firmware_host.window import SampledFace
+from s2d_edge.preprocess import Picture
+from s2d_edge.sampling import ClipSpec
+from tests.pictures import plain
+
+SPEC = ClipSpec(frames=4, fps=10, size=32)
+RESULT = LiveResult(
+    t_s=1.5,
+    frame=30,
+    face=(1, 2, 30, 40),
+    track=2,
+    label="sad",
+    probabilities={"happy": 0.25, "sad": 0.75},
+    logits=(0.0, 1.1),
+    latency_ms=12.5,
+    infer_ms=7.0,
+    dropped=3,
+    dropped_clips=1,
+)
+
+
+class FakeCapture:
+    """A connection that delivers some frames and is then lost."""
+
+    def __init__(self, frames: int, *, finite: bool = False) -> None:
+        self.fps: float | None = 30.0
+        self.finite = finite
+        self.released = False
+        self._left: Iterator[int] = iter(range(frames))
+
+    def read(self) -> tuple[float, Picture] | None:
+        index = next(self._left, None)
+        return None if index is None else (index / 30, plain((index, 0, 0), 8, 8))
+
+    def release(self) -> None:
+        self.released = True
+
+
+def sample(index: int, fps: float = 10.0, t_s: float | None = None) -> SampledFace:
+    at_s = index / fps if t_s is None else t_s
+    return SampledFace(at_s, index, 0.0, (0, 0, 10, 10), plain((index, 0, 0), 32, 32))

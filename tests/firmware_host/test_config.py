@@ -1,0 +1,14 @@
+"""The pipeline's settings refuse what cannot work, and name the option to change."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware_host.messages import PipelineConfig
+from s2d_edge.errors import ConfigError
+
+
+@pytest.mark.parametrize("wrong", [{"stride": 0}, {"smooth_s": -1.0}, {"face_gap_s": 0.0}, {"max_faces": 0}])
+def test_pipeline_config_checks_itself(wrong: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="--"):
+        PipelineConfig(**wrong)  # type: ignore[arg-type]

@@ -1,0 +1,166 @@
+"""The whole host on cameras and under signals: what it drops, what ends it, and what is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from firmware_host.engines import open_engine
+from firmware_host.pipeline import Pipeline
+from firmware_host.results import LiveResult
+from s2d_edge.bundle import Bundle
+from s2d_edge.engine import Clip, Engine, Logits
+from s2d_edge.face import Face
+from s2d_edge.preprocess import Picture
+from s2d_edge.sampling import ClipSpec
+from s2d_edge.video import probe_video, read_video
+from tests.firmware_host.live import RAW, RED, FakeCamera, play, results_in
+from tests.pictures import SquareDetector, with_square, write_video
+
+
+class SlowDetector(SquareDetector):
+    """A face search slower than the camera."""
+
+    def find(self, frame: Picture) -> list[Face]:
+        time.sleep(0.06)
+        return super().find(frame)
+
+
+class SlowEngine:
+    """Wraps an engine so that it is slower than the samples."""
+
+    def __init__(self, inner: Engine) -> None:
+        self._inner = inner
+
+    @property
+    def spec(self) -> ClipSpec:
+        return self._inner.spec
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._inner.labels
+
+    @property
+    def description(self) -> str:
+        return self._inner.description
+
+    def infer(self, clip: Clip) -> Logits:
+        time.sleep(0.35)
+        return self._inner.infer(clip)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *exit_info: object) -> None:
+        self.close()
+
+
+def test_slow_face_search_drops_frames_but_records_them_all(bundle: Bundle, tmp_path: Path) -> None:
+    summary = play(bundle, FakeCamera(80), detector=SlowDetector(), save=tmp_path / "out.mp4")
+    counts = summary.counts
+    assert counts.frames == 80
+    assert counts.dropped_frames > 10
+    assert counts.analysed == counts.frames - counts.dropped_frames
+    assert probe_video(tmp_path / "out.mp4").frames == 80
+    assert probe_video(tmp_path / "out.mp4").fps == pytest.approx(50, rel=0.1)  # measured
+
+
+def test_slow_model_drops_clips_and_says_how_many(bundle: Bundle) -> None:
+    results: list[LiveResult] = []
+    with SlowEngine(open_engine(bundle, "cpu")) as engine:
+        pipeline = Pipeline(
+            source=FakeCamera(100),
+            detector=SquareDetector(),
+            engine=engine,
+            recipe=bundle.manifest.crop,
+            config=RAW,
+            on_result=results.append,
+        )
+        pipeline.start()
+        pipeline.join()
+        counts = pipeline.glimpse().counts
+    assert counts.dropped_clips > 2
+    assert counts.results == len(results)
+    assert results[-1].dropped_clips == counts.dropped_clips
+    assert counts.results + counts.dropped_clips <= 17  # 20 samples are 17 windows
+
+
+def test_time_limit_ends_a_camera(bundle: Bundle, tmp_path: Path) -> None:
+    summary = play(bundle, FakeCamera(100_000), max_seconds=0.8, json=str(tmp_path / "out"))
+    assert "--max-seconds" in summary.ended_by
+    assert summary.exit_code == 0
+    assert summary.seconds < 60  # not the half hour the frames would take
+    assert results_in(tmp_path / "out")
+
+
+SIGNALLED = """
+import sys
+import time
+from pathlib import Path
+from firmware_host.live import LiveOptions, stream
+from firmware_host.engines import open_engine
+from firmware_host.sources import FileSource
+from s2d_edge.bundle import open_bundle
+from s2d_edge.console import Console
+from tests.pictures import SquareDetector
+
+class Slow(SquareDetector):
+    def find(self, frame):
+        time.sleep(0.02)
+        return super().find(frame)
+
+folder, bundle = Path(sys.argv[1]), open_bundle(Path(sys.argv[2]))
+with open_engine(bundle, "cpu") as engine:
+    sys.exit(stream(
+        source=FileSource(folder / "long.avi"), detector=Slow(), engine=engine,
+        recipe=bundle.manifest.crop, console=Console(),
+        options=LiveOptions(json=sys.argv[3], save=folder / "out.mp4"),
+    ).exit_code)
+"""
+
+
+@pytest.mark.parametrize(("number", "json_to"), [(signal.SIGINT, "-"), (signal.SIGTERM, "out.jsonl")])
+def test_signal_keeps_what_was_done(
+    bundle: Bundle, tmp_path: Path, number: signal.Signals, json_to: str
+) -> None:
+    write_video(tmp_path / "long.avi", [with_square(RED)] * 1500, fps=20)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            SIGNALLED,
+            str(tmp_path),
+            str(bundle.path),
+            json_to.replace("out", f"{tmp_path}/out"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    first = process.stdout.readline() if json_to == "-" else process.stderr.readline()
+    assert first
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert f"ended by {number.name}" in err
+    lines = (
+        (first + out).splitlines() if json_to == "-" else (tmp_path / "out.jsonl").read_text().splitlines()
+    )
+    assert lines
+    assert all(json.loads(line)["label"] == "red" for line in lines)
+    written = probe_video(tmp_path / "out.mp4").frames
+    assert 0 < written < 1500
+    assert len(list(read_video(tmp_path / "out.mp4"))) == written

@@ -1,0 +1,92 @@
+"""Several faces in one picture: each keeps its own past, its own answers and its own track."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from export.command import ExportOptions, export_run
+from firmware_host.live import LiveOptions, run_live
+from firmware_host.messages import PipelineConfig
+from firmware_host.sources import FileSource
+from s2d_edge.bundle import Bundle, open_bundle
+from s2d_edge.preprocess import Picture
+from s2d_edge.video import read_video
+from tests.firmware_host.live import QUIET, play, results_in
+from tests.models import CAUSAL, write_random_run
+from tests.pictures import plain, with_square, write_video
+
+TWO = PipelineConfig(smooth_s=0.2, max_faces=2)
+
+
+def side_by_side(left: Picture, right: Picture) -> Picture:
+    return np.ascontiguousarray(np.concatenate([left, right], axis=1))
+
+
+def by_track(path: Path) -> dict[int, list[dict[str, Any]]]:
+    tracks: dict[int, list[dict[str, Any]]] = {}
+    for each in results_in(path):
+        tracks.setdefault(each["track"], []).append(each)
+    return tracks
+
+
+@pytest.mark.parametrize("mode", ["window", "stream"])
+def test_two_faces_answer_as_each_alone(mode: str, tmp_path: Path) -> None:
+    """In one picture they share neither the past nor the smoothing."""
+    write_random_run(tmp_path / "run", CAUSAL)
+    options = ExportOptions(target="intel-cpu", mode=mode, run=tmp_path / "run", out=tmp_path / mode)
+    causal = open_bundle(export_run(options, QUIET))
+    rng = np.random.default_rng(0)
+    colours = rng.integers(90, 256, (2, 12, 3)).tolist()
+    left, right = ([with_square(colour) for colour in each] for each in colours)
+    nobody = plain((0, 0, 0))
+    left[8] = nobody  # gone for a moment, while the other stays
+    clips = {
+        "left": [side_by_side(each, nobody) for each in left],
+        "right": [side_by_side(nobody, each) for each in right],
+        "both": [side_by_side(*each) for each in zip(left, right, strict=True)],
+    }
+    found = {}
+    for name, frames in clips.items():
+        clip = write_video(tmp_path / f"{name}.avi", frames, fps=causal.manifest.spec.fps)
+        play(causal, FileSource(clip), json=str(tmp_path / name), pipeline=TWO)
+        found[name] = by_track(tmp_path / name)
+    assert list(found["left"]) == list(found["right"]) == [1]
+    assert list(found["both"]) == [1, 2]
+    one, other = (found["both"][track] for track in (1, 2))
+    if one[0]["face"][0] > 96:
+        one, other = other, one
+    for together, alone in ((one, found["left"][1]), (other, found["right"][1])):
+        assert len(together) == len(alone) > 5
+        for each, wanted in zip(together, alone, strict=True):
+            assert each["frame"] == wanted["frame"]
+            np.testing.assert_allclose(each["logits"], wanted["logits"], atol=2e-2)  # MJPG blurs a little
+            assert each.get("warming") == wanted.get("warming")
+            assert each["label"] == wanted["label"]
+    assert not np.allclose(one[-1]["logits"], other[-1]["logits"], atol=0.1)
+
+
+def test_two_real_faces_are_told_apart(bundle: Bundle, shared_data: Path, tmp_path: Path) -> None:
+    clips = [read_video(shared_data / "clips" / f"{name}.mp4") for name in ("d18", "d9")]
+    frames = [
+        side_by_side(*(cv2.resize(picture, (320, 320)) for _, picture in pair))
+        for pair in itertools.islice(zip(*clips, strict=False), 40)
+    ]
+    clip = write_video(tmp_path / "two.avi", frames, fps=25)
+    out = tmp_path / "out.jsonl"
+    run_live(
+        LiveOptions(
+            bundle=bundle.path, source=str(clip), json=str(out), save=tmp_path / "two.mp4", pipeline=TWO
+        ),
+        QUIET,
+    )
+    tracks = by_track(out)
+    assert len(tracks) == 2
+    sides = [{each["face"][0] + each["face"][2] / 2 > 320 for each in results} for results in tracks.values()]
+    assert sorted(map(sorted, sides)) == [[False], [True]]  # each stays on its side
+    assert min(map(len, tracks.values())) >= 10

@@ -52,7 +52,8 @@ def draw_mixture(clips: int, generator: torch.Generator, *, mixup: float, cutmix
     seed = int(torch.randint(2**31, (1,), generator=generator))
     draws = np.random.default_rng(seed)  # PyTorch's Beta takes no generator
     boxes = bool(cutmix) and (not mixup or draws.random() < 0.5)
-    share = torch.from_numpy(draws.beta(*(2 * [cutmix if boxes else mixup]), size=clips)).float()
+    alpha = cutmix if boxes else mixup
+    share = torch.from_numpy(draws.beta(alpha, alpha, size=clips)).float()
     partner = torch.from_numpy(draws.permutation(clips))
     if not boxes:
         return Mixture(partner=partner, share=share, box=None)

@@ -50,7 +50,8 @@ class EmotionAnchors(nn.Module):
         weights = nearest.clamp(min=0)
         said = self.probabilities[torch.arange(classes, device=which.device)[:, None], which]  # (B, K, k, K)
         total = weights.sum(dim=(1, 2)).clamp(min=torch.finfo(weights.dtype).tiny)
-        return (weights.unsqueeze(3) * said).sum(dim=(1, 2)) / total[:, None]
+        targets: Tensor = (weights.unsqueeze(3) * said).sum(dim=(1, 2)) / total[:, None]
+        return targets
 
     def loss(self, logits: Tensor, features: Tensor) -> Tensor:
         """Binary cross-entropy of the logits against the soft targets, mean over those that have one.

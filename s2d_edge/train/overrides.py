@@ -70,9 +70,10 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
         ConfigError: it is no TOML.
     """
     try:
-        return tomllib.loads(text)
+        tree: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{source} is not valid TOML: {error}") from None
+    return tree
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:

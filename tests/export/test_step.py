@@ -19,11 +19,13 @@ from firmware_host.engines.stream import StreamSession
 from s2d_edge.bundle import Bundle, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.errors import BundleError, ConfigError, DeviceError
+from s2d_edge.model.config import TemporalConfig
 from s2d_edge.model.s2d import S2D
 from s2d_edge.video import read_video
 from tests.models import CAUSAL, TINY, random_model, write_random_run
 
 T = CAUSAL.frames
+WIDE_HEADS = replace(CAUSAL, temporal=TemporalConfig(ratio=1.0, heads=2, mode="causal"))  # 24 channels each
 
 
 def _frames(count: int) -> NDArray[np.uint8]:
@@ -41,11 +43,19 @@ def _whole(model: S2D, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     return answers
 
 
-@pytest.fixture(scope="module", params=["intel-cpu", "jetson"])
+RING_LAYOUTS = {  # every way a ring is written and read
+    "host copies, narrow heads": ("intel-cpu", CAUSAL),
+    "host copies, wide heads": ("intel-cpu", WIDE_HEADS),
+    "device writes in place": ("jetson", CAUSAL),
+}
+
+
+@pytest.fixture(scope="module", params=RING_LAYOUTS)
 def streamed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[S2D, Bundle]:
-    folder = tmp_path_factory.mktemp(request.param)
-    model = write_random_run(folder / "run", CAUSAL)
-    options = ExportOptions(target=request.param, mode="stream", run=folder / "run", out=folder / "bundle")
+    target, config = RING_LAYOUTS[request.param]
+    folder = tmp_path_factory.mktemp(target)
+    model = write_random_run(folder / "run", config)
+    options = ExportOptions(target=target, mode="stream", run=folder / "run", out=folder / "bundle")
     return model, open_bundle(export_run(options, Console(quiet=True)))
 
 
@@ -111,12 +121,16 @@ def test_a_clip_is_answered_from_an_empty_past(streamed: tuple[S2D, Bundle]) -> 
 
 
 def test_the_manifest_tells_the_state(streamed: tuple[S2D, Bundle]) -> None:
-    manifest = streamed[1].manifest
+    model, bundle = streamed
+    manifest = bundle.manifest
     slots = T if manifest.graph == "model.onnx" else T - 1
     assert manifest.slots == slots
     assert all(ring.shape[ring.slot_axis] == slots for ring in manifest.rings)
+    keys_axis = manifest.rings[1].slot_axis
+    assert keys_axis == (2 if model.config == WIDE_HEADS else 0)
     assert len(manifest.rings) == 1 + 2 * CAUSAL.vit.depth
-    entry = CAUSAL.vit.width + 2 * CAUSAL.vit.depth * CAUSAL.vit.grid**2 * CAUSAL.bottleneck
+    vit = model.config.vit
+    entry = vit.width + 2 * vit.depth * vit.grid**2 * model.config.bottleneck
     assert manifest.state_bytes == 4 * slots * entry
 
 

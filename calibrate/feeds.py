@@ -20,6 +20,8 @@ from s2d_edge.engine import Clip
 
 Feed = dict[str, NDArray[Any]]  # the graph's inputs by name
 
+_STEPS = 4  # of a clip, for a stream
+
 
 class Feeds(Protocol):
     """Feeds to be gone through again and again."""
@@ -54,7 +56,7 @@ class WindowFeeds:
 
 
 class StreamFeeds:
-    """Two steps of each clip, with the state that the FP32 graph has there: one while warming, and the last.
+    """Steps of each clip with the state that the FP32 graph has there: evenly spread, the last among them.
 
     A state of zeros would teach the quantizers ranges that no stream ever has.
     """
@@ -64,19 +66,27 @@ class StreamFeeds:
         self._session = session
 
     def __len__(self) -> int:
-        return 2 * len(self._clips)
+        return sum(len(_steps_of(clip)) for clip in self._clips)
 
     def __iter__(self) -> Iterator[Feed]:
-        early = np.random.default_rng(0)  # the same steps in every pass
         for clip in self._clips:
-            last = clip.shape[1] - 1
-            kept = {int(early.integers(last)), last}
+            kept = _steps_of(clip)
             self._session.reset()
-            for number in range(last + 1):
+            for number in range(clip.shape[1]):
                 frame = np.ascontiguousarray(clip[:, number])
                 if number in kept:
                     yield self._session.feed(frame, number)
                 self._session.step(frame, number)
+
+
+def _steps_of(clip: Clip) -> set[int]:
+    """Which frames of a clip are fed: :data:`_STEPS` of them, or all where it has no more."""
+    frames = clip.shape[1]
+    return (
+        {(turn * frames) // _STEPS - 1 for turn in range(1, _STEPS + 1)}
+        if frames > _STEPS
+        else set(range(frames))
+    )
 
 
 class Counted:

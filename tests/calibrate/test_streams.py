@@ -49,13 +49,14 @@ def _same(one: Feed, other: Feed) -> bool:
 
 def test_feeds_hold_the_state_the_graph_really_has(streamed: Bundle) -> None:
     manifest = streamed.manifest
-    with feeds_of(streamed, _clips(3)) as feeds:
+    short, other, long = _clips(1)[0], *(np.concatenate(_clips(k + 2)[k:], axis=1) for k in (1, 3))
+    with feeds_of(streamed, [short, other, long]) as feeds:  # of T, 2 · T and 2 · T frames
         first, second = list(feeds), list(feeds)
-        assert len(feeds) == len(first) == 6
+        assert len(feeds) == len(first) == 12
     assert all(
         _same(_seen(one, manifest), _seen(other, manifest)) for one, other in zip(first, second, strict=True)
     )
-    for early, last in zip(first[::2], first[1::2], strict=True):
+    for early, last in zip(first[::4], first[3::4], strict=True):
         assert set(early) == {spec.name for spec in manifest.inputs}
         ages = sorted(int(age) for age in last["age"] if age < T)
         assert ages == list(range(1, T))  # the last step sees every frame before it

@@ -24,6 +24,13 @@ class Augmentation:
     mirrored: Tensor
     warp: Tensor
 
+    def after(self, first: Tensor) -> Augmentation:
+        """The same, done to clips that ``first`` (B, 2, 3) has already warped: still one resampling."""
+        linear = first[:, :, :2] @ self.warp  # (B, 2, 2) @ (B, 2, 3)
+        return Augmentation(
+            mirrored=self.mirrored, warp=torch.cat((linear[:, :, :2], linear[:, :, 2:] + first[:, :, 2:]), dim=2)
+        )
+
 
 def _uniform(count: int, reach: float, generator: torch.Generator) -> Tensor:
     """(count,) in [-reach, reach]."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from s2d_edge.data.mixing import Mixture, draw_mixture
 from s2d_edge.data.prepare import PreparedClips
+from s2d_edge.data.randaugment import draw_operations, recolour, warps
 from s2d_edge.data.transforms import apply_geometry, draw_geometry, erase, jitter_colour, warp_maps
 from s2d_edge.train.landmark_maps import LandmarkMaps
 from s2d_edge.train.settings import AugmentSettings
@@ -81,7 +82,12 @@ class Feed:
             shift=augment.shift,
             crop=augment.crop,
         )
+        operations = draw_operations(
+            len(index), generator, count=augment.randaugment_ops, magnitude=augment.randaugment_magnitude
+        )
+        drawn = drawn.after(warps(operations))
         clip = apply_geometry(torch.from_numpy(self.clips.frames[index]), drawn)
+        clip = recolour(clip, operations)
         clip = jitter_colour(
             clip,
             generator,

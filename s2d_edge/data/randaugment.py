@@ -2,9 +2,11 @@
 
 The policy is timm's ``rand-mM-nN-mstd0.5-inc1`` (``timm/data/auto_augment.py``): N of fifteen operations, with
 replacement, each then applied with probability 1/2, at a level drawn around M of 10, where a higher level changes
-a picture more. Operations that move a picture become one affine transform here, so that it is resampled once
-and landmark maps can follow; those that change its colours are in :mod:`s2d_edge.data.recolour`, in the order
-drawn. timm works through all of them in the order drawn.
+a picture more.
+
+timm works through the operations in the order drawn. Here those that move the picture come first, as one affine
+transform, so that it is resampled once, landmark maps can follow, and what one operation moves out of the
+picture another can bring back. Those that change its colours (:mod:`s2d_edge.data.recolour`) follow, in order.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ class Operation:
 
 def _rotate(level: float) -> list[list[float]]:
     angle = math.radians(30 * level)
-    return [[math.cos(angle), math.sin(angle), 0], [-math.sin(angle), math.cos(angle), 0], [0, 0, 1]]
+    return [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]]
 
 
 def _shear_x(level: float) -> list[list[float]]:

@@ -104,7 +104,7 @@ class Feed:
         if self.maps is not None:
             seen = self.maps.gather(index, drawn.mirrored)  # (B, T, C, h, w)
             # The maps move as the picture does; the frames of a clip move alike, so they travel as channels.
-            maps = warp_maps(seen.flatten(1, 2), drawn.warp)
+            maps = warp_maps(seen.flatten(1, 2), drawn)
             if mixture is not None:  # as if the landmark network were linear
                 maps = mixture.pictures(maps)
             maps = maps.unflatten(1, seen.shape[1:3])  # (B, T or 1, C, h, w)

@@ -34,10 +34,11 @@ class AugmentSettings:
         brightness: largest change of brightness, as a fraction.
         contrast: largest change of contrast, as a fraction.
         saturation: largest change of saturation, as a fraction.
-        erase: probability of greying out one random rectangle.
+        erase: probability of greying out one random rectangle of 2 to 20 % of the picture; the official code
+            fills 2 to 33 % with noise instead, as often.
         crop: smallest area of a random resized crop, as a fraction of the picture; 1 takes the whole picture.
         randaugment_ops: RandAugment's operations per clip, drawn from fifteen, each then applied with
-            probability 1/2; 0 leaves it out. They come before all else but the mirror.
+            probability 1/2; 0 leaves it out. What they move in from outside the picture is grey.
         randaugment_magnitude: their mean severity, 0 to 10, with a standard deviation of 0.5. Landmark maps that
             are computed once (``cache_landmarks``) follow the operations that move a picture, not those that
             change its colours.
@@ -219,7 +220,8 @@ class TrainSettings:
         workers: processes that decode and crop; 0 takes one per core.
         amp: mixed precision on CUDA; a CPU always computes in FP32.
         cache_landmarks: compute the frozen landmark network's maps once per prepared frame (and its
-            mirror image) instead of at every step. Geometric augmentation then moves the maps along.
+            mirror image) instead of at every step. Geometric augmentation then moves the maps along; changes of
+            colour and erased rectangles do not show in them.
         val_fraction: share of the training clips kept for validation where there is no ``val`` split.
         margin: added around the face when it is cropped, as a fraction of its side.
         temporal_scale: amplitude of the sine-cosine times a fresh temporal embedding starts from. 0, as

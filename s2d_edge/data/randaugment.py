@@ -1,12 +1,12 @@
 """RandAugment (arXiv 1909.13719) for clips: a few operations drawn per clip, applied to all its frames alike.
 
-The policy is timm's ``rand-mM-nN-mstd0.5-inc1`` (``timm/data/auto_augment.py``): N of fifteen operations, with
-replacement, each then applied with probability 1/2, at a level drawn around M of 10, where a higher level changes
-a picture more.
+The policy is timm's ``rand-mM-nN-mstd0.5-inc1`` (``timm/data/auto_augment.py``): N of fifteen operations,
+with replacement, each then applied with probability 1/2, at a level drawn around M of 10, where a higher level
+changes a picture more.
 
-timm works through the operations in the order drawn. Here those that move the picture come first, as one affine
-transform, so that it is resampled once, landmark maps can follow, and what one operation moves out of the
-picture another can bring back. Those that change its colours (:mod:`s2d_edge.data.recolour`) follow, in order.
+timm works through the operations in the order drawn. Here those that move the picture come first, as one
+affine transform, so that it is resampled once, landmark maps can follow, and what one operation moves out of
+the picture another can bring back. Those that change its colours (:mod:`s2d_edge.data.recolour`) follow.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def warps(operations: Sequence[tuple[Operation, ...]]) -> Tensor:
 
 
 def recolour(clip: Tensor, operations: Sequence[tuple[Operation, ...]]) -> Tensor:
-    """(B, T, H, W, 3) float in 0-255 -> the same shape, in the colours that the operations of B clips give it."""
+    """Recolour B clips by their operations: (B, T, H, W, 3) float in 0-255 -> the same shape and range."""
     if not any(operation.name in RECOLOURING for drawn in operations for operation in drawn):
         return clip
     from s2d_edge.data.recolour import RECOLOUR  # kornia takes its time to import

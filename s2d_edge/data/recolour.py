@@ -1,9 +1,10 @@
-"""The colour operations of RandAugment on the frames of one clip, in the severities of timm's increasing policy.
+"""The colour operations of RandAugment on the frames of one clip.
 
-Each takes frames (T, 3, H, W) float RGB in [0, 1] and a level in [-1, 1] (:class:`~s2d_edge.data.randaugment.Operation`)
-and returns the same shape and range. The ranges are those of ``timm/data/auto_augment.py``; on whole numbers
-the results are Pillow's, to one level of 255. Whatever an operation measures on a picture it measures on the
-whole clip, so that frames do not flicker (in timm's way with clips each frame is measured by itself).
+Each takes frames (T, 3, H, W) float RGB in [0, 1] and a level in [-1, 1], as in
+:class:`~s2d_edge.data.randaugment.Operation`, and returns the same shape and range. The severities are those of
+the "increasing" operations in ``timm/data/auto_augment.py``; on whole numbers the results are Pillow's, but for
+its rounding. What an operation measures on a picture it measures on the whole clip, so that frames do not
+flicker; the official code measures every frame by itself.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from torch import Tensor
 
 def _as_one_picture(operation: Callable[[Tensor], Tensor], frames: Tensor) -> Tensor:
     """Apply ``operation`` to the frames, one below the other: its statistics are then the clip's."""
-    tall = frames.transpose(0, 1).flatten(1, 2)  # (T, 3, H, W) -> (3, T·H, W)
-    return operation(tall).unflatten(1, (len(frames), -1)).transpose(0, 1)
+    tall = operation(frames.transpose(0, 1).flatten(1, 2))  # (T, 3, H, W) -> (3, T·H, W)
+    changed: Tensor = tall.unflatten(1, (len(frames), -1)).transpose(0, 1)  # and back
+    return changed
 
 
 def _stretch(picture: Tensor) -> Tensor:
-    """(3, H, W), each channel from its darkest to its brightest value; one of a single level stays as it is."""
+    """(3, H, W), each channel from its darkest to its brightest value; a flat one stays as it is."""
     low, high = picture.amin(dim=(1, 2), keepdim=True), picture.amax(dim=(1, 2), keepdim=True)
     return torch.where(high - low < 1 / 255, picture, enhance.normalize_min_max(picture))
 

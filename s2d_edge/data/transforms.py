@@ -108,7 +108,7 @@ def apply_geometry(clip: Tensor, drawn: Augmentation) -> Tensor:
     warp[drawn.mirrored, 0] *= -1
     # The frames of a clip move alike, so they travel as channels: (B, T, H, W, 3) -> (B, T·3, H, W)
     channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2).float()
-    moved = _resample(channels, warp, drawn.filled, fill=GREY).unflatten(1, (t, 3))  # (B, T, 3, H, W)
+    moved: Tensor = _resample(channels, warp, drawn.filled, fill=GREY).unflatten(1, (t, 3))  # (B, T, 3, H, W)
     return moved.permute(0, 1, 3, 4, 2)
 
 
@@ -145,9 +145,9 @@ def jitter_colour(
 def erase(clip: Tensor, generator: torch.Generator, *, probability: float) -> Tensor:
     """Grey out, with that probability, one rectangle in every frame of a clip, at the same place.
 
-    It covers 2 to 20 % of the picture, with sides 1:2 to 2:1. Random erasing as S2D's official code has it
-    (timm's, mode ``pixel``) covers 2 to 33 %, with sides 3:10 to 10:3, and fills it with noise, drawn anew for
-    every frame: an occlusion here does not flicker, and is no larger than what leaves a face to be read.
+    It covers 2 to 20 % of the picture, with sides 1:2 to 2:1. In S2D's official code (timm's random erasing,
+    mode ``pixel``, the place drawn once per clip) it covers 2 to 33 %, with sides 3:10 to 10:3, and is filled
+    with normal noise, drawn anew for every frame and pixel.
 
     Args:
         clip: (B, T, H, W, 3) float in 0-255.

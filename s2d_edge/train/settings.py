@@ -39,9 +39,9 @@ class AugmentSettings:
         crop: smallest area of a random resized crop, as a fraction of the picture; 1 takes the whole picture.
         randaugment_ops: RandAugment's operations per clip, drawn from fifteen, each then applied with
             probability 1/2; 0 leaves it out. What they move in from outside the picture is grey.
-        randaugment_magnitude: their mean severity, 0 to 10, with a standard deviation of 0.5. Landmark maps that
-            are computed once (``cache_landmarks``) follow the operations that move a picture, not those that
-            change its colours.
+        randaugment_magnitude: their mean severity, 0 to 10, with a standard deviation of 0.5. Landmark maps
+            that are computed once (``cache_landmarks``) follow the operations that move a picture, not those
+            that change its colours.
         mixup: α of mixup's Beta distribution; 0 leaves it out.
         cutmix: α of CutMix's; with both, half the batches have one and half the other.
     """
@@ -220,8 +220,8 @@ class TrainSettings:
         workers: processes that decode and crop; 0 takes one per core.
         amp: mixed precision on CUDA; a CPU always computes in FP32.
         cache_landmarks: compute the frozen landmark network's maps once per prepared frame (and its
-            mirror image) instead of at every step. Geometric augmentation then moves the maps along; changes of
-            colour and erased rectangles do not show in them.
+            mirror image) instead of at every step. Geometric augmentation then moves the maps along; changes
+            of colour and erased rectangles do not show in them.
         val_fraction: share of the training clips kept for validation where there is no ``val`` split.
         margin: added around the face when it is cropped, as a fraction of its side.
         temporal_scale: amplitude of the sine-cosine times a fresh temporal embedding starts from. 0, as

@@ -33,7 +33,7 @@ def _generator(seed: int = 0) -> torch.Generator:
 def _picture(seed: int = 7) -> NDArray[np.uint8]:
     """(48, 48, 3): coloured blobs that use neither end of the scale."""
     noise = np.random.default_rng(seed).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    blurred = np.asarray(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(3)), dtype=np.float64)
+    blurred = np.asarray(Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2)), dtype=np.float64)
     low, high = blurred.min(axis=(0, 1)), blurred.max(axis=(0, 1))
     scaled: NDArray[np.uint8] = (30 + 190 * (blurred - low) / (high - low)).astype(np.uint8)
     return scaled
@@ -161,11 +161,12 @@ def test_every_name_has_its_operation() -> None:
 def test_colours_come_out_as_pillow_has_them(name: str, sign: int) -> None:
     expected = np.asarray(AS_PILLOW[name](Image.fromarray(_picture()), sign), dtype=np.float32)
     changed = recolour(_still(frames=1), [(Operation(name, sign * 0.7),)])
-    assert np.abs(changed[0, 0].numpy() - expected).max() <= 1.01
+    # Pillow rounds before it blends and again afterwards.
+    assert np.abs(changed[0, 0].numpy() - expected).max() < 1.5
 
 
 def _affine(level: float, name: str) -> tuple[float, ...]:
-    """Pillow's coefficients as timm has them: x' = ax + by + c, y' = dx + ey + f, from the top left corner."""
+    """Pillow's coefficients as timm has them: x' = ax + by + c, y' = dx + ey + f, from the corner."""
     shear, shift = 0.3 * level, 0.45 * level * SIZE
     return {
         "shear_x": (1, shear, 0, 0, 1, 0),
@@ -218,9 +219,9 @@ def test_the_operations_come_before_the_crop() -> None:
 @pytest.mark.parametrize("name", MOVING)
 def test_a_landmark_ends_in_the_same_place_on_pictures_and_maps(name: str) -> None:
     clip = torch.full((1, 1, SIZE, SIZE, 3), 10.0)
-    clip[0, 0, 20:23, 28:31] = 250
+    clip[0, 0, 36:40, 36:40] = 250
     maps = torch.zeros(1, 1, SIZE // 4, SIZE // 4)  # coarser, as landmark maps are
-    maps[0, 0, 5, 7] = 1
+    maps[0, 0, 9, 9] = 1
     drawn = draw_geometry(1, _generator(), crop=0.8).after(warps([(Operation(name, 0.5),)]))
     seen = apply_geometry(clip, drawn)[0, 0, :, :, 0]
     seen = torch.where(seen == GREY, 0, (seen - 10).clamp(min=0))
@@ -233,4 +234,4 @@ def test_a_landmark_ends_in_the_same_place_on_pictures_and_maps(name: str) -> No
         return [float((mass.sum(dim=1) * steps).sum()), float((mass.sum(dim=0) * steps).sum())]
 
     assert centre(seen) == pytest.approx(centre(moved), abs=0.03)
-    assert math.dist(centre(seen), (21.5 / SIZE, 29.5 / SIZE)) > 0.05
+    assert math.dist(centre(seen), (38 / SIZE, 38 / SIZE)) > 0.05

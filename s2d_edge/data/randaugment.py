@@ -1,12 +1,16 @@
 """RandAugment (arXiv 1909.13719) for clips: a few operations drawn per clip, applied to all its frames alike.
 
 The policy is timm's ``rand-mM-nN-mstd0.5-inc1`` (``timm/data/auto_augment.py``): N of fifteen operations,
-with replacement, each then applied with probability 1/2, at a level drawn around M of 10, where a higher level
-changes a picture more.
+with replacement, each then applied with probability 1/2, at a level drawn around M of 10, where a higher
+level changes a picture more.
 
 timm works through the operations in the order drawn. Here those that move the picture come first, as one
 affine transform, so that it is resampled once, landmark maps can follow, and what one operation moves out of
 the picture another can bring back. Those that change its colours (:mod:`s2d_edge.data.recolour`) follow.
+
+Measured on one core, on clips of 16 frames: four operations cost about as much as the resampling that every
+clip goes through, 8 % of a training step of the ``demo`` model (112 pixels), below 0.2 % of one of
+``small-112`` or ``base``.
 """
 
 from __future__ import annotations

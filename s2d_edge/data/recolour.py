@@ -1,10 +1,10 @@
 """The colour operations of RandAugment on the frames of one clip.
 
 Each takes frames (T, 3, H, W) float RGB in [0, 1] and a level in [-1, 1], as in
-:class:`~s2d_edge.data.randaugment.Operation`, and returns the same shape and range. The severities are those of
-the "increasing" operations in ``timm/data/auto_augment.py``; on whole numbers the results are Pillow's, but for
-its rounding. What an operation measures on a picture it measures on the whole clip, so that frames do not
-flicker; the official code measures every frame by itself.
+:class:`~s2d_edge.data.randaugment.Operation`, and returns the same shape and range. The severities are those
+of the "increasing" operations in ``timm/data/auto_augment.py``; on whole numbers the results are Pillow's,
+but for its rounding. What an operation measures on a picture it measures on the whole clip, so that frames do
+not flicker; the official code measures every frame by itself.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ def _as_one_picture(operation: Callable[[Tensor], Tensor], frames: Tensor) -> Te
 def _stretch(picture: Tensor) -> Tensor:
     """(3, H, W), each channel from its darkest to its brightest value; a flat one stays as it is."""
     low, high = picture.amin(dim=(1, 2), keepdim=True), picture.amax(dim=(1, 2), keepdim=True)
-    return torch.where(high - low < 1 / 255, picture, enhance.normalize_min_max(picture))
+    spread = high - low
+    return torch.where(spread < 1 / 255, picture, (picture - low) / spread.clamp(min=1 / 255))
 
 
 def _autocontrast(frames: Tensor, level: float) -> Tensor:

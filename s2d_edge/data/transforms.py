@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-GREY = 127.5  # what an erased rectangle shows, on the 0-255 scale
+GREY = 127.5  # what an erased rectangle shows, and what is filled, on the 0-255 scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,10 +19,24 @@ class Augmentation:
     Attributes:
         mirrored: (B,) bool.
         warp: (B, 2, 3) maps output to input coordinates, both in [-1, 1]; the mirror is not part of it.
+        filled: (B,) bool, where the outside of the picture is filled evenly; elsewhere it is the picture,
+            reflected.
     """
 
     mirrored: Tensor
     warp: Tensor
+    filled: Tensor
+
+    def after(self, first: Tensor) -> Augmentation:
+        """The same, done to clips that ``first`` (B, 2, 3) has warped: still one resampling.
+
+        What ``first`` brings in from outside is filled: it may move a face so far that a reflection shows a
+        second one.
+        """
+        composed = first[:, :, :2] @ self.warp  # (B, 2, 2) @ (B, 2, 3)
+        composed[:, :, 2] += first[:, :, 2]
+        moved = (first != torch.eye(2, 3)).flatten(1).any(dim=1)
+        return Augmentation(mirrored=self.mirrored, warp=composed, filled=self.filled | moved)
 
 
 def _uniform(count: int, reach: float, generator: torch.Generator) -> Tensor:
@@ -60,7 +74,7 @@ def draw_geometry(
         sides, offset = _draw_crop(clips, crop, generator)
         centre = torch.baddbmm(warp[:, :, 2:], warp[:, :, :2], offset.unsqueeze(2))  # (B, 2, 1)
         warp = torch.cat((warp[:, :, :2] * sides.unsqueeze(1), centre), dim=2)
-    return Augmentation(mirrored=mirrored, warp=warp)
+    return Augmentation(mirrored=mirrored, warp=warp, filled=torch.zeros(clips, dtype=torch.bool))
 
 
 def _draw_crop(clips: int, smallest: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -72,22 +86,29 @@ def _draw_crop(clips: int, smallest: float, generator: torch.Generator) -> tuple
     return sides, offset
 
 
-def warp_maps(maps: Tensor, warp: Tensor) -> Tensor:
-    """Resample (B, C, H, W) by (B, 2, 3); what lies outside repeats the border, reflected."""
-    grid = F.affine_grid(warp.to(maps), list(maps.shape), align_corners=False)
+def warp_maps(maps: Tensor, drawn: Augmentation) -> Tensor:
+    """Resample (B, C, H, W) landmark maps, already mirrored, as the pictures are; filled with 0."""
+    return _resample(maps, drawn.warp, drawn.filled, fill=0.0)
+
+
+def _resample(maps: Tensor, warp: Tensor, filled: Tensor, *, fill: float) -> Tensor:
+    grid = F.affine_grid(warp.to(maps), list(maps.shape), align_corners=False)  # (B, H, W, 2)
     warped: Tensor = F.grid_sample(maps, grid, padding_mode="reflection", align_corners=False)
+    if filled.any():
+        outside = (grid.abs() > 1).any(dim=3) & filled.to(maps.device)[:, None, None]  # (B, H, W)
+        warped.masked_fill_(outside.unsqueeze(1), fill)
     return warped
 
 
 def apply_geometry(clip: Tensor, drawn: Augmentation) -> Tensor:
-    """(B, T, H, W, 3) uint8 or float -> the same shape, float32: mirrored, then warped."""
+    """(B, T, H, W, 3) uint8 or float in 0-255 -> the same shape, float32: mirrored, then warped."""
     t = clip.shape[1]
     # To read the mirrored picture at x is to read the picture at -x.
     warp = drawn.warp.clone()
     warp[drawn.mirrored, 0] *= -1
     # The frames of a clip move alike, so they travel as channels: (B, T, H, W, 3) -> (B, T·3, H, W)
     channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2).float()
-    moved: Tensor = warp_maps(channels, warp).unflatten(1, (t, 3))  # (B, T·3, H, W) -> (B, T, 3, H, W)
+    moved: Tensor = _resample(channels, warp, drawn.filled, fill=GREY).unflatten(1, (t, 3))  # (B, T, 3, H, W)
     return moved.permute(0, 1, 3, 4, 2)
 
 
@@ -122,7 +143,11 @@ def jitter_colour(
 
 
 def erase(clip: Tensor, generator: torch.Generator, *, probability: float) -> Tensor:
-    """Grey out, with that probability, one rectangle of 2 to 20 % of the picture in every frame of a clip.
+    """Grey out, with that probability, one rectangle in every frame of a clip, at the same place.
+
+    It covers 2 to 20 % of the picture, with sides 1:2 to 2:1. In S2D's official code (timm's random erasing,
+    mode ``pixel``, the place drawn once per clip) it covers 2 to 33 %, with sides 3:10 to 10:3, and is filled
+    with normal noise, drawn anew for every frame and pixel.
 
     Args:
         clip: (B, T, H, W, 3) float in 0-255.

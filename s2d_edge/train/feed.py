@@ -12,6 +12,7 @@ from torch import Tensor
 
 from s2d_edge.data.mixing import Mixture, draw_mixture
 from s2d_edge.data.prepare import PreparedClips
+from s2d_edge.data.randaugment import draw_operations, recolour, warps
 from s2d_edge.data.transforms import apply_geometry, draw_geometry, erase, jitter_colour, warp_maps
 from s2d_edge.train.landmark_maps import LandmarkMaps
 from s2d_edge.train.settings import AugmentSettings
@@ -81,7 +82,12 @@ class Feed:
             shift=augment.shift,
             crop=augment.crop,
         )
+        operations = draw_operations(
+            len(index), generator, count=augment.randaugment_ops, magnitude=augment.randaugment_magnitude
+        )
+        drawn = drawn.after(warps(operations))
         clip = apply_geometry(torch.from_numpy(self.clips.frames[index]), drawn)
+        clip = recolour(clip, operations)
         clip = jitter_colour(
             clip,
             generator,
@@ -98,7 +104,7 @@ class Feed:
         if self.maps is not None:
             seen = self.maps.gather(index, drawn.mirrored)  # (B, T, C, h, w)
             # The maps move as the picture does; the frames of a clip move alike, so they travel as channels.
-            maps = warp_maps(seen.flatten(1, 2), drawn.warp)
+            maps = warp_maps(seen.flatten(1, 2), drawn)
             if mixture is not None:  # as if the landmark network were linear
                 maps = mixture.pictures(maps)
             maps = maps.unflatten(1, seen.shape[1:3])  # (B, T or 1, C, h, w)

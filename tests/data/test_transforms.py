@@ -45,7 +45,9 @@ def test_clips_of_a_batch_move_differently() -> None:
 def test_a_mirror_swaps_left_and_right_only_where_drawn() -> None:
     clip = _clip(b=2)
     drawn = Augmentation(
-        mirrored=torch.tensor([True, False]), warp=torch.eye(2, 3).expand(2, -1, -1).contiguous()
+        mirrored=torch.tensor([True, False]),
+        warp=torch.eye(2, 3).expand(2, -1, -1).contiguous(),
+        filled=torch.zeros(2, dtype=torch.bool),
     )
     moved = apply_geometry(clip, drawn)
     assert torch.allclose(moved[0], clip[0].flip(2).float(), atol=1e-2)
@@ -56,7 +58,8 @@ def test_a_shift_moves_the_picture_by_that_fraction() -> None:
     clip = torch.zeros(1, 1, 20, 20, 3)
     clip[:, :, :, 10] = 100
     warp = torch.tensor([[[1.0, 0.0, 0.5], [0.0, 1.0, 0.0]]])  # a quarter of the width, in [-1, 1] units
-    moved = apply_geometry(clip, Augmentation(mirrored=torch.tensor([False]), warp=warp))
+    off = torch.tensor([False])
+    moved = apply_geometry(clip, Augmentation(mirrored=off, warp=warp, filled=off))
     assert moved[0, 0, 10, :, 0].argmax() == 5
 
 

@@ -35,8 +35,12 @@ def test_every_recipe_is_headed_by_the_command_that_uses_it(name: str) -> None:
     assert f"--recipe {name}" in head
 
 
-def test_the_papers_recipe_is_what_the_settings_are_by_themselves() -> None:
-    assert recipe("paper") == TrainSettings()
+def test_the_papers_recipe_is_what_the_settings_are_by_themselves_but_for_randaugment() -> None:
+    augment = AugmentSettings(
+        randaugment_ops=4, rotate_deg=0, shift=0, brightness=0, contrast=0, saturation=0, erase=0.25
+    )
+    stage = StageSettings(augment=augment)
+    assert recipe("paper") == TrainSettings(image=stage, video=stage)
 
 
 def test_epochs_go_to_the_stages_that_are_trained() -> None:
@@ -104,6 +108,11 @@ def test_augmentation_settings_check_themselves() -> None:
         AugmentSettings(flip=2)
     with pytest.raises(ConfigError, match=r"shift=0\.9"):
         AugmentSettings(shift=0.9)
+    with pytest.raises(ConfigError, match="randaugment_ops=-1"):
+        AugmentSettings(randaugment_ops=-1)
+    for magnitude in (10.5, -1.0, float("nan")):
+        with pytest.raises(ConfigError, match="randaugment_magnitude"):
+            AugmentSettings(randaugment_magnitude=magnitude)
 
 
 def test_a_missing_or_broken_config_file_is_an_error(tmp_path: Path) -> None:

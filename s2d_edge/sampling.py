@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,18 @@ frames, ``every`` one that its training draws from or the two at the ``ends`` th
 # A frame may come this fraction of a sample period early and still serve the sample: cameras jitter,
 # and a source at exactly the sampling rate must not lose every other frame to rounding.
 EARLY_TOLERANCE = 0.1
+
+
+def as_protocol(text: str) -> Protocol:
+    """``--protocol``, checked.
+
+    Raises:
+        ConfigError: not one of them.
+    """
+    for known in get_args(Protocol):
+        if text == known:
+            return cast(Protocol, known)
+    raise ConfigError(f"--protocol {text!r} must be one of {', '.join(get_args(Protocol))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,5 +138,5 @@ def folder_windows(available: int, frames: int, windows: FolderWindows) -> NDArr
         starts = np.array(window_starts(available, frames))
     else:
         starts = np.arange(max(available - frames, 1))
-    index = starts[:, None] + np.arange(frames)  # (W, T)
-    return np.minimum(index, available - 1)
+    index: NDArray[np.int64] = starts[:, None] + np.arange(frames)  # (W, T)
+    return index.clip(max=available - 1)

@@ -11,7 +11,7 @@ from s2d_edge.data import published
 from s2d_edge.data.listing import Listing, as_dataset
 from s2d_edge.data.readers import LABELS_FILE, list_csv, list_folders
 from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.errors import DataError
+from s2d_edge.errors import ConfigError, DataError
 
 AVATARS = "avatars"
 
@@ -93,6 +93,19 @@ def with_labels(dataset: Dataset, labels: Sequence[str]) -> Dataset:
     order = {label: index for index, label in enumerate(labels)}
     samples = tuple(replace(sample, label=order[dataset.labels[sample.label]]) for sample in dataset.samples)
     return replace(dataset, labels=tuple(labels), samples=samples)
+
+
+def require_published(dataset: Dataset) -> None:
+    """See that ``--protocol paper`` has a meaning.
+
+    Raises:
+        ConfigError: nothing was published on this dataset.
+    """
+    if dataset.published is None:
+        raise ConfigError(
+            f"--protocol paper is for the published datasets ({', '.join(published.NAMES)}), given as "
+            f"--data {published.SPELLING}; {dataset.name!r} is none of them: leave it out"
+        )
 
 
 def require_split(dataset: Dataset, split: str) -> tuple[Sample, ...]:

@@ -93,7 +93,7 @@ def _resume(folder: Path, device: torch.device, guard: InterruptGuard, console: 
         info = replace(info, weights_sha256=sha256_of(folder / WEIGHTS))
         write_run_info(folder, info)
     describe(plan, console)
-    dataset = open_dataset(plan.data, console, info.labels)
+    dataset = open_dataset(plan.data, console, info.labels, missing_ok=plan.skip_unreadable)
     session = _Session(plan, dataset, device, guard, console)
     session.go_on(folder, info, snapshot)
     if folders:

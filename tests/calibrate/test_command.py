@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from calibrate.command import CalibrateOptions, calibrate
-from calibrate.samples import clip_sha256
 from firmware_host.engines import open_engine
 from s2d_edge.bundle import Bundle, open_bundle
 from s2d_edge.console import Console
+from s2d_edge.data.content import clip_sha256
 from s2d_edge.errors import BundleError, ConfigError, DataError, S2DEdgeError, TooLargeDropError
 from tests.colours import write_colours
 from tests.firmware_host.graphs import make_bundle

@@ -417,6 +417,38 @@ def demo(
     run_demo(out, seed, Console(quiet=quiet))
 
 
+@data_app.command("check")
+def data_check(
+    data: Annotated[
+        str, typer.Argument(metavar="CSV|FOLDER|NAME:ROOT", help="A data set, as --data takes it.")
+    ],
+    labels: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The labels there may be: a known set, or a,b,c; default: those there are."),
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Clips with fewer frames are too short.")] = 16,
+    fps: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Rate at which videos are sampled; default: what training takes."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE.png", help="Draw the class balance."),
+    ] = None,
+    json: Json = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Read every clip, and tell what would stop a training or make its score a lie."""
+    from s2d_edge.checking import CheckOptions, check_data
+    from s2d_edge.console import Console
+
+    check_data(
+        CheckOptions(data=data, labels=labels, frames=frames, fps=fps, out=out, json=json),
+        Console(quiet=quiet),
+    )
+
+
 @data_app.command("avatars")
 def data_avatars(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],

@@ -21,7 +21,7 @@ from s2d_edge.data.cores import usable_cores
 from s2d_edge.data.parallel import map_in_processes
 from s2d_edge.errors import ConfigError, MediaError
 from s2d_edge.face import FaceFinder
-from s2d_edge.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from s2d_edge.media_types import IMAGE_SUFFIXES
 from s2d_edge.preprocess import CropRecipe, align_crop, resize_frame, whole_picture
 from s2d_edge.sampling import (
     ClipSpec,
@@ -31,7 +31,7 @@ from s2d_edge.sampling import (
     uniform_indices,
     window_starts,
 )
-from s2d_edge.video import frame_paths, read_image, read_video
+from s2d_edge.video import frame_paths, media_kind, read_image, read_video
 
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 Points = NDArray[np.float32]  # (468, 2) pixels
@@ -105,17 +105,12 @@ class ClipLoader:
         Raises:
             MediaError: it does not exist, is of no known kind, or cannot be decoded; names the file.
         """
-        if path.is_dir():
+        kind = media_kind(path)
+        if kind == "folder":
             return self._load_folder(path)
-        if not path.exists():
-            raise MediaError(f"{path} does not exist; give a video, a picture or a folder of frames")
-        suffix = path.suffix.lower()
-        if suffix in IMAGE_SUFFIXES:
-            return self._assemble(path, [read_image(path)], self._repeat(1), repeated=False)
-        if suffix in VIDEO_SUFFIXES:
+        if kind == "video":
             return self._load_video(path)
-        kinds = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-        raise MediaError(f"{path} is neither a folder of frames nor a file ending in one of {kinds}")
+        return self._assemble(path, [read_image(path)], self._repeat(1), repeated=False)
 
     def _load_folder(self, path: Path) -> LoadedClip:
         files = frame_paths(path)

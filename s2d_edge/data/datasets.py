@@ -8,7 +8,7 @@ from pathlib import Path
 
 from s2d_edge.console import Console
 from s2d_edge.data import published
-from s2d_edge.data.listing import Listing, as_dataset
+from s2d_edge.data.listing import Entry, Listing, as_dataset
 from s2d_edge.data.readers import LABELS_FILE, list_csv, list_folders
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.errors import ConfigError, DataError
@@ -30,28 +30,25 @@ def open_dataset(
     Raises:
         DataError: nothing readable there, or a label that is not among ``labels``.
     """
-    if data is None or data == AVATARS:
-        from s2d_edge.data.avatars import default_avatars  # draws with OpenCV: not on the way to --help
-
-        avatars = default_avatars(console)
-        return avatars if labels is None else with_labels(avatars, labels)
-    listing = list_data(data, console, labels)
+    listing = list_data(data or AVATARS, console, labels)
     for note in listing.notes:
         console.say(f"{listing.name}: {note}")
     dataset = as_dataset(listing, missing_ok=missing_ok)
-    return with_labels(dataset, labels) if labels is not None and dataset.published else dataset
+    return dataset if labels is None else with_labels(dataset, labels)
 
 
 def list_data(data: str, console: Console, labels: Sequence[str] | None = None) -> Listing:
     """What the annotations of a dataset say, without looking at the clips.
 
     Args:
-        data: as :func:`open_dataset` takes it, but for the avatars.
-        labels: the only class names, in order; a published dataset has its own.
+        data: as :func:`open_dataset` takes it.
+        labels: the only class names, in order; a published dataset and the avatars have their own.
 
     Raises:
         DataError: no annotations there, or not as they should be.
     """
+    if data == AVATARS:
+        return _list_avatars(console)
     known = published.parse(data)
     if known is not None:
         return known.listing(console)
@@ -66,6 +63,28 @@ def list_data(data: str, console: Console, labels: Sequence[str] | None = None) 
         f"--data {data}: it {what}; give a CSV file (path,label[,subject][,split]), a folder with "
         f"{LABELS_FILE}, a folder laid out as SPLIT/LABEL/*, {published.SPELLING} of a published dataset "
         f"({', '.join(published.NAMES)}), or {AVATARS!r}"
+    )
+
+
+def _list_avatars(console: Console) -> Listing:
+    from s2d_edge.data.avatars import default_avatars  # draws with OpenCV: not on the way to --help
+
+    avatars = default_avatars(console)
+    return Listing(
+        name=avatars.name,
+        root=avatars.root,
+        labels=avatars.labels,
+        entries=tuple(
+            Entry(
+                path=sample.path,
+                label=avatars.labels[sample.label],
+                split=sample.split,
+                subject=sample.subject,
+                file=sample.path,
+            )
+            for sample in avatars.samples
+        ),
+        missing_hint="remove that folder, and they are drawn again",
     )
 
 

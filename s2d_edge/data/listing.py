@@ -6,7 +6,7 @@ check`` wants to see everything that is not so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,11 +85,6 @@ class Listing:
     def relative(self, path: Path) -> str:
         """A clip's path as people know it: relative to the dataset."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
-
-
-def names_in_order(entries: Sequence[Entry], labels: Sequence[str] | None) -> tuple[str, ...]:
-    """``labels``, or without them the labels the entries name, sorted."""
-    return tuple(labels) if labels is not None else tuple(sorted({entry.label for entry in entries}))
 
 
 def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from s2d_edge.data.listing import Entry, Listing, as_dataset, names_in_order
+from s2d_edge.data.listing import Entry, Listing, as_dataset
 from s2d_edge.data.samples import Dataset
 from s2d_edge.data.tables import read_text
 from s2d_edge.errors import DataError
@@ -51,7 +51,7 @@ def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
     return Listing(
         name=path.resolve().parent.name if path.name == LABELS_FILE else path.stem,
         root=path.parent,
-        labels=names_in_order(entries, labels),
+        labels=_order((entry.label for entry in entries), labels),
         entries=entries,
         missing_hint="paths are relative to the CSV file",
     )
@@ -87,7 +87,7 @@ def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
     return Listing(
         name=root.resolve().name,
         root=root,
-        labels=names_in_order(entries, labels),
+        labels=_order((label.name for _, label in classes), labels),
         entries=entries,
         missing_hint="they went away while the folders were read",
     )
@@ -129,6 +129,11 @@ def _entry(file: Path, line: int, cells: dict[str | None, str | list[str] | None
         file=file,
         line=line,
     )
+
+
+def _order(found: Iterable[str], labels: Sequence[str] | None) -> tuple[str, ...]:
+    """``labels``, or without them those found, sorted."""
+    return tuple(sorted(set(found))) if labels is None else tuple(labels)
 
 
 def _folders(parent: Path) -> list[Path]:

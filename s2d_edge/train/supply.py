@@ -69,9 +69,11 @@ def open_supply(
     elif not validation:
         settings = plan.settings
         training, validation = carve_validation(training, fraction=settings.val_fraction, seed=settings.seed)
+        known = any(sample.subject for sample in validation)
+        whose = "of subjects kept out of training" if known else "though it does not say who is seen"
         console.warn(
             f"dataset {dataset.name!r} has no 'val' split: {len(validation)} of its training clips, "
-            "of subjects kept out of training, choose the best epoch"
+            f"{whose}, choose the best epoch"
         )
     absent = set(range(len(dataset.labels))) - {sample.label for sample in training}
     if absent:

@@ -134,7 +134,7 @@ class _Session:
             model = S2D(replace(sizes, dropout=self._plan.stage_settings(stage).dropout))
             fresh_times = stage == "video"
             if init is not None:
-                notes = initialise(model, init)
+                notes = initialise(model, init, self._dataset.labels)
                 fresh_times = fresh_times and FRESH_ADAPTERS in notes
                 for note in notes:
                     self._console.say(note)

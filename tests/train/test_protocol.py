@@ -115,7 +115,12 @@ def test_a_run_by_the_papers_protocol_says_so_in_its_record_and_in_its_results(
 ) -> None:
     torch.manual_seed(0)
     save_file(MobileFaceNet(IMAGE.landmark).state_dict(), tmp_path / "landmark.safetensors")
-    asked = {"data": dfew, "stage": "image", "landmark": tmp_path / "landmark.safetensors", "epochs": 1}
+    asked: dict[str, Any] = {
+        "data": dfew,
+        "stage": "image",
+        "landmark": tmp_path / "landmark.safetensors",
+        "epochs": 1,
+    }
     changes = ("workers=1", "image.batch_clips=7")
     (run,) = train(TrainOptions(**asked, changes=changes, protocol="paper"), QUIET)
     assert read_run(run).settings["protocol"] == "paper"

@@ -13,7 +13,7 @@ from s2d_edge.console import Console
 from s2d_edge.data.content import clip_sha256
 from s2d_edge.data.cores import usable_cores
 from s2d_edge.data.listing import Entry, Listing
-from s2d_edge.data.parallel import map_in_processes
+from s2d_edge.data.parallel import in_parallel
 from s2d_edge.errors import MediaError
 from s2d_edge.sampling import sample_by_time
 from s2d_edge.video import frame_paths, media_kind, read_image, read_video
@@ -154,8 +154,7 @@ def _inspect_all(
     paths = list(dict.fromkeys(entry.path for entry in listing.entries if entry.path.exists()))
     if workers is None:
         workers = 1 if len(paths) < _SERIAL_BELOW else usable_cores()
-    look = partial(inspect, fps=fps)
-    found = map(look, paths) if workers <= 1 else map_in_processes(look, paths, workers)
+    found = in_parallel(partial(inspect, fps=fps), paths, workers=workers)
     states = {}
     with console.progress(f"checking {listing.name}", len(paths)) as advance:
         for path, state in zip(paths, found, strict=True):

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.data.cores import usable_cores
-from s2d_edge.data.parallel import map_in_processes
+from s2d_edge.data.parallel import in_parallel
 from s2d_edge.errors import ConfigError, MediaError
 from s2d_edge.face import FaceFinder
 from s2d_edge.media_types import IMAGE_SUFFIXES
@@ -236,7 +236,9 @@ def _try_each(
     paths: Sequence[Path], arguments: _LoaderArguments, workers: int
 ) -> Generator[LoadedClip | MediaError, None, None]:
     if workers > 1:
-        yield from map_in_processes(_try_in_worker, paths, workers, start=_start_worker, arguments=arguments)
+        yield from in_parallel(
+            _try_in_worker, paths, workers=workers, start=partial(_start_worker, *arguments)
+        )
         return
     with ClipLoader(*arguments) as loader:
         for path in paths:

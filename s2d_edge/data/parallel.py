@@ -4,52 +4,66 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
-from typing import Any, TypeVar
+from typing import TypeVar
 
-Item = TypeVar("Item")
+import cv2
+
+Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _QUEUED_PER_WORKER = 4  # bounds memory when the consumer is slower than the processes
 
 
-def map_in_processes(
-    work: Callable[[Item], Result],
-    items: Iterable[Item],
-    workers: int,
+def in_parallel(
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
     *,
-    start: Callable[..., None] | None = None,
-    arguments: tuple[Any, ...] = (),
+    workers: int,
+    start: Callable[[], None] | None = None,
+    chunk: int = 1,
 ) -> Iterator[Result]:
-    """``work`` of each item, in the order of the items, a few ahead of the consumer.
+    """Yield ``work(job)`` of every job, in the order of the jobs, a few ahead of the consumer.
 
     Args:
-        work: a function of a module, so that a process can find it.
-        workers: processes.
-        start: called in each process first, with ``arguments``.
+        work: a function of a module, so that other processes find it.
+        workers: processes; up to 1, all is done in this one.
+        start: called once in every process before its first job.
+        chunk: jobs that travel to a process at once.
 
     Raises:
-        Exception: what ``work`` raises, when its item's turn comes.
+        Exception: what ``work`` raises, when its job's turn comes.
     """
-    # Spawned, not forked: the parent may hold threads (an engine's, MediaPipe's) that a fork would break.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (start, arguments))
+    if workers <= 1:
+        if start is not None:
+            start()
+        yield from map(work, jobs)
+        return
+    # Spawned, not forked: the caller may run threads (PyTorch, OpenVINO, MediaPipe) that a fork would break.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _enter, (start,))
     try:
-        queue = iter(items)
-        running: deque[Future[Result]] = deque()
+        groups = (jobs[first : first + chunk] for first in range(0, len(jobs), chunk))
+        running: deque[Future[list[Result]]] = deque()
         while True:
             room = workers * _QUEUED_PER_WORKER - len(running)
-            running.extend(pool.submit(work, item) for item in islice(queue, room))
+            running.extend(pool.submit(_each, work, group) for group in islice(groups, room))
             if not running:
                 return
-            yield running.popleft().result()
+            yield from running.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _start_worker(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, once
+def _each(work: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    return [work(job) for job in jobs]
+
+
+def _enter(start: Callable[[], None] | None) -> None:
+    """Each worker has a core of its own: OpenCV's threads would only contend. Ctrl-C is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
     if start is not None:
-        start(*arguments)
+        start()

@@ -201,7 +201,8 @@ class _Session:
             training.restore(snapshot)
         training.run()
         best = read_run(folder).origin["best_epoch"]
-        self._console.say(f"{folder} holds the weights of epoch {best}, the best on validation")
+        judge = "test" if self._plan.protocol == "paper" else "validation"
+        self._console.say(f"{folder} holds the weights of epoch {best}, the best on {judge}")
 
 
 def _choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:

@@ -33,7 +33,8 @@ from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.tally import LoadingTally
-from s2d_edge.errors import BundleError, ConfigError, TooLargeDropError
+from s2d_edge.engine import Clip
+from s2d_edge.errors import BundleError, ConfigError, DataError, TooLargeDropError
 from s2d_edge.files import choose_output
 
 _NNCF_PASSES = 2  # over the clips: before SmoothQuant, and again for ranges and biases after it
@@ -51,6 +52,7 @@ class CalibrateOptions:
         subset: calibration clips wanted.
         seed: of the choice of clips and of the bootstraps.
         max_drop_pp: largest allowed drop of WAR and UAR, percentage points; None allows any.
+        skip_unreadable: leave out, and count, clips that cannot be read.
         device: both graphs are measured on it.
         out: the INT8 bundle; None is ``bundles/NAME-int8``.
         json: where the report goes as JSON too, ``-`` for stdout; also when the drop is too large.
@@ -63,6 +65,7 @@ class CalibrateOptions:
     subset: int = 64
     seed: int = 0
     max_drop_pp: float | None = None
+    skip_unreadable: bool = False
     device: str = "auto"
     out: Path | None = None
     json: str | None = None
@@ -93,7 +96,7 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
     manifest = source.manifest
     name = f"{manifest.name.removesuffix('-fp32')}-int8"
     out = choose_output(options.out, BUNDLES / name)
-    dataset = open_dataset(options.data, console, manifest.labels)
+    dataset = open_dataset(options.data, console, manifest.labels, missing_ok=options.skip_unreadable)
     evaluation = require_split(dataset, options.eval_split)
     chosen = choose_samples(dataset, options.split, options.subset, options.seed)
     if len(chosen) < options.subset:
@@ -101,6 +104,7 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
             f"split {options.split!r} has {len(chosen)} clips, fewer than --subset {options.subset}; "
             "all are used"
         )
+    chosen, windows = _load(manifest, chosen, options, console)
     clips = record(chosen, dataset.root)
     require_disjoint(chosen, clips, evaluation)
 
@@ -110,7 +114,7 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
         f"{dataset.name}/{options.split}"
     )
     with writing_bundle(out) as scratch:
-        _quantize(source, scratch / manifest.graph, recipe, chosen, console)
+        _quantize(source, scratch / manifest.graph, recipe, windows, console)
         macs = count_macs(scratch / manifest.graph)
         macs.require_int8()
         calibration = CalibrationRecord(
@@ -150,14 +154,26 @@ def _open_source(path: Path | None) -> Bundle:
     return bundle
 
 
-def _quantize(source: Bundle, out: Path, recipe: Recipe, chosen: Sequence[Sample], console: Console) -> None:
-    manifest = source.manifest
+def _load(
+    manifest: Manifest, chosen: Sequence[Sample], options: CalibrateOptions, console: Console
+) -> tuple[tuple[Sample, ...], list[Clip]]:
+    """The calibration clips that can be read, and of each its first window."""
     tally = LoadingTally()
     with console.progress("loading calibration clips", len(chosen)) as advance:
-        loading = load_many([sample.path for sample in chosen], manifest.spec, manifest.crop)
-        # Of a long video its first window.
-        clips = [clip.windows[:1] for clip in tally.watch(loading, advance)]
+        loading = load_many(
+            [sample.path for sample in chosen],
+            manifest.spec,
+            manifest.crop,
+            on_unreadable=tally.skip if options.skip_unreadable else None,
+        )
+        windows = [clip.windows[:1] for clip in tally.watch(loading, advance)]
     tally.tell(console)
+    if not windows:
+        raise DataError(f"none of the {len(chosen)} calibration clips can be read, such as {chosen[0].path}")
+    return tally.readable(chosen), windows
+
+
+def _quantize(source: Bundle, out: Path, recipe: Recipe, clips: Sequence[Clip], console: Console) -> None:
     with ExitStack() as stack:
         feeds = stack.enter_context(feeds_of(source, clips))
         advance = stack.enter_context(console.progress("quantizing", _NNCF_PASSES * len(feeds)))
@@ -203,11 +219,14 @@ def _measure(
             f"measuring on {dataset.name}/{options.eval_split}", len(evaluation)
         ) as advance:
             clips = load_many(
-                [sample.path for sample in evaluation], source.manifest.spec, source.manifest.crop
+                [sample.path for sample in evaluation],
+                source.manifest.spec,
+                source.manifest.crop,
+                on_unreadable=tally.skip if options.skip_unreadable else None,
             )
             measured = measure_pair(fp32, int8, tally.watch(clips, advance))
     tally.tell(console)
-    truth = np.array([sample.label for sample in evaluation], dtype=np.int64)
+    truth = np.array([sample.label for sample in tally.readable(evaluation)], dtype=np.int64)
     sides = [
         side(bundle.manifest.name, one, truth, labels, bundle.size_bytes, options.seed)
         for bundle, one in zip((source, quantized), measured, strict=True)
@@ -223,6 +242,7 @@ def _measure(
         evaluation_split=options.eval_split,
         frames=tally.frames,
         faces_missed=tally.faces_missed,
+        skipped=len(tally.unreadable),
     )
 
 

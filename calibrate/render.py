@@ -23,6 +23,7 @@ def as_json(report: DropReport, verdict: Verdict) -> dict[str, Any]:
         "n": report.fp32.score["n"],
         "frames": report.frames,
         "faces_missed": report.faces_missed,
+        "skipped": report.skipped,
         "fp32": asdict(report.fp32),
         "int8": asdict(report.int8),
         "drop": asdict(report.drop),
@@ -62,7 +63,8 @@ def as_markdown(report: DropReport, verdict: Verdict) -> str:
         "## How it was measured",
         "",
         f"- {report.fp32.score['n']} clips of `{report.evaluation_data}`, split `{report.evaluation_split}`; "
-        f"no face was found in {report.faces_missed} of {report.frames} frames.",
+        f"no face was found in {report.faces_missed} of {report.frames} frames; "
+        f"{report.skipped} clips could not be read.",
         f"- FP32: `{report.fp32.bundle}` through {report.fp32.engine}.",
         f"- INT8: `{report.int8.bundle}` through {report.int8.engine}.",
         "- Both answered the same loaded clips in turn. Intervals are seeded bootstraps over clips within "

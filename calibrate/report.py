@@ -70,6 +70,7 @@ class DropReport:
     Attributes:
         evaluation_split: the split measured on.
         faces_missed, frames: frames of it without a face, of how many.
+        skipped: clips of it that could not be read.
     """
 
     target: str
@@ -81,6 +82,7 @@ class DropReport:
     evaluation_split: str
     frames: int
     faces_missed: int
+    skipped: int = 0
 
     @property
     def speedup(self) -> float:

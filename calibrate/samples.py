@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
 from s2d_edge.bundle import CalibrationClip
+from s2d_edge.data.content import clip_sha256
 from s2d_edge.data.datasets import require_split
 from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.errors import ConfigError, DataError
-from s2d_edge.files import sha256_of
+from s2d_edge.errors import ConfigError, DataError, MediaError
 from s2d_edge.video import frame_paths
 
 
@@ -54,16 +53,6 @@ def record(samples: Sequence[Sample], root: Path) -> tuple[CalibrationClip, ...]
     )
 
 
-def clip_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of the hashes of a frame folder's pictures, in natural name order."""
-    if not path.is_dir():
-        return sha256_of(path)
-    digest = hashlib.sha256()
-    for frame in frame_paths(path):
-        digest.update(sha256_of(frame).encode())
-    return digest.hexdigest()
-
-
 def require_disjoint(
     calibration: Sequence[Sample], clips: Sequence[CalibrationClip], evaluation: Sequence[Sample]
 ) -> None:
@@ -104,5 +93,9 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _size(path: Path) -> int:
-    files = frame_paths(path) if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files)
+    """Bytes of a clip; 0 for one without any, which loading refuses, or skips."""
+    try:
+        files = frame_paths(path) if path.is_dir() else [path]
+        return sum(file.stat().st_size for file in files)
+    except (MediaError, FileNotFoundError):
+        return 0

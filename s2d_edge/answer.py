@@ -11,36 +11,77 @@ from rich.table import Table
 
 from s2d_edge.console import Console
 from s2d_edge.data.clips import load_many
-from s2d_edge.data.datasets import open_dataset, require_split
+from s2d_edge.data.datasets import open_dataset, require_published, require_split
 from s2d_edge.data.tally import LoadingTally
 from s2d_edge.errors import MediaError
 from s2d_edge.evaluation import Predictions, predict_clips, score
 from s2d_edge.models import choose_model, open_model
+from s2d_edge.runs import RUN_FILE, read_run
+from s2d_edge.sampling import as_protocol
 
 
 def evaluate_model(
-    path: Path | None, *, data: str | None, split: str, device: str, seed: int, console: Console
+    path: Path | None,
+    *,
+    data: str | None,
+    split: str,
+    device: str,
+    seed: int,
+    console: Console,
+    protocol: str = "default",
+    skip_unreadable: bool = False,
 ) -> dict[str, Any]:
     """Score a bundle or run on one split of a dataset, and print the table.
 
+    Args:
+        protocol: ``paper`` takes the first and the last consecutive frames of a published dataset's clips, as
+            they are.
+        skip_unreadable: leave out, and count, clips that cannot be read.
+
     Returns:
-        What :func:`s2d_edge.evaluation.score` returns.
+        What :func:`s2d_edge.evaluation.score` returns, with ``protocol``, ``skipped`` (how many) and, where a
+        run chose its best epoch on the test split, ``selected_on``.
+
+    Raises:
+        ConfigError: no such protocol, or ``paper`` on data that was never published.
+        DataError: no such split.
+        MediaError: a clip that cannot be read, unless these are skipped.
     """
-    engine, crop = open_model(choose_model(path), device)
+    chosen, paper = choose_model(path), as_protocol(protocol) == "paper"
+    engine, crop = open_model(chosen, device)
     with engine:
         console.say(f"{engine.description}")
-        dataset = open_dataset(data, console, engine.labels)
+        dataset = open_dataset(data, console, engine.labels, missing_ok=skip_unreadable)
+        if paper:
+            require_published(dataset)
         samples = require_split(dataset, split)
         tally = LoadingTally()
         with console.progress(f"evaluating {dataset.name}/{split}", len(samples)) as advance:
-            clips = load_many([sample.path for sample in samples], engine.spec, crop)
+            clips = load_many(
+                [sample.path for sample in samples],
+                engine.spec,
+                None if paper else crop,
+                windows="ends" if paper else "spread",
+                on_unreadable=tally.skip if skip_unreadable else None,
+            )
             predictions = predict_clips(engine, (clip.windows for clip in tally.watch(clips, advance)))
         tally.tell(console)
-        truth = np.array([sample.label for sample in samples], dtype=np.int64)
+        truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)
         result = score(truth, predictions.answers, engine.labels, seed=seed)
+    result |= {"protocol": protocol, "skipped": len(tally.unreadable)}
+    if split == "test" and _chosen_on_test(chosen):
+        result["selected_on"] = "test"
+        console.warn(
+            "this run's best epoch was chosen on 'test' (--protocol paper); its score there flatters it"
+        )
     console.show(score_table(result, f"{dataset.name}/{split}"))
     console.show(confusion_table(result))
     return result
+
+
+def _chosen_on_test(model: Path) -> bool:
+    """Whether it is a run trained by the papers' protocol."""
+    return (model / RUN_FILE).is_file() and read_run(model).settings.get("protocol") == "paper"
 
 
 def predict_paths(

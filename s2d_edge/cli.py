@@ -41,8 +41,22 @@ Device = Annotated[
 Data = Annotated[
     Optional[str],  # noqa: UP045
     typer.Option(
-        metavar="CSV|FOLDER",
-        help="A CSV file, a folder with labels.csv, or SPLIT/LABEL folders; default: the embedded avatars.",
+        metavar="CSV|FOLDER|NAME:ROOT",
+        help="A CSV file, a folder with labels.csv, SPLIT/LABEL folders, or a published set such as "
+        "dfew/1:ROOT; default: the embedded avatars.",
+    ),
+]
+SkipUnreadable = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unreadable", help="Leave out, and count, clips that cannot be read, not stop at one."
+    ),
+]
+Protocol = Annotated[
+    str,
+    typer.Option(
+        metavar="default|paper",
+        help="paper: sample a published set, and choose the best epoch, as the official code does.",
     ),
 ]
 
@@ -53,7 +67,9 @@ Data = Annotated[
 def import_checkpoint(
     checkpoint: Annotated[Path, typer.Argument(help="Official S2D weights, image or video stage.")],
     landmark: Annotated[Path, typer.Option(help="The MobileFaceNet landmark weights used beside them.")],
-    labels: Annotated[str, typer.Option(help="dfew, ferv39k, mafw, or the class names in order: a,b,c.")],
+    labels: Annotated[
+        str, typer.Option(help="dfew, ferv39k, mafw, affectnet7, …, or the class names in order: a,b,c.")
+    ],
     heads: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="Attention heads of the ViT; default: width / 64."),
@@ -88,6 +104,8 @@ def evaluate(
     data: Data = None,
     split: Annotated[str, typer.Option(help="Which split to score.")] = "test",
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap behind the intervals.")] = 0,
+    protocol: Protocol = "default",
+    skip_unreadable: SkipUnreadable = False,
     device: Device = "auto",
     json: Json = None,
     quiet: Quiet = False,
@@ -98,7 +116,14 @@ def evaluate(
     from s2d_edge.console import Console, write_json
 
     result = evaluate_model(
-        model, data=data, split=split, device=device, seed=seed, console=Console(quiet=quiet)
+        model,
+        data=data,
+        split=split,
+        device=device,
+        seed=seed,
+        console=Console(quiet=quiet),
+        protocol=protocol,
+        skip_unreadable=skip_unreadable,
     )
     if json is not None:
         write_json(json, result)
@@ -122,7 +147,9 @@ def export(
     ] = "window",
     data: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="CSV|FOLDER", help="Clips to check parity on; default: drawn avatars."),
+        typer.Option(
+            metavar="CSV|FOLDER|NAME:ROOT", help="Clips to check parity on; default: drawn avatars."
+        ),
     ] = None,
     parity_clips: Annotated[int, typer.Option(help="How many clips to check parity on.")] = 4,
     out: Annotated[
@@ -159,6 +186,7 @@ def calibrate(
             metavar="PP", help="Fail, and keep no bundle, if WAR or UAR drops by more percentage points."
         ),
     ] = None,
+    skip_unreadable: SkipUnreadable = False,
     device: Device = "auto",
     out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -182,6 +210,7 @@ def calibrate(
             subset=subset,
             seed=seed,
             max_drop_pp=max_drop,
+            skip_unreadable=skip_unreadable,
             device=device,
             out=out,
             json=json,
@@ -283,7 +312,10 @@ def train(
     ] = None,
     recipe: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="quick, avatars, paper or landmark; default: by stage, model and data."),
+        typer.Option(
+            help="quick, avatars, landmark, paper, or a published set's: dfew, ferv39k, mafw, affectnet, "
+            "rafdb; default: by stage, model and data."
+        ),
     ] = None,
     config: Annotated[
         Optional[Path],  # noqa: UP045
@@ -314,6 +346,8 @@ def train(
         Optional[float],  # noqa: UP045
         typer.Option(help="Rate at which videos are sampled, frames per second."),
     ] = None,
+    protocol: Protocol = "default",
+    skip_unreadable: SkipUnreadable = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -348,6 +382,8 @@ def train(
         temporal=temporal,
         teacher=teacher,
         fps=fps,
+        protocol=protocol,
+        skip_unreadable=skip_unreadable,
         device=device,
     )
     train_stages(options, Console(quiet=quiet))
@@ -379,6 +415,38 @@ def demo(
     from s2d_edge.demo import run_demo
 
     run_demo(out, seed, Console(quiet=quiet))
+
+
+@data_app.command("check")
+def data_check(
+    data: Annotated[
+        str, typer.Argument(metavar="CSV|FOLDER|NAME:ROOT", help="A data set, as --data takes it.")
+    ],
+    labels: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="The labels there may be: a known set, or a,b,c; default: those there are."),
+    ] = None,
+    frames: Annotated[int, typer.Option(help="Clips with fewer frames are too short.")] = 16,
+    fps: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Rate at which videos are sampled; default: what training takes."),
+    ] = None,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="FILE.png", help="Draw the class balance."),
+    ] = None,
+    json: Json = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Read every clip, and tell what would stop a training or make its score a lie."""
+    from s2d_edge.checking import CheckOptions, check_data
+    from s2d_edge.console import Console
+
+    check_data(
+        CheckOptions(data=data, labels=labels, frames=frames, fps=fps, out=out, json=json),
+        Console(quiet=quiet),
+    )
 
 
 @data_app.command("avatars")

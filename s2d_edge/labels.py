@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from s2d_edge.errors import ConfigError
 
@@ -13,13 +13,15 @@ class LabelSet:
 
     Attributes:
         name: how the command line calls it.
-        labels: class names; the position is the class index of the official files.
+        labels: class names; the position is the class index of the official files, counted from 0.
         fps: rate, in frames per second, at which a model trained on the dataset saw its frames.
+        stills: a dataset of pictures, whose rate is only what a model made from it is given.
     """
 
     name: str
     labels: tuple[str, ...]
     fps: float
+    stills: bool = False
 
     def __post_init__(self) -> None:
         if len(set(self.labels)) != len(self.labels) or not self.labels:
@@ -57,16 +59,38 @@ MAFW = LabelSet(
     fps=25.0,
 )
 
-KNOWN = {known.name: known for known in (DFEW, FERV39K, MAFW)}
-
 DEFAULT_FPS = 8.0
+
+RAFDB = LabelSet(
+    name="rafdb",
+    labels=("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"),
+    fps=DEFAULT_FPS,
+    stills=True,
+)
+AFFECTNET8 = LabelSet(
+    name="affectnet8",
+    labels=("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"),
+    fps=DEFAULT_FPS,
+    stills=True,
+)
+AFFECTNET7 = LabelSet(
+    name="affectnet7", labels=AFFECTNET8.labels[:7], fps=AFFECTNET8.fps, stills=True
+)  # without contempt
+FERPLUS = LabelSet(
+    name="ferplus",
+    labels=("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"),
+    fps=DEFAULT_FPS,
+    stills=True,
+)
+
+KNOWN = {known.name: known for known in (DFEW, FERV39K, MAFW, RAFDB, AFFECTNET7, AFFECTNET8, FERPLUS)}
 
 
 def parse_label_set(text: str, fps: float | None = None) -> LabelSet:
     """Turn ``--labels`` into a label set.
 
     Args:
-        text: ``dfew``, ``ferv39k``, ``mafw``, or the class names in order, separated by commas.
+        text: a name of ``KNOWN``, or the class names in order, separated by commas.
         fps: overrides the dataset's own sampling rate (frames per second).
 
     Raises:
@@ -74,7 +98,7 @@ def parse_label_set(text: str, fps: float | None = None) -> LabelSet:
     """
     known = KNOWN.get(text.strip().lower())
     if known is not None:
-        return LabelSet(name=known.name, labels=known.labels, fps=fps or known.fps)
+        return replace(known, fps=fps or known.fps)
     labels = tuple(part.strip() for part in text.split(","))
     if len(labels) < 2 or not all(labels):
         raise ConfigError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,29 @@ from s2d_edge.errors import ConfigError
 
 FrameT = TypeVar("FrameT")
 
+Protocol = Literal["default", "paper"]
+"""``paper`` repeats what the official S2D code does with published datasets: it takes consecutive frames and
+the pictures as they are, and chooses the best epoch on the test split."""
+
+FolderWindows = Literal["spread", "every", "ends"]
+"""What is taken of a frame folder: T frames over all of it, or the official code's windows of T consecutive
+frames, ``every`` one that its training draws from or the two at the ``ends`` that its testing averages."""
+
 # A frame may come this fraction of a sample period early and still serve the sample: cameras jitter,
 # and a source at exactly the sampling rate must not lose every other frame to rounding.
 EARLY_TOLERANCE = 0.1
+
+
+def as_protocol(text: str) -> Protocol:
+    """``--protocol``, checked.
+
+    Raises:
+        ConfigError: not one of them.
+    """
+    for known in get_args(Protocol):
+        if text == known:
+            return cast(Protocol, known)
+    raise ConfigError(f"--protocol {text!r} must be one of {', '.join(get_args(Protocol))}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,3 +119,24 @@ def window_starts(available: int, frames: int) -> tuple[int, ...]:
     """Starts of the first and the last window of ``frames`` consecutive samples (one if they coincide)."""
     last = max(available - frames, 0)
     return (0,) if last == 0 else (0, last)
+
+
+def folder_windows(available: int, frames: int, windows: FolderWindows) -> NDArray[np.int64]:
+    """Which frames of a folder of ``available`` make up its windows of ``frames``.
+
+    With too few frames, ``spread`` repeats them evenly and the official code repeats the last one. As there,
+    the last window is tested but never drawn in training (unless it is the only one).
+
+    Returns:
+        (W, frames) int64, each in [0, available).
+    """
+    if windows == "spread":
+        if frames == 1:
+            return np.array([[(available - 1) // 2]], dtype=np.int64)
+        return uniform_indices(available, frames)[None]  # (1, T)
+    if windows == "ends":
+        starts = np.array(window_starts(available, frames))
+    else:
+        starts = np.arange(max(available - frames, 1))
+    index: NDArray[np.int64] = starts[:, None] + np.arange(frames)  # (W, T)
+    return index.clip(max=available - 1)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 # FFmpeg's own chatter; what goes wrong is reported by the functions below.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from s2d_edge.errors import MediaError
 from s2d_edge.files import whole_file
-from s2d_edge.media_types import IMAGE_SUFFIXES
+from s2d_edge.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from s2d_edge.preprocess import Picture
 
 cv2.setLogLevel(0)
@@ -128,6 +128,25 @@ def read_image(path: Path) -> Picture:
         raise MediaError(
             f"{path} cannot be decoded as a picture ({error}); is it damaged or cut short?"
         ) from None
+
+
+def media_kind(path: Path) -> Literal["folder", "picture", "video"]:
+    """What kind of clip lies at ``path``, by its name alone.
+
+    Raises:
+        MediaError: nothing is there, or a file of another kind.
+    """
+    if path.is_dir():
+        return "folder"
+    if not path.exists():
+        raise MediaError(f"{path} does not exist; give a video, a picture or a folder of frames")
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
+        return "picture"
+    if suffix in VIDEO_SUFFIXES:
+        return "video"
+    kinds = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
+    raise MediaError(f"{path} is neither a folder of frames nor a file ending in one of {kinds}")
 
 
 def frame_paths(folder: Path) -> list[Path]:

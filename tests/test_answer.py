@@ -46,6 +46,23 @@ def test_evaluate_writes_the_score_alone_on_stdout(
         assert shown in err
 
 
+def test_a_clip_that_cannot_be_read_stops_or_is_skipped_and_counted(
+    tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_colours(tmp_path / "data", "test", 2, wrong=1)
+    (data / "test/red/0.png").write_bytes(b"")
+    assert run("evaluate", bundle, "--data", data, "--json", "-") == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "red/0.png is empty" in err
+    assert run("evaluate", bundle, "--data", data, "--json", "-", "--skip-unreadable") == 0
+    out, err = capsys.readouterr()
+    score = json.loads(out)
+    assert (score["n"], score["skipped"], score["protocol"]) == (5, 1, "default")
+    assert score["confusion"] == [[1, 0, 0], [0, 1, 1], [1, 0, 1]]
+    assert "1 clips that cannot be read were skipped (first:" in " ".join(err.split())
+
+
 def test_evaluate_defaults_to_the_newest_bundle(
     tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

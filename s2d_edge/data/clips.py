@@ -6,13 +6,11 @@ own (no tracking), so that a frame's crop depends on nothing but its clip.
 
 from __future__ import annotations
 
-import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
-from multiprocessing import get_context
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 
@@ -20,19 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.data.cores import usable_cores
+from s2d_edge.data.parallel import in_parallel
 from s2d_edge.errors import ConfigError, MediaError
 from s2d_edge.face import FaceFinder
-from s2d_edge.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from s2d_edge.media_types import IMAGE_SUFFIXES
 from s2d_edge.preprocess import CropRecipe, align_crop, resize_frame, whole_picture
-from s2d_edge.sampling import ClipSpec, sample_by_time, uniform_indices, window_starts
-from s2d_edge.video import frame_paths, read_image, read_video
+from s2d_edge.sampling import (
+    ClipSpec,
+    FolderWindows,
+    folder_windows,
+    sample_by_time,
+    uniform_indices,
+    window_starts,
+)
+from s2d_edge.video import frame_paths, media_kind, read_image, read_video
 
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 Points = NDArray[np.float32]  # (468, 2) pixels
 
 # Worker processes take seconds to start; below this many frames one process is done sooner.
 _SERIAL_BELOW = 500
-_QUEUED_PER_WORKER = 4  # bounds memory when the engine is slower than the loading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,16 +74,17 @@ class ClipLoader:
       the last; with fewer than T samples, frames repeat.
     - A picture becomes T equal frames.
     - A folder has no clock: exactly T frames pass as they are in natural name order, otherwise T are taken
-      uniformly (its middle frame for T = 1).
+      uniformly (its middle frame for T = 1), or windows of consecutive ones where these are asked for.
 
     A frame without a face is cropped where the nearest earlier frame of the clip has one, else the nearest
     later; a clip without any face is used as whole pictures. Either way the frame counts as missed.
     """
 
-    def __init__(self, spec: ClipSpec, crop: CropRecipe | None) -> None:
+    def __init__(self, spec: ClipSpec, crop: CropRecipe | None, windows: FolderWindows = "spread") -> None:
         """Args:
         spec: the clips wanted.
         crop: how faces are cropped; None takes the frames as they are, resized only if their size differs.
+        windows: what is taken of a folder of frames.
 
         Raises:
             ConfigError: the crop's size is not the clip's.
@@ -87,6 +93,7 @@ class ClipLoader:
             raise ConfigError(f"crop.size={crop.size} differs from the clip's size={spec.size}")
         self._spec = spec
         self._crop = crop
+        self._windows = windows
 
     @cached_property
     def _finder(self) -> FaceFinder:
@@ -98,26 +105,23 @@ class ClipLoader:
         Raises:
             MediaError: it does not exist, is of no known kind, or cannot be decoded; names the file.
         """
-        if path.is_dir():
-            files = frame_paths(path)
-            return self._assemble(path, [read_image(file) for file in self._choose(files)], still=False)
-        if not path.exists():
-            raise MediaError(f"{path} does not exist; give a video, a picture or a folder of frames")
-        suffix = path.suffix.lower()
-        if suffix in IMAGE_SUFFIXES:
-            return self._assemble(path, [read_image(path)], still=True)
-        if suffix in VIDEO_SUFFIXES:
+        kind = media_kind(path)
+        if kind == "folder":
+            return self._load_folder(path)
+        if kind == "video":
             return self._load_video(path)
-        kinds = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-        raise MediaError(f"{path} is neither a folder of frames nor a file ending in one of {kinds}")
+        return self._assemble(path, [read_image(path)], self._repeat(1), repeated=False)
 
-    def _choose(self, files: Sequence[Path]) -> list[Path]:
-        wanted = self._spec.frames
-        if len(files) <= wanted:
-            return list(files)
-        if wanted == 1:
-            return [files[(len(files) - 1) // 2]]
-        return [files[k] for k in uniform_indices(len(files), wanted)]
+    def _load_folder(self, path: Path) -> LoadedClip:
+        files = frame_paths(path)
+        index = folder_windows(len(files), self._spec.frames, self._windows)  # (V, T)
+        used, places = np.unique(index, return_inverse=True)
+        return self._assemble(
+            path,
+            [read_image(files[k]) for k in used],
+            places.reshape(index.shape).astype(np.int64),
+            repeated=len(files) < self._spec.frames,
+        )
 
     def _load_video(self, path: Path) -> LoadedClip:
         wanted = self._spec.frames
@@ -126,26 +130,26 @@ class ClipLoader:
         for _, frame in sample_by_time(read_video(path), self._spec.fps):
             (first if len(first) < wanted else later).append(frame)
         kept = first + list(later)
-        starts = window_starts(len(kept), wanted)
-        return self._assemble(path, kept, still=False, starts=starts)
+        if len(kept) < wanted:
+            return self._assemble(path, kept, self._repeat(len(kept)), repeated=True)
+        starts = np.array(window_starts(len(kept), wanted))
+        return self._assemble(path, kept, starts[:, None] + np.arange(wanted), repeated=False)
+
+    def _repeat(self, available: int) -> NDArray[np.int64]:
+        """(1, T) indices of one window that repeats frames evenly."""
+        return uniform_indices(available, self._spec.frames)[None]
 
     def _assemble(
-        self, path: Path, frames: Sequence[Frame], *, still: bool, starts: tuple[int, ...] = (0,)
+        self, path: Path, frames: Sequence[Frame], index: NDArray[np.int64], *, repeated: bool
     ) -> LoadedClip:
-        wanted, available = self._spec.frames, len(frames)
         pictures, found = self._pictures(frames)
-        index = (
-            np.stack([start + np.arange(wanted) for start in starts])
-            if available >= wanted
-            else uniform_indices(available, wanted)[None]
-        )
         return LoadedClip(
             path=path,
             frames=np.stack(pictures),
             index=index,
             faces_found=found,
-            faces_missed=0 if self._crop is None else available - found,
-            repeated=available < wanted and not still,
+            faces_missed=0 if self._crop is None else len(frames) - found,
+            repeated=repeated,
         )
 
     def _pictures(self, frames: Sequence[Frame]) -> tuple[list[Frame], int]:
@@ -191,47 +195,71 @@ def _nearest(points: Sequence[Points | None]) -> list[Points | None]:
 
 
 def load_many(
-    paths: Iterable[Path], spec: ClipSpec, crop: CropRecipe | None, *, workers: int | None = None
+    paths: Iterable[Path],
+    spec: ClipSpec,
+    crop: CropRecipe | None,
+    *,
+    windows: FolderWindows = "spread",
+    workers: int | None = None,
+    on_unreadable: Callable[[Path, MediaError], None] | None = None,
 ) -> Iterator[LoadedClip]:
     """Load clips in parallel processes, in the order of ``paths``, a few ahead of the consumer.
 
     Args:
+        windows: what is taken of a folder of frames.
         workers: processes; by default one per core this process may use, or this one alone for little work.
+        on_unreadable: is told of each clip that cannot be loaded, which is then passed over; without it the
+            first one ends the loading.
 
     Raises:
         MediaError: what :meth:`ClipLoader.load` raises, when the clip's turn comes.
         ConfigError: the crop's size is not the clip's.
     """
-    queue = deque(paths)
+    wanted = tuple(paths)
     if workers is None:
-        frames = sum(1 if path.suffix.lower() in IMAGE_SUFFIXES else spec.frames for path in queue)
+        frames = sum(1 if path.suffix.lower() in IMAGE_SUFFIXES else spec.frames for path in wanted)
         workers = 1 if frames < _SERIAL_BELOW else usable_cores()
-    if workers <= 1:
-        with ClipLoader(spec, crop) as loader:
-            for path in queue:
-                yield loader.load(path)
+    with closing(_try_each(wanted, (spec, crop, windows), workers)) as tried:
+        for path, loaded in zip(wanted, tried, strict=True):
+            if isinstance(loaded, LoadedClip):
+                yield loaded
+            elif on_unreadable is None:
+                raise loaded
+            else:
+                on_unreadable(path, loaded)
+
+
+_LoaderArguments = tuple[ClipSpec, CropRecipe | None, FolderWindows]
+
+
+def _try_each(
+    paths: Sequence[Path], arguments: _LoaderArguments, workers: int
+) -> Generator[LoadedClip | MediaError, None, None]:
+    if workers > 1:
+        yield from in_parallel(
+            _try_in_worker, paths, workers=workers, start=partial(_start_worker, *arguments)
+        )
         return
-    # Spawned, not forked: the parent may hold threads (an engine's, MediaPipe's) that a fork would break.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (spec, crop))
+    with ClipLoader(*arguments) as loader:
+        for path in paths:
+            yield _try(loader, path)
+
+
+def _try(loader: ClipLoader, path: Path) -> LoadedClip | MediaError:
     try:
-        running: deque[Future[LoadedClip]] = deque()
-        while queue or running:
-            while queue and len(running) < workers * _QUEUED_PER_WORKER:
-                running.append(pool.submit(_load_in_worker, queue.popleft()))
-            yield running.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        return loader.load(path)
+    except MediaError as error:
+        return error
 
 
 _worker_loader: ClipLoader | None = None
 
 
-def _start_worker(spec: ClipSpec, crop: CropRecipe | None) -> None:
+def _start_worker(spec: ClipSpec, crop: CropRecipe | None, windows: FolderWindows) -> None:
     global _worker_loader
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle, once
-    _worker_loader = ClipLoader(spec, crop)
+    _worker_loader = ClipLoader(spec, crop, windows)
 
 
-def _load_in_worker(path: Path) -> LoadedClip:
+def _try_in_worker(path: Path) -> LoadedClip | MediaError:
     assert _worker_loader is not None
-    return _worker_loader.load(path)
+    return _try(_worker_loader, path)

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from s2d_edge.console import Console
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.samples import Sample
-from s2d_edge.errors import DataError
+from s2d_edge.errors import DataError, MediaError
 from s2d_edge.files import cache_folder, whole_folder
 from s2d_edge.preprocess import CropRecipe
-from s2d_edge.sampling import ClipSpec
+from s2d_edge.sampling import ClipSpec, FolderWindows
 
 # Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
-PREPARATION_VERSION = 1
+PREPARATION_VERSION = 2
 _FRAMES, _INDEX, _ABOUT = "frames.u8", "index.npz", "about.json"
 
 
@@ -57,35 +57,56 @@ class PreparedClips:
         return np.diff(self.first_window)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """How clips are loaded; see :func:`prepare`."""
+
+    spec: ClipSpec
+    crop: CropRecipe | None
+    windows: FolderWindows
+    workers: int
+    skip_unreadable: bool
+
+
 def prepare(
     samples: Sequence[Sample],
     spec: ClipSpec,
-    crop: CropRecipe,
+    crop: CropRecipe | None,
     console: Console,
     *,
     title: str,
     workers: int = 0,
+    windows: FolderWindows = "spread",
+    skip_unreadable: bool = False,
 ) -> PreparedClips:
     """Load clips through the host's crop code, or find them loaded by an earlier run.
 
     Args:
         samples: the clips; the prepared ones keep their order.
         spec: frames, rate and size of the clips.
-        crop: the face crop.
+        crop: the face crop; None takes the pictures as they are.
         title: for the progress bar, e.g. ``training clips``.
         workers: processes; 0 takes one per core.
+        windows: what is taken of a folder of frames.
+        skip_unreadable: leave out, and count, clips that cannot be read; otherwise the first one stops.
 
     Raises:
-        DataError: no samples.
-        MediaError: a clip that cannot be read; names it.
+        DataError: no samples, or none that can be read.
+        MediaError: a clip that cannot be read, unless these are skipped; names it.
     """
+    how = _How(spec=spec, crop=crop, windows=windows, workers=workers, skip_unreadable=skip_unreadable)
     if not samples:
         raise DataError(f"there are no {title} to prepare; check the dataset's splits")
-    folder = cache_folder() / "clips" / _key(samples, spec, crop)
+    folder = cache_folder() / "clips" / _key(samples, how)
     if not (folder / _ABOUT).is_file():
         with whole_folder(folder) as scratch:
-            _write(samples, spec, crop, console, scratch, title=title, workers=workers)
-    prepared = _read(folder, samples, spec)
+            _write(samples, how, console, scratch, title)
+    prepared, unreadable = _read(folder, samples, how)
+    if unreadable:
+        reason = next(iter(unreadable.values()))
+        if not how.skip_unreadable:
+            raise MediaError(reason)
+        console.warn(f"{title}: {len(unreadable)} of {len(samples)} are unreadable and skipped ({reason})")
     total = len(prepared.frames)
     if prepared.faces_missed:
         console.warn(
@@ -95,35 +116,46 @@ def prepare(
     return prepared
 
 
-def _key(samples: Sequence[Sample], spec: ClipSpec, crop: CropRecipe) -> str:
+def _key(samples: Sequence[Sample], how: _How) -> str:
     """Names the prepared clips by everything they depend on: which files, in which state, cropped how."""
     digest = hashlib.sha256()
-    head = {"version": PREPARATION_VERSION, "spec": asdict(spec), "crop": asdict(crop)}
+    head = {
+        "version": PREPARATION_VERSION,
+        "spec": asdict(how.spec),
+        "crop": None if how.crop is None else asdict(how.crop),
+        "windows": how.windows,
+    }
     digest.update(json.dumps(head, sort_keys=True).encode())
     for sample in samples:
         path = sample.path
         for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-            if not file.exists():
+            if file.exists():
+                state = file.stat()
+                digest.update(f"{file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+            elif how.skip_unreadable:
+                digest.update(f"{file.resolve()}\0absent\n".encode())
+            else:
                 raise DataError(f"{file} does not exist; correct the dataset's labels file")
-            state = file.stat()
-            digest.update(f"{file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
 
 
-def _write(
-    samples: Sequence[Sample],
-    spec: ClipSpec,
-    crop: CropRecipe,
-    console: Console,
-    folder: Path,
-    *,
-    title: str,
-    workers: int,
-) -> None:
+def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path, title: str) -> None:
     windows: list[NDArray[np.int64]] = []
     counts: list[int] = []
+    unreadable: dict[Path, str] = {}
     written = missed = repeated = 0
-    clips = load_many([sample.path for sample in samples], spec, crop, workers=workers or None)
+
+    def skip(path: Path, error: MediaError) -> None:
+        unreadable[path] = str(error)
+
+    clips = load_many(
+        [sample.path for sample in samples],
+        how.spec,
+        how.crop,
+        windows=how.windows,
+        workers=how.workers or None,
+        on_unreadable=skip if how.skip_unreadable else None,
+    )
     with (
         (folder / _FRAMES).open("wb") as file,
         console.progress(f"preparing {title}", len(samples)) as advance,
@@ -136,26 +168,38 @@ def _write(
             missed += clip.faces_missed
             repeated += clip.repeated
             advance(1)
+    if not windows:
+        raise DataError(f"none of the {len(samples)} {title} can be read: {next(iter(unreadable.values()))}")
     np.savez(folder / _INDEX, windows=np.concatenate(windows), counts=np.array(counts, dtype=np.int64))
-    about = {"frames": written, "faces_missed": missed, "clips_repeated": repeated}
+    about = {
+        "frames": written,
+        "faces_missed": missed,
+        "clips_repeated": repeated,
+        "unreadable": {str(k): unreadable[s.path] for k, s in enumerate(samples) if s.path in unreadable},
+    }
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
     if repeated:
         console.warn(
-            f"{title}: {repeated} of {len(samples)} clips have fewer than {spec.frames} frames; frames repeat"
+            f"{title}: {repeated} of {len(samples)} clips have fewer than {how.spec.frames} frames; "
+            "frames repeat"
         )
 
 
-def _read(folder: Path, samples: Sequence[Sample], spec: ClipSpec) -> PreparedClips:
+def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedClips, dict[str, str]]:
+    """The clips, and why others could not be read, by their numbers."""
     about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-    shape = (about["frames"], spec.size, spec.size, 3)
+    unreadable: dict[str, str] = about["unreadable"]
+    readable = [sample for k, sample in enumerate(samples) if str(k) not in unreadable]
+    shape = (about["frames"], how.spec.size, how.spec.size, 3)
     frames = np.memmap(folder / _FRAMES, dtype=np.uint8, mode="r", shape=shape)
     with np.load(folder / _INDEX) as index:
         windows, counts = index["windows"], index["counts"]
-    return PreparedClips(
+    prepared = PreparedClips(
         frames=frames,
         windows=windows,
         first_window=np.concatenate(([0], np.cumsum(counts))),
-        labels=np.array([sample.label for sample in samples], dtype=np.int64),
-        names=tuple(str(sample.path) for sample in samples),
+        labels=np.array([sample.label for sample in readable], dtype=np.int64),
+        names=tuple(str(sample.path) for sample in readable),
         faces_missed=about["faces_missed"],
     )
+    return prepared, unreadable

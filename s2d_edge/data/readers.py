@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from s2d_edge.data.samples import Dataset, Sample
+from s2d_edge.data.listing import Entry, Listing, as_dataset
+from s2d_edge.data.samples import Dataset
+from s2d_edge.data.tables import read_text
 from s2d_edge.errors import DataError
-from s2d_edge.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 LABELS_FILE = "labels.csv"
 DEFAULT_SPLIT = "train"  # of a CSV without a split column: training carves its validation out of it
-_NAMED = 5  # how many offenders an error names
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    line: int
-    path: Path
-    label: str
-    subject: str | None
-    split: str
 
 
 def read_csv(path: Path, labels: Sequence[str] | None = None) -> Dataset:
-    """Read ``path,label[,subject][,split]``, one video, picture or frame folder a row.
+    """Read a CSV file of clips that are all there; see :func:`list_csv`.
+
+    Raises:
+        DataError: what :func:`list_csv` and :func:`as_dataset` raise.
+    """
+    return as_dataset(list_csv(path, labels))
+
+
+def read_folders(root: Path, labels: Sequence[str] | None = None) -> Dataset:
+    """Read folders that hold nothing but clips; see :func:`list_folders`.
+
+    Raises:
+        DataError: what :func:`list_folders` and :func:`as_dataset` raise.
+    """
+    return as_dataset(list_folders(root, labels))
+
+
+def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
+    """List ``path,label[,subject][,split]``, one video, picture or frame folder a row.
 
     Paths are relative to the CSV file. Further columns are ignored. Without a ``split`` column every row
     belongs to ``train``.
@@ -36,38 +45,20 @@ def read_csv(path: Path, labels: Sequence[str] | None = None) -> Dataset:
         labels: the order the class indices follow; the sorted names of the file without it.
 
     Raises:
-        DataError: not readable as UTF-8 CSV, empty, a column missing, a cell empty, a label outside
-            ``labels``, a path given twice, or paths that do not exist.
+        DataError: not readable as UTF-8 CSV, empty, a column missing, or a cell empty.
     """
-    rows = _read_rows(path)
-    order = _label_order(((row.label, f"{path}, line {row.line}") for row in rows), labels)
-    seen: dict[Path, int] = {}
-    for row in rows:
-        if row.path in seen:
-            raise DataError(
-                f"{path}, line {row.line}: {row.path} is listed already on line {seen[row.path]}; "
-                "a clip may have one label and one split"
-            )
-        seen[row.path] = row.line
-    root = path.parent
-    missing = [row for row in rows if not (root / row.path).exists()]
-    if missing:
-        named = ", ".join(f"{row.path} (line {row.line})" for row in missing[:_NAMED])
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-        raise DataError(
-            f"{path}: {len(missing)} of {len(rows)} paths do not exist under {root}: {named}{more}; "
-            "paths are relative to the CSV file"
-        )
-    samples = tuple(
-        Sample(path=root / row.path, label=order[row.label], split=row.split, subject=row.subject)
-        for row in rows
+    entries = _read_entries(path)
+    return Listing(
+        name=path.resolve().parent.name if path.name == LABELS_FILE else path.stem,
+        root=path.parent,
+        labels=_order((entry.label for entry in entries), labels),
+        entries=entries,
+        missing_hint="paths are relative to the CSV file",
     )
-    name = path.resolve().parent.name if path.name == LABELS_FILE else path.stem
-    return Dataset(name=name, root=root, labels=tuple(order), samples=samples)
 
 
-def read_folders(root: Path, labels: Sequence[str] | None = None) -> Dataset:
-    """Read ``root/SPLIT/LABEL/*``, each entry one video, picture or frame folder.
+def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
+    """List ``root/SPLIT/LABEL/*``, each entry one video, picture or frame folder.
 
     Names that begin with a dot are passed over.
 
@@ -76,8 +67,7 @@ def read_folders(root: Path, labels: Sequence[str] | None = None) -> Dataset:
         labels: the order the class indices follow; the sorted folder names without it.
 
     Raises:
-        DataError: no such folder, no ``SPLIT/LABEL`` below it, no clip in them, a label outside
-            ``labels``, or an entry that is neither picture, video nor folder.
+        DataError: no such folder, no ``SPLIT/LABEL`` below it, or no clip in them.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; wanted a dataset laid out as ROOT/SPLIT/LABEL/*")
@@ -87,82 +77,68 @@ def read_folders(root: Path, labels: Sequence[str] | None = None) -> Dataset:
             f"{root} holds neither {LABELS_FILE} nor folders SPLIT/LABEL; lay the clips out as "
             f"{root.name}/train/happy/*, or list them in a {LABELS_FILE} with the columns path,label"
         )
-    order = _label_order(((label.name, str(label)) for _, label in classes), labels)
-    samples = [
-        Sample(path=clip, label=order[label.name], split=split.name)
+    entries = tuple(
+        Entry(path=clip, label=label.name, split=split.name, file=label)
         for split, label in classes
-        for clip in _clips(label)
-    ]
-    if not samples:
+        for clip in _visible(label)
+    )
+    if not entries:
         raise DataError(f"{root}: its {len(classes)} SPLIT/LABEL folders are all empty")
-    return Dataset(name=root.resolve().name, root=root, labels=tuple(order), samples=tuple(samples))
+    return Listing(
+        name=root.resolve().name,
+        root=root,
+        labels=_order((label.name for _, label in classes), labels),
+        entries=entries,
+        missing_hint="they went away while the folders were read",
+    )
 
 
-def _read_rows(path: Path) -> list[_Row]:
+def _read_entries(path: Path) -> tuple[Entry, ...]:
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if not reader.fieldnames:
-                raise DataError(f"{path} is empty; wanted a header path,label[,subject][,split] and rows")
-            columns = [column.strip() for column in reader.fieldnames]
-            for column in ("path", "label"):
-                if column not in columns:
-                    raise DataError(
-                        f"{path} has no column {column!r}, only {', '.join(columns)}; "
-                        "wanted path,label[,subject][,split]"
-                    )
-            reader.fieldnames = columns
-            rows = [_row(path, reader.line_num, cells) for cells in reader]
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from None
+        if not reader.fieldnames:
+            raise DataError(f"{path} is empty; wanted a header path,label[,subject][,split] and rows")
+        columns = [column.strip() for column in reader.fieldnames]
+        for column in ("path", "label"):
+            if column not in columns:
+                raise DataError(
+                    f"{path} has no column {column!r}, only {', '.join(columns)}; "
+                    "wanted path,label[,subject][,split]"
+                )
+        reader.fieldnames = columns
+        entries = tuple(_entry(path, reader.line_num, cells) for cells in reader)
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
-    if not rows:
+    if not entries:
         raise DataError(f"{path} has a header and no rows; wanted one row per clip")
-    return rows
+    return entries
 
 
-def _row(file: Path, line: int, cells: dict[str | None, str | list[str] | None]) -> _Row:
+def _entry(file: Path, line: int, cells: dict[str | None, str | list[str] | None]) -> Entry:
     if None in cells or None in cells.values():
         raise DataError(f"{file}, line {line}: the number of cells differs from the header's")
     texts = {str(column): str(cell).strip() for column, cell in cells.items()}
     for column in ("path", "label", "split"):
         if not texts.get(column, "filled"):
             raise DataError(f"{file}, line {line}: the cell {column!r} is empty")
-    return _Row(
-        line=line,
-        path=Path(texts["path"]),
+    return Entry(
+        path=file.parent / texts["path"],
         label=texts["label"],
         subject=texts.get("subject") or None,
         split=texts.get("split", DEFAULT_SPLIT),
+        file=file,
+        line=line,
     )
 
 
-def _label_order(found: Iterable[tuple[str, str]], labels: Sequence[str] | None) -> dict[str, int]:
-    """Index of each label; ``found`` pairs each label with where it stands, for the error."""
-    where: dict[str, str] = {}
-    for label, place in found:
-        where.setdefault(label, place)
-    order = {label: index for index, label in enumerate(labels or sorted(where))}
-    for label, place in where.items():
-        if label not in order:
-            raise DataError(f"{place}: label {label!r} is not in the set {', '.join(order)}")
-    return order
+def _order(found: Iterable[str], labels: Sequence[str] | None) -> tuple[str, ...]:
+    """``labels``, or without them those found, sorted."""
+    return tuple(sorted(set(found))) if labels is None else tuple(labels)
 
 
 def _folders(parent: Path) -> list[Path]:
-    return sorted(entry for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return [entry for entry in _visible(parent) if entry.is_dir()]
 
 
-def _clips(folder: Path) -> list[Path]:
-    clips = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    for clip in clips:
-        if not clip.is_dir() and clip.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES:
-            raise DataError(
-                f"{clip} is neither a picture, a video nor a folder of frames; remove it from the dataset"
-            )
-    return clips
+def _visible(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

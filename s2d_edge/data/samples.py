@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2d_edge.labels import LabelSet
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -33,12 +35,14 @@ class Dataset:
         root: what the paths are relative to.
         labels: class names in index order.
         samples: all splits.
+        published: which published dataset it is, where it is one.
     """
 
     name: str
     root: Path
     labels: tuple[str, ...]
     samples: tuple[Sample, ...]
+    published: LabelSet | None = None
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, in the file's order; empty when there is no such split."""

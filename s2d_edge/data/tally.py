@@ -7,6 +7,8 @@ from pathlib import Path
 
 from s2d_edge.console import Advance, Console
 from s2d_edge.data.clips import LoadedClip
+from s2d_edge.data.samples import Sample
+from s2d_edge.errors import MediaError
 
 
 class LoadingTally:
@@ -17,6 +19,16 @@ class LoadingTally:
         self.faces_missed = 0
         self.faceless: list[Path] = []
         self.repeated: list[Path] = []
+        self.unreadable: list[Path] = []
+
+    def skip(self, path: Path, error: MediaError) -> None:
+        """Count a clip that cannot be read, for ``load_many``'s ``on_unreadable``."""
+        self.unreadable.append(path)
+
+    def readable(self, samples: Sequence[Sample]) -> tuple[Sample, ...]:
+        """The samples whose clips were not skipped."""
+        skipped = set(self.unreadable)
+        return tuple(sample for sample in samples if sample.path not in skipped)
 
     def watch(self, clips: Iterator[LoadedClip], advance: Advance) -> Iterator[LoadedClip]:
         """Pass the clips on, counting; ``advance(1)`` is called after each was used."""
@@ -32,6 +44,10 @@ class LoadingTally:
 
     def tell(self, console: Console) -> None:
         """Warn of what was counted."""
+        if self.unreadable:
+            console.warn(
+                f"{len(self.unreadable)} clips that cannot be read were skipped{_first(self.unreadable)}"
+            )
         if self.faces_missed:
             console.warn(
                 f"no face was found in {self.faces_missed} of {self.frames} frames; {len(self.faceless)} "

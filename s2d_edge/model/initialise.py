@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -19,12 +20,13 @@ _TEMPORAL = ("adapters.", "temporal_embedding")
 _VIT_IGNORED = ("head.", "fc_norm.", "mask_token", "decoder_", "head_dist.", "pre_logits.")
 
 
-def initialise(model: S2D, source: Path) -> tuple[str, ...]:
+def initialise(model: S2D, source: Path, labels: Sequence[str] | None = None) -> tuple[str, ...]:
     """Load into ``model`` what ``source`` has for it.
 
     Args:
         model: the model to start; changed in place.
         source: a run folder (its image or video model), or a plain ViT's ``.safetensors`` or ``.pth``.
+        labels: what the model's logits will mean; the head of a run of other labels is not taken.
 
     Returns:
         What was taken and what starts fresh, one sentence each.
@@ -32,11 +34,11 @@ def initialise(model: S2D, source: Path) -> tuple[str, ...]:
     Raises:
         CheckpointError: nothing usable at ``source``, or sizes that differ, named key by key.
     """
-    return _from_run(model, source) if source.is_dir() else _from_vit(model, source)
+    return _from_run(model, source, labels) if source.is_dir() else _from_vit(model, source)
 
 
-def _from_run(model: S2D, source: Path) -> tuple[str, ...]:
-    given, _ = load_run(source)
+def _from_run(model: S2D, source: Path, labels: Sequence[str] | None) -> tuple[str, ...]:
+    given, info = load_run(source)
     tensors = dict(given.state_dict())
     fresh = model.state_dict()
     notes = [f"started from the weights of {source}"]
@@ -56,10 +58,12 @@ def _from_run(model: S2D, source: Path) -> tuple[str, ...]:
     elif given.adapters and not model.adapters:
         tensors = {name: value for name, value in tensors.items() if not name.startswith(_TEMPORAL)}
         notes.append("temporal adapters were left out")
-    if given.head.weight.shape != model.head.weight.shape:
+    strange = labels is not None and tuple(labels) != info.labels
+    if strange or given.head.weight.shape != model.head.weight.shape:
         tensors |= {"head.weight": fresh["head.weight"], "head.bias": fresh["head.bias"]}
         notes.append(
-            f"the head starts fresh: {given.config.classes} classes there, {model.config.classes} here"
+            f"the head starts fresh: {given.config.classes} classes there ({', '.join(info.labels)}), "
+            f"{model.config.classes} here"
         )
     load_strictly(model, tensors, str(source))
     return tuple(notes)

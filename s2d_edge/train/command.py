@@ -93,7 +93,7 @@ def _resume(folder: Path, device: torch.device, guard: InterruptGuard, console: 
         info = replace(info, weights_sha256=sha256_of(folder / WEIGHTS))
         write_run_info(folder, info)
     describe(plan, console)
-    dataset = open_dataset(plan.data, console, info.labels)
+    dataset = open_dataset(plan.data, console, info.labels, missing_ok=plan.skip_unreadable)
     session = _Session(plan, dataset, device, guard, console)
     session.go_on(folder, info, snapshot)
     if folders:
@@ -134,7 +134,7 @@ class _Session:
             model = S2D(replace(sizes, dropout=self._plan.stage_settings(stage).dropout))
             fresh_times = stage == "video"
             if init is not None:
-                notes = initialise(model, init)
+                notes = initialise(model, init, self._dataset.labels)
                 fresh_times = fresh_times and FRESH_ADAPTERS in notes
                 for note in notes:
                     self._console.say(note)
@@ -201,7 +201,8 @@ class _Session:
             training.restore(snapshot)
         training.run()
         best = read_run(folder).origin["best_epoch"]
-        self._console.say(f"{folder} holds the weights of epoch {best}, the best on validation")
+        judge = "test" if self._plan.protocol == "paper" else "validation"
+        self._console.say(f"{folder} holds the weights of epoch {best}, the best on {judge}")
 
 
 def _choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:

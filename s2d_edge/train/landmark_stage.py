@@ -21,7 +21,17 @@ from s2d_edge.train.landmarks import point_error, save_network, teach
 from s2d_edge.train.plan import DEFAULT_MODEL, TrainOptions, resolve_settings
 
 ABOUT_FILE = "landmark.json"
-_NOT_FOR_IT = ("init", "landmark", "frames", "temporal", "teacher", "fps", "epochs")
+_NOT_FOR_IT = (
+    "init",
+    "landmark",
+    "frames",
+    "temporal",
+    "teacher",
+    "fps",
+    "epochs",
+    "protocol",
+    "skip_unreadable",
+)
 
 
 def train_landmark(options: TrainOptions, guard: InterruptGuard, console: Console) -> Path:
@@ -36,9 +46,11 @@ def train_landmark(options: TrainOptions, guard: InterruptGuard, console: Consol
         DataError: no training faces.
         KeyboardInterrupt: asked to stop; nothing is left.
     """
-    clash = [name for name in _NOT_FOR_IT if getattr(options, name) is not None]
+    usual = TrainOptions()
+    clash = [name for name in _NOT_FOR_IT if getattr(options, name) != getattr(usual, name)]
     if clash:
-        raise ConfigError(f"--{clash[0]} is for the image and video stages; leave it out of --stage landmark")
+        flag = clash[0].replace("_", "-")
+        raise ConfigError(f"--{flag} is for the image and video stages; leave it out of --stage landmark")
     if options.data in (None, AVATARS):
         raise ConfigError(
             "--stage landmark learns from photographs: give some with --data (for avatars, the image stage "

@@ -11,6 +11,7 @@ from s2d_edge.console import Console
 from s2d_edge.data.datasets import AVATARS
 from s2d_edge.errors import CheckpointError, ConfigError
 from s2d_edge.model.config import TemporalMode
+from s2d_edge.sampling import Protocol, as_protocol
 from s2d_edge.train.overrides import dotted, parse_assignments, read_config, with_changes
 from s2d_edge.train.recipes import recipe
 from s2d_edge.train.settings import StageSettings, TrainSettings
@@ -19,7 +20,10 @@ Stage = Literal["image", "video"]
 STAGES: tuple[Stage, ...] = ("image", "video")
 LANDMARK_STAGE = "landmark"
 DEFAULT_MODEL = "demo"
-_FLAGS = {"changes": "set"}  # where an option and its field differ in name
+_FLAGS = {
+    "changes": "set",
+    "skip_unreadable": "skip-unreadable",
+}  # where an option and its field differ in name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ class TrainOptions:
         temporal: ``bidirectional`` or ``causal`` adapters; None is what ``init`` has, else bidirectional.
         teacher: a video run whose logits the video stage follows beside the labels.
         fps: rate at which clips are sampled, frames per second.
+        protocol: ``default``, or ``paper`` for what the official code does with published datasets.
+        skip_unreadable: leave out clips that cannot be read.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
@@ -62,6 +68,8 @@ class TrainOptions:
     temporal: str | None = None
     teacher: Path | None = None
     fps: float | None = None
+    protocol: str = "default"
+    skip_unreadable: bool = False
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -76,6 +84,7 @@ class TrainOptions:
             raise ConfigError(
                 f"--temporal {self.temporal!r} must be one of {', '.join(get_args(TemporalMode))}"
             )
+        as_protocol(self.protocol)
         if self.resume is None:
             return
         typed = [item.name for item in fields(self) if getattr(self, item.name) != item.default]
@@ -105,6 +114,8 @@ class Plan:
         teacher: folder of the run the video stage follows, made absolute; empty for none.
         fps: their rate.
         settings: every number.
+        protocol: how their frames are sampled, and what chooses the best epoch.
+        skip_unreadable: clips that cannot be read are left out.
     """
 
     data: str
@@ -115,6 +126,8 @@ class Plan:
     teacher: str
     fps: float
     settings: TrainSettings
+    protocol: Protocol = "default"
+    skip_unreadable: bool = False
 
     def stage_settings(self, stage: Stage) -> StageSettings:
         """The settings of one stage."""
@@ -143,6 +156,8 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
             temporal=record.get("temporal", "bidirectional"),
             teacher=record.get("teacher", ""),
             fps=record["fps"],
+            protocol=record.get("protocol", "default"),
+            skip_unreadable=record.get("skip_unreadable", False),
             settings=settings,
         )
     except (KeyError, TypeError):
@@ -180,11 +195,6 @@ def _usual_recipe(options: TrainOptions, model: str) -> str:
     if model != DEFAULT_MODEL:
         return "paper"
     return "avatars" if options.data in (None, AVATARS) else "quick"
-
-
-def data_name(data: str | None) -> str:
-    """``--data`` as a resumed run in another folder will find it."""
-    return AVATARS if data is None or data == AVATARS else str(Path(data).resolve())
 
 
 def describe(plan: Plan, console: Console) -> None:

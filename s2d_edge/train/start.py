@@ -9,13 +9,14 @@ from typing import cast
 
 from s2d_edge.console import Console
 from s2d_edge.data.avatars.dataset import SPEC_FILE
-from s2d_edge.data.datasets import open_dataset
+from s2d_edge.data.datasets import absolute_data, open_dataset, require_published, with_labels
 from s2d_edge.data.samples import Dataset
 from s2d_edge.errors import CheckpointError, ConfigError
 from s2d_edge.labels import DEFAULT_FPS
 from s2d_edge.model.config import PRESETS, S2DConfig, TemporalMode, preset
 from s2d_edge.runs import RunInfo, newest_run, read_run
-from s2d_edge.train.plan import DEFAULT_MODEL, Plan, TrainOptions, data_name, resolve_settings
+from s2d_edge.sampling import as_protocol
+from s2d_edge.train.plan import DEFAULT_MODEL, Plan, TrainOptions, resolve_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +58,22 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
     info = read_run(init) if init is not None and init.is_dir() else None
     model = options.model or (_model_name(info) if info else DEFAULT_MODEL)
     settings = resolve_settings(options, model)
-    dataset = open_dataset(options.data, console)
+    dataset = open_dataset(options.data, console, missing_ok=options.skip_unreadable)
+    if options.protocol == "paper":
+        require_published(dataset)
     if info is not None and set(info.labels) == set(dataset.labels):  # the head can go on: keep its order
-        dataset = open_dataset(options.data, console, info.labels)
+        dataset = with_labels(dataset, info.labels)
     config = _as_temporal(_video_config(options, info, model), options.temporal)
     plan = Plan(
-        data=data_name(options.data),
+        data=absolute_data(options.data),
         model=model,
         stages=options.stages,
         frames=config.frames,
         temporal="causal" if config.causal else "bidirectional",
         teacher="" if options.teacher is None else str(options.teacher.resolve()),
-        fps=options.fps or (info.fps if info else _natural_fps(dataset)),
+        fps=options.fps or _published_fps(dataset) or (info.fps if info else _natural_fps(dataset)),
+        protocol=as_protocol(options.protocol),
+        skip_unreadable=options.skip_unreadable,
         settings=settings,
     )
     return Start(plan=plan, dataset=dataset, config=replace(config, classes=len(dataset.labels)), init=init)
@@ -104,6 +109,12 @@ def _as_temporal(config: S2DConfig, mode: str | None) -> S2DConfig:
     if mode is None or config.temporal is None:
         return config
     return replace(config, temporal=replace(config.temporal, mode=cast(TemporalMode, mode)))
+
+
+def _published_fps(dataset: Dataset) -> float | None:
+    """The rate of a published dataset's clips; None for pictures and for other data."""
+    known = dataset.published
+    return None if known is None or known.stills else known.fps
 
 
 def _natural_fps(dataset: Dataset) -> float:

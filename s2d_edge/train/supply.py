@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +10,12 @@ import torch
 from s2d_edge.console import Console
 from s2d_edge.data.datasets import require_split
 from s2d_edge.data.prepare import PreparedClips, prepare
-from s2d_edge.data.samples import Dataset
+from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.splits import carve_validation
 from s2d_edge.errors import DataError
 from s2d_edge.model.s2d import S2D
 from s2d_edge.preprocess import CropRecipe
-from s2d_edge.sampling import ClipSpec
+from s2d_edge.sampling import ClipSpec, FolderWindows
 from s2d_edge.train.feed import Feed
 from s2d_edge.train.landmark_maps import LIMIT_BYTES, LandmarkMaps, compute_maps, maps_bytes
 from s2d_edge.train.plan import Plan, Stage
@@ -48,6 +49,8 @@ def open_supply(
 ) -> Supply:
     """Prepare the ``train`` and ``val`` splits; without a ``val`` split, carve one from ``train`` by subject.
 
+    Under the papers' protocol, ``test`` takes the place of ``val``, and pictures are taken as they are.
+
     Args:
         model: on ``device``, with the landmark network it will keep.
 
@@ -55,13 +58,22 @@ def open_supply(
         DataError: no training split, or too few subjects to carve a validation split from.
         MediaError: a clip that cannot be read.
     """
+    paper = plan.protocol == "paper"
     training, validation = require_split(dataset, "train"), dataset.split("val")
-    if not validation:
+    if paper:
+        validation = require_split(dataset, "test")
+        console.warn(
+            "--protocol paper: the best epoch is chosen on 'test', as in the published results; "
+            "its score there flatters the model"
+        )
+    elif not validation:
         settings = plan.settings
         training, validation = carve_validation(training, fraction=settings.val_fraction, seed=settings.seed)
+        known = any(sample.subject for sample in validation)
+        whose = "of subjects kept out of training" if known else "though it does not say who is seen"
         console.warn(
             f"dataset {dataset.name!r} has no 'val' split: {len(validation)} of its training clips, "
-            "of subjects kept out of training, choose the best epoch"
+            f"{whose}, choose the best epoch"
         )
     absent = set(range(len(dataset.labels))) - {sample.label for sample in training}
     if absent:
@@ -70,9 +82,21 @@ def open_supply(
             f"dataset {dataset.name!r} has no training clip of {names}; add some, or drop the label"
         )
     spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=crop.size)
-    workers = plan.settings.workers
-    train = prepare(training, spec, crop, console, title="training clips", workers=workers)
-    val = prepare(validation, spec, crop, console, title="validation clips", workers=workers)
+
+    def prepared(samples: Sequence[Sample], title: str, paper_windows: FolderWindows) -> PreparedClips:
+        return prepare(
+            samples,
+            spec,
+            None if paper else crop,
+            console,
+            title=title,
+            workers=plan.settings.workers,
+            windows=paper_windows if paper else "spread",
+            skip_unreadable=plan.skip_unreadable,
+        )
+
+    train = prepared(training, "training clips", "every")
+    val = prepared(validation, "validation clips", "ends")
     console.say(f"{len(train)} training and {len(val)} validation clips from {dataset.name!r}")
     if not plan.settings.cache_landmarks:
         return Supply(train=train, val=val, train_maps=None, val_maps=None)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from calibrate.command import CalibrateOptions, calibrate
-from calibrate.samples import clip_sha256
 from firmware_host.engines import open_engine
 from s2d_edge.bundle import Bundle, open_bundle
 from s2d_edge.console import Console
-from s2d_edge.errors import BundleError, ConfigError, DataError, S2DEdgeError, TooLargeDropError
+from s2d_edge.data.content import clip_sha256
+from s2d_edge.errors import BundleError, ConfigError, DataError, MediaError, S2DEdgeError, TooLargeDropError
 from tests.colours import write_colours
 from tests.firmware_host.graphs import make_bundle
 
@@ -103,6 +103,7 @@ def test_what_stops_it_before_anything_is_written(fp32: Bundle, data: Path) -> N
     with pytest.raises(DataError, match="overlaps the calibration clips"):
         calibrate(options(fp32, data, subset=12), QUIET)
     (data / "test" / "purple").mkdir()
+    (data / "test" / "red" / "1.png").rename(data / "test" / "purple" / "1.png")
     with pytest.raises(DataError, match="'purple' is not in the set red, green, blue"):
         calibrate(options(fp32, data), QUIET)
     assert sorted(fp32.path.parent.iterdir()) == before
@@ -128,3 +129,17 @@ def test_bundles_that_cannot_be_calibrated(fp32: Bundle, data: Path, monkeypatch
 def test_output_that_exists_is_not_overwritten(fp32: Bundle, data: Path) -> None:
     with pytest.raises(S2DEdgeError, match="exists already"):
         calibrate(options(fp32, data, out=fp32.path), QUIET)
+
+
+def test_unreadable_clips_stop_or_are_skipped_and_counted(fp32: Bundle, data: Path) -> None:
+    (data / "train/red/0.png").write_bytes(b"")
+    (data / "test/red/1.png").write_bytes(b"")
+    with pytest.raises(MediaError, match=r"red/0\.png is empty"):
+        calibrate(options(fp32, data, subset=12), QUIET)
+    out, report = calibrate(options(fp32, data, subset=12, skip_unreadable=True), QUIET)
+    calibration = open_bundle(out).manifest.calibration
+    assert calibration is not None
+    assert len(calibration.clips) == 11
+    assert "train/red/0.png" not in {clip.path for clip in calibration.clips}
+    assert (report.skipped, report.fp32.score["n"]) == (1, 14)
+    assert json.loads((out / "report.json").read_text())["skipped"] == 1

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from calibrate.samples import choose_samples, clip_sha256, record, require_disjoint
+from calibrate.samples import choose_samples, record, require_disjoint
+from s2d_edge.data.content import clip_sha256
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.errors import ConfigError, DataError
 from tests.colours import write_colours

@@ -208,3 +208,28 @@ def test_real_face_video(shared_data: Path) -> None:
         clip = loader.load(shared_data / "clips" / "d0.mp4")
     assert clip.windows.shape == (2, 4, 112, 112, 3)
     assert clip.faces_missed == 0
+
+
+def test_windows_of_consecutive_frames_share_their_pictures(tmp_path: Path) -> None:
+    for k in range(7):
+        save(tmp_path / "clip" / f"{k}.png", grey(10 * k))
+    ends = ClipLoader(SPEC, None, "ends").load(tmp_path / "clip")
+    assert levels(ends) == [[0, 10, 20, 30], [30, 40, 50, 60]]
+    assert len(ends.frames) == 7
+    every = ClipLoader(SPEC, None, "every").load(tmp_path / "clip")
+    assert levels(every) == [[0, 10, 20, 30], [10, 20, 30, 40], [20, 30, 40, 50]]
+    assert len(every.frames) == 6, "what no window shows is not read"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_unreadable_clips_are_skipped_only_when_asked(tmp_path: Path, workers: int) -> None:
+    paths = [save(tmp_path / f"{k}.png", grey(k)) for k in range(5)]
+    paths[1].write_bytes(b"")
+    paths[3].unlink()
+    tally = LoadingTally()
+    steps: list[int] = []
+    loading = load_many(paths, SPEC, None, workers=workers, on_unreadable=tally.skip)
+    assert [clip.path for clip in tally.watch(loading, steps.append)] == [paths[0], paths[2], paths[4]]
+    assert tally.unreadable == [paths[1], paths[3]]
+    with pytest.raises(MediaError, match=r"1\.png is empty"):
+        list(load_many(paths, SPEC, None, workers=workers))

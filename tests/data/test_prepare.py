@@ -14,7 +14,7 @@ import pytest
 from s2d_edge.console import Console
 from s2d_edge.data import prepare as module
 from s2d_edge.data.clips import ClipLoader, LoadedClip, load_many
-from s2d_edge.data.prepare import prepare
+from s2d_edge.data.prepare import PreparedClips, prepare
 from s2d_edge.data.samples import Sample
 from s2d_edge.errors import DataError, MediaError
 from s2d_edge.preprocess import CropRecipe
@@ -103,3 +103,38 @@ def test_no_clips_or_a_missing_file_is_an_error(samples: list[Sample]) -> None:
     samples[1].path.unlink()
     with pytest.raises(DataError, match=r"b\.png does not exist"):
         prepare(samples, SPEC, CROP, QUIET, title="clips")
+
+
+def test_unreadable_clips_are_left_out_and_told_when_asked(
+    samples: list[Sample], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples[1].path.write_bytes(b"no picture")
+    gone = Sample(path=tmp_path / "gone", label=3, split="train")
+
+    def skipping(chosen: list[Sample]) -> PreparedClips:
+        return prepare(chosen, SPEC, CROP, QUIET, title="clips", skip_unreadable=True)
+
+    for _ in range(2):  # made, and found again
+        prepared = skipping([*samples, gone])
+        assert prepared.labels.tolist() == [0, 2]
+        assert prepared.names == (str(samples[0].path), str(samples[2].path))
+        assert len(prepared.windows) == 2
+        assert "2 of 4 are unreadable and skipped" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(DataError, match=r"none of the 2 clips can be read: .*b\.png"):
+        skipping([samples[1], gone])
+
+
+def test_what_was_skipped_still_stops_who_does_not_skip(samples: list[Sample]) -> None:
+    samples[1].path.write_bytes(b"no picture")
+    prepare(samples, SPEC, CROP, QUIET, title="clips", skip_unreadable=True)
+    with pytest.raises(MediaError, match=r"b\.png"):
+        prepare(samples, SPEC, CROP, QUIET, title="clips")
+
+
+def test_windows_and_pictures_as_they_are(samples: list[Sample]) -> None:
+    every = prepare(samples, SPEC, None, QUIET, title="clips", windows="every")
+    ends = prepare(samples, SPEC, None, QUIET, title="clips", windows="ends")
+    assert every.window_counts.tolist() == [1, 1, 1]
+    assert ends.window_counts.tolist() == [2, 1, 1]  # of five frames, four and four
+    assert every.faces_missed == 0, "no face is looked for"
+    assert np.array_equal(ends.frames[ends.windows[0]], every.frames[every.windows[0]])

@@ -173,6 +173,18 @@ def test_initialise_from_an_image_run_keeps_its_answers(tmp_path: Path) -> None:
     assert any("head starts fresh" in note for note in initialise(other, tmp_path / "image"))
 
 
+def test_a_head_is_not_taken_for_other_labels_as_many_as_they_are(tmp_path: Path) -> None:
+    run = write_random_run(tmp_path / "run")
+    model = S2D(TINY)
+    initialise(model, tmp_path / "run", ("a", "b", "c"))
+    assert torch.equal(model.head.weight, run.head.weight)
+    model = S2D(TINY)
+    notes = initialise(model, tmp_path / "run", ("b", "a", "c"))
+    assert "the head starts fresh: 3 classes there (a, b, c), 3 here" in notes
+    assert not torch.equal(model.head.weight, run.head.weight)
+    assert torch.equal(model.vit.norm.weight, run.vit.norm.weight)
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_initialise_from_a_plain_vit(suffix: str, tmp_path: Path) -> None:
     source = random_model(with_vit(TINY, image_size=96)).vit

@@ -43,6 +43,17 @@ def test_the_papers_recipe_is_what_the_settings_are_by_themselves_but_for_randau
     assert recipe("paper") == TrainSettings(image=stage, video=stage)
 
 
+def test_recipes_of_published_sets_follow_the_official_scripts() -> None:
+    dfew, ferv39k = recipe("dfew").video, recipe("ferv39k").video
+    assert recipe("mafw").video == dfew
+    assert (dfew.augment.mixup, dfew.augment.cutmix, dfew.sdl.weight) == (0.8, 1.0, 0.0)
+    assert (dfew.label_smoothing, dfew.dropout, dfew.epochs, dfew.lr) == (0.1, 0.5, 100, 1e-5)
+    assert (ferv39k.augment.mixup, ferv39k.augment.cutmix) == (0.0, 0.0)
+    assert (ferv39k.label_smoothing, ferv39k.dropout) == (0.0, 0.0)
+    assert (ferv39k.sdl.weight, ferv39k.sdl.top_k, ferv39k.sdl.queue) == (1.0, 2, 16)
+    assert ferv39k.augment.crop == dfew.augment.crop < 1
+
+
 def test_epochs_go_to_the_stages_that_are_trained() -> None:
     both = resolve_settings(TrainOptions(epochs=2), "demo")
     assert (both.image.epochs, both.video.epochs) == (2, 2)

@@ -18,6 +18,7 @@ from s2d_edge.model.s2d import S2D
 from s2d_edge.train.feed import Feed
 from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.loop import StageTraining
+from s2d_edge.train.processes import Processes
 from s2d_edge.train.progress import LAST_WEIGHTS, METRICS, RESUME, load_snapshot
 from s2d_edge.train.settings import AugmentSettings, SdlSettings, StageSettings
 from s2d_edge.train.validate import validate
@@ -184,7 +185,7 @@ def test_a_clips_answer_is_the_mean_over_its_windows(tmp_path: Path) -> None:
     score = validate(
         model,
         Feed(clips=two, single_frames=False, maps=None),
-        torch.device("cpu"),
+        Processes("cpu"),
         batch_clips=3,
         after_batch=lambda: None,
     )

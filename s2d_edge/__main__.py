@@ -1,0 +1,5 @@
+"""``python -m s2d_edge``, as ``torchrun -m s2d_edge`` starts it."""
+
+from s2d_edge.cli import main
+
+main()

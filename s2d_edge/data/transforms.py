@@ -136,8 +136,8 @@ def draw_rectangles(clips: int, generator: torch.Generator, *, probability: floa
     """Draw, with that probability, one rectangle of 2 to 20 % of the picture for each of ``clips`` clips.
 
     Returns:
-        (B, 4) left, top, right, bottom as fractions, without area for a clip that keeps its picture; None where
-        every clip does.
+        (B, 4) left, top, right, bottom as fractions, without area for a clip that keeps its picture; None
+        where every clip does.
     """
     if not probability:
         return None

@@ -233,4 +233,3 @@ def _sibling(folder: Path, stage: Stage) -> Path:
     for known in STAGES:
         name = name.removesuffix(f"-{known}")
     return folder.with_name(f"{name}-{stage}")
-

@@ -1,4 +1,4 @@
-"""Where a training ran: versions, processors and the state of the source, without names of hosts or people."""
+"""Where a training ran: versions, processors, state of the source; no names of hosts, people or paths."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ FOLDER = "tensorboard"
 class EventFile:
     """An event file under ``tensorboard/`` of a run folder.
 
-    Its records are tensorboardX's. They are not written by its ``SummaryWriter``, which puts the host's name into
-    the file's and leaves twice in the folder what a resumed training does again.
+    Its records are tensorboardX's. They are not written by its ``SummaryWriter``, which puts the host's name
+    into the file's, and leaves twice in the folder what a resumed training does again.
     """
 
     def __init__(self, folder: Path, history: Sequence[dict[str, Any]]) -> None:

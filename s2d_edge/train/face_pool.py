@@ -164,9 +164,7 @@ def draw_crops(
     inside = torch.where(mirrored.view(b, 1, 1), flipped, inside)
     crops = torch.where(mirrored.view(b, 1, 1, 1), crops.flip(3), crops)
     shades = crops.permute(0, 2, 3, 1).unsqueeze(1)  # (B, 1, 112, 112, 3)
-    factors = draw_colour(
-        b, generator, brightness=0.3 * vary, contrast=0.3 * vary, saturation=0.3 * vary
-    )
+    factors = draw_colour(b, generator, brightness=0.3 * vary, contrast=0.3 * vary, saturation=0.3 * vary)
     crops = apply_colour(shades, factors).squeeze(1).permute(0, 3, 1, 2)  # (B, 3, 112, 112)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
     return (crops - mean) / std, (inside + 1) / 2

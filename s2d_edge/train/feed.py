@@ -162,12 +162,12 @@ class Feed:
         """Every window of every clip, or its middle frame, in order and unchanged.
 
         Args:
-            first, step: begin with this batch and take every so manyth. Where several share the batches out so,
-                all get equally many; None stands for one that is not there.
+            first, step: begin with this batch, and from there take one of so many. Where several share the
+                batches out so, all get equally many; None stands for one that is not there.
         """
         owner = np.repeat(np.arange(len(self.clips)), self.clips.window_counts)
-        for start in range(0, len(owner), clips_per_batch * step):
-            start += first * clips_per_batch
+        for round_start in range(0, len(owner), clips_per_batch * step):
+            start = round_start + first * clips_per_batch
             if start >= len(owner):
                 yield None
                 continue

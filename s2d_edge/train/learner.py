@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric.plugins import MixedPrecision, Precision
@@ -31,7 +31,7 @@ class Learner:
         self._fabric = processes.fabric(self._precision)
         self._module = self._fabric.setup_module(_Answers(model))
         self._optimizer = make_optimizer(model, settings)
-        self._step = self._fabric.setup_optimizers(self._optimizer).step
+        self._stepping = cast(torch.optim.Optimizer, self._fabric.setup_optimizers(self._optimizer))
 
     @property
     def precision(self) -> str:
@@ -54,7 +54,15 @@ class Learner:
         return context
 
     def answer(self, clip: Tensor, maps: Tensor | None) -> tuple[Tensor, Tensor]:
-        """(B, T, H, W, 3) RGB in 0-255, and maybe its landmark maps -> (B, D) features and (B, K) logits, FP32."""
+        """Forward.
+
+        Args:
+            clip: (B, T, H, W, 3) RGB in 0-255.
+            maps: (B·T, C, h, w) landmark maps of it, or None.
+
+        Returns:
+            (B, D) features and (B, K) logits, float32.
+        """
         features, logits = self._module(clip, maps)
         return features, logits
 
@@ -69,7 +77,7 @@ class Learner:
         self._precision.unscale_gradients(self._optimizer)
         if self._clip_norm:
             nn.utils.clip_grad_norm_(self._trainable, self._clip_norm)
-        self._step()
+        self._stepping.step()
         self._optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -83,7 +91,7 @@ class Learner:
 
 
 class _Answers(nn.Module):
-    """What self-distillation needs beside the logits, in one forward pass: gradients meet only through that."""
+    """Features and logits from one forward pass, the only way that gradients of several processes meet."""
 
     def __init__(self, model: S2D) -> None:
         super().__init__()
@@ -104,7 +112,8 @@ class _Mixed(MixedPrecision):
         return data
 
     def unscale_gradients(self, optimizer: torch.optim.Optimizer) -> None:
-        if self.scaler is not None:  # Fabric's own refuses a fused optimizer, whose step knows of the unscaling
+        # Fabric's own refuses fused optimizers, though theirs is told what was unscaled.
+        if self.scaler is not None:
             self.scaler.unscale_(optimizer)
 
 

@@ -110,8 +110,8 @@ class StageTraining:
                 self._average.load_state_dict(snapshot.average)
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(
-                f"the snapshot in {self.job.folder} does not fit its training ({str(error).splitlines()[0]}), "
-                f"perhaps because another version made it; start a new one with --init {self.job.folder}"
+                f"the snapshot in {self.job.folder} does not fit its training, perhaps because another "
+                f"version made it ({str(error).splitlines()[0]}); start anew with --init {self.job.folder}"
             ) from None
         self.progress = snapshot.progress
 
@@ -171,7 +171,7 @@ class StageTraining:
         config, processes = job.model.config, job.processes
         share = processes.share(len(chosen))
         pieces = [piece for piece in np.array_split(share, settings.accumulate) if len(piece)]
-        counts = bool(pieces)  # a process without a clip takes part in the step all the same, with any, for nothing
+        counts = bool(pieces)  # without a clip of its own, a process takes part with any one, for nothing
         seed = _step_seed(job.seed, progress.epoch, progress.step)
         torch.manual_seed(seed + processes.rank)  # dropout
         loss_sum = torch.zeros((), device=processes.device)
@@ -183,14 +183,14 @@ class StageTraining:
             with self._learner.piece(last=number >= len(pieces)):
                 features, logits = self._learner.answer(batch.clip, batch.maps)
                 losses = self._losses(features, logits, batch)
-                # Gradients meet as their mean over the processes; it shall be that of the mean over the clips.
+                # Gradients are averaged over the processes; that shall give those of the mean over the clips.
                 loss = losses.sum() / (len(chosen) / processes.count)
                 self._learner.backward(loss if counts else 0.0 * loss)
             if counts:
                 loss_sum += losses.detach().sum()
                 answers[piece] = torch.cat((features, logits), dim=1).detach()
         asked = torch.tensor(float(self._guard.requested), device=processes.device)
-        total, stop = processes.sum(torch.stack((loss_sum, asked)).double()).tolist()
+        total, stop = map(float, processes.sum(torch.stack((loss_sum, asked)).double()))
         if not np.isfinite(total):
             self._give_up(float(loss_sum), [job.train.clips.names[i] for i in chosen[share]])
         self._learner.step(self._learning_rate())
@@ -286,8 +286,9 @@ class StageTraining:
         self._record.epoch(self._snapshot(), record, self._answering if best else None)
         self._saved_at = time.monotonic()
         self._console.say(
-            f"{job.info.stage} epoch {record['epoch']}/{job.settings.epochs}: loss {record['train_loss']:.3f}, "
-            f"{_text(score)}, {record['seconds']:.1f} s{' (best)' if best else ''}"
+            f"{job.info.stage} epoch {record['epoch']}/{job.settings.epochs}: "
+            f"loss {record['train_loss']:.3f}, {_text(score)}, {record['seconds']:.1f} s"
+            f"{' (best)' if best else ''}"
         )
 
     def _stop_if_asked(self) -> None:

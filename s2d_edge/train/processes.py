@@ -1,4 +1,4 @@
-"""The processes of one training: one alone, or those that torchrun started, joined through Lightning Fabric."""
+"""The processes of one training: one alone, or those that torchrun started, joined by Lightning Fabric."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import Precision
-from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy, Strategy
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+from lightning_fabric.strategies.single_device import SingleDeviceStrategy
+from lightning_fabric.strategies.strategy import Strategy
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
@@ -56,13 +59,13 @@ class Processes:
         self.machines = self.count // self._here
         if self.machines * self._here != self.count:
             raise DeviceError(
-                f"torchrun started {self.count} processes, {self._here} of them on this machine; start as many "
-                "on every machine"
+                f"torchrun started {self.count} processes, {self._here} of them on this machine; start as "
+                "many on every machine"
             )
         if kind == "cuda" and self._here > torch.cuda.device_count():
             raise DeviceError(
-                f"torchrun started {self._here} processes on a machine with {torch.cuda.device_count()} GPUs; "
-                "start one per GPU with --nproc-per-node"
+                f"torchrun started {self._here} processes on a machine with {torch.cuda.device_count()} "
+                "GPUs; start one per GPU with --nproc-per-node"
             )
         self.device = torch.device("cuda", self._number_here) if kind == "cuda" else torch.device("cpu")
         self._fabric = self.fabric(Precision())
@@ -94,8 +97,9 @@ class Processes:
         return fabric
 
     def share(self, count: int) -> NDArray[np.int64]:
-        """Which of ``count`` things are this process's: none twice, none left out, in the order of the ranks."""
-        return np.array_split(np.arange(count), self.count)[self.rank]
+        """Which of ``count`` things are this process's: in the order of the ranks, each in one share only."""
+        mine: NDArray[np.int64] = np.array_split(np.arange(count), self.count)[self.rank]
+        return mine
 
     def sum(self, x: Tensor) -> Tensor:
         """The sum of every process's ``x``, the same in each of them; may overwrite ``x``."""

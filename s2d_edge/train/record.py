@@ -23,9 +23,9 @@ _FILES = (RESUME, METRICS, LAST_WEIGHTS, WEIGHTS, RUN_FILE, ENVIRONMENT, CURVES,
 class Record:
     """Writes the run folder, in the first process only.
 
-    The order of writing lets a training be killed at any moment: ``run.json``, which makes a folder a run, comes
-    after the first snapshot, and the best weights come before the snapshot that knows of them. A training that
-    goes on from an older snapshot writes the same again.
+    The order of writing lets a training be killed at any moment: ``run.json``, which makes a folder a run,
+    comes after the first snapshot, and the best weights come before the snapshot that knows of them. Going on
+    from an older snapshot writes the same again.
     """
 
     def __init__(self, folder: Path, info: RunInfo, processes: Processes) -> None:
@@ -60,7 +60,7 @@ class Record:
         write_run_info(self._folder, self._standing())
 
     def _standing(self) -> RunInfo:
-        """What ``run.json`` says, put right where a training was killed between the weights and their record."""
+        """What ``run.json`` shall say; right also where a training was killed after writing weights only."""
         weights = self._folder / WEIGHTS
         if not weights.is_file():
             return self._info

@@ -1,0 +1,93 @@
+"""Two processes train as one does, to the rounding of sums taken in another order."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from s2d_edge.errors import DeviceError
+from s2d_edge.train.processes import Processes
+from s2d_edge.train.progress import LAST_WEIGHTS, METRICS
+from tests.train.together import FAILURE, SCENES, train_scenes
+
+ROOT = Path(__file__).parents[2]
+
+
+def torchrun(count: int, *words: str, **options: Any) -> subprocess.Popen[str]:
+    """Start ``python -m WORDS`` in ``count`` processes on this machine alone."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = ("--master-addr", "127.0.0.1", "--master-port", str(port))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(count), *where, "-m", *words],
+        env=environment,
+        text=True,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def _weights(path: Path) -> torch.Tensor:
+    return torch.cat([value.flatten() for value in load_file(path).values()])
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The scenes trained by one process and by two."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("one", "two")}
+    running = torchrun(2, "tests.train.together", str(folders["two"]))
+    train_scenes(folders["one"], Processes("cpu"))
+    _, said = running.communicate(timeout=200)
+    assert running.returncode == 0, said
+    return folders
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_two_processes_give_the_loss_curve_and_the_evaluation_of_one(
+    both: dict[str, Path], scene: str
+) -> None:
+    one, two = (
+        [json.loads(line) for line in (both[name] / scene / METRICS).read_text().splitlines()]
+        for name in ("one", "two")
+    )
+    assert [record["epoch"] for record in two] == [0, 1, 2]
+    for ours, theirs in zip(two, one, strict=True):
+        assert ours | {"seconds": 0} == pytest.approx(theirs | {"seconds": 0}, rel=1e-4)
+        assert ours["val_war"] == theirs["val_war"]
+    first, second = (_weights(both[name] / scene / LAST_WEIGHTS) for name in ("one", "two"))
+    assert (second - first).norm() < 2e-3  # training moves them by about 1
+
+
+def test_the_run_says_how_many_trained_it(both: dict[str, Path]) -> None:
+    for name, count in (("one", 1), ("two", 2)):
+        (start,) = json.loads((both[name] / "mixed/environment.json").read_text())["starts"]
+        assert (start["processes"], start["device"], start["precision"]) == (count, "cpu", "32-true")
+        assert socket.gethostname() not in start.values()
+
+
+def test_a_loss_that_is_no_number_in_one_process_ends_all_with_its_clips(both: dict[str, Path]) -> None:
+    told = [(both["two"] / f"{rank}-{FAILURE}").read_text() for rank in (0, 1)]
+    assert told[0] == told[1]
+    assert "the loss became nan in epoch 1, step 1 on clip-" in told[0]
+    assert told[0].count("clip-") == 1  # of three, the one of the second process
+
+
+def test_alone_everything_is_its_own() -> None:
+    alone = Processes("cpu")
+    assert (alone.rank, alone.count, alone.first) == (0, 1, True)
+    assert np.array_equal(alone.share(5), np.arange(5))
+    assert alone.decide(lambda: "this") == alone.here_first(lambda: "this") == "this"
+    with pytest.raises(DeviceError, match="training runs on cpu or cuda"):
+        Processes("npu")

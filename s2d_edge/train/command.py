@@ -14,7 +14,7 @@ from s2d_edge.console import Console
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.datasets import AVATARS, open_dataset
 from s2d_edge.data.samples import Dataset
-from s2d_edge.errors import ConfigError
+from s2d_edge.errors import CheckpointError, ConfigError
 from s2d_edge.files import choose_output
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.model.config import S2DConfig
@@ -29,7 +29,7 @@ from s2d_edge.train.landmarks import taught_network
 from s2d_edge.train.loop import Job, StageTraining
 from s2d_edge.train.plan import LANDMARK_STAGE, STAGES, Plan, Stage, TrainOptions, describe, plan_from_record
 from s2d_edge.train.processes import Processes
-from s2d_edge.train.progress import Snapshot, load_snapshot
+from s2d_edge.train.progress import RESUME, Snapshot, load_snapshot
 from s2d_edge.train.record import is_finished
 from s2d_edge.train.start import resolve, video_config
 from s2d_edge.train.supply import Supply, open_supply
@@ -86,6 +86,10 @@ def _start(
 
 
 def _resume(folder: Path, processes: Processes, guard: InterruptGuard, console: Console) -> list[Path]:
+    if (folder / RESUME).is_file() and not (folder / RUN_FILE).is_file():
+        raise CheckpointError(
+            f"the training of {folder} was killed before it began; remove the folder and start it again"
+        )
     info = read_run(folder, need_weights=False)
     snapshot = load_snapshot(folder)
     plan = plan_from_record(info.settings, folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -82,9 +83,10 @@ class Processes:
             strategy = DDPStrategy(
                 process_group_backend="nccl" if self.device.type == "cuda" else "gloo",
                 timeout=_PATIENCE,
-                broadcast_buffers=False,  # the model's never change
                 gradient_as_bucket_view=True,
             )
+            # Those of the class token, whose first two axes have length 1, so that their strides say nothing.
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         environment = TorchElasticEnvironment() if self.count > 1 else LightningEnvironment()
         fabric = Fabric(
             accelerator=self.device.type,

@@ -199,7 +199,7 @@ class _Session:
             processes=self._processes,
             amp=self._plan.settings.amp,
             snapshot_minutes=self._plan.settings.snapshot_minutes,
-            score_start=_answers(info.origin["init"], info.labels),
+            score_start=_answers(info.origin["init"], info),
         )
         training = StageTraining(job, self._guard, self._console)
         if snapshot is not None:
@@ -209,9 +209,9 @@ class _Session:
         self._console.say(f"{folder} holds the weights of epoch {best}, the best on validation")
 
 
-def _answers(init: str, labels: Sequence[str]) -> bool:
-    """Whether the run a training starts from answers these labels already, so that it can be scored."""
-    return Path(init, RUN_FILE).is_file() and read_run(Path(init)).labels == tuple(labels)
+def _answers(init: str, info: RunInfo) -> bool:
+    """Whether a training starts from a run that answers its labels already, so that it can be scored."""
+    return bool(init) and Path(init, RUN_FILE).is_file() and read_run(Path(init)).labels == info.labels
 
 
 def _choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:

@@ -21,6 +21,7 @@ def draw_curves(history: Sequence[dict[str, Any]], folder: Path, *, title: str) 
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
@@ -30,6 +31,7 @@ def draw_curves(history: Sequence[dict[str, Any]], folder: Path, *, title: str) 
             known = [(record["epoch"], record[name]) for record in history if name in record]
             axes.plot(*zip(*known, strict=True), marker=".", label=name.replace("_", " "))
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     rate.set_ylim(0, 1)
@@ -52,6 +54,6 @@ def draw_best(counts: Sequence[Sequence[int]], labels: Sequence[str], folder: Pa
     FigureCanvasAgg(figure)
     panel = figure.subplots()
     draw_confusion(panel, counts, labels)
-    panel.set_title(title)
+    panel.set_title(title, fontsize="medium")
     with whole_file(folder / CONFUSION) as scratch:
         figure.savefig(scratch, dpi=_DPI)

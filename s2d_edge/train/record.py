@@ -93,7 +93,7 @@ class Record:
             return
         name, labels = self._info.name, self._info.labels
         if progress.confusion:
-            draw_best(progress.confusion, labels, self._folder, title=f"{name}: best epoch, validation")
+            draw_best(progress.confusion, labels, self._folder, title=f"{name}\nbest epoch, validation clips")
         draw_curves(progress.history, self._folder, title=name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 from s2d_edge.console import Console
 from s2d_edge.model.config import PRESETS
@@ -27,15 +28,13 @@ def _save_and_wait(folder: Path, snapshot: Snapshot) -> None:
 if __name__ == "__main__":
     data, landmark, out, *changes = sys.argv[1:]
     PRESETS["demo"] = VIDEO
-    record.save_snapshot = _save_and_wait
-    train(
-        TrainOptions(
-            stage="image",
-            data=data,
-            landmark=Path(landmark),
-            out=Path(out),
-            epochs=4,
-            changes=tuple(changes),
-        ),
-        Console(quiet=True),
+    options = TrainOptions(
+        stage="image",
+        data=data,
+        landmark=Path(landmark),
+        out=Path(out),
+        epochs=4,
+        changes=tuple(changes),
     )
+    with mock.patch.object(record, "save_snapshot", _save_and_wait):
+        train(options, Console(quiet=True))

@@ -26,7 +26,8 @@ HISTORY: list[dict[str, Any]] = [
 def _curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """The points in the one event file, read as TFRecords: length, its checksum, content, its checksum."""
     (file,) = (folder / "tensorboard").iterdir()
-    rest, curves = file.read_bytes(), {}
+    curves: dict[str, list[tuple[int, float]]] = {}
+    rest = file.read_bytes()
     while rest:
         (length,) = struct.unpack("<Q", rest[:8])
         event = Event.FromString(rest[12 : 12 + length])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -123,7 +124,7 @@ class StageTraining:
             TrainingError: the loss is no longer a number.
         """
         job, epochs = self.job, self.job.settings.epochs
-        with self._record:
+        with closing(self._record):
             self._record.begin(self._snapshot(), self._learner.precision)
             if self.progress.start_unscored:
                 self._score_start()

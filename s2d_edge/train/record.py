@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from s2d_edge.files import clear_scratch, sha256_of
@@ -33,18 +32,6 @@ class Record:
         self._info = info
         self._processes = processes
         self._events: EventFile | None = None
-
-    def __enter__(self) -> Record:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._events is not None:
-            self._events.close()
 
     def begin(self, snapshot: Snapshot, precision: str) -> None:
         """Make the folder a run that can be resumed, or go on in the one that is there."""
@@ -95,6 +82,11 @@ class Record:
         if progress.confusion:
             draw_best(progress.confusion, labels, self._folder, title=f"{name}\nbest epoch, validation clips")
         draw_curves(progress.history, self._folder, title=name)
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self._events is not None:
+            self._events.close()
 
 
 def is_finished(folder: Path) -> bool:

@@ -24,9 +24,10 @@ from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import RUN_FILE, RunInfo, read_run
 from s2d_edge.sampling import ClipSpec
 from s2d_edge.train.interrupt import InterruptGuard
+from s2d_edge.train.job import Job
 from s2d_edge.train.landmark_stage import train_landmark
 from s2d_edge.train.landmarks import taught_network
-from s2d_edge.train.loop import Job, StageTraining
+from s2d_edge.train.loop import StageTraining
 from s2d_edge.train.plan import LANDMARK_STAGE, STAGES, Plan, Stage, TrainOptions, describe, plan_from_record
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.progress import RESUME, Snapshot, load_snapshot

@@ -15,7 +15,7 @@ from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import RunInfo
 from s2d_edge.train.feed import Feed
 from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.loop import Job
+from s2d_edge.train.job import Job
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.settings import AugmentSettings, StageSettings
 

@@ -2,4 +2,5 @@
 
 from s2d_edge.cli import main
 
-main()
+if __name__ == "__main__":
+    main()

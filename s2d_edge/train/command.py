@@ -65,6 +65,7 @@ def _start(
     options: TrainOptions, processes: Processes, guard: InterruptGuard, console: Console
 ) -> list[Path]:
     start = processes.here_first(lambda: resolve(options, RUNS, console))
+    require_work_for_all(start.plan, processes)
     if start.plan.teacher:  # before anything is prepared or trained
         spec = ClipSpec(frames=start.plan.frames, fps=start.plan.fps, size=start.config.vit.image_size)
         require_fitting(Path(start.plan.teacher), spec, start.dataset.labels)
@@ -101,6 +102,7 @@ def _resume(folder: Path, processes: Processes, guard: InterruptGuard, console: 
         if begun or not folders:
             advice = f"resume {begun[0]} instead" if begun else f"begin a new run with --init {folder}"
             raise ConfigError(f"the training of {folder} is finished; {advice}")
+    require_work_for_all(plan, processes)
     describe(plan, console)
     dataset = processes.here_first(lambda: open_dataset(plan.data, console, info.labels))
     session = _Session(plan, dataset, processes, guard, console)
@@ -213,6 +215,21 @@ class _Session:
 def _answers(init: str, info: RunInfo) -> bool:
     """Whether a training starts from a run that answers its labels already, so that it can be scored."""
     return bool(init) and Path(init, RUN_FILE).is_file() and read_run(Path(init)).labels == info.labels
+
+
+def require_work_for_all(plan: Plan, processes: Processes) -> None:
+    """Check that every process gets a clip of every whole batch.
+
+    Raises:
+        ConfigError: a stage's batch has fewer clips than there are processes.
+    """
+    for stage in plan.stages:
+        clips = plan.stage_settings(stage).batch_clips
+        if clips < processes.count:
+            raise ConfigError(
+                f"{stage}.batch_clips={clips} is the batch of all {processes.count} processes together and "
+                f"leaves some of them idle; set it to {processes.count} at least, or start fewer processes"
+            )
 
 
 def _choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:

@@ -29,6 +29,7 @@ from s2d_edge.runs import read_run
 from s2d_edge.train import command
 from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions
+from s2d_edge.train.processes import Processes
 from s2d_edge.train.start import resolve
 from tests.train.killed import WAITING
 from tests.train.tiny import IMAGE, VIDEO, StopAfter
@@ -224,6 +225,16 @@ def test_bad_input_is_refused_before_anything_is_written(
     with pytest.raises(error, match=message):
         train(_options(data, landmark, **more), QUIET)
     assert not Path("runs").exists()
+
+
+def test_processes_that_would_have_nothing_to_do_are_refused(data: Path, landmark: Path) -> None:
+    plan = resolve(_options(data, landmark), Path("runs"), QUIET).plan
+    processes = Processes("cpu")
+    processes.count = 4
+    command.require_work_for_all(plan, processes)
+    processes.count = 5
+    with pytest.raises(ConfigError, match=r"image\.batch_clips=4 .* 5 processes .* set it to 5 at least"):
+        command.require_work_for_all(plan, processes)
 
 
 def test_avatars_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landmark: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from calibrate.report import DropReport, Verdict
+from s2d_edge.plots import draw_confusion
 
 _Row = tuple[str, str, str, str]
 
@@ -90,17 +91,8 @@ def save_plot(report: DropReport, path: Path) -> None:
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 3)
     for panel, side, name in zip(panels, (report.fp32, report.int8), ("FP32", "INT8"), strict=False):
-        counts = side.score["confusion"]
-        shares = [[count / max(sum(row), 1) for count in row] for row in counts]
-        panel.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        for i, row in enumerate(counts):
-            for j, count in enumerate(row):
-                panel.text(
-                    j, i, count, ha="center", va="center", color="white" if shares[i][j] > 0.5 else "black"
-                )
-        panel.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
-        panel.set_yticks(range(len(labels)), labels)
-        panel.set(title=f"{name}: WAR {100 * side.score['war']:.1f} %", xlabel="answer", ylabel="true")
+        draw_confusion(panel, side.score["confusion"], labels)
+        panel.set_title(f"{name}: WAR {100 * side.score['war']:.1f} %")
     for side, name, offset in ((report.fp32, "FP32", -0.2), (report.int8, "INT8", 0.2)):
         recalls = [100 * (entry["recall"] or 0) for entry in side.score["per_class"].values()]
         panels[2].bar([k + offset for k in range(len(labels))], recalls, 0.4, label=name)

@@ -26,7 +26,16 @@ _LIBRARY_PACKAGES = {
     "libgomp.so.1": "libgomp1",
     "libusb-1.0.so.0": "libusb-1.0-0",
 }
-_TRAIN_PACKAGES = ("torch", "onnx", "onnxscript", "nncf", "safetensors", "matplotlib")
+_TRAIN_PACKAGES = (
+    "torch",
+    "onnx",
+    "onnxscript",
+    "nncf",
+    "safetensors",
+    "lightning-fabric",
+    "tensorboardX",
+    "matplotlib",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

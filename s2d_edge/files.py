@@ -84,6 +84,12 @@ def whole_file(path: Path) -> Iterator[Path]:
         scratch.unlink(missing_ok=True)
 
 
+def clear_scratch(path: Path) -> None:
+    """Remove what a killed :func:`whole_file` of ``path`` left behind. Nothing else may be writing it."""
+    for scratch in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+        scratch.unlink()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all (UTF-8)."""
     with whole_file(path) as scratch:

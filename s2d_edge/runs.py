@@ -1,8 +1,9 @@
 """The run folder: what training hands to export. Read and found without torch.
 
 ``run.json`` describes the model and how it was trained; ``weights.safetensors`` holds the best weights,
-landmark network included; ``last.safetensors`` and ``resume.pt`` continue an interrupted training;
-``metrics.jsonl`` has one line per epoch.
+landmark network included, ``last.safetensors`` the last; ``resume.pt`` continues an interrupted training.
+``metrics.jsonl`` has one line per epoch, ``tensorboard/`` the same figures; ``environment.json`` says where
+it ran; ``learning-curve.png`` and ``confusion.png`` show how it went.
 """
 
 from __future__ import annotations

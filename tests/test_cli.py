@@ -84,6 +84,12 @@ def test_every_verb_explains_itself_without_torch(verb: str, tmp_path: Path) -> 
     assert "--quiet" in done.stdout
 
 
+def test_the_package_runs_as_a_module_for_torchrun() -> None:
+    command = [sys.executable, "-m", "s2d_edge", "train", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert "--resume" in done.stdout
+
+
 def test_host_imports_without_torch_onnx_and_nncf(tmp_path: Path) -> None:
     program = _BLOCK + "import firmware_host, firmware_host.live, firmware_host.engines"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=False, timeout=120)

@@ -11,30 +11,44 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixture:
-    """How B clips are mixed with partners (mixup, arXiv 1710.09412; CutMix, arXiv 1905.04899).
+    """How clips are mixed with partners (mixup, arXiv 1710.09412; CutMix, arXiv 1905.04899).
 
     Attributes:
-        partner: (B,) int64, the other clip of each.
+        own: (B,) int64, the row of each mixed clip among the pictures at hand.
+        partner: (B,) int64, the row of the other clip.
         share: (B,) float, how much of its own is left.
         box: (B, 4) left, top, right, bottom of what is the partner's, as fractions; None where the whole
             pictures are blended.
     """
 
+    own: Tensor
     partner: Tensor
     share: Tensor
     box: Tensor | None
 
+    def of(self, clips: Tensor) -> tuple[Tensor, Mixture]:
+        """The mixture of some of the clips alone.
+
+        Returns:
+            (P,) rows of the pictures it needs, and the mixture in terms of these.
+        """
+        rows = torch.cat((self.own[clips], self.partner[clips]))
+        needed, where = torch.unique(rows, return_inverse=True)
+        own, partner = where.split(len(clips))
+        box = None if self.box is None else self.box[clips]
+        return needed, Mixture(own=own, partner=partner, share=self.share[clips], box=box)
+
     def pictures(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) pictures or maps -> the same shape, mixed."""
-        other = x[self.partner]
+        """(P, C, H, W) pictures or maps -> (B, C, H, W), mixed."""
+        mine, other = x[self.own], x[self.partner]
         if self.box is None:
-            return torch.lerp(other, x, self.share.to(x).view(-1, 1, 1, 1))
+            return torch.lerp(other, mine, self.share.to(x).view(-1, 1, 1, 1))
         height, width = x.shape[2:]
         left, top, right, bottom = (side[:, None] for side in self.box.unbind(dim=1))  # (B, 1) each
         rows, columns = (torch.arange(height) + 0.5) / height, (torch.arange(width) + 0.5) / width
         in_rows, in_columns = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
         inside = in_rows.unsqueeze(2) & in_columns.unsqueeze(1)  # (B, H, W)
-        return torch.where(inside.unsqueeze(1).to(x.device), other, x)
+        return torch.where(inside.unsqueeze(1).to(x.device), other, mine)
 
 
 def draw_mixture(clips: int, generator: torch.Generator, *, mixup: float, cutmix: float) -> Mixture | None:
@@ -54,11 +68,11 @@ def draw_mixture(clips: int, generator: torch.Generator, *, mixup: float, cutmix
     boxes = bool(cutmix) and (not mixup or draws.random() < 0.5)
     alpha = cutmix if boxes else mixup
     share = torch.from_numpy(draws.beta(alpha, alpha, size=clips)).float()
-    partner = torch.from_numpy(draws.permutation(clips))
+    own, partner = torch.arange(clips), torch.from_numpy(draws.permutation(clips))
     if not boxes:
-        return Mixture(partner=partner, share=share, box=None)
+        return Mixture(own=own, partner=partner, share=share, box=None)
     half = torch.sqrt(1 - share) / 2
     centre = torch.from_numpy(draws.random((clips, 2))).float()
     box = torch.cat((centre - half[:, None], centre + half[:, None]), dim=1).clamp(0, 1)  # (B, 4)
     area = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
-    return Mixture(partner=partner, share=1 - area, box=box)
+    return Mixture(own=own, partner=partner, share=1 - area, box=box)

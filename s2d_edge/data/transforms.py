@@ -38,6 +38,10 @@ class Augmentation:
         moved = (first != torch.eye(2, 3)).flatten(1).any(dim=1)
         return Augmentation(mirrored=self.mirrored, warp=composed, filled=self.filled | moved)
 
+    def of(self, clips: Tensor) -> Augmentation:
+        """What was drawn for some of the clips."""
+        return Augmentation(mirrored=self.mirrored[clips], warp=self.warp[clips], filled=self.filled[clips])
+
 
 def _uniform(count: int, reach: float, generator: torch.Generator) -> Tensor:
     """(count,) in [-reach, reach]."""
@@ -112,27 +116,34 @@ def apply_geometry(clip: Tensor, drawn: Augmentation) -> Tensor:
     return moved.permute(0, 1, 3, 4, 2)
 
 
-def jitter_colour(
-    clip: Tensor,
+def draw_colour(
+    clips: int,
     generator: torch.Generator,
     *,
     brightness: float = 0.0,
     contrast: float = 0.0,
     saturation: float = 0.0,
-) -> Tensor:
-    """(B, T, H, W, 3) float in 0-255 -> the same shape, with brightness, contrast and saturation changed.
+) -> Tensor | None:
+    """Draw a change of colour for each of ``clips`` clips.
 
     Args:
         brightness, contrast, saturation: largest change, as a fraction.
+
+    Returns:
+        (B, 3) factors of brightness, contrast and saturation; None where nothing may change.
     """
     if not (brightness or contrast or saturation):
+        return None
+    return torch.stack(
+        [1 + _uniform(clips, reach, generator) for reach in (brightness, contrast, saturation)], dim=1
+    )
+
+
+def apply_colour(clip: Tensor, factors: Tensor | None) -> Tensor:
+    """(B, T, H, W, 3) float in 0-255 -> the same shape, changed by the factors of :func:`draw_colour`."""
+    if factors is None:
         return clip
-    b = len(clip)
-
-    def factor(reach: float) -> Tensor:
-        return (1 + _uniform(b, reach, generator)).to(clip.device).view(b, 1, 1, 1, 1)
-
-    bright, contrasted, saturated = factor(brightness), factor(contrast), factor(saturation)
+    bright, contrasted, saturated = factors.to(clip.device).T.reshape(3, -1, 1, 1, 1, 1)  # (B, 1, 1, 1, 1)
     # In turn x ← b·x, then m + c(x - m) with the clip's mean m, then g + s(x - g) with each pixel's grey g;
     # all three are linear, so they are one pass: s·c·b·x + (1 - s)·c·b·g + (1 - c)·b·m.
     grey = clip.mean(dim=4, keepdim=True)
@@ -142,28 +153,40 @@ def jitter_colour(
     return torch.addcmul(offset, clip, saturated * gain).clamp_(0, 255)
 
 
-def erase(clip: Tensor, generator: torch.Generator, *, probability: float) -> Tensor:
-    """Grey out, with that probability, one rectangle in every frame of a clip, at the same place.
+def draw_rectangles(clips: int, generator: torch.Generator, *, probability: float) -> Tensor | None:
+    """Draw, with that probability, one rectangle for each of ``clips`` clips.
 
     It covers 2 to 20 % of the picture, with sides 1:2 to 2:1. In S2D's official code (timm's random erasing,
     mode ``pixel``, the place drawn once per clip) it covers 2 to 33 %, with sides 3:10 to 10:3, and is filled
     with normal noise, drawn anew for every frame and pixel.
 
+    Returns:
+        (B, 4) left, top, right, bottom as fractions, without area for a clip that keeps its picture; None
+        where every clip does.
+    """
+    if not probability:
+        return None
+    chosen = torch.rand(clips, generator=generator) < probability
+    area = 0.02 + 0.18 * torch.rand(clips, generator=generator)
+    ratio = torch.exp(_uniform(clips, math.log(2.0), generator))
+    tall, wide = torch.sqrt(area * ratio), torch.sqrt(area / ratio)
+    top = torch.rand(clips, generator=generator) * (1 - tall).clamp(min=0)
+    left = torch.rand(clips, generator=generator) * (1 - wide).clamp(min=0)
+    return torch.stack((left, top, left + wide, top + tall), dim=1) * chosen[:, None]
+
+
+def erase(clip: Tensor, rectangles: Tensor | None) -> Tensor:
+    """Grey out the rectangles of :func:`draw_rectangles`, each in every frame of its clip.
+
     Args:
         clip: (B, T, H, W, 3) float in 0-255.
     """
-    if not probability:
+    if rectangles is None:
         return clip
-    b, _, height, width, _ = clip.shape
-    chosen = torch.rand(b, generator=generator) < probability
-    area = 0.02 + 0.18 * torch.rand(b, generator=generator)
-    ratio = torch.exp(_uniform(b, math.log(2.0), generator))
-    tall, wide = torch.sqrt(area * ratio), torch.sqrt(area / ratio)
-    top = torch.rand(b, generator=generator) * (1 - tall).clamp(min=0)
-    left = torch.rand(b, generator=generator) * (1 - wide).clamp(min=0)
+    _, _, height, width, _ = clip.shape
+    left, top, right, bottom = (side[:, None] for side in rectangles.unbind(dim=1))  # (B, 1) each
     rows = (torch.arange(height) + 0.5) / height
     columns = (torch.arange(width) + 0.5) / width
-    in_rows = (rows >= top[:, None]) & (rows < (top + tall)[:, None])  # (B, H)
-    in_columns = (columns >= left[:, None]) & (columns < (left + wide)[:, None])  # (B, W)
-    inside = chosen[:, None, None] & in_rows[:, :, None] & in_columns[:, None, :]  # (B, H, W)
+    in_rows, in_columns = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
+    inside = in_rows.unsqueeze(2) & in_columns.unsqueeze(1)  # (B, H, W)
     return clip.masked_fill(inside[:, None, :, :, None].to(clip.device), GREY)

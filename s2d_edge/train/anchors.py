@@ -53,18 +53,20 @@ class EmotionAnchors(nn.Module):
         targets: Tensor = (weights.unsqueeze(3) * said).sum(dim=(1, 2)) / total[:, None]
         return targets
 
-    def loss(self, logits: Tensor, features: Tensor) -> Tensor:
-        """Binary cross-entropy of the logits against the soft targets, mean over those that have one.
+    def losses(self, logits: Tensor, features: Tensor) -> Tensor:
+        """Binary cross-entropy of the logits against the soft targets; 0 for a clip that no anchor answers.
 
         Args:
             logits: (B, K).
             features: (B, D), what the head reads, without dropout.
+
+        Returns:
+            (B,), each the mean over the classes.
         """
         targets = self.soft_targets(features)
         answered = targets.sum(dim=1) > 0.5
-        if not answered.any():
-            return logits.sum() * 0.0
-        return F.binary_cross_entropy_with_logits(logits[answered].float(), targets[answered])
+        each = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").mean(dim=1)
+        return torch.where(answered, each, 0.0)
 
     @torch.no_grad()
     def remember(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:

@@ -14,21 +14,24 @@ from s2d_edge.console import Console
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.datasets import AVATARS, open_dataset
 from s2d_edge.data.samples import Dataset
-from s2d_edge.errors import ConfigError, DeviceError
-from s2d_edge.files import choose_output, sha256_of
+from s2d_edge.errors import CheckpointError, ConfigError
+from s2d_edge.files import choose_output
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.model.config import S2DConfig
 from s2d_edge.model.initialise import FRESH_ADAPTERS, initialise
 from s2d_edge.model.s2d import S2D
 from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import WEIGHTS, RunInfo, read_run, write_run_info
+from s2d_edge.runs import RUN_FILE, RunInfo, read_run
 from s2d_edge.sampling import ClipSpec
 from s2d_edge.train.interrupt import InterruptGuard
+from s2d_edge.train.job import Job
 from s2d_edge.train.landmark_stage import train_landmark
 from s2d_edge.train.landmarks import taught_network
-from s2d_edge.train.loop import Job, StageTraining
+from s2d_edge.train.loop import StageTraining
 from s2d_edge.train.plan import LANDMARK_STAGE, STAGES, Plan, Stage, TrainOptions, describe, plan_from_record
-from s2d_edge.train.progress import Snapshot, load_snapshot
+from s2d_edge.train.processes import Processes
+from s2d_edge.train.progress import RESUME, Snapshot, load_snapshot
+from s2d_edge.train.record import is_finished
 from s2d_edge.train.start import resolve, video_config
 from s2d_edge.train.supply import Supply, open_supply
 from s2d_edge.train.teacher import Teacher, require_fitting
@@ -46,24 +49,29 @@ def train(options: TrainOptions, console: Console) -> list[Path]:
         S2DEdgeError: anything the user must change: settings, data, weights, device.
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; how to resume has been said.
     """
-    device = _choose_device(options.device)
+    processes = Processes(options.device)
+    console = processes.console(console)
     with InterruptGuard() as guard:
         if options.stage == LANDMARK_STAGE:
+            if processes.count > 1:
+                raise ConfigError("--stage landmark trains in one process; start it without torchrun")
             return [train_landmark(options, guard, console)]
         if options.resume is not None:
-            return _resume(options.resume, device, guard, console)
-        return _start(options, device, guard, console)
+            return _resume(options.resume, processes, guard, console)
+        return _start(options, processes, guard, console)
 
 
 def _start(
-    options: TrainOptions, device: torch.device, guard: InterruptGuard, console: Console
+    options: TrainOptions, processes: Processes, guard: InterruptGuard, console: Console
 ) -> list[Path]:
-    start = resolve(options, RUNS, console)
+    start = processes.here_first(lambda: resolve(options, RUNS, console))
+    require_work_for_all(start.plan, processes)
     if start.plan.teacher:  # before anything is prepared or trained
         spec = ClipSpec(frames=start.plan.frames, fps=start.plan.fps, size=start.config.vit.image_size)
         require_fitting(Path(start.plan.teacher), spec, start.dataset.labels)
     describe(start.plan, console)
-    folders = _choose_folders(options.out, f"{start.dataset.name}-{start.plan.model}", start.plan.stages)
+    name = f"{start.dataset.name}-{start.plan.model}"
+    folders = processes.decide(lambda: _choose_folders(options.out, name, start.plan.stages))
     sizes, landmark = start.config.landmark, None
     if options.landmark is not None:
         sizes, landmark = read_landmark(options.landmark)
@@ -71,30 +79,35 @@ def _start(
         known = (start.dataset.root / LANDMARKS_FILE).is_file()  # training on avatars: teach on the same ones
         avatars = start.dataset if known else open_dataset(AVATARS, console)
         settings = start.plan.settings
-        taught = taught_network(sizes, avatars, settings.landmark, settings.seed, console, guard)
-        landmark = taught.state_dict()
-    session = _Session(start.plan, start.dataset, device, guard, console)
+        landmark = processes.here_first(
+            lambda: taught_network(sizes, avatars, settings.landmark, settings.seed, console, guard)
+        ).state_dict()
+    session = _Session(start.plan, start.dataset, processes, guard, console)
     session.run(folders, replace(start.config, landmark=sizes), start.init, landmark)
     return folders
 
 
-def _resume(folder: Path, device: torch.device, guard: InterruptGuard, console: Console) -> list[Path]:
+def _resume(folder: Path, processes: Processes, guard: InterruptGuard, console: Console) -> list[Path]:
+    if (folder / RESUME).is_file() and not (folder / RUN_FILE).is_file():
+        raise CheckpointError(
+            f"the training of {folder} was killed before it began; remove the folder and start it again"
+        )
     info = read_run(folder, need_weights=False)
     snapshot = load_snapshot(folder)
     plan = plan_from_record(info.settings, folder)
     later = plan.stages[plan.stages.index(info.stage) + 1 :]
     folders = [_sibling(folder, stage) for stage in later]
-    if snapshot.progress.epoch >= plan.stage_settings(info.stage).epochs:
-        begun = [path for path in folders if path.exists()]
+    if snapshot.progress.epoch >= plan.stage_settings(info.stage).epochs and is_finished(folder):
+        begun = [path for path in folders if (path / RUN_FILE).is_file()]
         if begun or not folders:
             advice = f"resume {begun[0]} instead" if begun else f"begin a new run with --init {folder}"
             raise ConfigError(f"the training of {folder} is finished; {advice}")
-    if (folder / WEIGHTS).is_file():  # ended between the weights and their record? the weights are whole
-        info = replace(info, weights_sha256=sha256_of(folder / WEIGHTS))
-        write_run_info(folder, info)
+    require_work_for_all(plan, processes)
     describe(plan, console)
-    dataset = open_dataset(plan.data, console, info.labels, missing_ok=plan.skip_unreadable)
-    session = _Session(plan, dataset, device, guard, console)
+    dataset = processes.here_first(
+        lambda: open_dataset(plan.data, console, info.labels, missing_ok=plan.skip_unreadable)
+    )
+    session = _Session(plan, dataset, processes, guard, console)
     session.go_on(folder, info, snapshot)
     if folders:
         session.run(folders, video_config(info, plan.model, plan.frames, plan.temporal), folder, None)
@@ -105,11 +118,11 @@ class _Session:
     """The stages of one command. They share the clips, which are prepared when the first one needs them."""
 
     def __init__(
-        self, plan: Plan, dataset: Dataset, device: torch.device, guard: InterruptGuard, console: Console
+        self, plan: Plan, dataset: Dataset, processes: Processes, guard: InterruptGuard, console: Console
     ) -> None:
         self._plan = plan
         self._dataset = dataset
-        self._device = device
+        self._processes = processes
         self._guard = guard
         self._console = console
         self._supply: Supply | None = None
@@ -168,41 +181,58 @@ class _Session:
         )
 
     def _train(self, folder: Path, info: RunInfo, model: S2D, snapshot: Snapshot | None) -> None:
-        stage = info.stage
+        stage, device = info.stage, self._processes.device
         if stage == "video":
             model.freeze_backbone()
-        model = model.to(self._device)
+        model = model.to(device)
         if self._supply is None:
-            self._supply = open_supply(
-                self._plan, self._dataset, info.crop, model, self._device, self._console
+            self._supply = self._processes.here_first(
+                lambda: open_supply(self._plan, self._dataset, info.crop, model, device, self._console)
             )
-        self._console.say(
-            f"{stage} stage -> {folder}: {model.count_parameters()}, on {self._device.type.upper()}"
-        )
+        self._console.say(f"{stage} stage -> {folder}: {model.count_parameters()}, on {self._processes}")
         train_feed, val_feed = self._supply.feeds(stage)
         follows = stage == "video" and self._plan.teacher
         job = Job(
             model=model,
             info=info,
-            teacher=Teacher(Path(self._plan.teacher), model, info.labels, self._device) if follows else None,
+            teacher=Teacher(Path(self._plan.teacher), model, info.labels, device) if follows else None,
             settings=self._plan.stage_settings(stage),
             seed=self._plan.settings.seed,
             train=train_feed,
             val=val_feed,
             folder=folder,
-            device=self._device,
+            processes=self._processes,
             amp=self._plan.settings.amp,
+            snapshot_minutes=self._plan.settings.snapshot_minutes,
+            score_start=_answers(info.origin["init"], info),
         )
         training = StageTraining(job, self._guard, self._console)
-        if snapshot is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_run_info(folder, info)
-        else:
+        if snapshot is not None:
             training.restore(snapshot)
         training.run()
         best = read_run(folder).origin["best_epoch"]
         judge = "test" if self._plan.protocol == "paper" else "validation"
         self._console.say(f"{folder} holds the weights of epoch {best}, the best on {judge}")
+
+
+def _answers(init: str, info: RunInfo) -> bool:
+    """Whether a training starts from a run that answers its labels already, so that it can be scored."""
+    return bool(init) and Path(init, RUN_FILE).is_file() and read_run(Path(init)).labels == info.labels
+
+
+def require_work_for_all(plan: Plan, processes: Processes) -> None:
+    """Check that every process gets a clip of every whole batch.
+
+    Raises:
+        ConfigError: a stage's batch has fewer clips than there are processes.
+    """
+    for stage in plan.stages:
+        clips = plan.stage_settings(stage).batch_clips
+        if clips < processes.count:
+            raise ConfigError(
+                f"{stage}.batch_clips={clips} is the batch of all {processes.count} processes together and "
+                f"leaves some of them idle; set it to {processes.count} at least, or start fewer processes"
+            )
 
 
 def _choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:
@@ -228,13 +258,3 @@ def _sibling(folder: Path, stage: Stage) -> Path:
     for known in STAGES:
         name = name.removesuffix(f"-{known}")
     return folder.with_name(f"{name}-{stage}")
-
-
-def _choose_device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name not in ("cpu", "cuda"):
-        raise DeviceError(f"--device {name}: training runs on cpu or cuda, or auto to choose")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("--device cuda: PyTorch finds no CUDA device; use --device cpu")
-    return torch.device(name)

@@ -1,4 +1,4 @@
-"""The learning curve as a picture."""
+"""How a training went, as pictures."""
 
 from __future__ import annotations
 
@@ -7,26 +7,53 @@ from pathlib import Path
 from typing import Any
 
 from s2d_edge.files import whole_file
+from s2d_edge.plots import draw_confusion
 
 CURVES = "learning-curve.png"
+CONFUSION = "confusion.png"
+_DPI = 110
 
 
 def draw_curves(history: Sequence[dict[str, Any]], folder: Path, *, title: str) -> None:
-    """Write ``learning-curve.png``: losses on the left, validation WAR and UAR on the right, per epoch."""
+    """Write ``learning-curve.png``: losses on the left, validation WAR and UAR on the right, per epoch.
+
+    Epoch 0, where there is one, is the validation before the first step; it has no training loss.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    epochs = [record["epoch"] for record in history]
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     loss, rate = figure.subplots(1, 2)
     for axes, names in ((loss, ("train_loss", "val_loss")), (rate, ("val_war", "val_uar"))):
         for name in names:
-            axes.plot(epochs, [record[name] for record in history], marker=".", label=name.replace("_", " "))
+            known = [(record["epoch"], record[name]) for record in history if name in record]
+            axes.plot(*zip(*known, strict=True), marker=".", label=name.replace("_", " "))
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     rate.set_ylim(0, 1)
     figure.suptitle(title)
     with whole_file(folder / CURVES) as scratch:
-        figure.savefig(scratch, dpi=110)
+        figure.savefig(scratch, dpi=_DPI)
+
+
+def draw_best(counts: Sequence[Sequence[int]], labels: Sequence[str], folder: Path, *, title: str) -> None:
+    """Write ``confusion.png``: what was taken for what on the validation clips at the best epoch.
+
+    Args:
+        counts: (K, K), rows are the true classes, columns the answers.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    side = 2.6 + 0.45 * len(labels)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    panel = figure.subplots()
+    draw_confusion(panel, counts, labels)
+    panel.set_title(title, fontsize="medium")
+    with whole_file(folder / CONFUSION) as scratch:
+        figure.savefig(scratch, dpi=_DPI)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from s2d_edge.console import Console
 from s2d_edge.data.avatars import read_landmarks
 from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.data.transforms import jitter_colour
+from s2d_edge.data.transforms import apply_colour, draw_colour
 from s2d_edge.errors import DataError
 from s2d_edge.face import FaceFinder
 from s2d_edge.media_types import IMAGE_SUFFIXES
@@ -164,9 +164,7 @@ def draw_crops(
     inside = torch.where(mirrored.view(b, 1, 1), flipped, inside)
     crops = torch.where(mirrored.view(b, 1, 1, 1), crops.flip(3), crops)
     shades = crops.permute(0, 2, 3, 1).unsqueeze(1)  # (B, 1, 112, 112, 3)
-    shades = jitter_colour(
-        shades, generator, brightness=0.3 * vary, contrast=0.3 * vary, saturation=0.3 * vary
-    )
-    crops = shades.squeeze(1).permute(0, 3, 1, 2)  # (B, 3, 112, 112)
+    factors = draw_colour(b, generator, brightness=0.3 * vary, contrast=0.3 * vary, saturation=0.3 * vary)
+    crops = apply_colour(shades, factors).squeeze(1).permute(0, 3, 1, 2)  # (B, 3, 112, 112)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (PIXEL_MEAN, PIXEL_STD))
     return (crops - mean) / std, (inside + 1) / 2

@@ -10,12 +10,33 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2d_edge.data.mixing import Mixture, draw_mixture
+from s2d_edge.data.mixing import draw_mixture
 from s2d_edge.data.prepare import PreparedClips
 from s2d_edge.data.randaugment import draw_operations, recolour, warps
-from s2d_edge.data.transforms import apply_geometry, draw_geometry, erase, jitter_colour, warp_maps
+from s2d_edge.data.transforms import (
+    apply_colour,
+    apply_geometry,
+    draw_colour,
+    draw_geometry,
+    draw_rectangles,
+    erase,
+    warp_maps,
+)
 from s2d_edge.train.landmark_maps import LandmarkMaps
 from s2d_edge.train.settings import AugmentSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Blend:
+    """The other clips that B clips were mixed with.
+
+    Attributes:
+        labels: (B,) int64, theirs.
+        share: (B,) float, how much of its own each clip has left.
+    """
+
+    labels: Tensor
+    share: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,24 +46,28 @@ class Batch:
     Attributes:
         clip: (B, T, H, W, 3) RGB in 0-255, float32 (training) or uint8.
         labels: (B,) int64.
-        mixture: how the clips are mixed with one another, or None.
+        blend: what was mixed into the clips, or None.
         maps: (B·T, C, h, w) landmark maps, or None where the model computes them.
         clips: (B,) indices of the prepared clips they come from.
     """
 
     clip: Tensor
     labels: Tensor
-    mixture: Mixture | None
+    blend: Blend | None
     maps: Tensor | None
     clips: NDArray[np.int64]
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on ``device``."""
+
+        def moved(x: Tensor) -> Tensor:
+            return x.to(device, non_blocking=True)
+
         return Batch(
-            clip=self.clip.to(device, non_blocking=True),
-            labels=self.labels.to(device, non_blocking=True),
-            mixture=self.mixture,
-            maps=None if self.maps is None else self.maps.to(device, non_blocking=True),
+            clip=moved(self.clip),
+            labels=moved(self.labels),
+            blend=self.blend and Blend(labels=moved(self.blend.labels), share=moved(self.blend.share)),
+            maps=None if self.maps is None else moved(self.maps),
             clips=self.clips,
         )
 
@@ -62,9 +87,18 @@ class Feed:
     maps: LandmarkMaps | None
 
     def training_batch(
-        self, chosen: NDArray[np.int64], augment: AugmentSettings, generator: torch.Generator
+        self,
+        chosen: NDArray[np.int64],
+        augment: AugmentSettings,
+        generator: torch.Generator,
+        part: NDArray[np.int64] | None = None,
     ) -> Batch:
-        """A random window (or frame) of each chosen clip, augmented; every draw comes from ``generator``."""
+        """A random window (or frame) of each chosen clip, augmented; every draw comes from ``generator``.
+
+        Args:
+            part: (b,) positions in ``chosen`` to make a batch of. Draws are made for all that were chosen, so
+                that parts are what the whole batch is, wherever they are made; None takes the whole.
+        """
         rows = self.clips.first_window[chosen] + _below(self.clips.window_counts[chosen], generator)
         index = self.clips.windows[rows]  # (B, T)
         if self.single_frames:
@@ -73,7 +107,7 @@ class Feed:
         frames = index.shape[1]
         if (index == index[:, :1]).all():  # stills: change one frame, then repeat it
             index = index[:, :1]
-        drawn = draw_geometry(
+        geometry = draw_geometry(
             len(index),
             generator,
             flip=augment.flip,
@@ -85,42 +119,64 @@ class Feed:
         operations = draw_operations(
             len(index), generator, count=augment.randaugment_ops, magnitude=augment.randaugment_magnitude
         )
-        drawn = drawn.after(warps(operations))
-        clip = apply_geometry(torch.from_numpy(self.clips.frames[index]), drawn)
-        clip = recolour(clip, operations)
-        clip = jitter_colour(
-            clip,
+        geometry = geometry.after(warps(operations))
+        colour = draw_colour(
+            len(index),
             generator,
             brightness=augment.brightness,
             contrast=augment.contrast,
             saturation=augment.saturation,
         )
-        clip = erase(clip, generator, probability=augment.erase)
+        rectangles = draw_rectangles(len(index), generator, probability=augment.erase)
         mixture = draw_mixture(len(index), generator, mixup=augment.mixup, cutmix=augment.cutmix)
+        # From here on only the pictures that are needed: of the part, and of those mixed into it.
+        mine = torch.arange(len(index)) if part is None else torch.from_numpy(part)
+        blend, needed = None, mine
         if mixture is not None:
-            channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (B, T, H, W, 3) -> (B, T·3, H, W)
+            others = torch.from_numpy(self.clips.labels[chosen])[mixture.partner[mine]]
+            blend = Blend(labels=others, share=mixture.share[mine])
+            needed, mixture = mixture.of(mine)
+        index, geometry = index[needed.numpy()], geometry.of(needed)
+        clip = apply_geometry(torch.from_numpy(self.clips.frames[index]), geometry)
+        clip = recolour(clip, [operations[k] for k in needed])
+        clip = apply_colour(clip, None if colour is None else colour[needed])
+        clip = erase(clip, None if rectangles is None else rectangles[needed])
+        if mixture is not None:
+            channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (P, T, H, W, 3) -> (P, T·3, H, W)
             clip = mixture.pictures(channels).unflatten(1, (-1, 3)).permute(0, 1, 3, 4, 2)  # and back
         maps = None
         if self.maps is not None:
-            seen = self.maps.gather(index, drawn.mirrored)  # (B, T, C, h, w)
+            seen = self.maps.gather(index, geometry.mirrored)  # (P, T, C, h, w)
             # The maps move as the picture does; the frames of a clip move alike, so they travel as channels.
-            maps = warp_maps(seen.flatten(1, 2), drawn)
+            maps = warp_maps(seen.flatten(1, 2), geometry)
             if mixture is not None:  # as if the landmark network were linear
                 maps = mixture.pictures(maps)
             maps = maps.unflatten(1, seen.shape[1:3])  # (B, T or 1, C, h, w)
             maps = maps.expand(-1, frames, -1, -1, -1).flatten(0, 1)  # (B·T, C, h, w)
+        own = chosen[mine.numpy()]
         return Batch(
             clip=clip.expand(-1, frames, -1, -1, -1),
-            labels=torch.from_numpy(self.clips.labels[chosen]),
-            mixture=mixture,
+            labels=torch.from_numpy(self.clips.labels[own]),
+            blend=blend,
             maps=maps,
-            clips=chosen,
+            clips=own,
         )
 
-    def validation_batches(self, clips_per_batch: int) -> Iterator[Batch]:
-        """Every window of every clip, or its middle frame, in order and unchanged."""
+    def validation_batches(
+        self, clips_per_batch: int, *, first: int = 0, step: int = 1
+    ) -> Iterator[Batch | None]:
+        """Every window of every clip, or its middle frame, in order and unchanged.
+
+        Args:
+            first, step: begin with this batch, and from there take one of so many. Where several share the
+                batches out so, all get equally many; None stands for one that is not there.
+        """
         owner = np.repeat(np.arange(len(self.clips)), self.clips.window_counts)
-        for start in range(0, len(owner), clips_per_batch):
+        for round_start in range(0, len(owner), clips_per_batch * step):
+            start = round_start + first * clips_per_batch
+            if start >= len(owner):
+                yield None
+                continue
             index = self.clips.windows[start : start + clips_per_batch]  # (b, T)
             if self.single_frames:
                 index = index[:, [(index.shape[1] - 1) // 2]]  # (b, 1)
@@ -132,7 +188,7 @@ class Feed:
             yield Batch(
                 clip=torch.from_numpy(self.clips.frames[index]),
                 labels=torch.from_numpy(self.clips.labels[clips]),
-                mixture=None,
+                blend=None,
                 maps=maps,
                 clips=clips,
             )

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from s2d_edge.errors import CheckpointError
 from s2d_edge.files import whole_file, write_text
+from s2d_edge.runs import WEIGHTS
 
 RESUME = "resume.pt"
 LAST_WEIGHTS = "last.safetensors"
@@ -30,7 +31,9 @@ class Progress:
         clips_seen: clips in that sum.
         seconds: wall time spent in it.
         best: the selection key of the best epoch, empty before the first.
+        confusion: (K, K) what was taken for what at the best epoch, rows truth; empty before the first.
         history: one record per finished epoch, as in ``metrics.jsonl``.
+        start_unscored: the weights it starts from are still to be validated, as epoch 0.
     """
 
     epoch: int = 0
@@ -39,7 +42,9 @@ class Progress:
     clips_seen: int = 0
     seconds: float = 0.0
     best: list[float] = field(default_factory=list)
+    confusion: list[list[int]] = field(default_factory=list)
     history: list[dict[str, Any]] = field(default_factory=list)
+    start_unscored: bool = False
 
     def next_epoch(self) -> None:
         """Begin the next epoch."""
@@ -92,9 +97,9 @@ def load_snapshot(folder: Path) -> Snapshot:
     """
     path = folder / RESUME
     if not path.is_file():
+        begin = f", with --init {folder} to begin from its weights" if (folder / WEIGHTS).is_file() else ""
         raise CheckpointError(
-            f"{folder} holds no {RESUME}, so its training cannot be resumed; start a new one, "
-            f"with --init {folder} to begin from its weights"
+            f"{folder} holds no {RESUME}, so its training cannot be resumed; start a new one{begin}"
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -123,7 +123,9 @@ class StageSettings:
     Attributes:
         epochs: passes over the training clips.
         epoch_clips: clips drawn per epoch; 0 takes as many as there are.
-        batch_clips: clips per step (the image stage takes one frame of each).
+        batch_clips: clips per step, of all processes together (the image stage takes one frame of each).
+        accumulate: parts of its share of a batch that a process works through one after the other, for less
+            memory; the step is the same.
         lr: peak learning rate of AdamW.
         weight_decay: of AdamW, on matrices only.
         warmup_epochs: linear warm-up before the cosine decay to ``final_lr_fraction`` × ``lr``.
@@ -146,6 +148,7 @@ class StageSettings:
     epochs: int = 100
     epoch_clips: int = 0
     batch_clips: int = 8
+    accumulate: int = 1
     lr: float = 1e-5
     weight_decay: float = 0.05
     warmup_epochs: float = 2.0
@@ -163,7 +166,7 @@ class StageSettings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
-        _at_least(1, "", epochs=self.epochs, batch_clips=self.batch_clips)
+        _at_least(1, "", epochs=self.epochs, batch_clips=self.batch_clips, accumulate=self.accumulate)
         _at_least(
             0,
             "",
@@ -227,6 +230,7 @@ class TrainSettings:
         temporal_scale: amplitude of the sine-cosine times a fresh temporal embedding starts from. 0, as
             published, leaves an image model's answers as they are; above it the order of frames shows from
             the first step, and a short training learns it.
+        snapshot_minutes: how often, beside the end of each epoch, a training is saved to be resumed; 0 never.
     """
 
     seed: int = 0
@@ -236,11 +240,13 @@ class TrainSettings:
     val_fraction: float = 0.1
     margin: float = 0.2
     temporal_scale: float = 0.0
+    snapshot_minutes: float = 10.0
     image: StageSettings = field(default_factory=StageSettings)
     video: StageSettings = field(default_factory=StageSettings)
     landmark: LandmarkSettings = field(default_factory=LandmarkSettings)
 
     def __post_init__(self) -> None:
         _at_least(0, "", seed=self.seed, workers=self.workers, temporal_scale=self.temporal_scale)
+        _at_least(0, "", snapshot_minutes=self.snapshot_minutes)
         if not 0 < self.val_fraction < 1:
             raise ConfigError(f"val_fraction={self.val_fraction} must lie in (0, 1)")

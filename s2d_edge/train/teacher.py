@@ -38,22 +38,25 @@ class Teacher:
             torch.equal(value, ours[name].to(value)) for name, value in theirs.items()
         )
 
-    def loss(self, logits: Tensor, batch: Batch, temperature: float) -> Tensor:
-        """τ² · KL(teacher ‖ student) of softened probabilities, mean over the batch (arXiv 1503.02531).
+    def losses(self, logits: Tensor, batch: Batch, temperature: float) -> Tensor:
+        """τ² · KL(teacher ‖ student) of softened probabilities (arXiv 1503.02531).
 
         Args:
             logits: the student's on ``batch``, (B, K).
             temperature: τ.
+
+        Returns:
+            (B,).
         """
         with torch.no_grad():
             wanted = self._model(batch.clip, batch.maps if self._shares_maps else None)[:, self._order]
         divergence = F.kl_div(
             F.log_softmax(logits.float() / temperature, dim=1),
             F.log_softmax(wanted.float() / temperature, dim=1),
-            reduction="batchmean",
+            reduction="none",
             log_target=True,
         )
-        return temperature**2 * divergence
+        return temperature**2 * divergence.sum(dim=1)
 
 
 def require_fitting(path: Path, spec: ClipSpec, labels: Sequence[str]) -> None:

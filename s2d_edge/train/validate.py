@@ -11,36 +11,50 @@ import torch
 from s2d_edge import metrics
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.feed import Feed
+from s2d_edge.train.processes import Processes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Score:
-    """How a model did on validation clips; fractions, and mean cross-entropy."""
+    """How a model did on validation clips; fractions, mean cross-entropy, and what was taken for what."""
 
     war: float
     uar: float
     loss: float
+    confusion: metrics.Counts
 
 
 def validate(
-    model: S2D, feed: Feed, device: torch.device, *, batch_clips: int, after_batch: Callable[[], None]
+    model: S2D, feed: Feed, processes: Processes, *, batch_clips: int, after_batch: Callable[[], None]
 ) -> Score:
     """Score ``model``; a clip's answer is the mean softmax over its windows, as in testing.
 
+    The processes answer the batches in turn. Each window is answered once, whatever their number.
+
     Args:
-        after_batch: called between batches; may raise to stop.
+        batch_clips: windows per batch and process.
+        after_batch: called equally often in every process, between batches; may raise to stop.
     """
     count, classes = len(feed.clips), model.config.classes
-    probabilities = np.zeros((count, classes))
+    summed = np.zeros((count, classes + 1))  # probabilities over windows, and in the last column how many
     model.eval()
-    for batch in feed.validation_batches(batch_clips):
-        moved = batch.to(device)
-        with torch.inference_mode():
-            answer = torch.softmax(model(moved.clip, moved.maps).float(), dim=1)
-        np.add.at(probabilities, batch.clips, answer.double().cpu().numpy())
+    for batch in feed.validation_batches(batch_clips, first=processes.rank, step=processes.count):
+        if batch is not None:
+            moved = batch.to(processes.device)
+            with torch.inference_mode():
+                answer = torch.softmax(model(moved.clip, moved.maps).float(), dim=1)
+            np.add.at(summed[:, :-1], batch.clips, answer.double().cpu().numpy())
+            np.add.at(summed[:, -1], batch.clips, 1)
         after_batch()
-    probabilities /= feed.clips.window_counts[:, None]
+    summed = processes.sum(torch.from_numpy(summed).to(processes.device)).cpu().numpy()
+    assert np.array_equal(summed[:, -1], feed.clips.window_counts)
+    probabilities = summed[:, :-1] / summed[:, -1:]
     truth = feed.clips.labels
     counts = metrics.confusion(truth, probabilities.argmax(axis=1), classes)
     likelihood = probabilities[np.arange(count), truth].clip(min=1e-12)
-    return Score(war=metrics.war(counts), uar=metrics.uar(counts), loss=float(-np.log(likelihood).mean()))
+    return Score(
+        war=metrics.war(counts),
+        uar=metrics.uar(counts),
+        loss=float(-np.log(likelihood).mean()),
+        confusion=counts,
+    )

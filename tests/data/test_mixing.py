@@ -48,12 +48,27 @@ def test_cutmix_shows_the_partner_in_a_box_of_the_stated_area(seed: int) -> None
 
 def test_a_box_lies_at_the_same_place_in_pictures_and_maps() -> None:
     box = torch.tensor([[0.5, 0.0, 1.0, 0.5], [0.0, 0.0, 0.0, 0.0]])
-    mixture = Mixture(partner=torch.tensor([1, 0]), share=torch.tensor([0.75, 1.0]), box=box)
+    mixture = Mixture(
+        own=torch.arange(2), partner=torch.tensor([1, 0]), share=torch.tensor([0.75, 1.0]), box=box
+    )
     for side in (8, 112):
         mixed = mixture.pictures(_levels(2, side))
         assert mixed[0, 0, : side // 2, side // 2 :].eq(1).all()
         assert mixed[0].mean() == 0.25
         assert mixed[1].eq(1).all()
+
+
+@pytest.mark.parametrize("alphas", [(0.8, 0.0), (0.0, 1.0)], ids=["mixup", "cutmix"])
+def test_a_part_of_the_clips_is_mixed_as_in_the_whole_from_the_pictures_it_needs(
+    alphas: tuple[float, float],
+) -> None:
+    pictures = torch.rand(8, 2, 12, 12, generator=_generator(1))
+    mixture = draw_mixture(8, _generator(2), mixup=alphas[0], cutmix=alphas[1])
+    assert mixture is not None
+    clips = torch.tensor([2, 3, 4])
+    needed, part = mixture.of(clips)
+    assert set(needed.tolist()) == {2, 3, 4, *mixture.partner[clips].tolist()}
+    assert torch.equal(part.pictures(pictures[needed]), mixture.pictures(pictures)[clips])
 
 
 def test_both_kinds_take_turns() -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import torch
 
-from s2d_edge.data.transforms import GREY, Augmentation, apply_geometry, draw_geometry, erase, jitter_colour
+from s2d_edge.data.transforms import (
+    GREY,
+    Augmentation,
+    apply_colour,
+    apply_geometry,
+    draw_colour,
+    draw_geometry,
+    draw_rectangles,
+    erase,
+)
 
 
 def _generator(seed: int = 0) -> torch.Generator:
@@ -19,16 +28,17 @@ def test_nothing_drawn_changes_nothing() -> None:
     clip = _clip()
     drawn = draw_geometry(3, _generator())
     assert torch.allclose(apply_geometry(clip, drawn), clip.float(), atol=1e-2)
-    assert torch.equal(jitter_colour(clip.float(), _generator()), clip.float())
-    assert torch.equal(erase(clip.float(), _generator(), probability=0), clip.float())
+    assert torch.equal(apply_colour(clip.float(), draw_colour(3, _generator())), clip.float())
+    assert torch.equal(erase(clip.float(), draw_rectangles(3, _generator(), probability=0)), clip.float())
 
 
 def test_all_frames_of_a_clip_move_alike() -> None:
     still = _clip(t=1).expand(-1, 4, -1, -1, -1)
     drawn = draw_geometry(3, _generator(), flip=0.5, rotate_deg=20, scale=0.2, shift=0.1)
     moved = apply_geometry(still, drawn)
-    shaded = jitter_colour(moved, _generator(), brightness=0.3, contrast=0.3, saturation=0.3)
-    hidden = erase(shaded, _generator(), probability=1)
+    factors = draw_colour(3, _generator(), brightness=0.3, contrast=0.3, saturation=0.3)
+    shaded = apply_colour(moved, factors)
+    hidden = erase(shaded, draw_rectangles(3, _generator(), probability=1))
     for clip in (moved, shaded, hidden):
         assert torch.allclose(clip, clip[:, :1].expand_as(clip), atol=1e-3)
     assert not torch.allclose(moved, still.float(), atol=1)
@@ -65,11 +75,11 @@ def test_a_shift_moves_the_picture_by_that_fraction() -> None:
 
 def test_erasing_greys_a_rectangle_of_the_stated_size() -> None:
     clip = torch.zeros(64, 1, 50, 50, 3)
-    hidden = erase(clip, _generator(), probability=1)
+    hidden = erase(clip, draw_rectangles(64, _generator(), probability=1))
     share = (hidden == GREY).all(dim=4).float().mean(dim=(1, 2, 3))
     assert share.max() < 0.25
     assert share.min() > 0.01
-    some = erase(clip, _generator(), probability=0.5)
+    some = erase(clip, draw_rectangles(64, _generator(), probability=0.5))
     touched = (some == GREY).flatten(1).any(dim=1).float().mean()
     assert 0.25 < touched < 0.75
 

@@ -35,7 +35,7 @@ def test_empty_slots_never_answer() -> None:
     features = torch.eye(4)[:1]
     logits = torch.tensor([[2.0, 0.0, -1.0]])
     assert anchors.soft_targets(features).sum() == 0
-    assert anchors.loss(logits, features) == 0
+    assert anchors.losses(logits, features).tolist() == [0]
     anchors.remember(features, logits, torch.tensor([1]))
     assert anchors.filled.tolist() == [0, 1, 0]
     # One anchor alone is the whole answer, however far away the empty ones would be.

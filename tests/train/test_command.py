@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +29,9 @@ from s2d_edge.runs import read_run
 from s2d_edge.train import command
 from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions
+from s2d_edge.train.processes import Processes
 from s2d_edge.train.start import resolve
+from tests.train.killed import WAITING
 from tests.train.tiny import IMAGE, VIDEO, StopAfter
 
 QUIET = Console(quiet=True)
@@ -114,6 +121,28 @@ def test_an_interrupted_image_stage_resumes_and_the_video_stage_follows(
         train(TrainOptions(resume=parted[1]), QUIET)
 
 
+def test_a_killed_training_resumes_to_the_very_bytes_of_a_whole_one(data: Path, landmark: Path) -> None:
+    (whole,) = train(_options(data, landmark, stage="image", epochs=4, out=Path("whole")), QUIET)
+    command_line = [sys.executable, "-m", "tests.train.killed", str(data), str(landmark), "killed", *FAST]
+    started = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command_line, env=started) as training:
+        while not Path(WAITING).exists():
+            assert training.poll() is None
+            time.sleep(0.02)
+        training.kill()
+    assert training.returncode == -signal.SIGKILL
+    train(TrainOptions(resume=Path("killed")), QUIET)
+    for name in ("weights.safetensors", "last.safetensors"):
+        assert Path("killed", name).read_bytes() == Path(whole, name).read_bytes()
+    histories = [
+        [json.loads(line) | {"seconds": 0} for line in (run / "metrics.jsonl").read_text().splitlines()]
+        for run in (whole, Path("killed"))
+    ]
+    assert histories[0] == histories[1]
+    starts = json.loads(Path("killed/environment.json").read_text())["starts"]
+    assert [start["epochs_done"] for start in starts] == [0, 2]
+
+
 def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Path, landmark: Path) -> None:
     _, both = train(_options(data, landmark, out=Path("both")), QUIET)
     causal: dict[str, Any] = {"data": str(data), "stage": "video", "changes": FAST, "init": both}
@@ -123,7 +152,7 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
         assert read_run(run).model.causal
         assert read_run(run).model.frames == read_run(both).model.frames
     losses = [
-        json.loads((run / "metrics.jsonl").read_text().splitlines()[0])["train_loss"]
+        json.loads((run / "metrics.jsonl").read_text().splitlines()[1])["train_loss"]
         for run in (alone, taught)
     ]
     assert losses[1] != losses[0]  # the teacher's loss is in it
@@ -196,6 +225,16 @@ def test_bad_input_is_refused_before_anything_is_written(
     with pytest.raises(error, match=message):
         train(_options(data, landmark, **more), QUIET)
     assert not Path("runs").exists()
+
+
+def test_processes_that_would_have_nothing_to_do_are_refused(data: Path, landmark: Path) -> None:
+    plan = resolve(_options(data, landmark), Path("runs"), QUIET).plan
+    processes = Processes("cpu")
+    processes.count = 4
+    command.require_work_for_all(plan, processes)
+    processes.count = 5
+    with pytest.raises(ConfigError, match=r"image\.batch_clips=4 .* 5 processes .* set it to 5 at least"):
+        command.require_work_for_all(plan, processes)
 
 
 def test_avatars_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landmark: Path) -> None:

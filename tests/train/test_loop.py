@@ -18,6 +18,7 @@ from s2d_edge.model.s2d import S2D
 from s2d_edge.train.feed import Feed
 from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.loop import StageTraining
+from s2d_edge.train.processes import Processes
 from s2d_edge.train.progress import LAST_WEIGHTS, METRICS, RESUME, load_snapshot
 from s2d_edge.train.settings import AugmentSettings, SdlSettings, StageSettings
 from s2d_edge.train.validate import validate
@@ -64,6 +65,68 @@ def test_a_resumed_training_ends_in_the_very_weights_of_a_whole_one(
         assert ours | {"seconds": 0} == theirs | {"seconds": 0}
 
 
+def test_a_snapshot_within_an_epoch_survives_a_crash_and_continues_exactly(tmp_path: Path) -> None:
+    data, held_out = noisy_clips(10), noisy_clips(4, seed=9)
+    whole = StageTraining(job(tmp_path / "whole", SETTINGS, data, held_out), InterruptGuard(), QUIET)
+    whole.run()
+
+    class Crash(InterruptGuard):
+        """Asked for the seventh time, in the third step of the second epoch, it dies without a last word."""
+
+        asked = 0
+
+        @property
+        def requested(self) -> bool:
+            self.asked += 1
+            if self.asked == 7:
+                raise MemoryError
+            return False
+
+        @requested.setter
+        def requested(self, value: bool) -> None:
+            assert not value
+
+    work = replace(job(tmp_path / "crashed", SETTINGS, data, held_out), snapshot_minutes=1e-9)
+    with pytest.raises(MemoryError):
+        StageTraining(work, Crash(), QUIET).run()
+    snapshot = load_snapshot(tmp_path / "crashed")
+    assert (snapshot.progress.epoch, snapshot.progress.step) == (1, 2)
+    again = StageTraining(job(tmp_path / "crashed", SETTINGS, data, held_out), InterruptGuard(), QUIET)
+    again.restore(snapshot)
+    again.run()
+    assert torch.equal(_weights(whole.job.model), _weights(again.job.model))
+
+
+@pytest.mark.parametrize("accumulate", [2, 3, 9])
+def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(tmp_path: Path, accumulate: int) -> None:
+    still = replace(DISTILLED, dropout=0, epochs=2)
+    trained = []
+    for name, settings in (("whole", still), ("parts", replace(still, accumulate=accumulate))):
+        training = StageTraining(
+            job(tmp_path / name, settings, noisy_clips(10), noisy_clips(4)), InterruptGuard(), QUIET
+        )
+        training.run()
+        trained.append(training)
+    for ours, theirs in zip(trained[1].progress.history, trained[0].progress.history, strict=True):
+        assert ours | {"seconds": 0} == pytest.approx(theirs | {"seconds": 0}, rel=1e-4)
+    difference = _weights(trained[1].job.model) - _weights(trained[0].job.model)
+    assert difference.norm() < 2e-3  # training moves them by about 1
+
+
+def test_a_snapshot_of_another_training_is_refused(tmp_path: Path) -> None:
+    first = StageTraining(
+        job(tmp_path / "run", replace(SETTINGS, epochs=1), noisy_clips(4), noisy_clips(4)),
+        InterruptGuard(),
+        QUIET,
+    )
+    first.run()
+    other = StageTraining(
+        job(tmp_path / "run", SETTINGS, noisy_clips(4), noisy_clips(4), video=True), InterruptGuard(), QUIET
+    )
+    with pytest.raises(CheckpointError, match="does not fit its training"):
+        other.restore(load_snapshot(tmp_path / "run"))
+
+
 def test_the_run_folder_holds_best_and_last_weights_and_a_line_per_epoch(tmp_path: Path) -> None:
     training = StageTraining(
         job(tmp_path / "run", SETTINGS, noisy_clips(10), noisy_clips(6, seed=3)), InterruptGuard(), QUIET
@@ -74,7 +137,9 @@ def test_the_run_folder_holds_best_and_last_weights_and_a_line_per_epoch(tmp_pat
     assert {"lr", "train_loss", "val_loss", "val_war", "val_uar", "seconds"} < set(lines[0])
     assert lines[0]["lr"] > lines[-1]["lr"] > 0
     assert (tmp_path / "run" / LAST_WEIGHTS).is_file()
-    assert (tmp_path / "run" / "learning-curve.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("learning-curve.png", "confusion.png"):
+        assert (tmp_path / "run" / picture).read_bytes().startswith(b"\x89PNG")
+    assert sum(map(sum, training.progress.confusion)) == 6
     _, info = load_run(tmp_path / "run")
     best = max(lines, key=lambda line: (line["val_war"], line["val_uar"], -line["val_loss"]))
     assert info.origin["best_epoch"] == str(best["epoch"])
@@ -184,7 +249,7 @@ def test_a_clips_answer_is_the_mean_over_its_windows(tmp_path: Path) -> None:
     score = validate(
         model,
         Feed(clips=two, single_frames=False, maps=None),
-        torch.device("cpu"),
+        Processes("cpu"),
         batch_clips=3,
         after_batch=lambda: None,
     )

@@ -15,7 +15,8 @@ from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import RunInfo
 from s2d_edge.train.feed import Feed
 from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.loop import Job
+from s2d_edge.train.job import Job
+from s2d_edge.train.processes import Processes
 from s2d_edge.train.settings import AugmentSettings, StageSettings
 
 SIZE, FRAMES, CLASSES = 32, 4, 3
@@ -113,6 +114,6 @@ def job(
         train=Feed(clips=train, single_frames=not video, maps=None),
         val=Feed(clips=val, single_frames=not video, maps=None),
         folder=folder,
-        device=torch.device("cpu"),
+        processes=Processes("cpu"),
         amp=True,
     )

@@ -1,0 +1,79 @@
+"""Where a training ran: versions, processors, state of the source; no names of hosts, people or paths."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from s2d_edge.bundle import tool_versions
+from s2d_edge.data.cores import usable_cores
+from s2d_edge.files import write_text
+from s2d_edge.train.processes import Processes
+
+ENVIRONMENT = "environment.json"
+_PACKAGES = ("torch", "lightning-fabric", "numpy", "mediapipe", "opencv-contrib-python", "safetensors")
+_GIT_PATIENCE_S = 10
+
+
+def note_start(folder: Path, processes: Processes, precision: str, *, epoch: int, step: int) -> None:
+    """Add to ``environment.json`` that a training began, or went on, here and now.
+
+    Args:
+        epoch, step: done when it did.
+    """
+    path = folder / ENVIRONMENT
+    starts = json.loads(path.read_text(encoding="utf-8"))["starts"] if path.is_file() else []
+    cuda = processes.device.type == "cuda"
+    starts.append(
+        {
+            "epochs_done": epoch,
+            "steps_done": step,
+            "processes": processes.count,
+            "machines": processes.machines,
+            "device": processes.device.type,
+            "precision": precision,
+            "cpu": _cpu_name(),
+            "cores": usable_cores(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name(processes.device) if cuda else None,
+            "cuda": torch.version.cuda,
+            "platform": platform.platform(),
+            "versions": tool_versions(*_PACKAGES),
+            "git": _git_state(),
+        }
+    )
+    write_text(path, json.dumps({"starts": starts}, indent=2) + "\n")
+
+
+def _cpu_name() -> str:
+    table = Path("/proc/cpuinfo")
+    if table.is_file():
+        for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Commit of the working directory, and whether files differ from it; None outside of a checkout."""
+    commit = _git("rev-parse", "--verify", "HEAD")
+    changes = _git("status", "--porcelain", "--untracked-files=no")
+    if commit is None or changes is None:
+        return None
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *words], capture_output=True, text=True, timeout=_GIT_PATIENCE_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

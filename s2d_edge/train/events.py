@@ -1,0 +1,48 @@
+"""The metrics of a training as TensorBoard reads them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+FOLDER = "tensorboard"
+
+
+class EventFile:
+    """An event file under ``tensorboard/`` of a run folder.
+
+    Its records are tensorboardX's. They are not written by its ``SummaryWriter``, which puts the host's name
+    into the file's, and leaves twice in the folder what a resumed training does again.
+    """
+
+    def __init__(self, folder: Path, history: Sequence[dict[str, Any]]) -> None:
+        """Begin a file with ``history``, one record per epoch as in ``metrics.jsonl``; older files go."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.record_writer import RecordWriter
+
+        where = folder / FOLDER
+        where.mkdir(parents=True, exist_ok=True)
+        for old in where.glob("events.out.tfevents.*"):
+            old.unlink()
+        self._file = RecordWriter(str(where / f"events.out.tfevents.{int(time.time())}.s2d-edge"))
+        self._file.write(Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+        for record in history:
+            self.add(record)
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Add one epoch: ``train_loss`` becomes the curve ``train/loss``, and so on."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        for name, value in record.items():
+            if name != "epoch":
+                curve = scalar(name.replace("_", "/", 1), value)
+                event = Event(wall_time=time.time(), step=record["epoch"], summary=curve)
+                self._file.write(event.SerializeToString())
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,94 @@
+"""What a run folder keeps of a training under way."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from s2d_edge.files import clear_scratch, sha256_of
+from s2d_edge.model.checkpoint import save_run, save_weights
+from s2d_edge.model.s2d import S2D
+from s2d_edge.runs import RUN_FILE, WEIGHTS, RunInfo, read_run, write_run_info
+from s2d_edge.train.curves import CONFUSION, CURVES, draw_best, draw_curves
+from s2d_edge.train.environment import ENVIRONMENT, note_start
+from s2d_edge.train.events import EventFile
+from s2d_edge.train.processes import Processes
+from s2d_edge.train.progress import LAST_WEIGHTS, METRICS, RESUME, Progress, Snapshot, save_snapshot
+
+_FILES = (RESUME, METRICS, LAST_WEIGHTS, WEIGHTS, RUN_FILE, ENVIRONMENT, CURVES, CONFUSION)
+
+
+class Record:
+    """Writes the run folder, in the first process only.
+
+    The order of writing lets a training be killed at any moment: ``run.json``, which makes a folder a run,
+    comes after the first snapshot, and the best weights come before the snapshot that knows of them. Going on
+    from an older snapshot writes the same again.
+    """
+
+    def __init__(self, folder: Path, info: RunInfo, processes: Processes) -> None:
+        self._folder = folder
+        self._info = info
+        self._processes = processes
+        self._events: EventFile | None = None
+
+    def begin(self, snapshot: Snapshot, precision: str) -> None:
+        """Make the folder a run that can be resumed, or go on in the one that is there."""
+        if not self._processes.first:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:
+            clear_scratch(self._folder / name)
+        done = snapshot.progress
+        save_snapshot(self._folder, snapshot)
+        note_start(self._folder, self._processes, precision, epoch=done.epoch, step=done.step)
+        self._events = EventFile(self._folder, done.history)
+        write_run_info(self._folder, self._standing())
+
+    def _standing(self) -> RunInfo:
+        """What ``run.json`` shall say; right also where a training was killed after writing weights only."""
+        weights = self._folder / WEIGHTS
+        if not weights.is_file():
+            return self._info
+        return replace(read_run(self._folder), weights_sha256=sha256_of(weights))
+
+    def epoch(self, snapshot: Snapshot, record: dict[str, Any], best: S2D | None) -> None:
+        """Keep the state after an epoch, and its weights if they are the ``best`` so far."""
+        if not self._processes.first:
+            return
+        if best is not None:
+            origin = self._info.origin | {"best_epoch": str(record["epoch"])}
+            save_run(self._folder, replace(self._info, origin=origin), best)
+        save_snapshot(self._folder, snapshot)
+        assert self._events is not None
+        self._events.add(record)
+
+    def pause(self, snapshot: Snapshot) -> None:
+        """Keep the state within an epoch."""
+        if self._processes.first:
+            save_snapshot(self._folder, snapshot)
+
+    def last(self, model: S2D) -> None:
+        """Keep the weights that a training ended or was interrupted with."""
+        if self._processes.first:
+            save_weights(model, self._folder / LAST_WEIGHTS)
+
+    def finish(self, progress: Progress) -> None:
+        """Draw how it went; :func:`is_finished` from then on."""
+        if not self._processes.first:
+            return
+        name, labels = self._info.name, self._info.labels
+        if progress.confusion:
+            draw_best(progress.confusion, labels, self._folder, title=f"{name}\nbest epoch, validation clips")
+        draw_curves(progress.history, self._folder, title=name)
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self._events is not None:
+            self._events.close()
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a training that did all its epochs has written everything else, too."""
+    return (folder / CURVES).is_file()

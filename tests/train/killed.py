@@ -1,0 +1,40 @@
+"""A training that waits to be killed once its second epoch is saved: what a test starts as a process."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from unittest import mock
+
+from s2d_edge.console import Console
+from s2d_edge.model.config import PRESETS
+from s2d_edge.train import record
+from s2d_edge.train.command import train
+from s2d_edge.train.plan import TrainOptions
+from s2d_edge.train.progress import Snapshot, save_snapshot
+from tests.train.tiny import VIDEO
+
+WAITING = "waiting"  # made beside the run folder
+
+
+def _save_and_wait(folder: Path, snapshot: Snapshot) -> None:
+    save_snapshot(folder, snapshot)
+    if snapshot.progress.epoch == 2:
+        folder.with_name(WAITING).touch()
+        time.sleep(300)
+
+
+if __name__ == "__main__":
+    data, landmark, out, *changes = sys.argv[1:]
+    PRESETS["demo"] = VIDEO
+    options = TrainOptions(
+        stage="image",
+        data=data,
+        landmark=Path(landmark),
+        out=Path(out),
+        epochs=4,
+        changes=tuple(changes),
+    )
+    with mock.patch.object(record, "save_snapshot", _save_and_wait):
+        train(options, Console(quiet=True))

@@ -1,0 +1,88 @@
+"""Short trainings that shall not depend on how many processes share them: what torchrun starts in tests."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from s2d_edge.console import Console
+from s2d_edge.errors import TrainingError
+from s2d_edge.model.s2d import S2D
+from s2d_edge.train.feed import Batch
+from s2d_edge.train.interrupt import InterruptGuard
+from s2d_edge.train.loop import StageTraining
+from s2d_edge.train.processes import Processes
+from s2d_edge.train.settings import AugmentSettings, SdlSettings, StageSettings
+from tests.train.tiny import VIDEO, StopAfter, job, noisy_clips
+
+# Ten clips in batches of three leave one, which two processes cannot share.
+_PLAIN = StageSettings(epochs=2, batch_clips=3, lr=1e-3, warmup_epochs=0, dropout=0, balance=0.5)
+SCENES = {
+    "one clip left": replace(_PLAIN, accumulate=2),
+    "mixed": replace(
+        _PLAIN, batch_clips=4, ema=0.5, augment=AugmentSettings(crop=0.7, mixup=0.8, cutmix=1.0)
+    ),
+    "anchors": replace(
+        _PLAIN,
+        batch_clips=6,
+        accumulate=2,
+        sdl=SdlSettings(weight=1.0, starts=(0.0,), shares=(1.0,), queue=3),
+    ),
+}
+FAILURE, STOP = "failure.txt", "stop.txt"  # what each process writes, its rank before the name
+
+
+def train_scenes(out: Path, processes: Processes) -> None:
+    """Train each scene into a folder of its name under ``out``; one process alone takes batches whole."""
+    for name, shared in SCENES.items():
+        settings = shared if processes.count > 1 else replace(shared, accumulate=1)
+        video = name == "anchors"
+        work = job(out / name, settings, noisy_clips(10), noisy_clips(5, seed=9), video=video)
+        if video:
+            work.model.freeze_backbone()
+        work = replace(work, processes=processes, score_start=True)
+        StageTraining(work, InterruptGuard(), processes.console(Console(quiet=True))).run()
+
+
+def fail_together(out: Path, processes: Processes) -> None:
+    """Have the last process alone meet a clip whose loss is no number; each writes down how it ended."""
+    clips = noisy_clips(4)
+    work = replace(
+        job(out / "failing", _PLAIN, clips, clips, model=S2D(VIDEO), video=True), processes=processes
+    )
+    training = StageTraining(work, InterruptGuard(), processes.console(Console(quiet=True)))
+    right = training._step._losses
+
+    def broken(features: Tensor, logits: Tensor, batch: Batch, epoch: int) -> Tensor:
+        losses = right(features, logits, batch, epoch)
+        return losses * float("nan") if processes.rank == processes.count - 1 else losses
+
+    training._step._losses = broken  # type: ignore[method-assign]
+    try:
+        training.run()
+    except TrainingError as error:
+        (out / f"{processes.rank}-{FAILURE}").write_text(str(error))
+
+
+def stop_together(out: Path, processes: Processes) -> None:
+    """Have the last process alone be asked to stop, at its second step; each writes down where it stopped."""
+    last = processes.rank == processes.count - 1
+    work = replace(job(out / "stopping", _PLAIN, noisy_clips(10), noisy_clips(4)), processes=processes)
+    training = StageTraining(
+        work, StopAfter(2) if last else InterruptGuard(), processes.console(Console(quiet=True))
+    )
+    try:
+        training.run()
+    except KeyboardInterrupt:
+        progress = training.progress
+        (out / f"{processes.rank}-{STOP}").write_text(f"epoch {progress.epoch}, step {progress.step}")
+
+
+if __name__ == "__main__":
+    mine = Processes("cpu")
+    train_scenes(Path(sys.argv[1]), mine)
+    fail_together(Path(sys.argv[1]), mine)
+    stop_together(Path(sys.argv[1]), mine)

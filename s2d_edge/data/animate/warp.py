@@ -1,0 +1,169 @@
+"""Moving a photograph's face by moving its points; the picture's border stays where it is.
+
+A picture is cut into triangles: FaceMesh's over the face, Delaunay's over the rest. Each output pixel lies
+in a moved triangle and shows what lies at the same place of the unmoved one.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.data.animate.mesh import HOLES, NOSE_TIP, OVAL, Triangles, hole_triangles, skin_triangles
+from s2d_edge.data.avatars.expression import smoothstep
+from s2d_edge.preprocess import Picture
+
+Floats = NDArray[np.float64]
+
+_MESH = 468
+_GRID = 12  # background points along the shorter side of the picture
+_STILL_RIM = 0.12  # points this near to the border, as a fraction of the shorter side, move less
+_FOLLOWS = 0.35  # of the face's width: how far from the face the background follows its outline
+_SUBPIXEL_BITS = 4
+_FLAT = 1e-3  # square pixels: a triangle of less area shows nothing
+
+
+class FaceWarp:
+    """A photograph ready to be moved, whatever the movement."""
+
+    def __init__(self, picture: Picture, points: Floats) -> None:
+        """Args:
+        picture: (H, W, 3) uint8 RGB.
+        points: (468, 2) pixels, its face.
+        """
+        self._picture = picture
+        height, width = picture.shape[:2]
+        self._background = _background(points, width, height)
+        self._rest = np.concatenate([points, self._background])
+        self._freedom = _freedom(self._rest, width, height)
+        self._follow = _followers(points, self._background)
+        outside = _delaunay(np.concatenate([points[list(OVAL)], self._background]), width, height)
+        names = np.concatenate([OVAL, _MESH + np.arange(len(self._background))])
+        skin = skin_triangles()
+        far = np.linalg.norm(points[skin].mean(axis=1) - points[NOSE_TIP], axis=1)
+        # Painted in this order: what is nearer to the viewer covers what is behind it.
+        self._triangles = np.concatenate([names[outside], hole_triangles(), skin[np.argsort(-far)]])
+        self._in_hole = slice(len(outside), len(outside) + len(hole_triangles()))
+
+    @property
+    def points(self) -> Floats:
+        """(P, 2) pixels: the mesh's 468 points, then the background's."""
+        return self._rest
+
+    def moved(self, expression: Floats, head: Floats) -> Picture:
+        """The picture with its points moved.
+
+        Args:
+            expression: (468, 2) pixels, what the face does; the background follows its outline.
+            head: (P, 2) pixels, what head and surroundings do, on top of that.
+
+        Returns:
+            (H, W, 3) uint8 RGB; without any movement the very picture.
+        """
+        if not expression.any() and not head.any():
+            return self._picture.copy()
+        shown = self._rest.copy()
+        shown[:_MESH] += expression * self._freedom[:_MESH]
+        shown[_MESH:] += (self._follow @ expression[list(OVAL)]) * self._freedom[_MESH:]
+        source = self._rest[self._triangles]  # (F, 3, 2)
+        source[self._in_hole] = self._seen_through_holes(shown)[hole_triangles()]
+        shift = self._shifts(source, (shown + head * self._freedom)[self._triangles])
+        height, width = self._picture.shape[:2]
+        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+        moved: Picture = cv2.remap(
+            self._picture,
+            x + shift[..., 0],
+            y + shift[..., 1],
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return moved
+
+    def _seen_through_holes(self, shown: Floats) -> Floats:
+        """(468, 2): what appears at the rims of eyes and mouth.
+
+        A rim that closes slides over what lies behind it, instead of squashing it.
+        """
+        seen = self._rest[:_MESH].copy()
+        for hole in HOLES:
+            upper, lower = list(hole.upper), list(hole.lower)
+            across = self._rest[lower] - self._rest[upper]
+            before = np.linalg.norm(across, axis=1)
+            after = np.linalg.norm(shown[lower] - shown[upper], axis=1)
+            hidden = np.clip(1 - after / np.maximum(before, 1e-6), 0, 1)[:, None]
+            seen[upper] += hidden * hole.upper_share * across
+            seen[lower] -= hidden * (1 - hole.upper_share) * across
+        return seen
+
+    def _shifts(self, source: Floats, shown: Floats) -> NDArray[np.float32]:
+        """(H, W, 2): from each output pixel to the place it shows."""
+        height, width = self._picture.shape[:2]
+        edges = shown[:, 1:] - shown[:, :1]  # (F, 2, 2)
+        area = np.abs(np.linalg.det(edges)) / 2
+        solid = area > _FLAT
+        edges[~solid] = np.eye(2)
+        offset = source - shown  # (F, 3, 2), zero where nothing moves
+        slope = np.linalg.solve(edges, offset[:, 1:] - offset[:, :1])  # (F, 2, 2): change per x and per y
+        owner = np.full((height, width), -1, np.int32)
+        # OpenCV's pixel centres lie at integers, FaceMesh's at halves.
+        corners = np.round((shown - 0.5) * 2**_SUBPIXEL_BITS).astype(np.int32)
+        for number in np.flatnonzero(solid):
+            cv2.fillConvexPoly(owner, corners[number], int(number), cv2.LINE_8, _SUBPIXEL_BITS)
+        y, x = np.nonzero(owner >= 0)
+        mine = owner[y, x]
+        centre = np.stack([x, y], axis=1) + 0.5 - shown[mine, 0]
+        # A pixel that only touches a triangle lies a little outside it, where a sliver's slope runs away.
+        exact = offset[mine, 0] + np.einsum("pi,pij->pj", centre, slope[mine])
+        shift = np.zeros((height, width, 2), np.float32)
+        shift[y, x] = np.clip(exact, offset.min(axis=1)[mine], offset.max(axis=1)[mine])
+        return shift
+
+
+def _freedom(points: Floats, width: int, height: int) -> Floats:
+    """(P, 1) in [0, 1]: 0 at the picture's border and beyond, 1 well inside."""
+    inside = np.minimum(points, (width, height) - points).min(axis=1)
+    return smoothstep(inside / (_STILL_RIM * min(width, height)))[:, None]
+
+
+def _background(points: Floats, width: int, height: int) -> Floats:
+    """A grid over the picture with its border, without what lies in or close to the face."""
+    step = min(width, height) / _GRID
+    grid = np.array(
+        list(
+            itertools.product(
+                np.linspace(0, width, round(width / step) + 1),
+                np.linspace(0, height, round(height / step) + 1),
+            )
+        )
+    )
+    hull = cv2.convexHull(points[list(OVAL)].astype(np.float32))
+    inside = [cv2.pointPolygonTest(hull, (float(x), float(y)), True) for x, y in grid]
+    border = (grid <= 0).any(axis=1) | (grid >= (width, height)).any(axis=1)
+    return grid[border | (np.array(inside) < -step / 2)]
+
+
+def _followers(points: Floats, background: Floats) -> Floats:
+    """(G, 36): how much of the outline's movements each background point joins in, less farther away."""
+    outline = points[list(OVAL)]
+    far = np.linalg.norm(background[:, None] - outline, axis=2)
+    reach = _FOLLOWS * float(np.ptp(outline[:, 0]))
+    near = 1 / (far**2 + 1e-6)
+    return near / near.sum(axis=1, keepdims=True) * smoothstep(1 - far.min(axis=1, keepdims=True) / reach)
+
+
+def _delaunay(points: Floats, width: int, height: int) -> Triangles:
+    """(F, 3) indices of the points inside the picture or on its border; others take no part."""
+    division = cv2.Subdiv2D((-1, -1, width + 2, height + 2))
+    vertices: dict[int, int] = {}
+    for index, (x, y) in enumerate(points):
+        if 0 <= x <= width and 0 <= y <= height:
+            vertices.setdefault(division.insert((float(x), float(y))), index)
+    where = {tuple(np.float32(points[index])): index for index in vertices.values()}
+    triangles = [
+        [where.get((a, b), -1) for a, b in np.float32(corners).reshape(3, 2)]
+        for corners in division.getTriangleList()
+    ]
+    return np.array([corners for corners in triangles if min(corners) >= 0], np.int64).reshape(-1, 3)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.data.animate.mesh import HOLES, MOUTH
+from s2d_edge.data.animate.mesh import MOUTH
 from s2d_edge.errors import DataError
 
 Shape = NDArray[np.float64]  # (468, 2)
@@ -91,14 +91,14 @@ class RestingFace:
 
         Returns:
             (468, 2) pixels: how far its points are from where they rest; taken away from ``points``, they
-            leave the same head with the lips shut.
+            leave the same head at rest, lips shut.
         """
         placed = place(self.mean, points)
         shape = placed.shape(points)
         deviation = self.modes.T @ (shape - self.mean).ravel()
         share = self.expression @ np.linalg.solve(self.person + self.expression, deviation)
         rest = shape - self._changed(share)
-        return placed.moves(shape - _without_overlap(self._with_lips_shut(rest)))
+        return placed.moves(shape - self._with_lips_shut(rest))
 
     def variation(self, rng: np.random.Generator) -> Shape:
         """A random resting face's departure from the mean one, (468, 2) in distances of the eyes."""
@@ -118,22 +118,13 @@ class RestingFace:
         seen = self.modes.T @ opening.ravel()
         spread = self.person @ seen
         likely = spread / (seen @ spread) * max(float((opening * rest).sum()), 0.0)
-        return rest - self._changed(likely)
+        shut = rest - self._changed(likely)
+        rims = list(MOUTH.upper), list(MOUTH.lower)
+        shut[rims[0]] = shut[rims[1]] = (shut[rims[0]] + shut[rims[1]]) / 2
+        return shut
 
     def _changed(self, coefficients: NDArray[np.float64]) -> Shape:
         return (self.modes @ coefficients).reshape(-1, 2)
-
-
-def _without_overlap(rest: Shape) -> Shape:
-    """The same shape, its rims meeting where they would cross (y runs down)."""
-    shape = rest.copy()
-    for hole in HOLES:
-        upper, lower = list(hole.upper), list(hole.lower)
-        crossed = shape[upper, 1] > shape[lower, 1]
-        middle = (shape[upper, 1] + shape[lower, 1]) / 2
-        shape[upper, 1] = np.where(crossed, middle, shape[upper, 1])
-        shape[lower, 1] = np.where(crossed, middle, shape[lower, 1])
-    return shape
 
 
 def learn_resting_face(neutral: Shapes, others: Mapping[str, Shapes]) -> RestingFace:

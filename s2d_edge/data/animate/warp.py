@@ -17,6 +17,7 @@ from s2d_edge.data.avatars.expression import smoothstep
 from s2d_edge.preprocess import Picture
 
 Floats = NDArray[np.float64]
+Shifts = NDArray[np.float32]  # (H, W, 2) pixels
 
 _MESH = 468
 _GRID = 12  # background points along the shorter side of the picture
@@ -24,6 +25,8 @@ _STILL_RIM = 0.12  # points this near to the border, as a fraction of the shorte
 _FOLLOWS = 0.35  # of the face's width: how far from the face the background follows its outline
 _SUBPIXEL_BITS = 4
 _FLAT = 1e-3  # square pixels: a triangle of less area shows nothing
+_SHUT = 0.5  # pixels: eyes and mouths open less are shut
+_SMOOTH = 0.02  # of the face's width
 
 
 class FaceWarp:
@@ -46,7 +49,7 @@ class FaceWarp:
         far = np.linalg.norm(points[skin].mean(axis=1) - points[NOSE_TIP], axis=1)
         # Painted in this order: what is nearer to the viewer covers what is behind it.
         self._triangles = np.concatenate([names[outside], hole_triangles(), skin[np.argsort(-far)]])
-        self._in_hole = slice(len(outside), len(outside) + len(hole_triangles()))
+        self._holes = slice(len(outside), len(outside) + len(hole_triangles()))
 
     @property
     def points(self) -> Floats:
@@ -65,12 +68,7 @@ class FaceWarp:
         """
         if not expression.any() and not head.any():
             return self._picture.copy()
-        shown = self._rest.copy()
-        shown[:_MESH] += expression * self._freedom[:_MESH]
-        shown[_MESH:] += (self._follow @ expression[list(OVAL)]) * self._freedom[_MESH:]
-        source = self._rest[self._triangles]  # (F, 3, 2)
-        source[self._in_hole] = self._seen_through_holes(shown)[hole_triangles()]
-        shift = self._shifts(source, (shown + head * self._freedom)[self._triangles])
+        shift = self.shifts(expression, head)
         height, width = self._picture.shape[:2]
         y, x = np.mgrid[0:height, 0:width].astype(np.float32)
         moved: Picture = cv2.remap(
@@ -81,6 +79,27 @@ class FaceWarp:
             borderMode=cv2.BORDER_REPLICATE,
         )
         return moved
+
+    def shifts(self, expression: Floats, head: Floats) -> Shifts:
+        """(H, W, 2) pixels: from each pixel of the moved picture to the place it shows; see :meth:`moved`."""
+        shown = self._rest.copy()
+        shown[:_MESH] += expression * self._freedom[:_MESH]
+        shown[_MESH:] += (self._follow @ expression[list(OVAL)]) * self._freedom[_MESH:]
+        self._let_rims_meet(shown)
+        source = self._rest[self._triangles]  # (F, 3, 2)
+        source[self._holes] = self._seen_through_holes(shown)[hole_triangles()]
+        shown += head * self._freedom
+        return self._smoothed(self._painted(source, shown[self._triangles]), shown)
+
+    def _let_rims_meet(self, shown: Floats) -> None:
+        """Rims that would cross meet half-way, in place."""
+        for hole in HOLES:
+            upper, lower = list(hole.upper), list(hole.lower)
+            before, after = self._rest[lower] - self._rest[upper], shown[lower] - shown[upper]
+            crossed = np.sum(before * after, axis=1, keepdims=True) < 0
+            middle = (shown[upper] + shown[lower]) / 2
+            shown[upper] = np.where(crossed, middle, shown[upper])
+            shown[lower] = np.where(crossed, middle, shown[lower])
 
     def _seen_through_holes(self, shown: Floats) -> Floats:
         """(468, 2): what appears at the rims of eyes and mouth.
@@ -98,28 +117,44 @@ class FaceWarp:
             seen[lower] -= hidden * (1 - hole.upper_share) * across
         return seen
 
-    def _shifts(self, source: Floats, shown: Floats) -> NDArray[np.float32]:
-        """(H, W, 2): from each output pixel to the place it shows."""
+    def _painted(self, source: Floats, shown: Floats) -> Shifts:
+        """Shifts inside the triangles ``shown``, (F, 3, 2), that show what lies in ``source``."""
         height, width = self._picture.shape[:2]
         edges = shown[:, 1:] - shown[:, :1]  # (F, 2, 2)
         area = np.abs(np.linalg.det(edges)) / 2
-        solid = area > _FLAT
-        edges[~solid] = np.eye(2)
+        breadth = 2 * area / np.maximum(np.linalg.norm(shown - np.roll(shown, 1, axis=1), axis=2).max(axis=1), 1e-6)
+        drawn = area > _FLAT
+        drawn[self._holes] &= breadth[self._holes] > _SHUT  # the line between shut lips is no mouth
+        edges[~drawn] = np.eye(2)
         offset = source - shown  # (F, 3, 2), zero where nothing moves
         slope = np.linalg.solve(edges, offset[:, 1:] - offset[:, :1])  # (F, 2, 2): change per x and per y
         owner = np.full((height, width), -1, np.int32)
         # OpenCV's pixel centres lie at integers, FaceMesh's at halves.
         corners = np.round((shown - 0.5) * 2**_SUBPIXEL_BITS).astype(np.int32)
-        for number in np.flatnonzero(solid):
+        for number in np.flatnonzero(drawn):
             cv2.fillConvexPoly(owner, corners[number], int(number), cv2.LINE_8, _SUBPIXEL_BITS)
         y, x = np.nonzero(owner >= 0)
         mine = owner[y, x]
         centre = np.stack([x, y], axis=1) + 0.5 - shown[mine, 0]
         # A pixel that only touches a triangle lies a little outside it, where a sliver's slope runs away.
         exact = offset[mine, 0] + np.einsum("pi,pij->pj", centre, slope[mine])
-        shift = np.zeros((height, width, 2), np.float32)
-        shift[y, x] = np.clip(exact, offset.min(axis=1)[mine], offset.max(axis=1)[mine])
-        return shift
+        shifts = np.zeros((height, width, 2), np.float32)
+        shifts[y, x] = np.clip(exact, offset.min(axis=1)[mine], offset.max(axis=1)[mine])
+        return shifts
+
+    def _smoothed(self, shifts: Shifts, shown: Floats) -> Shifts:
+        """Without the kinks of triangles that fold where a turned face ends; lids and lips stay crisp."""
+        width = float(np.ptp(self._rest[:_MESH, 0]))
+        rims = np.zeros(shifts.shape[:2], np.float32)
+        for hole in HOLES:
+            rim = np.round(shown[[*hole.upper, *hole.lower[::-1]]] - 0.5).astype(np.int32)
+            cv2.fillPoly(rims, [rim], 1.0)
+            cv2.polylines(rims, [rim], True, 1.0, 2 + round(_SMOOTH * width))
+        crisp = cv2.GaussianBlur(rims, (0, 0), _SMOOTH * width / 2)[..., None]
+        despeckled = np.dstack([cv2.medianBlur(np.ascontiguousarray(shifts[..., k]), 3) for k in (0, 1)])
+        soft = cv2.GaussianBlur(despeckled, (0, 0), _SMOOTH * width)
+        smoothed: Shifts = soft + crisp * (despeckled - soft)
+        return smoothed
 
 
 def _freedom(points: Floats, width: int, height: int) -> Floats:

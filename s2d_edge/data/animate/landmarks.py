@@ -5,21 +5,15 @@ from __future__ import annotations
 from types import TracebackType
 
 import numpy as np
-from mediapipe.python.solutions.face_mesh_connections import (
-    FACEMESH_LEFT_EYE,
-    FACEMESH_LIPS,
-    FACEMESH_RIGHT_EYE,
-)
 from numpy.typing import NDArray
 
+from s2d_edge.data.animate.mesh import EYES, LIPS
 from s2d_edge.face import FaceFinder, box_overlap
 from s2d_edge.preprocess import Picture
 
 Points = NDArray[np.float64]  # (468, 2) pixels
 
-_CLOSELY_PLACED = sorted(
-    {point for edges in (FACEMESH_LEFT_EYE, FACEMESH_RIGHT_EYE, FACEMESH_LIPS) for edge in edges for point in edge}
-)
+_CLOSELY_PLACED = [*EYES, *LIPS]
 _SAME_FACE = 0.5  # overlap of two boxes
 _REACH = 0.3  # of the face's width: how far around lids and lips the mesh follows them
 _NEAREST = 4  # power of the distance by which the nearer of two lips counts more

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from mediapipe.python.solutions.face_mesh_connections import FACEMESH_FACE_OVAL, FACEMESH_TESSELATION
+from mediapipe.python.solutions.face_mesh_connections import (
+    FACEMESH_FACE_OVAL,
+    FACEMESH_LEFT_EYE,
+    FACEMESH_LIPS,
+    FACEMESH_RIGHT_EYE,
+    FACEMESH_TESSELATION,
+)
 from numpy.typing import NDArray
 
 Triangles = NDArray[np.int64]  # (F, 3) indices of points
@@ -60,7 +67,15 @@ MOUTH = Hole(
 HOLES = (LEFT_EYE, RIGHT_EYE, MOUTH)
 
 NOSE_TIP = 4
-OVAL = tuple(sorted({point for edge in FACEMESH_FACE_OVAL for point in edge}))
+
+
+def _points(edges: Iterable[tuple[int, int]]) -> tuple[int, ...]:
+    return tuple(sorted({point for edge in edges for point in edge}))
+
+
+OVAL = _points(FACEMESH_FACE_OVAL)
+LIPS = _points(FACEMESH_LIPS)
+EYES = _points(FACEMESH_LEFT_EYE | FACEMESH_RIGHT_EYE)
 
 
 @cache

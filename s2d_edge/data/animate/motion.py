@@ -1,0 +1,102 @@
+"""How an animated still moves in time: everything departs from the photograph, and comes back to it.
+
+One frame, the apex, is the photograph; there the expression is whole and every other movement nought.
+Nothing here knows the label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.data.avatars.expression import smoothstep
+from s2d_edge.data.avatars.motion import blinks, wander
+
+Floats = NDArray[np.float64]
+
+_RISE_S = (0.3, 0.9)  # seconds an expression takes to come, or to go
+_DRIFTS = 2  # ways in which a face drifts at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Motion:
+    """What moves, frame by frame; all but ``intensity`` is 0 at the apex.
+
+    Attributes:
+        apex: which frame is the photograph.
+        intensity: (T,) of the expression, in [0, 1], 1 at the apex.
+        drift: (T, 2) weights of two random departures of the face's proportions.
+        blink: (T,) in [0, 1], 1 for shut eyes.
+        turn: (T, 3) yaw, pitch and roll of the head, radians.
+        shift: (T, 2) of the head, in widths of the face.
+        growth: (T,) of the head, as a fraction.
+    """
+
+    apex: int
+    intensity: Floats
+    drift: Floats
+    blink: Floats
+    turn: Floats
+    shift: Floats
+    growth: Floats
+
+
+def plan_motion(rng: np.random.Generator, *, frames: int, fps: float, onset: bool) -> Motion:
+    """Plan every frame of one clip.
+
+    Args:
+        rng: where every random choice comes from.
+        frames: T, at least 4.
+        fps: frames per second.
+        onset: the expression comes and stays; otherwise it may also come and go, or only go.
+    """
+    seconds = np.arange(frames) / fps
+    apex, intensity = _onset(rng, seconds) if onset else _episode(rng, seconds)
+
+    def returning(size: float) -> Floats:
+        moved = wander(rng, seconds, size)
+        return moved - moved[apex]
+
+    blink = blinks(rng, seconds)
+    blink[apex] = 0.0
+    restless = rng.uniform(0.0, 0.8)  # some faces hardly drift, some as much as an expression moves them
+    return Motion(
+        apex=apex,
+        intensity=intensity,
+        drift=np.stack([returning(restless) for _ in range(_DRIFTS)], axis=1),
+        blink=blink,
+        turn=np.stack([returning(size) for size in (0.14, 0.09, 0.07)], axis=1),
+        shift=np.stack([returning(size) for size in (0.03, 0.03)], axis=1),
+        growth=returning(0.03),
+    )
+
+
+def _onset(rng: np.random.Generator, seconds: Floats) -> tuple[int, Floats]:
+    """At rest, then an expression that comes and stays; the apex lies in the second half."""
+    apex = int(rng.integers((len(seconds) + 1) // 2, len(seconds)))
+    intensity = _rise(rng, seconds, apex)
+    intensity[apex:] = 1.0
+    return apex, intensity
+
+
+def _episode(rng: np.random.Generator, seconds: Floats) -> tuple[int, Floats]:
+    """An expression that comes, or goes, or comes and goes; as likely as its own reversal in time."""
+    kind = rng.choice(3)
+    if kind == 2:
+        apex = int(rng.integers(len(seconds) // 3, len(seconds) - len(seconds) // 3))
+        here = len(seconds) - 1 - apex
+        return apex, np.minimum(_rise(rng, seconds, apex), _rise(rng, seconds, here)[::-1])
+    apex, intensity = _onset(rng, seconds)
+    return (apex, intensity) if kind == 0 else (len(seconds) - 1 - apex, intensity[::-1].copy())
+
+
+def _rise(rng: np.random.Generator, seconds: Floats, apex: int) -> Floats:
+    """From 0 at the beginning to 1, reached by the apex at the latest."""
+    room = float(seconds[apex])
+    lasts = min(rng.uniform(*_RISE_S), room)
+    begins = rng.uniform(0.0, room - lasts)
+    intensity = smoothstep((seconds - begins) / max(lasts, 1e-9))
+    intensity[apex:] = 1.0
+    return intensity

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from s2d_edge.console import Console
-from s2d_edge.data.avatars.dataset import SPEC_FILE
+from s2d_edge.data.clock import drawn_fps
 from s2d_edge.data.datasets import open_dataset
 from s2d_edge.data.samples import Dataset
 from s2d_edge.errors import CheckpointError, ConfigError
@@ -68,7 +67,7 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
         frames=config.frames,
         temporal="causal" if config.causal else "bidirectional",
         teacher="" if options.teacher is None else str(options.teacher.resolve()),
-        fps=options.fps or (info.fps if info else _natural_fps(dataset)),
+        fps=options.fps or (info.fps if info else drawn_fps(dataset.root) or DEFAULT_FPS),
         settings=settings,
     )
     return Start(plan=plan, dataset=dataset, config=replace(config, classes=len(dataset.labels)), init=init)
@@ -104,11 +103,3 @@ def _as_temporal(config: S2DConfig, mode: str | None) -> S2DConfig:
     if mode is None or config.temporal is None:
         return config
     return replace(config, temporal=replace(config.temporal, mode=cast(TemporalMode, mode)))
-
-
-def _natural_fps(dataset: Dataset) -> float:
-    """The rate the frames were drawn at, for avatars; frame folders of others carry no clock."""
-    described = dataset.root / SPEC_FILE
-    if described.is_file():
-        return float(json.loads(described.read_text(encoding="utf-8"))["fps"])
-    return DEFAULT_FPS

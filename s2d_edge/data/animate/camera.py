@@ -24,14 +24,14 @@ class Passer:
     Attributes:
         begin, end: where its centre enters and leaves, in sides of the picture, outside it.
         size: half axes, in sides of the picture.
-        colour: RGB.
+        spot: the place in the picture whose colour it has, in sides of the picture.
         at: (T,) how far along it is, 0 when it enters and 1 when it leaves.
     """
 
     begin: tuple[float, float]
     end: tuple[float, float]
     size: tuple[float, float]
-    colour: tuple[float, float, float]
+    spot: tuple[float, float]
     at: Floats
 
 
@@ -82,7 +82,7 @@ def plan_camera(rng: np.random.Generator, *, frames: int, fps: float, apex: int)
     return Camera(
         gain=returning(0.1),
         slope=np.stack([returning(0.1), returning(0.06)], axis=1),
-        blur=np.abs(returning(0.01 * blurred)),
+        blur=np.abs(returning(0.006 * blurred)),
         passer=_passer(rng, seconds, apex) if occluded else None,
         quality=int(rng.integers(*_QUALITY)),
     )
@@ -101,7 +101,7 @@ def _passer(rng: np.random.Generator, seconds: Floats, apex: int) -> Passer:
         begin=begin,
         end=end,
         size=(float(size[0]), float(size[1])),
-        colour=(float(rng.uniform(20, 235)), float(rng.uniform(20, 235)), float(rng.uniform(20, 235))),
+        spot=(float(rng.random()), float(rng.random())),
         at=np.clip((seconds - starts) / max(lasts, 1e-9), 0, 1),
     )
 
@@ -113,5 +113,6 @@ def _behind(picture: NDArray[np.float32], passer: Passer, at: float) -> NDArray[
     axes = (round(passer.size[0] * width), round(passer.size[1] * height))
     cv2.ellipse(cover, (round(across * width), round(down * height)), axes, 0, 0, 360, 1.0, -1)
     cover = cv2.GaussianBlur(cover, (0, 0), 0.015 * min(height, width))[..., None]
-    covered: NDArray[np.float32] = picture + cover * (np.array(passer.colour, np.float32) - picture)
+    colour = picture[int(passer.spot[1] * height), int(passer.spot[0] * width)]
+    covered: NDArray[np.float32] = picture + cover * (colour - picture)
     return covered

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from s2d_edge.data.animate.camera import Camera, plan_camera
 from s2d_edge.data.animate.head import Head
 from s2d_edge.data.animate.mesh import LEFT_EYE, RIGHT_EYE
-from s2d_edge.data.animate.motion import Motion, plan_motion
+from s2d_edge.data.animate.motion import TWITCHES, Motion, plan_motion
 from s2d_edge.data.animate.resting import RestingFace, place
 from s2d_edge.data.animate.warp import FaceWarp
 from s2d_edge.preprocess import Picture
@@ -26,12 +26,12 @@ class ClipPlan:
     Attributes:
         motion: of face and head.
         camera: light, focus and what passes in front.
-        departures: (2, S) integer seeds of the two ways in which the face drifts.
+        twitches: seeds of the random movements that the face mixes.
     """
 
     motion: Motion
     camera: Camera
-    departures: tuple[int, int]
+    twitches: tuple[int, ...]
 
 
 def plan_clip(seed: int, still: str, number: int, *, frames: int, fps: float, onset: bool) -> ClipPlan:
@@ -46,8 +46,8 @@ def plan_clip(seed: int, still: str, number: int, *, frames: int, fps: float, on
     rng = np.random.default_rng([seed, number, *np.frombuffer(digest, np.uint32).tolist()])
     motion = plan_motion(rng, frames=frames, fps=fps, onset=onset)
     camera = plan_camera(rng, frames=frames, fps=fps, apex=motion.apex)
-    first, second = (int(drawn) for drawn in rng.integers(2**31, size=2))
-    return ClipPlan(motion=motion, camera=camera, departures=(first, second))
+    twitches = tuple(int(drawn) for drawn in rng.integers(2**31, size=TWITCHES))
+    return ClipPlan(motion=motion, camera=camera, twitches=twitches)
 
 
 def expression_moves(points: Floats, resting: RestingFace, plan: ClipPlan) -> Floats:
@@ -59,16 +59,21 @@ def expression_moves(points: Floats, resting: RestingFace, plan: ClipPlan) -> Fl
     motion = plan.motion
     expression = resting.expression_of(points)
     placed = place(resting.mean, points)
-    departures = [
-        placed.moves(resting.variation(np.random.default_rng(drawn))) for drawn in plan.departures
-    ]
     moves: Floats = -(1 - motion.intensity)[:, None, None] * expression
-    moves += np.einsum("tk,kpc->tpc", motion.drift, np.stack(departures))
+    shapes = [placed.moves(resting.twitch(np.random.default_rng(drawn))) for drawn in plan.twitches]
+    twitches = np.einsum("tk,kpc->tpc", motion.twitch, np.stack(shapes))
+    missing = (motion.liveliness * np.ptp(points[:, 0])) ** 2 - _mean_square(moves)
+    moves += np.sqrt(max(missing, 0.0) / max(_mean_square(twitches), 1e-9)) * twitches
     for hole in (LEFT_EYE, RIGHT_EYE):
         upper, lower = list(hole.upper), list(hole.lower)
         moved = points + moves
         moves[:, upper] += motion.blink[:, None, None] * (moved[:, lower] - moved[:, upper])
     return moves
+
+
+def _mean_square(moves: Floats) -> float:
+    """Of how far points are from where they were, over (T, 468, 2)."""
+    return float((moves**2).sum(axis=-1).mean())
 
 
 def animate(picture: Picture, points: Floats, resting: RestingFace, plan: ClipPlan) -> NDArray[np.uint8]:

@@ -17,7 +17,8 @@ from s2d_edge.data.avatars.motion import blinks, wander
 Floats = NDArray[np.float64]
 
 _RISE_S = (0.3, 0.9)  # seconds an expression takes to come, or to go
-_DRIFTS = 2  # ways in which a face drifts at once
+TWITCHES = 3  # random movements that a face mixes
+_LIVELINESS = (0.012, 0.03)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,9 @@ class Motion:
     Attributes:
         apex: which frame is the photograph.
         intensity: (T,) of the expression, in [0, 1], 1 at the apex.
-        drift: (T, 2) weights of two random departures of the face's proportions.
+        twitch: (T, 3) weights of three random movements of the face, without a scale.
+        liveliness: how much the face is to move in all, root mean square, in widths of the face: where the
+            expression moves it less, twitches add the rest, so that much movement tells no label.
         blink: (T,) in [0, 1], 1 for shut eyes.
         turn: (T, 3) yaw, pitch and roll of the head, radians.
         shift: (T, 2) of the head, in widths of the face.
@@ -36,7 +39,8 @@ class Motion:
 
     apex: int
     intensity: Floats
-    drift: Floats
+    twitch: Floats
+    liveliness: float
     blink: Floats
     turn: Floats
     shift: Floats
@@ -61,11 +65,11 @@ def plan_motion(rng: np.random.Generator, *, frames: int, fps: float, onset: boo
 
     blink = blinks(rng, seconds)
     blink[apex] = 0.0
-    restless = rng.uniform(0.0, 0.8)  # some faces hardly drift, some as much as an expression moves them
     return Motion(
         apex=apex,
         intensity=intensity,
-        drift=np.stack([returning(restless) for _ in range(_DRIFTS)], axis=1),
+        twitch=np.stack([returning(1.0) for _ in range(TWITCHES)], axis=1),
+        liveliness=rng.uniform(*_LIVELINESS),
         blink=blink,
         turn=np.stack([returning(size) for size in (0.14, 0.09, 0.07)], axis=1),
         shift=np.stack([returning(size) for size in (0.03, 0.03)], axis=1),

@@ -95,15 +95,21 @@ class RestingFace:
         """
         placed = place(self.mean, points)
         shape = placed.shape(points)
-        deviation = self.modes.T @ (shape - self.mean).ravel()
-        share = self.expression @ np.linalg.solve(self.person + self.expression, deviation)
-        rest = shape - self._changed(share)
+        rest = shape - self._expressed(self.modes.T @ (shape - self.mean).ravel())
         return placed.moves(shape - self._with_lips_shut(rest))
 
-    def variation(self, rng: np.random.Generator) -> Shape:
-        """A random resting face's departure from the mean one, (468, 2) in distances of the eyes."""
-        root = np.linalg.cholesky(self.person + 1e-12 * np.eye(len(self.person)))
-        return self._changed(root @ rng.standard_normal(len(root)))
+    def twitch(self, rng: np.random.Generator) -> Shape:
+        """A random movement of a face at rest, (468, 2) in distances of the eyes.
+
+        Faces at rest differ in what expressions move, too: in how a mouth is shut or a brow held. This is
+        such a difference between two of them.
+        """
+        root = np.linalg.cholesky(self.person)
+        return self._expressed(root @ rng.standard_normal(len(root)))
+
+    def _expressed(self, deviation: NDArray[np.float64]) -> Shape:
+        """The expected share of expression in a deviation from the mean, given as coefficients."""
+        return self._changed(self.expression @ np.linalg.solve(self.person + self.expression, deviation))
 
     def _with_lips_shut(self, rest: Shape) -> Shape:
         """The most likely resting face like this one whose lips meet.

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.data.animate.mesh import HOLES, LIPS, NOSE_TIP, OVAL, Triangles, hole_triangles, skin_triangles
+from s2d_edge.data.animate.mesh import HOLES, MOUTH, NOSE_TIP, OVAL, Triangles, hole_triangles, skin_triangles
 from s2d_edge.data.avatars.expression import smoothstep
 from s2d_edge.preprocess import Picture
 
@@ -21,7 +21,7 @@ Shifts = NDArray[np.float32]  # (H, W, 2) pixels
 
 _MESH = 468
 _GRID = 12  # background points along the shorter side of the picture
-_STILL_RIM = 0.08  # points this near to the border, as a fraction of the shorter side, move less
+_STILL_RIM = 0.05  # points this near to the border, as a fraction of the shorter side, move less
 _FOLLOWS = 0.35  # of the face's width: how far from the face the background follows its outline
 _SUBPIXEL_BITS = 4
 _FLAT = 1e-3  # square pixels: a triangle of less area shows nothing
@@ -43,7 +43,7 @@ class FaceWarp:
         self._rest = np.concatenate([points, self._background])
         self._freedom = _freedom(self._rest, width, height)
         # A lip that the border holds back holds the whole face back: a mouth shuts, or opens less.
-        self._mobility = np.minimum(self._freedom[:_MESH], self._freedom[list(LIPS)].min())
+        self._mobility = np.minimum(self._freedom[:_MESH], self._freedom[[*MOUTH.upper, *MOUTH.lower]].min())
         self._follow = _followers(points, self._background)
         outside = _delaunay(np.concatenate([points[list(OVAL)], self._background]), width, height)
         names = np.concatenate([OVAL, _MESH + np.arange(len(self._background))])

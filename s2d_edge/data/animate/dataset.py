@@ -128,7 +128,9 @@ def _begin(out: Path, settings: AnimateSettings, stills: Sequence[Still]) -> Non
     stored = json.loads(described.read_text(encoding="utf-8"))
     for name, value in wanted.items():
         if stored.get(name) != value:
-            what = f"{name} {stored.get(name)}, not {value}" if name != "stills" else "other or changed stills"
+            what = (
+                f"{name} {stored.get(name)}, not {value}" if name != "stills" else "other or changed stills"
+            )
             raise DataError(f"{out} was made with {what}; choose another folder, or remove it first")
 
 

@@ -57,7 +57,7 @@ class StillFaceFinder:
 
 
 def drawn_along(plain: Points, close: Points) -> Points:
-    """``plain`` with the rims of eyes and mouth where ``close`` has them, and what is around them after them."""
+    """``plain`` with the rims of eyes and mouth where ``close`` has them; what is around follows."""
     anchors = plain[_CLOSELY_PLACED]
     corrections = close[_CLOSELY_PLACED] - anchors
     far = np.linalg.norm(plain[:, None] - anchors, axis=2)  # (468, A)

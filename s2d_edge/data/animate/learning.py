@@ -50,9 +50,9 @@ def _to_learn_from(stills: Sequence[Still], neutral: str) -> list[Still]:
             labels = sorted({still.label for still in pool})
             return [s for label in labels for s in shuffled(t for t in pool if t.label == label)[:_MOST]]
     at_rest = sum(still.label == neutral for still in stills)
-    labels = ", ".join(sorted({still.label for still in stills}))
+    known = ", ".join(sorted({still.label for still in stills}))
     raise DataError(
-        f"{at_rest} stills are labelled {neutral!r} and {len(stills) - at_rest} otherwise ({labels}), and "
+        f"{at_rest} stills are labelled {neutral!r} and {len(stills) - at_rest} otherwise ({known}), and "
         f"faces at rest are learned from at least {FEWEST} of either; name the label of faces at rest with "
         "--neutral, or a set to learn them from with --resting"
     )

@@ -86,11 +86,7 @@ def skin_triangles() -> Triangles:
         neighbours[a].add(b)
         neighbours[b].add(a)
     triples = sorted(
-        {
-            tuple(sorted((a, b, c)))
-            for a, b in FACEMESH_TESSELATION
-            for c in neighbours[a] & neighbours[b]
-        }
+        {tuple(sorted((a, b, c))) for a, b in FACEMESH_TESSELATION for c in neighbours[a] & neighbours[b]}
     )
     uses = Counter(edge for triple in triples for edge in itertools.combinations(triple, 2))
     # Three triangles around a common point close a larger triple, which is none: its edges have two others.

@@ -78,22 +78,25 @@ def plan_motion(rng: np.random.Generator, *, frames: int, fps: float, onset: boo
 
 
 def _onset(rng: np.random.Generator, seconds: Floats) -> tuple[int, Floats]:
-    """At rest, then an expression that comes and stays; the apex lies in the second half."""
-    apex = int(rng.integers((len(seconds) + 1) // 2, len(seconds)))
-    intensity = _rise(rng, seconds, apex)
-    intensity[apex:] = 1.0
-    return apex, intensity
+    """At rest, then an expression that comes and stays.
+
+    The apex lies about the middle, as likely before as after it: it is the only frame that no
+    interpolation has softened, and where it lies must not tell which way the clip runs.
+    """
+    early = 3 * len(seconds) // 8
+    apex = int(rng.integers(early, len(seconds) - early))
+    return apex, _rise(rng, seconds, apex)
 
 
 def _episode(rng: np.random.Generator, seconds: Floats) -> tuple[int, Floats]:
     """An expression that comes, or goes, or comes and goes; as likely as its own reversal in time."""
-    kind = rng.choice(3)
-    if kind == 2:
-        apex = int(rng.integers(len(seconds) // 3, len(seconds) - len(seconds) // 3))
-        here = len(seconds) - 1 - apex
-        return apex, np.minimum(_rise(rng, seconds, apex), _rise(rng, seconds, here)[::-1])
     apex, intensity = _onset(rng, seconds)
-    return (apex, intensity) if kind == 0 else (len(seconds) - 1 - apex, intensity[::-1].copy())
+    kind, last = rng.choice(3), len(seconds) - 1
+    if kind == 0:
+        return apex, intensity
+    if kind == 1:
+        return last - apex, intensity[::-1]
+    return apex, np.minimum(intensity, _rise(rng, seconds, last - apex)[::-1])
 
 
 def _rise(rng: np.random.Generator, seconds: Floats, apex: int) -> Floats:

@@ -169,7 +169,8 @@ def _mean_shape(faces: Shapes) -> Shape:
 def _upright(shape: Shape) -> Shape:
     left, right = (shape[list(corners)].mean(axis=0) for corners in _EYES)
     x, y = right - left
-    return (shape - (left + right) / 2) @ np.array([[x, -y], [y, x]]) / (x * x + y * y)
+    upright: Shape = (shape - (left + right) / 2) @ np.array([[x, -y], [y, x]]) / (x * x + y * y)
+    return upright
 
 
 def _deviations(faces: Shapes, mean: Shape) -> NDArray[np.float64]:
@@ -182,7 +183,8 @@ def _modes(deviations: NDArray[np.float64], most: int) -> NDArray[np.float64]:
     _, sizes, axes = np.linalg.svd(deviations - deviations.mean(axis=0), full_matrices=False)
     held = np.cumsum(sizes**2) / np.sum(sizes**2)
     count = min(int(np.searchsorted(held, _KEPT_VARIANCE)) + 1, most, _MOST_MODES)
-    return axes[:count].T
+    modes: NDArray[np.float64] = axes[:count].T
+    return modes
 
 
 def _second_moment(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -195,4 +197,5 @@ def _positive(difference: NDArray[np.float64], person: NDArray[np.float64]) -> N
     inverse = np.linalg.inv(root)
     ratio, axes = np.linalg.eigh(inverse @ difference @ inverse.T)
     scaled = root @ axes
-    return (scaled * np.maximum(ratio, 0.0)) @ scaled.T
+    positive: NDArray[np.float64] = (scaled * np.maximum(ratio, 0.0)) @ scaled.T
+    return positive

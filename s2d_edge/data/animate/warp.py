@@ -124,7 +124,8 @@ class FaceWarp:
         height, width = self._picture.shape[:2]
         edges = shown[:, 1:] - shown[:, :1]  # (F, 2, 2)
         area = np.abs(np.linalg.det(edges)) / 2
-        breadth = 2 * area / np.maximum(np.linalg.norm(shown - np.roll(shown, 1, axis=1), axis=2).max(axis=1), 1e-6)
+        longest = np.linalg.norm(shown - np.roll(shown, 1, axis=1), axis=2).max(axis=1)
+        breadth = 2 * area / np.maximum(longest, 1e-6)
         drawn = area > _FLAT
         drawn[self._holes] &= breadth[self._holes] > _SHUT  # the line between shut lips is no mouth
         edges[~drawn] = np.eye(2)

@@ -76,7 +76,8 @@ def plan_camera(rng: np.random.Generator, *, frames: int, fps: float, apex: int)
 
     def returning(size: float) -> Floats:
         moved = wander(rng, seconds, size)
-        return moved - moved[apex]
+        moved -= moved[apex]
+        return moved
 
     blurred, occluded = rng.random() < _BLURRED, rng.random() < _OCCLUDED
     return Camera(

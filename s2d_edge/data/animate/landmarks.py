@@ -64,6 +64,6 @@ def drawn_along(plain: Points, close: Points) -> Points:
     width = float(np.ptp(plain[:, 0]))
     near = (far / width + 1e-3) ** -_NEAREST
     fading = np.exp(-0.5 * (far.min(axis=1, keepdims=True) / (_REACH * width)) ** 2)
-    drawn = plain + fading * (near / near.sum(axis=1, keepdims=True)) @ corrections
+    drawn: Points = plain + fading * (near / near.sum(axis=1, keepdims=True)) @ corrections
     drawn[_CLOSELY_PLACED] = close[_CLOSELY_PLACED]
     return drawn

@@ -61,7 +61,8 @@ def plan_motion(rng: np.random.Generator, *, frames: int, fps: float, onset: boo
 
     def returning(size: float) -> Floats:
         moved = wander(rng, seconds, size)
-        return moved - moved[apex]
+        moved -= moved[apex]
+        return moved
 
     blink = blinks(rng, seconds)
     blink[apex] = 0.0

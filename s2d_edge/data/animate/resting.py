@@ -23,9 +23,10 @@ Shapes = NDArray[np.float64]  # (n, 468, 2)
 
 FEWEST = 20  # faces of either kind; fewer cannot say how faces vary
 # Corners of the eyes, bridge and tip of the nose, temples and forehead: what expressions hardly move.
-_STEADY = [33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 10, 109, 338, 127, 356, 234, 454]
+STEADY = [33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 10, 109, 338, 127, 356, 234, 454]
 _EYES = [33, 133], [362, 263]
 _KEPT_VARIANCE, _MOST_MODES = 0.995, 24
+_FLOOR = 1e-2  # of a point's variance: no mode is quite without variation
 _ROUNDS = 4  # of aligning all to the mean and averaging again; it settles in two or three
 
 
@@ -56,7 +57,7 @@ class Placement:
 
 def place(shape: Shape, points: Shape) -> Placement:
     """The similarity that brings the steady points of ``shape`` nearest to those of ``points``."""
-    ours, theirs = shape[_STEADY], points[_STEADY]
+    ours, theirs = shape[STEADY], points[STEADY]
     a, b = ours - ours.mean(axis=0), theirs - theirs.mean(axis=0)
     # In the complex plane a similarity is one factor, and least squares one quotient.
     p, q = a @ np.array([1, 1j]), b @ np.array([1, 1j])
@@ -112,7 +113,7 @@ class RestingFace:
         return self._changed(self.expression @ np.linalg.solve(self.person + self.expression, deviation))
 
     def _with_lips_shut(self, rest: Shape) -> Shape:
-        """The most likely resting face like this one whose lips meet.
+        """The most likely face like this one whose lips meet.
 
         Many a neutral face is caught talking: along the way their mouths open, it is taken to the end.
         """
@@ -122,7 +123,7 @@ class RestingFace:
         opening[list(MOUTH.upper[middle]), 1] = -1.0
         opening /= len(MOUTH.upper[middle])
         seen = self.modes.T @ opening.ravel()
-        spread = self.person @ seen
+        spread = (self.person + self.expression) @ seen
         likely = spread / (seen @ spread) * max(float((opening * rest).sum()), 0.0)
         shut = rest - self._changed(likely)
         rims = list(MOUTH.upper), list(MOUTH.lower)
@@ -153,7 +154,7 @@ def learn_resting_face(neutral: Shapes, others: Mapping[str, Shapes]) -> Resting
     resting = _deviations(neutral, mean)
     moved = {label: _deviations(faces, mean) for label, faces in others.items() if len(faces)}
     modes = _modes(np.concatenate([resting, *moved.values()]), most=min(len(resting), expressive) // 3)
-    person = np.cov(resting @ modes, rowvar=False)
+    person = np.cov(resting @ modes, rowvar=False) + _FLOOR * np.var(resting) * np.eye(modes.shape[1])
     spread = np.mean([_second_moment(each @ modes) for each in moved.values()], axis=0)
     return RestingFace(mean=mean, modes=modes, person=person, expression=_positive(spread - person, person))
 

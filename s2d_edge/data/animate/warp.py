@@ -21,7 +21,8 @@ Shifts = NDArray[np.float32]  # (H, W, 2) pixels
 
 _MESH = 468
 _GRID = 12  # background points along the shorter side of the picture
-_STILL_RIM = 0.05  # points this near to the border, as a fraction of the shorter side, move less
+# Points this near to the border, as a fraction of the shorter side, move less: with the face, with the head.
+_FACE_RIM, _HEAD_RIM = 0.05, 0.15
 _FOLLOWS = 0.35  # of the face's width: how far from the face the background follows its outline
 _SUBPIXEL_BITS = 4
 _FLAT = 1e-3  # square pixels: a triangle of less area shows nothing
@@ -40,8 +41,9 @@ class FaceWarp:
         self._picture = picture
         height, width = picture.shape[:2]
         self._background = _background(points, width, height)
-        self._rest = np.concatenate([points, self._background])
-        self._freedom = _freedom(self._rest, width, height)
+        self._rest: Floats = np.concatenate([points, self._background])
+        self._freedom = _freedom(self._rest, width, height, _FACE_RIM)
+        self._head_freedom = _freedom(self._rest, width, height, _HEAD_RIM)
         # A lip that the border holds back holds the whole face back: a mouth shuts, or opens less.
         self._mobility = np.minimum(self._freedom[:_MESH], self._freedom[[*MOUTH.upper, *MOUTH.lower]].min())
         self._follow = _followers(points, self._background)
@@ -90,7 +92,7 @@ class FaceWarp:
         self._let_rims_meet(shown)
         source = self._rest[self._triangles]  # (F, 3, 2)
         source[self._holes] = self._seen_through_holes(shown)[hole_triangles()]
-        shown += head * self._freedom
+        shown += head * self._head_freedom
         return self._smoothed(self._painted(source, shown[self._triangles]), shown)
 
     def _let_rims_meet(self, shown: Floats) -> None:
@@ -108,7 +110,7 @@ class FaceWarp:
 
         A rim that closes slides over what lies behind it, instead of squashing it.
         """
-        seen = self._rest[:_MESH].copy()
+        seen: Floats = self._rest[:_MESH].copy()
         for hole in HOLES:
             upper, lower = list(hole.upper), list(hole.lower)
             across = self._rest[lower] - self._rest[upper]
@@ -153,6 +155,7 @@ class FaceWarp:
             rim = np.round(shown[[*hole.upper, *hole.lower[::-1]]] - 0.5).astype(np.int32)
             cv2.fillPoly(rims, [rim], 1.0)
             cv2.polylines(rims, [rim], True, 1.0, 2 + round(_SMOOTH * width))
+        rims[[0, -1]] = rims[:, [0, -1]] = 1.0  # nor may the picture's border move
         crisp = cv2.GaussianBlur(rims, (0, 0), _SMOOTH * width / 2)[..., None]
         despeckled = np.dstack([cv2.medianBlur(np.ascontiguousarray(shifts[..., k]), 3) for k in (0, 1)])
         soft = cv2.GaussianBlur(despeckled, (0, 0), _SMOOTH * width)
@@ -160,16 +163,17 @@ class FaceWarp:
         return smoothed
 
 
-def _freedom(points: Floats, width: int, height: int) -> Floats:
+def _freedom(points: Floats, width: int, height: int, rim: float) -> Floats:
     """(P, 1) in [0, 1]: 0 at the picture's border and beyond, 1 well inside."""
-    inside = np.minimum(points, (width, height) - points).min(axis=1)
-    return smoothstep(inside / (_STILL_RIM * min(width, height)))[:, None]
+    inside = np.minimum(points, (width, height) - points).min(axis=1, keepdims=True)
+    freedom: Floats = smoothstep(inside / (rim * min(width, height)))
+    return freedom
 
 
 def _background(points: Floats, width: int, height: int) -> Floats:
     """A grid over the picture with its border, without what lies in or close to the face."""
     step = min(width, height) / _GRID
-    grid = np.array(
+    grid: Floats = np.array(
         list(
             itertools.product(
                 np.linspace(0, width, round(width / step) + 1),
@@ -180,7 +184,8 @@ def _background(points: Floats, width: int, height: int) -> Floats:
     hull = cv2.convexHull(points[list(OVAL)].astype(np.float32))
     inside = [cv2.pointPolygonTest(hull, (float(x), float(y)), True) for x, y in grid]
     border = (grid <= 0).any(axis=1) | (grid >= (width, height)).any(axis=1)
-    return grid[border | (np.array(inside) < -step / 2)]
+    kept: Floats = grid[border | (np.array(inside) < -step / 2)]
+    return kept
 
 
 def _followers(points: Floats, background: Floats) -> Floats:
@@ -189,7 +194,8 @@ def _followers(points: Floats, background: Floats) -> Floats:
     far = np.linalg.norm(background[:, None] - outline, axis=2)
     reach = _FOLLOWS * float(np.ptp(outline[:, 0]))
     near = 1 / (far**2 + 1e-6)
-    return near / near.sum(axis=1, keepdims=True) * smoothstep(1 - far.min(axis=1, keepdims=True) / reach)
+    joins: Floats = smoothstep(1 - far.min(axis=1, keepdims=True) / reach)
+    return near / near.sum(axis=1, keepdims=True) * joins
 
 
 def _delaunay(points: Floats, width: int, height: int) -> Triangles:
@@ -199,9 +205,10 @@ def _delaunay(points: Floats, width: int, height: int) -> Triangles:
     for index, (x, y) in enumerate(points):
         if 0 <= x <= width and 0 <= y <= height:
             vertices.setdefault(division.insert((float(x), float(y))), index)
-    where = {tuple(np.float32(points[index])): index for index in vertices.values()}
+    exact = points.astype(np.float32)  # as Subdiv2D keeps them
+    where = {(float(exact[index, 0]), float(exact[index, 1])): index for index in vertices.values()}
     triangles = [
-        [where.get((a, b), -1) for a, b in np.float32(corners).reshape(3, 2)]
+        [where.get((float(x), float(y)), -1) for x, y in corners.reshape(3, 2)]
         for corners in division.getTriangleList()
     ]
     return np.array([corners for corners in triangles if min(corners) >= 0], np.int64).reshape(-1, 3)

@@ -123,15 +123,14 @@ def _begin(out: Path, settings: AnimateSettings, stills: Sequence[Still]) -> Non
     if not described.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DataError(f"{out} exists and holds no animated stills; choose another folder")
-        write_text(described, json.dumps(wanted, indent=2) + "\n")
+    elif [path.name for path in out.iterdir()] != [ANIMATED_FILE]:  # else nothing came of it yet
+        stored = json.loads(described.read_text(encoding="utf-8"))
+        for name, value in wanted.items():
+            if stored.get(name) != value:
+                what = "other stills" if name == "stills" else f"{name}={stored.get(name)}, not {value}"
+                raise DataError(f"{out} was made with {what}; choose another folder, or remove it first")
         return
-    stored = json.loads(described.read_text(encoding="utf-8"))
-    for name, value in wanted.items():
-        if stored.get(name) != value:
-            what = (
-                f"{name} {stored.get(name)}, not {value}" if name != "stills" else "other or changed stills"
-            )
-            raise DataError(f"{out} was made with {what}; choose another folder, or remove it first")
+    write_text(described, json.dumps(wanted, indent=2) + "\n")
 
 
 def _digest(stills: Iterable[Still]) -> str:

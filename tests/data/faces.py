@@ -71,7 +71,8 @@ def varied(faces: int, smile: float, seed: int) -> Floats:
     opened[list(MOUTH.lower), 1] = 0.1
     shapes = [mean + rng.normal() * long + smile * abs(rng.normal(1, 0.2)) * opened for _ in range(faces)]
     sizes, shifts = rng.uniform(40, 80, faces), rng.uniform(40, 60, (faces, 1, 2))
-    return np.stack(shapes) * sizes[:, None, None] + shifts
+    placed: Floats = np.stack(shapes) * sizes[:, None, None] + shifts
+    return placed
 
 
 def rims_gap(points: Floats) -> float:

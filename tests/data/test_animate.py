@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from s2d_edge.cli import app
 from s2d_edge.console import Console
-from s2d_edge.data.animate import AnimateSettings, animate_stills, dataset, learning, stills
+from s2d_edge.data.animate import AnimateSettings, animate_stills, clip, dataset, learning, stills
 from s2d_edge.data.animate.landmarks import Points, StillFaceFinder
 from s2d_edge.data.animate.resting import RestingFace, learn_resting_face
 from s2d_edge.data.clock import drawn_fps
@@ -176,7 +176,7 @@ def test_an_interrupted_set_is_hidden_and_gone_on_with(
     out, whole = tmp_path / "out", tmp_path / "whole"
     run(photographs, whole)
     calls = iter(range(1000))
-    real = dataset.animate
+    real = clip.animate
 
     def until_interrupted(*arguments: Any) -> Any:
         if next(calls) == 4:
@@ -341,21 +341,19 @@ def test_real_photographs_from_the_command_line(shared_data: Path, tmp_path: Pat
 
 
 def test_real_mouths_open_to_the_photographs_expression(shared_data: Path) -> None:
-    from s2d_edge.data.animate.clip import animate, plan_clip
-
     rows = some_stills(shared_data, {"neutral": 24, "surprise": 24})
     with StillFaceFinder() as finder:
         faces = [(row["label"], finder.find(read_image(Path(row["path"])))) for row in rows]
         found = {label: [p for known, p in faces if known == label and p is not None] for label, _ in faces}
         resting = learn_resting_face(np.stack(found["neutral"]), {"surprise": np.stack(found["surprise"])})
-        gaps = []
+        gaps: list[list[float]] = []
         for row, (label, points) in zip(rows, faces, strict=True):
             if label == "surprise" and points is not None and len(gaps) < 5:
-                plan = plan_clip(0, row["path"], 0, frames=4, fps=4.0, onset=True)
+                plan = clip.plan_clip(0, row["path"], 0, frames=4, fps=4.0, onset=True)
                 picture = read_image(Path(row["path"]))
-                clip = animate(picture, points, resting, plan)
-                np.testing.assert_array_equal(clip[plan.motion.apex], picture)
-                seen = [finder.find(clip[t]) for t in (0, plan.motion.apex)]
+                frames = clip.animate(picture, points, resting, plan)
+                np.testing.assert_array_equal(frames[plan.motion.apex], picture)
+                seen = [finder.find(frames[t]) for t in (0, plan.motion.apex)]
                 if all(s is not None for s in seen):
                     gaps.append([float(s[14, 1] - s[13, 1]) for s in seen if s is not None])
     rest, apex = np.array(gaps).T

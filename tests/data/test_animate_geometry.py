@@ -116,9 +116,10 @@ def test_the_mesh_is_drawn_along_to_lids_and_lips() -> None:
 def test_placing_undoes_a_similarity() -> None:
     shape = round_face((0.0, 0.0), 1.0)
     turn = 30 * np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
-    placed = place(shape, shape @ turn.T + (50, 40))
+    points: Floats = shape @ turn.T + (50.0, 40.0)
+    placed = place(shape, points)
     np.testing.assert_allclose(placed.turn, turn, atol=1e-9)
-    np.testing.assert_allclose(placed.shape(shape @ turn.T + (50, 40)), shape, atol=1e-9)
+    np.testing.assert_allclose(placed.shape(points), shape, atol=1e-9)
 
 
 def test_an_open_mouth_is_expression_and_a_long_face_is_not(resting: RestingFace) -> None:

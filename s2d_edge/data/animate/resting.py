@@ -154,7 +154,9 @@ def learn_resting_face(neutral: Shapes, others: Mapping[str, Shapes]) -> Resting
     resting = _deviations(neutral, mean)
     moved = {label: _deviations(faces, mean) for label, faces in others.items() if len(faces)}
     modes = _modes(np.concatenate([resting, *moved.values()]), most=min(len(resting), expressive) // 3)
-    person = np.cov(resting @ modes, rowvar=False) + _FLOOR * np.var(resting) * np.eye(modes.shape[1])
+    floor = _FLOOR * float(np.var(resting))
+    person: NDArray[np.float64] = np.cov(resting @ modes, rowvar=False)
+    person[np.diag_indices(len(person))] += floor
     spread = np.mean([_second_moment(each @ modes) for each in moved.values()], axis=0)
     return RestingFace(mean=mean, modes=modes, person=person, expression=_positive(spread - person, person))
 

@@ -7,12 +7,23 @@ in a moved triangle and shows what lies at the same place of the unmoved one.
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.data.animate.mesh import HOLES, MOUTH, NOSE_TIP, OVAL, Triangles, hole_triangles, skin_triangles
+from s2d_edge.data.animate.mesh import (
+    HOLES,
+    LEFT_EYE,
+    MOUTH,
+    NOSE_TIP,
+    OVAL,
+    RIGHT_EYE,
+    Triangles,
+    hole_triangles,
+    skin_triangles,
+)
 from s2d_edge.data.avatars.expression import smoothstep
 from s2d_edge.preprocess import Picture
 
@@ -30,6 +41,52 @@ _SHUT = 0.5  # pixels: eyes and mouths open less are shut
 _SMOOTH = 0.02  # of the face's width
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Window:
+    """A part of the picture, resolved more finely than the picture.
+
+    Attributes:
+        left, top, width, height: pixels of the picture.
+        fineness: the window's pixels along one of the picture's.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    fineness: int
+
+    def around(self, points: Floats, margin: float) -> _Window | None:
+        """The part of this window about the points, twice as fine; None when nothing of it lies inside."""
+        low = np.floor(points.min(axis=0) - margin).astype(int)
+        high = np.ceil(points.max(axis=0) + margin).astype(int)
+        left, top = (max(0, int(value)) for value in low)
+        width, height = min(self.width, int(high[0])) - left, min(self.height, int(high[1])) - top
+        if width < 1 or height < 1:
+            return None
+        return _Window(left=left, top=top, width=width, height=height, fineness=2 * self.fineness)
+
+    @property
+    def centres(self) -> NDArray[np.float32]:
+        """(h, w, 2): where its pixels' centres lie in the picture; whole numbers are corners."""
+        y, x = np.mgrid[0 : self.height * self.fineness, 0 : self.width * self.fineness].astype(np.float32)
+        return np.dstack([x, y]) / self.fineness + np.float32([self.left, self.top]) + 0.5 / self.fineness
+
+    def pixels(self, points: Floats) -> Floats:
+        """Points of the picture as pixels of the window; whole numbers are centres, as in OpenCV."""
+        placed: Floats = (points - (self.left, self.top)) * self.fineness - 0.5
+        return placed
+
+    def touches(self, triangles: Floats) -> NDArray[np.bool_]:
+        """(F,): whether the bounding boxes of (F, 3, 2) triangles meet the window."""
+        begin = np.array([self.left, self.top])
+        end = begin + (self.width, self.height)
+        meets: NDArray[np.bool_] = ((triangles.max(axis=1) >= begin) & (triangles.min(axis=1) <= end)).all(
+            axis=1
+        )
+        return meets
+
+
 class FaceWarp:
     """A photograph ready to be moved, whatever the movement."""
 
@@ -40,15 +97,17 @@ class FaceWarp:
         """
         self._picture = picture
         height, width = picture.shape[:2]
-        self._background = _background(points, width, height)
-        self._rest: Floats = np.concatenate([points, self._background])
+        self._whole = _Window(left=0, top=0, width=width, height=height, fineness=1)
+        self._width = float(np.ptp(points[:, 0]))
+        background = _background(points, width, height)
+        self._rest: Floats = np.concatenate([points, background])
         self._freedom = _freedom(self._rest, width, height, _FACE_RIM)
         self._head_freedom = _freedom(self._rest, width, height, _HEAD_RIM)
         # A lip that the border holds back holds the whole face back: a mouth shuts, or opens less.
         self._mobility = np.minimum(self._freedom[:_MESH], self._freedom[[*MOUTH.upper, *MOUTH.lower]].min())
-        self._follow = _followers(points, self._background)
-        outside = _delaunay(np.concatenate([points[list(OVAL)], self._background]), width, height)
-        names = np.concatenate([OVAL, _MESH + np.arange(len(self._background))])
+        self._follow = _followers(points, background)
+        outside = _delaunay(np.concatenate([points[list(OVAL)], background]), width, height)
+        names = np.concatenate([OVAL, _MESH + np.arange(len(background))])
         skin = skin_triangles()
         far = np.linalg.norm(points[skin].mean(axis=1) - points[NOSE_TIP], axis=1)
         # Painted in this order: what is nearer to the viewer covers what is behind it.
@@ -72,28 +131,37 @@ class FaceWarp:
         """
         if not expression.any() and not head.any():
             return self._picture.copy()
-        shift = self.shifts(expression, head)
-        height, width = self._picture.shape[:2]
-        y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-        moved: Picture = cv2.remap(
-            self._picture,
-            x + shift[..., 0],
-            y + shift[..., 1],
-            cv2.INTER_CUBIC,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        source, shown = self._arranged(expression, head)
+        crisp = self._crisp(shown)
+        shifts = self._smoothed(self._painted(source, shown, self._whole), crisp)
+        moved = self._seen(shifts, self._whole)
+        # Rims are edges: drawn at twice the resolution and averaged, they have no jagged line.
+        rims = shown[[*LEFT_EYE.upper, *LEFT_EYE.lower, *RIGHT_EYE.upper, *RIGHT_EYE.lower, *MOUTH.lower]]
+        window = self._whole.around(rims, margin=3 * _SMOOTH * self._width + 2)
+        if window is not None:
+            part = (
+                slice(window.top, window.top + window.height),
+                slice(window.left, window.left + window.width),
+            )
+            fine = self._seen(self._painted(source, shown, window), window)
+            fine = cv2.resize(fine, (window.width, window.height), interpolation=cv2.INTER_AREA)
+            moved[part] = np.rint(moved[part] + crisp[part] * (fine.astype(np.float32) - moved[part]))
         return moved
 
     def shifts(self, expression: Floats, head: Floats) -> Shifts:
         """(H, W, 2) pixels: from each pixel of the moved picture to the place it shows; see :meth:`moved`."""
+        source, shown = self._arranged(expression, head)
+        return self._smoothed(self._painted(source, shown, self._whole), self._crisp(shown))
+
+    def _arranged(self, expression: Floats, head: Floats) -> tuple[Floats, Floats]:
+        """What each triangle shows, (F, 3, 2), and where the points are seen, (P, 2)."""
         shown = self._rest.copy()
         shown[:_MESH] += expression * self._mobility
         shown[_MESH:] += (self._follow @ expression[list(OVAL)]) * self._freedom[_MESH:]
         self._let_rims_meet(shown)
         source = self._rest[self._triangles]  # (F, 3, 2)
         source[self._holes] = self._seen_through_holes(shown)[hole_triangles()]
-        shown += head * self._head_freedom
-        return self._smoothed(self._painted(source, shown[self._triangles]), shown)
+        return source, shown + head * self._head_freedom
 
     def _let_rims_meet(self, shown: Floats) -> None:
         """Rims that would cross meet half-way, in place."""
@@ -121,51 +189,61 @@ class FaceWarp:
             seen[lower] -= hidden * (1 - hole.upper_share) * across
         return seen
 
-    def _painted(self, source: Floats, shown: Floats) -> Shifts:
-        """Shifts inside the triangles ``shown``, (F, 3, 2), that show what lies in ``source``."""
-        height, width = self._picture.shape[:2]
+    def _painted(self, source: Floats, shown: Floats, window: _Window) -> Shifts:
+        """Shifts inside the triangles of the points ``shown``, which show what lies in ``source``."""
+        shown = shown[self._triangles]  # (F, 3, 2)
         edges = shown[:, 1:] - shown[:, :1]  # (F, 2, 2)
         area = np.abs(np.linalg.det(edges)) / 2
+        drawn = (area > _FLAT) & window.touches(shown)
         longest = np.linalg.norm(shown - np.roll(shown, 1, axis=1), axis=2).max(axis=1)
         breadth = 2 * area / np.maximum(longest, 1e-6)
-        drawn = area > _FLAT
         drawn[self._holes] &= breadth[self._holes] > _SHUT  # the line between shut lips is no mouth
         edges[~drawn] = np.eye(2)
         offset = source - shown  # (F, 3, 2), zero where nothing moves
         slope = np.linalg.solve(edges, offset[:, 1:] - offset[:, :1])  # (F, 2, 2): change per x and per y
-        owner = np.full((height, width), -1, np.int32)
-        # OpenCV's pixel centres lie at integers, FaceMesh's at halves.
-        corners = np.round((shown - 0.5) * 2**_SUBPIXEL_BITS).astype(np.int32)
+        owner = np.full((window.height * window.fineness, window.width * window.fineness), -1, np.int32)
+        corners = np.round(window.pixels(shown) * 2**_SUBPIXEL_BITS).astype(np.int32)
         for number in np.flatnonzero(drawn):
             cv2.fillConvexPoly(owner, corners[number], int(number), cv2.LINE_8, _SUBPIXEL_BITS)
         y, x = np.nonzero(owner >= 0)
         mine = owner[y, x]
-        centre = np.stack([x, y], axis=1) + 0.5 - shown[mine, 0]
+        beside = window.centres[y, x] - shown[mine, 0]
         # A pixel that only touches a triangle lies a little outside it, where a sliver's slope runs away.
-        exact = offset[mine, 0] + np.einsum("pi,pij->pj", centre, slope[mine])
-        shifts = np.zeros((height, width, 2), np.float32)
+        exact = offset[mine, 0] + np.einsum("pi,pij->pj", beside, slope[mine])
+        shifts = np.zeros((*owner.shape, 2), np.float32)
         shifts[y, x] = np.clip(exact, offset.min(axis=1)[mine], offset.max(axis=1)[mine])
         return shifts
 
-    def _smoothed(self, shifts: Shifts, shown: Floats) -> Shifts:
-        """Without the kinks of triangles that fold where a turned face ends; lids and lips stay crisp."""
-        width = float(np.ptp(self._rest[:_MESH, 0]))
-        rims = np.zeros(shifts.shape[:2], np.float32)
+    def _crisp(self, shown: Floats) -> NDArray[np.float32]:
+        """(H, W, 1) in [0, 1]: 1 about the rims of eyes and mouth."""
+        rims = np.zeros(self._picture.shape[:2], np.float32)
         for hole in HOLES:
             rim = np.round(shown[[*hole.upper, *hole.lower[::-1]]] - 0.5).astype(np.int32)
             cv2.fillPoly(rims, [rim], 1.0)
-            cv2.polylines(rims, [rim], True, 1.0, 2 + round(_SMOOTH * width))
-        rims[[0, -1]] = rims[:, [0, -1]] = 1.0  # nor may the picture's border move
-        crisp = cv2.GaussianBlur(rims, (0, 0), _SMOOTH * width / 2)[..., None]
+            cv2.polylines(rims, [rim], True, 1.0, 2 + round(_SMOOTH * self._width))
+        crisp: NDArray[np.float32] = cv2.GaussianBlur(rims, (0, 0), _SMOOTH * self._width / 2)[..., None]
+        return crisp
+
+    def _smoothed(self, shifts: Shifts, crisp: NDArray[np.float32]) -> Shifts:
+        """Without the kinks of triangles that fold where a turned face ends; lids and lips stay crisp."""
         despeckled = np.dstack([cv2.medianBlur(np.ascontiguousarray(shifts[..., k]), 3) for k in (0, 1)])
-        soft = cv2.GaussianBlur(despeckled, (0, 0), _SMOOTH * width)
+        soft = cv2.GaussianBlur(despeckled, (0, 0), _SMOOTH * self._width)
         smoothed: Shifts = soft + crisp * (despeckled - soft)
+        smoothed[[0, -1]], smoothed[:, [0, -1]] = shifts[[0, -1]], shifts[:, [0, -1]]  # the border stays
         return smoothed
+
+    def _seen(self, shifts: Shifts, window: _Window) -> Picture:
+        """What the window shows."""
+        at = (window.centres + shifts - 0.5).astype(np.float32)  # OpenCV's pixel centres lie at integers
+        seen: Picture = cv2.remap(
+            self._picture, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        return seen
 
 
 def _freedom(points: Floats, width: int, height: int, rim: float) -> Floats:
     """(P, 1) in [0, 1]: 0 at the picture's border and beyond, 1 well inside."""
-    inside = np.minimum(points, (width, height) - points).min(axis=1, keepdims=True)
+    inside: Floats = np.minimum(points, (width, height) - points).min(axis=1, keepdims=True)
     freedom: Floats = smoothstep(inside / (rim * min(width, height)))
     return freedom
 
@@ -173,14 +251,8 @@ def _freedom(points: Floats, width: int, height: int, rim: float) -> Floats:
 def _background(points: Floats, width: int, height: int) -> Floats:
     """A grid over the picture with its border, without what lies in or close to the face."""
     step = min(width, height) / _GRID
-    grid: Floats = np.array(
-        list(
-            itertools.product(
-                np.linspace(0, width, round(width / step) + 1),
-                np.linspace(0, height, round(height / step) + 1),
-            )
-        )
-    )
+    across, down = (np.linspace(0, side, round(side / step) + 1) for side in (width, height))
+    grid: Floats = np.array(list(itertools.product(across, down)))
     hull = cv2.convexHull(points[list(OVAL)].astype(np.float32))
     inside = [cv2.pointPolygonTest(hull, (float(x), float(y)), True) for x, y in grid]
     border = (grid <= 0).any(axis=1) | (grid >= (width, height)).any(axis=1)

@@ -69,8 +69,11 @@ class _Window:
     @property
     def centres(self) -> NDArray[np.float32]:
         """(h, w, 2): where its pixels' centres lie in the picture; whole numbers are corners."""
-        y, x = np.mgrid[0 : self.height * self.fineness, 0 : self.width * self.fineness].astype(np.float32)
-        return np.dstack([x, y]) / self.fineness + np.float32([self.left, self.top]) + 0.5 / self.fineness
+        across, down = (
+            np.arange(begin + 0.5 / self.fineness, begin + side, 1 / self.fineness, np.float32)
+            for begin, side in ((self.left, self.width), (self.top, self.height))
+        )
+        return np.dstack(np.meshgrid(across, down))
 
     def pixels(self, points: Floats) -> Floats:
         """Points of the picture as pixels of the window; whole numbers are centres, as in OpenCV."""
@@ -79,12 +82,39 @@ class _Window:
 
     def touches(self, triangles: Floats) -> NDArray[np.bool_]:
         """(F,): whether the bounding boxes of (F, 3, 2) triangles meet the window."""
-        begin = np.array([self.left, self.top])
-        end = begin + (self.width, self.height)
-        meets: NDArray[np.bool_] = ((triangles.max(axis=1) >= begin) & (triangles.min(axis=1) <= end)).all(
-            axis=1
-        )
+        low, high = triangles.min(axis=1), triangles.max(axis=1)
+        across = (high[:, 0] >= self.left) & (low[:, 0] <= self.left + self.width)
+        down = (high[:, 1] >= self.top) & (low[:, 1] <= self.top + self.height)
+        meets: NDArray[np.bool_] = across & down
         return meets
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Patches:
+    """Moved triangles.
+
+    Attributes:
+        shown: (F, 3, 2) pixels, where they are seen.
+        solid: (F,) whether they show anything.
+        table: (F + 1, 5, 2) what makes a pixel's shift: per x, per y, constant, least and most. The last row
+            is that of no triangle.
+    """
+
+    shown: Floats
+    solid: NDArray[np.bool_]
+    table: NDArray[np.float32]
+
+    def shifts(self, window: _Window) -> Shifts:
+        """(h, w, 2) pixels of the picture: from each of the window's pixels to what it shows."""
+        owner = np.full((window.height * window.fineness, window.width * window.fineness), -1, np.int32)
+        corners = np.round(window.pixels(self.shown) * 2**_SUBPIXEL_BITS).astype(np.int32)
+        for number in np.flatnonzero(self.solid & window.touches(self.shown)):
+            cv2.fillConvexPoly(owner, corners[number], int(number), cv2.LINE_8, _SUBPIXEL_BITS)
+        per_x, per_y, start, least, most = np.moveaxis(self.table[owner], 2, 0)  # each (h, w, 2)
+        x, y = np.moveaxis(window.centres, 2, 0)[..., None]
+        # A pixel that only touches a triangle lies a little outside it, where a sliver's slope runs away.
+        shifts: Shifts = np.minimum(np.maximum(per_x * x + per_y * y + start, least), most)
+        return shifts
 
 
 class FaceWarp:
@@ -131,9 +161,9 @@ class FaceWarp:
         """
         if not expression.any() and not head.any():
             return self._picture.copy()
-        source, shown = self._arranged(expression, head)
+        patches, shown = self._arranged(expression, head)
         crisp = self._crisp(shown)
-        shifts = self._smoothed(self._painted(source, shown, self._whole), crisp)
+        shifts = self._smoothed(patches.shifts(self._whole), crisp)
         moved = self._seen(shifts, self._whole)
         # Rims are edges: drawn at twice the resolution and averaged, they have no jagged line.
         rims = shown[[*LEFT_EYE.upper, *LEFT_EYE.lower, *RIGHT_EYE.upper, *RIGHT_EYE.lower, *MOUTH.lower]]
@@ -143,25 +173,26 @@ class FaceWarp:
                 slice(window.top, window.top + window.height),
                 slice(window.left, window.left + window.width),
             )
-            fine = self._seen(self._painted(source, shown, window), window)
+            fine = self._seen(patches.shifts(window), window)
             fine = cv2.resize(fine, (window.width, window.height), interpolation=cv2.INTER_AREA)
             moved[part] = np.rint(moved[part] + crisp[part] * (fine.astype(np.float32) - moved[part]))
         return moved
 
     def shifts(self, expression: Floats, head: Floats) -> Shifts:
         """(H, W, 2) pixels: from each pixel of the moved picture to the place it shows; see :meth:`moved`."""
-        source, shown = self._arranged(expression, head)
-        return self._smoothed(self._painted(source, shown, self._whole), self._crisp(shown))
+        patches, shown = self._arranged(expression, head)
+        return self._smoothed(patches.shifts(self._whole), self._crisp(shown))
 
-    def _arranged(self, expression: Floats, head: Floats) -> tuple[Floats, Floats]:
-        """What each triangle shows, (F, 3, 2), and where the points are seen, (P, 2)."""
+    def _arranged(self, expression: Floats, head: Floats) -> tuple[_Patches, Floats]:
+        """The moved triangles, and where the points are seen, (P, 2)."""
         shown = self._rest.copy()
         shown[:_MESH] += expression * self._mobility
         shown[_MESH:] += (self._follow @ expression[list(OVAL)]) * self._freedom[_MESH:]
         self._let_rims_meet(shown)
         source = self._rest[self._triangles]  # (F, 3, 2)
         source[self._holes] = self._seen_through_holes(shown)[hole_triangles()]
-        return source, shown + head * self._head_freedom
+        shown += head * self._head_freedom
+        return self._patches(source, shown[self._triangles]), shown
 
     def _let_rims_meet(self, shown: Floats) -> None:
         """Rims that would cross meet half-way, in place."""
@@ -189,30 +220,21 @@ class FaceWarp:
             seen[lower] -= hidden * (1 - hole.upper_share) * across
         return seen
 
-    def _painted(self, source: Floats, shown: Floats, window: _Window) -> Shifts:
-        """Shifts inside the triangles of the points ``shown``, which show what lies in ``source``."""
-        shown = shown[self._triangles]  # (F, 3, 2)
+    def _patches(self, source: Floats, shown: Floats) -> _Patches:
+        """Triangles that are seen at ``shown`` and show what lies in ``source``, both (F, 3, 2)."""
         edges = shown[:, 1:] - shown[:, :1]  # (F, 2, 2)
         area = np.abs(np.linalg.det(edges)) / 2
-        drawn = (area > _FLAT) & window.touches(shown)
+        solid = area > _FLAT
         longest = np.linalg.norm(shown - np.roll(shown, 1, axis=1), axis=2).max(axis=1)
         breadth = 2 * area / np.maximum(longest, 1e-6)
-        drawn[self._holes] &= breadth[self._holes] > _SHUT  # the line between shut lips is no mouth
-        edges[~drawn] = np.eye(2)
+        solid[self._holes] &= breadth[self._holes] > _SHUT  # the line between shut lips is no mouth
+        edges[~solid] = np.eye(2)
         offset = source - shown  # (F, 3, 2), zero where nothing moves
         slope = np.linalg.solve(edges, offset[:, 1:] - offset[:, :1])  # (F, 2, 2): change per x and per y
-        owner = np.full((window.height * window.fineness, window.width * window.fineness), -1, np.int32)
-        corners = np.round(window.pixels(shown) * 2**_SUBPIXEL_BITS).astype(np.int32)
-        for number in np.flatnonzero(drawn):
-            cv2.fillConvexPoly(owner, corners[number], int(number), cv2.LINE_8, _SUBPIXEL_BITS)
-        y, x = np.nonzero(owner >= 0)
-        mine = owner[y, x]
-        beside = window.centres[y, x] - shown[mine, 0]
-        # A pixel that only touches a triangle lies a little outside it, where a sliver's slope runs away.
-        exact = offset[mine, 0] + np.einsum("pi,pij->pj", beside, slope[mine])
-        shifts = np.zeros((*owner.shape, 2), np.float32)
-        shifts[y, x] = np.clip(exact, offset.min(axis=1)[mine], offset.max(axis=1)[mine])
-        return shifts
+        start = offset[:, 0] - np.einsum("fi,fij->fj", shown[:, 0], slope)
+        table = np.stack([slope[:, 0], slope[:, 1], start, offset.min(axis=1), offset.max(axis=1)], axis=1)
+        outside = np.zeros((1, 5, 2))
+        return _Patches(shown=shown, solid=solid, table=np.concatenate([table, outside]).astype(np.float32))
 
     def _crisp(self, shown: Floats) -> NDArray[np.float32]:
         """(H, W, 1) in [0, 1]: 1 about the rims of eyes and mouth."""

@@ -233,6 +233,8 @@ def test_changed_stills_and_foreign_folders_are_refused(
         run(photographs, photographs)
     with pytest.raises(DataError, match="no split 'dev'; it has test, train"):
         run(photographs, tmp_path / "none", replace(FEW, split="dev"))
+    with pytest.raises(DataError, match="are clips already"):
+        animate_stills("avatars", tmp_path / "none", FEW, QUIET)
     with pytest.raises(DataError, match="is no picture"):
         run(tmp_path / "out", tmp_path / "again")
     assert not (tmp_path / "none").exists()

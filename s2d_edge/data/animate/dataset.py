@@ -24,7 +24,7 @@ from s2d_edge.data.animate.stills import Still, Take, chosen, list_stills, takes
 from s2d_edge.data.avatars.clips import encode
 from s2d_edge.data.clock import ANIMATED_FILE
 from s2d_edge.data.cores import usable_cores
-from s2d_edge.data.datasets import open_dataset
+from s2d_edge.data.datasets import AVATARS, open_dataset
 from s2d_edge.data.parallel import in_parallel
 from s2d_edge.data.readers import LABELS_FILE
 from s2d_edge.errors import ConfigError, DataError
@@ -62,7 +62,7 @@ def animate_stills(
     workers = workers if workers is not None else usable_cores()
     if workers < 1:
         raise ConfigError(f"workers={workers} must be at least 1")
-    everything = list_stills(open_dataset(data, console), data)
+    everything = _open_stills(data, console)
     _check_apart(data, out)
     stills = chosen(everything, settings)
     if not stills:
@@ -70,7 +70,7 @@ def animate_stills(
         raise DataError(f"{data} has no split {settings.split!r}; it has {have}")
     examples = everything
     if settings.resting is not None:
-        examples = list_stills(open_dataset(settings.resting, console), settings.resting)
+        examples = _open_stills(settings.resting, console)
     _begin(out, settings, [*stills, *examples])
     try:
         return _animate_all(stills, examples, out, settings, console, workers)
@@ -107,6 +107,12 @@ def _animate_all(
     missed = {still.name for still in skipped}
     _finish(out, folder, [still for still in stills if still.name not in missed], settings)
     return _report(out, stills, skipped, made, settings, console)
+
+
+def _open_stills(data: str, console: Console) -> list[Still]:
+    if data == AVATARS:
+        raise DataError(f"{AVATARS!r} are clips already, and only stills can be animated; name photographs")
+    return list_stills(open_dataset(data, console), data)
 
 
 def _check_apart(data: str, out: Path) -> None:

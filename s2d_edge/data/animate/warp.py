@@ -288,8 +288,9 @@ def _followers(points: Floats, background: Floats) -> Floats:
     far = np.linalg.norm(background[:, None] - outline, axis=2)
     reach = _FOLLOWS * float(np.ptp(outline[:, 0]))
     near = 1 / (far**2 + 1e-6)
-    joins: Floats = smoothstep(1 - far.min(axis=1, keepdims=True) / reach)
-    return near / near.sum(axis=1, keepdims=True) * joins
+    joins: Floats = near / near.sum(axis=1, keepdims=True)
+    joins *= smoothstep(1 - far.min(axis=1, keepdims=True) / reach)
+    return joins
 
 
 def _delaunay(points: Floats, width: int, height: int) -> Triangles:

@@ -85,6 +85,18 @@ def test_lips_that_would_cross_meet_and_hide_what_is_behind() -> None:
     assert (moved < 100).sum() < 0.2 * (black_mouth < 100).sum()
 
 
+def test_shut_lips_hide_what_the_photograph_does_not_show() -> None:
+    points = round_face()
+    seam = (points[list(MOUTH.upper)] + points[list(MOUTH.lower)]) / 2
+    points[list(MOUTH.upper)] = points[list(MOUTH.lower)] = seam
+    line = np.full((96, 96, 3), 200, np.uint8)
+    cv2.polylines(line, [np.round(seam - 0.5).astype(np.int32)], False, (0, 0, 0))
+    opened = NOWHERE.copy()
+    opened[list(MOUTH.lower[1:-1]), 1] = 6.0
+    moved = FaceWarp(line, points).moved(opened, np.zeros((1, 2)))
+    assert 0 < (moved < 100).sum() < 3 * (line < 100).sum()
+
+
 def test_near_the_border_a_mouth_moves_whole_or_less() -> None:
     low = round_face((48.0, 76.0), 60.0)  # the lower lip touches the picture's end
     opened = NOWHERE.copy()

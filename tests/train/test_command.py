@@ -198,11 +198,11 @@ def test_bad_input_is_refused_before_anything_is_written(
     assert not Path("runs").exists()
 
 
-def test_avatars_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landmark: Path) -> None:
-    for folder, fps in (("plain", DEFAULT_FPS), ("drawn", 12.5)):
+def test_made_sets_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landmark: Path) -> None:
+    for folder, fps in (("plain", DEFAULT_FPS), ("avatars", 12.5), ("animated", 6.25)):
         shutil.copytree(data, folder)
-        if folder == "drawn":
-            (Path(folder) / "avatars.json").write_text(json.dumps({"fps": fps}))
+        if folder != "plain":
+            (Path(folder) / f"{folder}.json").write_text(json.dumps({"fps": fps}))
         assert resolve(_options(Path(folder), landmark), Path("runs"), QUIET).plan.fps == fps
 
 

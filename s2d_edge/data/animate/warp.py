@@ -39,6 +39,7 @@ _SUBPIXEL_BITS = 4
 _FLAT = 1e-3  # square pixels: a triangle of less area shows nothing
 _SHUT = 0.5  # pixels: eyes and mouths open less are shut
 _SMOOTH = 0.02  # of the face's width
+_OPENS, _PARTS = 1.5, 0.015  # an eye or mouth opens at most so many times, and of the face's width, more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,21 +189,28 @@ class FaceWarp:
         shown = self._rest.copy()
         shown[:_MESH] += expression * self._mobility
         shown[_MESH:] += (self._follow @ expression[list(OVAL)]) * self._freedom[_MESH:]
-        self._let_rims_meet(shown)
+        self._restrain_rims(shown)
         source = self._rest[self._triangles]  # (F, 3, 2)
         source[self._holes] = self._seen_through_holes(shown)[hole_triangles()]
         shown += head * self._head_freedom
         return self._patches(source, shown[self._triangles]), shown
 
-    def _let_rims_meet(self, shown: Floats) -> None:
-        """Rims that would cross meet half-way, in place."""
+    def _restrain_rims(self, shown: Floats) -> None:
+        """Rims that would cross meet half-way, and none opens far more than it was; in place.
+
+        What a photograph does not show behind shut lips cannot be seen by opening them.
+        """
         for hole in HOLES:
             upper, lower = list(hole.upper), list(hole.lower)
             before, after = self._rest[lower] - self._rest[upper], shown[lower] - shown[upper]
-            crossed = np.sum(before * after, axis=1, keepdims=True) < 0
-            middle = (shown[upper] + shown[lower]) / 2
-            shown[upper] = np.where(crossed, middle, shown[upper])
-            shown[lower] = np.where(crossed, middle, shown[lower])
+            wide = np.linalg.norm(after, axis=1, keepdims=True)
+            most = _OPENS * np.linalg.norm(before, axis=1, keepdims=True) + _PARTS * self._width
+            kept = np.minimum(1.0, most / np.maximum(wide, 1e-6))
+            kept[np.sum(before * after, axis=1) < 0] = 0.0
+            # Unchanged rims stay as they are to the last bit.
+            inwards = (1 - kept) / 2 * after
+            shown[upper] += inwards
+            shown[lower] -= inwards
 
     def _seen_through_holes(self, shown: Floats) -> Floats:
         """(468, 2): what appears at the rims of eyes and mouth.

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context
 from typing import TypeVar
 
 import cv2
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+_QUEUED_PER_WORKER = 4  # bounds memory when the consumer is slower than the processes
 
 
 def in_parallel(
@@ -22,27 +26,39 @@ def in_parallel(
     start: Callable[[], None] | None = None,
     chunk: int = 1,
 ) -> Iterator[Result]:
-    """Yield ``work(job)`` of every job, in the order of the jobs.
+    """Yield ``work(job)`` of every job, in the order of the jobs, a few ahead of the consumer.
 
     Args:
         work: a function of a module, so that other processes find it.
         workers: processes; up to 1, all is done in this one.
         start: called once in every process before its first job.
         chunk: jobs that travel to a process at once.
+
+    Raises:
+        Exception: what ``work`` raises, when its job's turn comes.
     """
-    if workers <= 1 or len(jobs) <= 1:
+    if workers <= 1:
         if start is not None:
             start()
         yield from map(work, jobs)
         return
     # Spawned, not forked: the caller may run threads (PyTorch, OpenVINO, MediaPipe) that a fork would break.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_enter, initargs=(start,)) as pool:
-        try:
-            yield from pool.map(work, jobs, chunksize=chunk)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _enter, (start,))
+    try:
+        groups = (jobs[first : first + chunk] for first in range(0, len(jobs), chunk))
+        running: deque[Future[list[Result]]] = deque()
+        while True:
+            room = workers * _QUEUED_PER_WORKER - len(running)
+            running.extend(pool.submit(_each, work, group) for group in islice(groups, room))
+            if not running:
+                return
+            yield from running.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _each(work: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    return [work(job) for job in jobs]
 
 
 def _enter(start: Callable[[], None] | None) -> None:

@@ -67,7 +67,7 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
         frames=config.frames,
         temporal="causal" if config.causal else "bidirectional",
         teacher="" if options.teacher is None else str(options.teacher.resolve()),
-        fps=options.fps or (info.fps if info else drawn_fps(dataset.root) or DEFAULT_FPS),
+        fps=options.fps or (info.fps if info else _natural_fps(dataset)),
         settings=settings,
     )
     return Start(plan=plan, dataset=dataset, config=replace(config, classes=len(dataset.labels)), init=init)
@@ -103,3 +103,8 @@ def _as_temporal(config: S2DConfig, mode: str | None) -> S2DConfig:
     if mode is None or config.temporal is None:
         return config
     return replace(config, temporal=replace(config.temporal, mode=cast(TemporalMode, mode)))
+
+
+def _natural_fps(dataset: Dataset) -> float:
+    """The rate the frames were drawn at, for sets made here; frame folders of others carry no clock."""
+    return drawn_fps(dataset.root) or DEFAULT_FPS

@@ -7,7 +7,6 @@ in a moved triangle and shows what lies at the same place of the unmoved one.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -24,98 +23,19 @@ from s2d_edge.data.animate.mesh import (
     hole_triangles,
     skin_triangles,
 )
+from s2d_edge.data.animate.patches import Floats, Patches, Shifts, Window
 from s2d_edge.data.avatars.expression import smoothstep
 from s2d_edge.preprocess import Picture
-
-Floats = NDArray[np.float64]
-Shifts = NDArray[np.float32]  # (H, W, 2) pixels
 
 _MESH = 468
 _GRID = 12  # background points along the shorter side of the picture
 # Points this near to the border, as a fraction of the shorter side, move less: with the face, with the head.
 _FACE_RIM, _HEAD_RIM = 0.05, 0.15
 _FOLLOWS = 0.35  # of the face's width: how far from the face the background follows its outline
-_SUBPIXEL_BITS = 4
 _FLAT = 1e-3  # square pixels: a triangle of less area shows nothing
 _SHUT = 0.5  # pixels: eyes and mouths open less are shut
 _SMOOTH = 0.02  # of the face's width
 _OPENS, _PARTS = 1.5, 0.015  # an eye or mouth opens at most so many times, and of the face's width, more
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Window:
-    """A part of the picture, resolved more finely than the picture.
-
-    Attributes:
-        left, top, width, height: pixels of the picture.
-        fineness: the window's pixels along one of the picture's.
-    """
-
-    left: int
-    top: int
-    width: int
-    height: int
-    fineness: int
-
-    def around(self, points: Floats, margin: float) -> _Window | None:
-        """The part of this window about the points, twice as fine; None when nothing of it lies inside."""
-        low = np.floor(points.min(axis=0) - margin).astype(int)
-        high = np.ceil(points.max(axis=0) + margin).astype(int)
-        left, top = (max(0, int(value)) for value in low)
-        width, height = min(self.width, int(high[0])) - left, min(self.height, int(high[1])) - top
-        if width < 1 or height < 1:
-            return None
-        return _Window(left=left, top=top, width=width, height=height, fineness=2 * self.fineness)
-
-    @property
-    def centres(self) -> NDArray[np.float32]:
-        """(h, w, 2): where its pixels' centres lie in the picture; whole numbers are corners."""
-        across, down = (
-            np.arange(begin + 0.5 / self.fineness, begin + side, 1 / self.fineness, np.float32)
-            for begin, side in ((self.left, self.width), (self.top, self.height))
-        )
-        return np.dstack(np.meshgrid(across, down))
-
-    def pixels(self, points: Floats) -> Floats:
-        """Points of the picture as pixels of the window; whole numbers are centres, as in OpenCV."""
-        placed: Floats = (points - (self.left, self.top)) * self.fineness - 0.5
-        return placed
-
-    def touches(self, triangles: Floats) -> NDArray[np.bool_]:
-        """(F,): whether the bounding boxes of (F, 3, 2) triangles meet the window."""
-        low, high = triangles.min(axis=1), triangles.max(axis=1)
-        across = (high[:, 0] >= self.left) & (low[:, 0] <= self.left + self.width)
-        down = (high[:, 1] >= self.top) & (low[:, 1] <= self.top + self.height)
-        meets: NDArray[np.bool_] = across & down
-        return meets
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Patches:
-    """Moved triangles.
-
-    Attributes:
-        shown: (F, 3, 2) pixels, where they are seen.
-        solid: (F,) whether they show anything.
-        table: (F + 1, 5, 2) what makes a pixel's shift: per x, per y, constant, least and most. The last row
-            is that of no triangle.
-    """
-
-    shown: Floats
-    solid: NDArray[np.bool_]
-    table: NDArray[np.float32]
-
-    def shifts(self, window: _Window) -> Shifts:
-        """(h, w, 2) pixels of the picture: from each of the window's pixels to what it shows."""
-        owner = np.full((window.height * window.fineness, window.width * window.fineness), -1, np.int32)
-        corners = np.round(window.pixels(self.shown) * 2**_SUBPIXEL_BITS).astype(np.int32)
-        for number in np.flatnonzero(self.solid & window.touches(self.shown)):
-            cv2.fillConvexPoly(owner, corners[number], int(number), cv2.LINE_8, _SUBPIXEL_BITS)
-        per_x, per_y, start, least, most = np.moveaxis(self.table[owner], 2, 0)  # each (h, w, 2)
-        x, y = np.moveaxis(window.centres, 2, 0)[..., None]
-        # A pixel that only touches a triangle lies a little outside it, where a sliver's slope runs away.
-        shifts: Shifts = np.minimum(np.maximum(per_x * x + per_y * y + start, least), most)
-        return shifts
 
 
 class FaceWarp:
@@ -128,7 +48,7 @@ class FaceWarp:
         """
         self._picture = picture
         height, width = picture.shape[:2]
-        self._whole = _Window(left=0, top=0, width=width, height=height, fineness=1)
+        self._whole = Window(left=0, top=0, width=width, height=height, fineness=1)
         self._width = float(np.ptp(points[:, 0]))
         background = _background(points, width, height)
         self._rest: Floats = np.concatenate([points, background])
@@ -184,7 +104,7 @@ class FaceWarp:
         patches, shown = self._arranged(expression, head)
         return self._smoothed(patches.shifts(self._whole), self._crisp(shown))
 
-    def _arranged(self, expression: Floats, head: Floats) -> tuple[_Patches, Floats]:
+    def _arranged(self, expression: Floats, head: Floats) -> tuple[Patches, Floats]:
         """The moved triangles, and where the points are seen, (P, 2)."""
         shown = self._rest.copy()
         shown[:_MESH] += expression * self._mobility
@@ -228,7 +148,7 @@ class FaceWarp:
             seen[lower] -= hidden * (1 - hole.upper_share) * across
         return seen
 
-    def _patches(self, source: Floats, shown: Floats) -> _Patches:
+    def _patches(self, source: Floats, shown: Floats) -> Patches:
         """Triangles that are seen at ``shown`` and show what lies in ``source``, both (F, 3, 2)."""
         edges = shown[:, 1:] - shown[:, :1]  # (F, 2, 2)
         area = np.abs(np.linalg.det(edges)) / 2
@@ -242,7 +162,7 @@ class FaceWarp:
         start = offset[:, 0] - np.einsum("fi,fij->fj", shown[:, 0], slope)
         table = np.stack([slope[:, 0], slope[:, 1], start, offset.min(axis=1), offset.max(axis=1)], axis=1)
         outside = np.zeros((1, 5, 2))
-        return _Patches(shown=shown, solid=solid, table=np.concatenate([table, outside]).astype(np.float32))
+        return Patches(shown=shown, solid=solid, table=np.concatenate([table, outside]).astype(np.float32))
 
     def _crisp(self, shown: Floats) -> NDArray[np.float32]:
         """(H, W, 1) in [0, 1]: 1 about the rims of eyes and mouth."""
@@ -262,7 +182,7 @@ class FaceWarp:
         smoothed[[0, -1]], smoothed[:, [0, -1]] = shifts[[0, -1]], shifts[:, [0, -1]]  # the border stays
         return smoothed
 
-    def _seen(self, shifts: Shifts, window: _Window) -> Picture:
+    def _seen(self, shifts: Shifts, window: Window) -> Picture:
         """What the window shows."""
         at = (window.centres + shifts - 0.5).astype(np.float32)  # OpenCV's pixel centres lie at integers
         seen: Picture = cv2.remap(

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from s2d_edge.preprocess import Picture, Points
+from s2d_edge.preprocess import MESH_POINTS, Picture, Points
 
 # FaceMesh misplaces faces whose longer side is under this fraction of the frame's longer side.
 FAR_BELOW = 0.25
@@ -66,7 +66,13 @@ class FaceFinder:
     """
 
     def __init__(
-        self, *, static: bool, max_faces: int = 1, followed: int = 1, min_confidence: float = 0.5
+        self,
+        *,
+        static: bool,
+        max_faces: int = 1,
+        followed: int = 1,
+        min_confidence: float = 0.5,
+        refined: bool = False,
     ) -> None:
         """Load the models.
 
@@ -76,6 +82,8 @@ class FaceFinder:
             max_faces: most faces found in one frame.
             followed: of these, the largest that are searched again around where they were.
             min_confidence: of the detectors, in [0, 1].
+            refined: place lids and lips by FaceMesh's attention model, which follows them more closely;
+                face crops everywhere are made without it.
         """
         self._static = static
         self._followed = followed
@@ -85,13 +93,19 @@ class FaceFinder:
 
             solutions = mediapipe.solutions
             self._mesh = solutions.face_mesh.FaceMesh(
-                static_image_mode=static, max_num_faces=max_faces, min_detection_confidence=min_confidence
+                static_image_mode=static,
+                max_num_faces=max_faces,
+                min_detection_confidence=min_confidence,
+                refine_landmarks=refined,
             )
             self._close_mesh = (
                 self._mesh
                 if static
                 else solutions.face_mesh.FaceMesh(
-                    static_image_mode=True, max_num_faces=1, min_detection_confidence=min_confidence
+                    static_image_mode=True,
+                    max_num_faces=1,
+                    min_detection_confidence=min_confidence,
+                    refine_landmarks=refined,
                 )
             )
             self._far_detector = solutions.face_detection.FaceDetection(
@@ -154,7 +168,7 @@ class FaceFinder:
         found = mesh.process(square).multi_face_landmarks or []
         faces = []
         for landmarks in found:
-            points = np.array([(mark.x, mark.y) for mark in landmarks.landmark], np.float32)
+            points = np.array([(mark.x, mark.y) for mark in landmarks.landmark[:MESH_POINTS]], np.float32)
             points = points * np.float32(square.shape[0]) + np.array([left, top], np.float32)
             face = _face_within(points, left, top, width, height)
             if face is not None:

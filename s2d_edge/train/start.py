@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
 from s2d_edge.console import Console
-from s2d_edge.data.avatars.dataset import SPEC_FILE
+from s2d_edge.data.clock import drawn_fps
 from s2d_edge.data.datasets import absolute_data, open_dataset, require_published, with_labels
 from s2d_edge.data.samples import Dataset
 from s2d_edge.errors import CheckpointError, ConfigError
@@ -118,8 +117,5 @@ def _published_fps(dataset: Dataset) -> float | None:
 
 
 def _natural_fps(dataset: Dataset) -> float:
-    """The rate the frames were drawn at, for avatars; frame folders of others carry no clock."""
-    described = dataset.root / SPEC_FILE
-    if described.is_file():
-        return float(json.loads(described.read_text(encoding="utf-8"))["fps"])
-    return DEFAULT_FPS
+    """The rate the frames were drawn at, for sets made here; frame folders of others carry no clock."""
+    return drawn_fps(dataset.root) or DEFAULT_FPS

@@ -237,12 +237,13 @@ def test_processes_that_would_have_nothing_to_do_are_refused(data: Path, landmar
         command.require_work_for_all(plan, processes)
 
 
-def test_avatars_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landmark: Path) -> None:
-    for folder, fps in (("plain", DEFAULT_FPS), ("drawn", 12.5)):
+def test_made_sets_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landmark: Path) -> None:
+    for kind, fps in (("plain", DEFAULT_FPS), ("avatars", 12.5), ("animated", 6.25)):
+        folder = Path(f"set-{kind}")
         shutil.copytree(data, folder)
-        if folder == "drawn":
-            (Path(folder) / "avatars.json").write_text(json.dumps({"fps": fps}))
-        assert resolve(_options(Path(folder), landmark), Path("runs"), QUIET).plan.fps == fps
+        if kind != "plain":
+            (folder / f"{kind}.json").write_text(json.dumps({"fps": fps}))
+        assert resolve(_options(folder, landmark), Path("runs"), QUIET).plan.fps == fps
 
 
 def test_a_run_folder_in_use_is_refused(data: Path, landmark: Path) -> None:

@@ -51,18 +51,27 @@ def check_clip(*, frames: int, fps: float, size: int) -> None:
     Raises:
         ConfigError: names the setting and its range.
     """
-    if not 4 <= frames <= 1000:
-        raise ConfigError(f"frames={frames} must lie in [4, 1000]: fewer cannot show an order")
-    if not 0 < fps <= 240:
-        raise ConfigError(f"fps={fps} must lie in (0, 240]")
+    check_timing(frames=frames, fps=fps)
     if not 64 <= size <= 1024:
         raise ConfigError(f"size={size} must lie in [64, 1024] pixels")
 
 
-def encode(frame: NDArray[np.uint8]) -> bytes:
-    """An (H, W, 3) RGB frame as a high-quality JPEG."""
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 92]
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality)
+def check_timing(*, frames: int, fps: float) -> None:
+    """Refuse clips too short to show an order, or of an absurd rate.
+
+    Raises:
+        ConfigError: names the setting and its range.
+    """
+    if not 4 <= frames <= 1000:
+        raise ConfigError(f"frames={frames} must lie in [4, 1000]: fewer cannot show an order")
+    if not 0 < fps <= 240:
+        raise ConfigError(f"fps={fps} must lie in (0, 240]")
+
+
+def encode(frame: NDArray[np.uint8], quality: int = 92) -> bytes:
+    """An (H, W, 3) RGB frame as a JPEG."""
+    settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings)
     if not done:
         raise RuntimeError("OpenCV cannot encode a JPEG")
     return bytes(data)

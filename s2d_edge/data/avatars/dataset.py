@@ -6,27 +6,26 @@ import csv
 import hashlib
 import io
 import json
-import multiprocessing
-import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.console import Console
 from s2d_edge.data.avatars.clips import check_clip, encode, render_clip
 from s2d_edge.data.avatars.expression import LABELS
+from s2d_edge.data.clock import AVATARS_FILE
 from s2d_edge.data.cores import usable_cores
+from s2d_edge.data.parallel import in_parallel
+from s2d_edge.data.readers import LABELS_FILE
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.errors import ConfigError, DataError
 from s2d_edge.files import cache_folder, whole_folder
 
 GENERATOR_VERSION = 6  # raise it whenever the same spec would give other bytes
-LABELS_FILE, LANDMARKS_FILE, SPEC_FILE = "labels.csv", "landmarks.npz", "avatars.json"
+LANDMARKS_FILE = "landmarks.npz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +105,6 @@ def _entries(spec: AvatarSpec) -> Iterator[_Entry]:
             subject += 1
 
 
-def _start_worker() -> None:
-    """Each worker has a core of its own: OpenCV's threads would only contend. Ctrl-C is the parent's."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-
-
 def _write_clip(job: tuple[AvatarSpec, _Entry, Path]) -> NDArray[np.float32]:
     """Draw one clip into its folder. Returns its (T, 68, 2) landmarks."""
     spec, entry, root = job
@@ -156,7 +149,7 @@ def write_avatars(out: Path, spec: AvatarSpec, console: Console, workers: int | 
         DataError: ``out`` holds something other than avatars.
         OSError: the disk refuses.
     """
-    if out.exists() and not (out / SPEC_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not (out / AVATARS_FILE).is_file() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists and is no avatar set; choose another folder, or remove it first")
     entries = list(_entries(spec))
     workers = workers if workers is not None else usable_cores()
@@ -164,7 +157,7 @@ def write_avatars(out: Path, spec: AvatarSpec, console: Console, workers: int | 
     with whole_folder(out) as scratch:
         jobs = [(spec, entry, scratch) for entry in entries]
         with console.progress("drawing avatars", len(jobs)) as advance:
-            for points in _drawn(jobs, workers):
+            for points in in_parallel(_write_clip, jobs, workers=workers, chunk=7):
                 landmarks.append(points)
                 advance(1)
         table = io.StringIO()
@@ -174,22 +167,8 @@ def write_avatars(out: Path, spec: AvatarSpec, console: Console, workers: int | 
         (scratch / LABELS_FILE).write_text(table.getvalue(), encoding="utf-8")
         paths = np.array([entry.path for entry in entries])
         np.savez(scratch / LANDMARKS_FILE, paths=paths, points=np.stack(landmarks))
-        (scratch / SPEC_FILE).write_text(json.dumps(_description(spec), indent=2) + "\n", encoding="utf-8")
+        (scratch / AVATARS_FILE).write_text(json.dumps(_description(spec), indent=2) + "\n", encoding="utf-8")
     return _dataset(out, spec)
-
-
-def _drawn(jobs: list[tuple[AvatarSpec, _Entry, Path]], workers: int) -> Iterator[NDArray[np.float32]]:
-    if workers <= 1:
-        yield from map(_write_clip, jobs)
-        return
-    # Spawned, not forked: the caller may run threads (PyTorch, OpenVINO) that a fork would break.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        try:
-            yield from pool.map(_write_clip, jobs, chunksize=7)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
 
 def read_landmarks(root: Path) -> dict[str, NDArray[np.float32]]:
@@ -229,7 +208,7 @@ def default_avatars(console: Console, spec: AvatarSpec | None = None, workers: i
 def _is_complete(root: Path, spec: AvatarSpec) -> bool:
     """Whether ``root`` holds this very set with every frame."""
     try:
-        stored = json.loads((root / SPEC_FILE).read_text(encoding="utf-8"))
+        stored = json.loads((root / AVATARS_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     names = {f"{number:03d}.jpg" for number in range(spec.frames)}

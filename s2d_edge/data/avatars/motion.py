@@ -51,7 +51,7 @@ def episode_curve(rng: np.random.Generator, at: Floats) -> Floats:
     return smoothstep((at - onset) / rise) * smoothstep((offset - at) / fall)
 
 
-def _wander(rng: np.random.Generator, seconds: Floats, size: float) -> Floats:
+def wander(rng: np.random.Generator, seconds: Floats, size: float) -> Floats:
     """A slow random motion of amplitude ``size`` whose reversal in time is just as likely."""
     total = np.zeros_like(seconds)
     for rate_hz in (0.12, 0.31, 0.55):
@@ -60,7 +60,7 @@ def _wander(rng: np.random.Generator, seconds: Floats, size: float) -> Floats:
     return size * total / 2.0
 
 
-def _blinks(rng: np.random.Generator, seconds: Floats) -> Floats:
+def blinks(rng: np.random.Generator, seconds: Floats) -> Floats:
     """Closed eyes as a symmetric bump about every four seconds, anywhere in the clip alike."""
     closed = np.zeros_like(seconds)
     margin = 0.5
@@ -107,13 +107,13 @@ def _idle(rng: np.random.Generator, seconds: Floats, pose: float) -> _Idle:
     rest = [pose * rng.uniform(-most, most) for most in (0.12, 0.07, 0.12)]
     return _Idle(
         turn=np.stack(
-            [at + _wander(rng, seconds, size) for at, size in zip(rest, (0.07, 0.04, 0.05), strict=True)],
+            [at + wander(rng, seconds, size) for at, size in zip(rest, (0.07, 0.04, 0.05), strict=True)],
             axis=1,
         ),
-        shift=np.stack([_wander(rng, seconds, 0.02) for _ in range(2)], axis=1),
-        gaze=np.stack([_wander(rng, seconds, 0.5) for _ in range(2)], axis=1),
-        blinks=_blinks(rng, seconds),
-        twitch=np.stack([_wander(rng, seconds, 0.04) for _ in UNITS], axis=1),
+        shift=np.stack([wander(rng, seconds, 0.02) for _ in range(2)], axis=1),
+        gaze=np.stack([wander(rng, seconds, 0.5) for _ in range(2)], axis=1),
+        blinks=blinks(rng, seconds),
+        twitch=np.stack([wander(rng, seconds, 0.04) for _ in UNITS], axis=1),
         noise_seeds=rng.integers(2**31, size=len(seconds)),
     )
 
@@ -129,7 +129,7 @@ def _expression(rng: np.random.Generator, label: str, curve: Floats, seconds: Fl
     if label == "happy" and rng.random() < 0.35:  # a smile with closed lips
         units[:, unit_row(25)] *= 0.1
     if label == "neutral" and rng.random() < 0.35:  # talking
-        talk = np.abs(_wander(rng, seconds * 4.0, 0.3)) * curve
+        talk = np.abs(wander(rng, seconds * 4.0, 0.3)) * curve
         units[:, unit_row(25)] += talk[:, None]
         units[:, unit_row(26)] += 0.6 * talk[:, None]
     return units

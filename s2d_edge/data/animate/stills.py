@@ -1,0 +1,165 @@
+"""The photographs of a dataset, and the clips to be made of each."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+
+from s2d_edge.data.animate.settings import AnimateSettings
+from s2d_edge.data.readers import LABELS_FILE
+from s2d_edge.data.samples import Dataset
+from s2d_edge.errors import DataError
+from s2d_edge.media_types import IMAGE_SUFFIXES
+from s2d_edge.preprocess import Picture
+from s2d_edge.video import read_image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Still:
+    """One labelled photograph.
+
+    Attributes:
+        path: the file.
+        name: its path within the dataset; nothing else decides about its chances.
+        label: its class.
+        subject: who is seen, or empty.
+        split: of the dataset.
+        further: cells of the dataset's other columns.
+    """
+
+    path: Path
+    name: str
+    label: str
+    subject: str
+    split: str
+    further: dict[str, str] = field(default_factory=dict)
+
+    def picture(self, size: int | None) -> Picture:
+        """(H, W, 3) uint8 RGB, scaled to ``size`` pixels along its longer side unless that is None.
+
+        Raises:
+            MediaError: it cannot be decoded; names the file.
+        """
+        picture = read_image(self.path)
+        height, width = picture.shape[:2]
+        if size is None or max(height, width) == size:
+            return picture
+        scale = size / max(height, width)
+        target = (max(1, round(width * scale)), max(1, round(height * scale)))
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+        scaled: Picture = cv2.resize(picture, target, interpolation=method)
+        return scaled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """One clip to be made of a still.
+
+    Attributes:
+        name: of its folder.
+        number: which of the still's plans it follows.
+        label: its class.
+        backwards: whether the planned frames run in reverse.
+    """
+
+    name: str
+    number: int
+    label: str
+    backwards: bool
+
+
+def takes(still: Still, settings: AnimateSettings) -> list[Take]:
+    """The clips of one still."""
+    code = _code(still.name)
+    stem = f"{still.path.stem}-{code[:8]}"
+    planned: list[Take] = []
+    for number in range(settings.clips):
+        name = f"{stem}-{number}"
+        if not settings.direction:
+            planned.append(Take(name=name, number=number, label=still.label, backwards=False))
+        elif still.label == settings.neutral:  # no direction to tell; as many run either way
+            odd = bool((int(code, 16) + number) % 2)
+            planned.append(Take(name=name, number=number, label=still.label, backwards=odd))
+        else:
+            planned += [
+                Take(
+                    name=f"{name}-{way}",
+                    number=number,
+                    label=f"{still.label}-{way}",
+                    backwards=way == "offset",
+                )
+                for way in ("onset", "offset")
+            ]
+    return planned
+
+
+def list_stills(dataset: Dataset, data: str) -> list[Still]:
+    """All photographs of a dataset, in its order.
+
+    Args:
+        data: what the dataset was opened by; a CSV file's further columns are kept.
+
+    Raises:
+        DataError: an entry is no picture.
+    """
+    for sample in dataset.samples:
+        if sample.path.is_dir() or sample.path.suffix.lower() not in IMAGE_SUFFIXES:
+            raise DataError(
+                f"{sample.path} is no picture, and only stills can be animated; "
+                f"dataset {dataset.name!r} may hold clips already"
+            )
+    further = _further_columns(dataset, data)
+    return [
+        Still(
+            path=sample.path,
+            name=_name(sample.path, dataset.root),
+            label=dataset.labels[sample.label],
+            subject=sample.subject or "",
+            split=sample.split,
+            further=further.get(sample.path, {}),
+        )
+        for sample in dataset.samples
+    ]
+
+
+def chosen(stills: Sequence[Still], settings: AnimateSettings) -> list[Still]:
+    """Those to be animated, in the same order; a limit takes any of a split, whatever they are called."""
+    wanted = [still for still in stills if settings.split in (None, still.split)]
+    if settings.limit is None:
+        return wanted
+    kept: set[str] = set()
+    for split in {still.split for still in wanted}:
+        kept |= {still.name for still in shuffled(s for s in wanted if s.split == split)[: settings.limit]}
+    return [still for still in wanted if still.name in kept]
+
+
+def shuffled(stills: Iterable[Still]) -> list[Still]:
+    """In an order that depends on nothing but the stills' names."""
+    return sorted(stills, key=lambda still: _code(still.name))
+
+
+def _code(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _name(path: Path, root: Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
+
+
+def _further_columns(dataset: Dataset, data: str) -> dict[Path, dict[str, str]]:
+    """Cells of a CSV file that the reader passes over, by the path of their row."""
+    file = Path(data) / LABELS_FILE if Path(data).is_dir() else Path(data)
+    if not file.is_file():
+        return {}
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        rows = [{name.strip(): cell.strip() for name, cell in row.items()} for row in csv.DictReader(lines)]
+    known = {"path", "label", "subject", "split", "still", "apex"}
+    return {
+        dataset.root / row["path"]: {name: cell for name, cell in row.items() if name not in known}
+        for row in rows
+    }

@@ -107,11 +107,11 @@ class OnnxGraph:
     def int_type(self, quantizer: onnx.NodeProto) -> int:
         """The quantized type a quantizer writes or reads."""
         if len(quantizer.input) > 2 and quantizer.input[2]:
-            return self.types.get(quantizer.input[2], onnx.TensorProto.UNDEFINED)
+            return int(self.types.get(quantizer.input[2], onnx.TensorProto.UNDEFINED))
         if quantizer.op_type == "QuantizeLinear":
             wanted = attribute(quantizer, "output_dtype", onnx.TensorProto.UNDEFINED)
             return int(wanted) or onnx.TensorProto.UINT8  # the standard's default
-        return self.types.get(quantizer.input[0], onnx.TensorProto.UNDEFINED)
+        return int(self.types.get(quantizer.input[0], onnx.TensorProto.UNDEFINED))
 
     def axis(self, quantizer: onnx.NodeProto) -> int:
         """The axis along which a quantizer's scales lie, counted from 0."""

@@ -38,16 +38,16 @@ _NPU_FRONTEND = (
 # Of the operations that the NPU compiler's frontend dispatches, after the downgrades it runs before (Gelu-7,
 # Pad-12, Interpolate-11, Slice-8), those an export of this model's arithmetic may hold.
 NPU_OPERATIONS = words(
-    "Abs Add AvgPool BatchNormInference Broadcast Ceiling Clamp Concat Constant Convert ConvertLike "
-    "Convolution ConvolutionBackpropData Cos CumSum Divide Elu Equal Erf Exp FakeQuantize Floor FloorMod "
-    "Gather GatherElements GatherND Gelu Greater GreaterEqual GroupConvolution GroupNormalization "
-    "HSigmoid HSwish HardSigmoid Interpolate Less LessEqual Log LogSoftmax LogicalAnd LogicalNot "
-    "LogicalOr LogicalXor MVN MatMul MaxPool Maximum Minimum Mish Mod Multiply Negative NormalizeL2 "
-    "NotEqual PRelu Pad Parameter Power Range ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd "
-    "ReduceSum Relu Reshape Result Roll Round ScaledDotProductAttention ScatterElementsUpdate "
-    "ScatterNDUpdate ScatterUpdate Select Selu Sigmoid Sign Sin Slice SoftPlus Softmax Split Sqrt "
-    "SquaredDifference Squeeze StridedSlice Subtract Swish Tan Tanh Tile TopK Transpose Unsqueeze "
-    "VariadicSplit"
+    "Abs Add Assign AvgPool BatchNormInference Broadcast Ceiling Clamp Concat Constant Convert "
+    "ConvertLike Convolution ConvolutionBackpropData Cos CumSum Divide Elu Equal Erf Exp FakeQuantize "
+    "Floor FloorMod Gather GatherElements GatherND Gelu Greater GreaterEqual GroupConvolution "
+    "GroupNormalization HSigmoid HSwish HardSigmoid Interpolate Less LessEqual Log LogSoftmax LogicalAnd "
+    "LogicalNot LogicalOr LogicalXor MVN MatMul MaxPool Maximum Minimum Mish Mod Multiply Negative "
+    "NormalizeL2 NotEqual PRelu Pad Parameter Power Range ReadValue ReduceL1 ReduceL2 ReduceMax "
+    "ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape Result Roll Round ScaledDotProductAttention "
+    "ScatterElementsUpdate ScatterNDUpdate ScatterUpdate Select Selu Sigmoid Sign Sin Slice SoftPlus "
+    "Softmax Split Sqrt SquaredDifference Squeeze StridedSlice Subtract Swish Tan Tanh Tile TopK "
+    "Transpose Unsqueeze VariadicSplit"
 )
 _NPU_TYPES = words("f64 f32 f16 bf16 i64 u64 i32 u32 i16 u16 i8 u8 i4 u4 boolean")
 _LEVELS = (255, 256)

@@ -40,7 +40,7 @@ OPERATORS = words(
     "ReduceSumSquare Relu Reshape Resize Round ScatterElements ScatterND Selu Shape Sigmoid Sign Sin "
     "Slice Softmax Softplus Split Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Trilu Unsqueeze Where Xor"
 )
-_RESIZE = {
+_RESIZE: dict[str, tuple[object, set[object]]] = {
     "mode": ("nearest", {"nearest", "linear"}),
     "coordinate_transformation_mode": (
         "half_pixel",
@@ -66,8 +66,8 @@ def _operators(graph: OnnxGraph) -> Iterator[Finding]:
 
 def _limits(graph: OnnxGraph) -> Iterator[Finding]:
     for node in graph.nodes:
-        if node.op_type == "LayerNormalization" and any(graph.readers(name) for name in node.output[1:]):
-            yield name_of(node), "LayerNormalization whose mean or deviation is read"
+        if node.op_type == "LayerNormalization" and any(node.output[1:]):
+            yield name_of(node), "LayerNormalization of more than one output"
         elif node.op_type == "Resize":
             for name, (default, allowed) in _RESIZE.items():
                 if (value := attribute(node, name, default)) not in allowed:
@@ -174,9 +174,9 @@ def _pairs(graph: OnnxGraph) -> Iterator[Finding]:
 
 
 def _same_scale(graph: OnnxGraph, one: onnx.NodeProto, other: onnx.NodeProto) -> bool:
-    scales = graph.scale(one), graph.scale(other)
+    first, second = graph.scale(one), graph.scale(other)
     return one.input[1] == other.input[1] or (
-        scales[0] is not None and scales[1] is not None and np.array_equal(*scales)
+        first is not None and second is not None and np.array_equal(first, second)
     )
 
 

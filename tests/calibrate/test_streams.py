@@ -10,6 +10,7 @@ import pytest
 
 from calibrate.feeds import Feed, feeds_of
 from calibrate.int8_macs import count_macs
+from calibrate.onnx_graph import quantize_onnx
 from calibrate.openvino_graph import landmark_stem, quantize_openvino
 from calibrate.recipe import recipe_for
 from export.command import ExportOptions, export_run
@@ -17,6 +18,7 @@ from firmware_host.engines import open_engine
 from s2d_edge.bundle import Bundle, Manifest, open_bundle, seal
 from s2d_edge.console import Console
 from s2d_edge.engine import Clip
+from s2d_edge.lint.check import lint_graph
 from tests.models import CAUSAL, random_clip, write_random_run
 
 T = CAUSAL.frames
@@ -63,6 +65,16 @@ def test_feeds_hold_the_state_the_graph_really_has(streamed: Bundle) -> None:
         assert (early["age"] < T).sum() < T - 1  # the early one does not
         held = _seen(last, manifest)
         assert all(np.abs(held[ring.name]).max() > 0 for ring in manifest.rings)
+
+
+def test_an_int8_step_keeps_the_rules_of_its_target(streamed: Bundle, tmp_path: Path) -> None:
+    """Among them: only linears and convolutions have weights in 8 bits, so biases of ages keep their 32."""
+    manifest = streamed.manifest
+    recipe = recipe_for(manifest.target, manifest.graph, manifest.mode)
+    quantize = quantize_onnx if recipe.backend == "onnx" else quantize_openvino
+    with feeds_of(streamed, _clips(2)) as feeds:
+        quantize(streamed.graph_path, tmp_path / manifest.graph, recipe, feeds, len(feeds))
+    assert lint_graph(tmp_path / manifest.graph, manifest.target) == []
 
 
 def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:

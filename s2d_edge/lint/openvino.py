@@ -32,7 +32,8 @@ _FAKE_QUANTIZE = (
 )
 _NNCF_SETUPS = "https://github.com/openvinotoolkit/nncf/tree/develop/src/nncf/common/hardware/setups"
 _NPU_FRONTEND = (
-    "https://github.com/openvinotoolkit/npu_compiler/blob/develop/src/vpux_compiler/src/frontend/IE.cpp"
+    "https://github.com/openvinotoolkit/npu_compiler/blob/0ccf9bf3faf8106f5575a905d665feab44e59b6f/"
+    "src/vpux_compiler/src/frontend/IE.cpp"
 )
 
 # Of the operations that the NPU compiler's frontend dispatches, after the downgrades it runs before (Gelu-7,

@@ -21,6 +21,9 @@ from s2d_edge.lint.rules import Finding, Rule, words
 
 _DOCS = "https://docs.nvidia.com/deeplearning/tensorrt"
 _OPERATORS = "https://github.com/onnx/onnx-tensorrt/blob/main/docs/operators.md"
+_OPERATORS_OF_8 = (
+    "https://github.com/onnx/onnx-tensorrt/blob/009d6541b4ee1fa3f3150cd7cbabe7e56aa54840/docs/operators.md"
+)
 _QUANTIZED = f"{_DOCS}/latest/inference-library/work-quantized-types.html"
 _EXPLICIT = f"{_DOCS}/latest/inference-library/quantized-types-explicit-quantization.html"
 _QUANTIZE_LAYER = f"{_DOCS}/operators/docs/Quantize.html"
@@ -277,15 +280,15 @@ RULES: tuple[Rule[OnnxGraph], ...] = (
     Rule(
         name="single-layer-norm",
         wants="a normalisation is one operator",
-        why="The squares of a spelled-out one overflow in FP16: a ViT-B fell to 19 % top-1.",
+        why="The squares of a spelled-out one overflow in FP16: a ViT-B fell to 19 % top-1 on an Orin Nano.",
         source=_ORIN_MEASURED,
         find=_spelled_out_norms,
     ),
     Rule(
         name="int32-range",
         wants="int64 constants are within int32",
-        why="TensorRT before 10 casts int64 down and clamps.",
-        source="https://github.com/onnx/onnx-tensorrt/blob/release/8.6-GA/docs/operators.md",
+        why="TensorRT 8 casts int64 down to int32, and clamps what does not fit.",
+        source=_OPERATORS_OF_8,
         find=_wide_integers,
         warns=True,
     ),
@@ -327,7 +330,7 @@ RULES: tuple[Rule[OnnxGraph], ...] = (
     Rule(
         name="stored-weights",
         wants="weights are int8 constants with a DequantizeLinear alone",
-        why="Stored in FP32 and quantized in the graph, weights take four times the space.",
+        why="Weights quantized beforehand need only that; in FP32 they take four times the space.",
         source=_EXPLICIT,
         find=_quantized_weights,
     ),
@@ -348,14 +351,14 @@ RULES: tuple[Rule[OnnxGraph], ...] = (
     Rule(
         name="quantized-operators",
         wants="linears and convolutions alone are between quantizers",
-        why="LayerNorm, softmax and tables lose accuracy in INT8 and win no time.",
+        why="With linears alone in INT8 a ViT-B kept 84.5 of 85.2 % top-1; with every operator, 5 %.",
         source=_ORIN_MEASURED,
         find=_quantized_operators,
     ),
     Rule(
         name="float-residuals",
         wants="residual sums stay in floating point",
-        why="Quantized residual sums took a ViT-B from 85 % to 5 % top-1 on an Orin Nano.",
+        why="They hold a ViT's outliers: in INT8 they were what took that ViT-B from 85 % to 5 %.",
         source=_ORIN_MEASURED,
         find=_residuals,
     ),

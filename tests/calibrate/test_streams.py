@@ -67,14 +67,14 @@ def test_feeds_hold_the_state_the_graph_really_has(streamed: Bundle) -> None:
         assert all(np.abs(held[ring.name]).max() > 0 for ring in manifest.rings)
 
 
-def test_an_int8_step_keeps_the_rules_of_its_target(streamed: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("streamed", ["jetson"], indirect=True)
+def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Path) -> None:
     """Among them: only linears and convolutions have weights in 8 bits, so biases of ages keep their 32."""
-    manifest = streamed.manifest
-    recipe = recipe_for(manifest.target, manifest.graph, manifest.mode)
-    quantize = quantize_onnx if recipe.backend == "onnx" else quantize_openvino
-    with feeds_of(streamed, _clips(2)) as feeds:
-        quantize(streamed.graph_path, tmp_path / manifest.graph, recipe, feeds, len(feeds))
-    assert lint_graph(tmp_path / manifest.graph, manifest.target) == []
+    out = tmp_path / "model.onnx"
+    with feeds_of(streamed, _clips(1)) as feeds:
+        recipe = recipe_for("jetson", "model.onnx", "stream")
+        quantize_onnx(streamed.graph_path, out, recipe, feeds, len(feeds))
+    assert lint_graph(out, "jetson") == []
 
 
 def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:
@@ -85,6 +85,7 @@ def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:
     with feeds_of(fp32, _clips(6)) as feeds:
         recipe = recipe_for("intel-cpu", "model.xml", "stream")
         quantize_openvino(fp32.graph_path, folder / "model.xml", recipe, feeds, len(feeds))
+    assert lint_graph(folder / "model.xml", "intel-npu") == []  # whose rules hold those of the CPU
     assert count_macs(folder / "model.xml").fraction > 0.8  # of a toy; its landmark stem weighs much
     int8 = Bundle(folder, seal(folder, fp32.manifest))
     clips = _clips(10)[6:]

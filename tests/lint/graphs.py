@@ -71,7 +71,8 @@ def int8_graph() -> onnx.ModelProto:
 
 def node(model: onnx.ModelProto, name: str) -> onnx.NodeProto:
     """The node of that name."""
-    return next(each for each in model.graph.node if each.name == name)
+    nodes: dict[str, onnx.NodeProto] = {each.name: each for each in model.graph.node}
+    return nodes[name]
 
 
 def store(model: onnx.ModelProto, name: str, value: NDArray[Any]) -> str:

@@ -1,4 +1,4 @@
-"""What export, calibration and the ``lint`` verb do with graphs that break rules, and with those that do not."""
+"""What export, calibration and the ``lint`` verb do with graphs that break rules, and with others."""
 
 from __future__ import annotations
 

@@ -85,13 +85,13 @@ def plus(node: Any) -> Plan:
 
 def table(x: Any) -> Any:
     stored = ops.convert(ops.constant(np.ones((2, 3), np.int8)), "f32")
-    rows = ops.multiply(stored, ops.constant(np.float32([[0.1], [0.1]])))
+    rows = ops.multiply(stored, ops.constant(np.full((2, 1), 0.1, np.float32)))
     index = ops.convert(ops.reduce_max(x, [0, 1]), "i32")
     return ops.add(x, named(ops.gather(rows, index, ops.constant(np.int32(0))), "lookup"))
 
 
 def searched(x: Any) -> Any:
-    ladder = ops.constant(np.float32([[0, 1, 2]]))
+    ladder = ops.constant(np.arange(3, dtype=np.float32)[None])
     return ops.convert(named(opset15.search_sorted(ladder, x), "search"), "f32")
 
 

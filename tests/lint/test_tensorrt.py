@@ -120,7 +120,7 @@ def unsigned_by_default(model: Model) -> None:
 def quantized_bias(model: Model) -> None:
     bias, scale = (
         store(model, "bias", np.zeros(8, np.int32)),
-        store(model, "bias.scale", np.float32([0.1] * 8)),
+        store(model, "bias.scale", np.full(8, 0.1, np.float32)),
     )
     node(model, "conv").input.append(
         insert(model, "conv", "DequantizeLinear", "bias.dq", [bias, scale], axis=0)
@@ -159,7 +159,10 @@ def quantizer_of_weights(model: Model) -> None:
 
 
 def scale_per_channel(model: Model) -> None:
-    scale, zero = store(model, "each", np.float32([0.05] * 3)), store(model, "zeros", np.zeros(3, np.int8))
+    scale, zero = (
+        store(model, "each", np.full(3, 0.05, np.float32)),
+        store(model, "zeros", np.zeros(3, np.int8)),
+    )
     for half in ("pixels.q", "pixels.dq"):
         node(model, half).input[1:] = [scale, zero]
 
@@ -170,13 +173,13 @@ def wrong_axis(model: Model) -> None:
 
 def wrong_axis_of_gemm(model: Model) -> None:
     node(model, "wh.dq").attribute[0].i = -1
-    store(model, "wh.scale", np.float32([0.01] * 8))
+    store(model, "wh.scale", np.full(8, 0.01, np.float32))
     store(model, "wh.zero", np.zeros(8, np.int8))
 
 
 def wrong_axis_of_convolution(model: Model) -> None:
     node(model, "stem.dq").attribute[0].i = 2
-    store(model, "stem.scale", np.float32([0.01] * 4))
+    store(model, "stem.scale", np.full(4, 0.01, np.float32))
     store(model, "stem.zero", np.zeros(4, np.int8))
 
 

@@ -25,7 +25,7 @@ def lint_bundle(path: Path, console: Console) -> dict[str, Any]:
     rules = rules_for(manifest.target, manifest.graph)
     violations = lint_graph(bundle.graph_path, manifest.target)
     for violation in violations:
-        console.warn(violation.sentence)
+        (console.warn if violation.warns else console.fault)(violation.sentence)
     errors = sum(not violation.warns for violation in violations)
     verdict = f"breaks {errors} times" if errors else "keeps"
     console.say(f"{path} {verdict} the {len(rules)} rules of {manifest.target} for {manifest.graph}")

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
@@ -145,9 +144,3 @@ def constant_names(model: onnx.ModelProto) -> set[str]:
         if all(name in constants for name in node.input if name):
             constants.update(node.output)
     return constants
-
-
-def beyond_half(value: NDArray[Any]) -> float | None:
-    """A number of a constant that FP16 cannot hold; None if it can hold all."""
-    wrong = value[~(np.abs(value) <= np.finfo(np.float16).max)]
-    return float(wrong.ravel()[0]) if wrong.size else None

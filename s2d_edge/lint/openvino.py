@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from s2d_edge.lint.onnx_view import beyond_half
 from s2d_edge.lint.openvino_view import (
     DECOMPRESSION,
     LINEARS,
@@ -18,7 +17,7 @@ from s2d_edge.lint.openvino_view import (
     readers,
     type_of,
 )
-from s2d_edge.lint.rules import Finding, Rule, words
+from s2d_edge.lint.rules import Finding, Rule, beyond_half, words
 
 _DOCS = "https://docs.openvino.ai"
 _NPU_DEVICE = f"{_DOCS}/2026/openvino-workflow/running-inference/inference-devices-and-modes/npu-device.html"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 Graph = TypeVar("Graph")
 Finding = tuple[str, str]  # the node, and what is there
@@ -68,3 +71,9 @@ def broken(rule: Rule[Graph], graph: Graph) -> list[Violation]:
 def words(text: str) -> frozenset[str]:
     """The words of a text, for lists of many names."""
     return frozenset(text.split())
+
+
+def beyond_half(value: NDArray[Any]) -> float | None:
+    """A number of a constant that FP16 cannot hold; None if it can hold all."""
+    wrong = value[~(np.abs(value) <= np.finfo(np.float16).max)]
+    return float(wrong.ravel()[0]) if wrong.size else None

@@ -13,11 +13,10 @@ from s2d_edge.lint.onnx_view import (
     QUANTIZERS,
     OnnxGraph,
     attribute,
-    beyond_half,
     name_of,
     type_name,
 )
-from s2d_edge.lint.rules import Finding, Rule, words
+from s2d_edge.lint.rules import Finding, Rule, beyond_half, words
 
 _DOCS = "https://docs.nvidia.com/deeplearning/tensorrt"
 _OPERATORS = "https://github.com/onnx/onnx-tensorrt/blob/main/docs/operators.md"
@@ -201,9 +200,11 @@ def _weight_axes(graph: OnnxGraph) -> Iterator[Finding]:
         scale = graph.scale(dequantize)
         if scale is None or scale.size == 1 or not graph.is_weight(dequantize):
             continue
-        rank = len(graph.shapes[dequantize.input[0]])
+        shape = graph.shapes.get(dequantize.input[0])
+        if shape is None:
+            continue  # another rule finds it
         for node, index in graph.readers(dequantize.output[0]):
-            wanted = _output_axis(node, index, rank)
+            wanted = _output_axis(node, index, len(shape))
             if wanted is not None and (scale.ndim != 1 or graph.axis(dequantize) != wanted):
                 found = f"scales along axis {graph.axis(dequantize)} of the weights of {name_of(node)}"
                 yield name_of(dequantize), f"{found}, whose outputs lie along axis {wanted}"

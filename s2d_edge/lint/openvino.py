@@ -53,6 +53,7 @@ _NPU_TYPES = words("f64 f32 f16 bf16 i64 u64 i32 u32 i16 u16 i8 u8 i4 u4 boolean
 _LEVELS = (255, 256)
 _FLOATS = {"f32", "f64"}
 _HALVES = {"f16", "bf16"}
+_BYTES = {"i8", "u8"}
 
 
 def _dynamic_shapes(model: ov.Model) -> Iterator[Finding]:
@@ -117,7 +118,7 @@ def _activation_ranges(model: ov.Model) -> Iterator[Finding]:
 
 def _small_constants(model: ov.Model) -> Iterator[Finding]:
     constants = constant_names(model)
-    for op in _constants(model, {"i8", "u8"}):
+    for op in _constants(model, _BYTES):
         frontier = [op]
         while frontier:
             for node, _ in readers(frontier.pop()):
@@ -134,7 +135,7 @@ def _weight_axes(model: ov.Model) -> Iterator[Finding]:
             continue
         for index, value in enumerate(op.input_values()):
             weight = value.get_node()
-            if name_of(weight) not in constants or kind_of(weight) not in ("Multiply", "FakeQuantize"):
+            if name_of(weight) not in constants or not _is_quantized(weight):
                 continue
             rank = len(value.get_shape())
             shape = tuple(weight.input_value(1).get_shape())
@@ -143,6 +144,16 @@ def _weight_axes(model: ov.Model) -> Iterator[Finding]:
             if not along <= wanted:
                 found = f"scales along axes {sorted(along)} of the weights of {name_of(op)}"
                 yield name_of(weight), f"{found}, whose outputs lie along {sorted(wanted)}"
+
+
+def _is_quantized(weight: Any) -> bool:
+    """Whether a constant is the product of 8-bit numbers and scales, or a FakeQuantize."""
+    if kind_of(weight) == "Multiply":
+        stored = weight
+        while kind_of(stored) in DECOMPRESSION:
+            stored = stored.input_value(0).get_node()
+        return type_of(stored) in _BYTES
+    return kind_of(weight) == "FakeQuantize"
 
 
 def _output_axes(op: Any, index: int, rank: int) -> set[int]:

@@ -142,6 +142,16 @@ def test_every_rule_has_a_plant() -> None:
     assert {rule for _, rule, _ in PLANTS.values()} == {rule.name for rule in rules.NPU_RULES}
 
 
+def test_scaled_weights_in_floating_point_are_no_matter() -> None:
+    def mixed(x: Any) -> Any:
+        scaled = ops.multiply(
+            ops.constant(np.ones((3, 3), np.float32)), ops.constant(np.ones((1, 3), np.float32))
+        )
+        return ops.matmul(x, scaled, False, True)
+
+    assert lint(build(Plan(more=mixed))) == set()
+
+
 @pytest.mark.parametrize("end", [np.inf, np.nan])
 def test_endless_range_is_found_for_every_device(end: float) -> None:
     model = build(Plan(pixels=(0.0, end)))

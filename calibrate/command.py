@@ -36,6 +36,7 @@ from s2d_edge.data.tally import LoadingTally
 from s2d_edge.engine import Clip
 from s2d_edge.errors import BundleError, ConfigError, DataError, TooLargeDropError
 from s2d_edge.files import choose_output
+from s2d_edge.lint.check import require_fit
 
 _NNCF_PASSES = 2  # over the clips: before SmoothQuant, and again for ranges and biases after it
 
@@ -88,7 +89,8 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
 
     Raises:
         TooLargeDropError: the drop exceeds ``max_drop_pp``; the report was printed, no bundle is left.
-        QuantizationError: the graph is not what the target needs, or not INT8 enough.
+        QuantizationError: the graph is not INT8 enough.
+        UnfitGraphError: the graph is not what the target needs.
         DataError: no calibration clips, or an evaluation split that overlaps them.
         S2DEdgeError: what opening, loading and running raise.
     """
@@ -117,6 +119,7 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
         _quantize(source, scratch / manifest.graph, recipe, windows, console)
         macs = count_macs(scratch / manifest.graph)
         macs.require_int8()
+        require_fit(scratch / manifest.graph, manifest.target, console)
         calibration = CalibrationRecord(
             data=dataset.name,
             split=options.split,

@@ -18,9 +18,6 @@ from s2d_edge.errors import QuantizationError
 LEAST_FRACTION = 0.90
 
 # Operations that only move numbers: 8 bits before them are 8 bits after them.
-_ONNX_MOVES = frozenset(
-    {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Gather", "Split", "Identity"}
-)
 _OPENVINO_MOVES = frozenset(
     {
         "Reshape",
@@ -34,7 +31,6 @@ _OPENVINO_MOVES = frozenset(
         "VariadicSplit",
     }
 )
-_OPENVINO_DECOMPRESSION = frozenset({"Convert", "Multiply", "Subtract", "Reshape", "Transpose"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +72,7 @@ def count_macs(graph: Path) -> MacCount:
 def _count_onnx(path: Path) -> MacCount:
     import onnx
 
-    from calibrate.onnx_graph import constant_names
+    from s2d_edge.lint.onnx_view import MOVES, constant_names
 
     model = onnx.shape_inference.infer_shapes(onnx.load(path), strict_mode=True, data_prop=True)
     graph = model.graph
@@ -89,7 +85,7 @@ def _count_onnx(path: Path) -> MacCount:
 
     def is_int8(name: str) -> bool:
         node = producer.get(name)
-        while node is not None and node.op_type in _ONNX_MOVES:
+        while node is not None and node.op_type in MOVES:
             node = producer.get(node.input[0])
         return node is not None and node.op_type == "DequantizeLinear"
 
@@ -111,7 +107,7 @@ def _count_onnx(path: Path) -> MacCount:
 def _count_openvino(path: Path) -> MacCount:
     import openvino as ov
 
-    from calibrate.openvino_graph import constant_names, source_names
+    from s2d_edge.lint.openvino_view import DECOMPRESSION, constant_names, source_names
 
     model = ov.Core().read_model(path)
     constants = constant_names(model)
@@ -125,7 +121,7 @@ def _count_openvino(path: Path) -> MacCount:
         node = value.get_node()
         if node.get_friendly_name() not in constants:
             return bool(source(node, _OPENVINO_MOVES).get_type_name() == "FakeQuantize")
-        weight = source(node, _OPENVINO_DECOMPRESSION)
+        weight = source(node, DECOMPRESSION)
         if weight.get_type_name() == "FakeQuantize":
             return True
         return bool(weight.get_element_type().to_dtype() in (np.int8, np.uint8))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
 
 import openvino as ov
 
 from calibrate.feeds import Feed
 from calibrate.nncf_session import quantize_graph
-from calibrate.recipe import Recipe
+from calibrate.recipe import FLOAT_LOOKUPS, Recipe
+from s2d_edge.lint.openvino_view import constant_names, source_names
 
 _RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the landmark network, not around it
 _LANDMARK_STEM = (".landmark.conv1.", ".landmark.conv2_dw.")
@@ -30,14 +30,14 @@ def quantize_openvino(source: Path, out: Path, recipe: Recipe, feeds: Iterable[F
     ignored += sums_over_heads(model)
     if not recipe.quantize_landmark_stem:
         ignored += landmark_stem(model)
-    has_resampling = any(op.get_type_name() == _RESAMPLING for op in model.get_ops())
+    kinds = {op.get_type_name() for op in model.get_ops()}
     quantized = quantize_graph(
         model,
         recipe,
         feeds,
         count,
         ignored_names=ignored,
-        ignored_types=[_RESAMPLING] if has_resampling else [],
+        ignored_types=sorted(kinds & {_RESAMPLING, *FLOAT_LOOKUPS}),
     )
     # Uncompressed: what is not INT8 keeps the 32 bits it was measured with.
     ov.save_model(quantized, out, compress_to_fp16=False)
@@ -71,17 +71,3 @@ def landmark_stem(model: ov.Model) -> list[str]:
         if op.get_type_name() in ("Convolution", "GroupConvolution")
         and any(module in op.get_friendly_name() for module in _LANDMARK_STEM)
     ]
-
-
-def constant_names(model: ov.Model) -> set[str]:
-    """Names of the operations that depend on no input of the graph."""
-    constants: set[str] = set()
-    for op in model.get_ordered_ops():
-        if op.get_type_name() != "Parameter" and constants.issuperset(source_names(op)):
-            constants.add(op.get_friendly_name())
-    return constants
-
-
-def source_names(op: Any) -> list[str]:
-    """Names of the operations that feed ``op``, in the order of its inputs; none for a constant."""
-    return [value.get_node().get_friendly_name() for value in op.input_values()]

@@ -7,6 +7,10 @@ from typing import Literal
 
 from s2d_edge.bundle import Mode, Target
 
+# Look-ups in a table stay in floating point: a stream's biases of ages are small beside the large number that
+# stands for a slot not to be seen, and NNCF would round them to multiples of a scale fit for that number.
+FLOAT_LOOKUPS = ("Gather",)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:

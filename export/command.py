@@ -35,6 +35,7 @@ from s2d_edge.console import Console
 from s2d_edge.engine import Clip
 from s2d_edge.errors import ConfigError
 from s2d_edge.files import choose_output
+from s2d_edge.lint.check import require_fit
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.engine import TorchEngine
 from s2d_edge.model.s2d import S2D
@@ -133,6 +134,7 @@ def _draft(
     folder.mkdir()
     console.say(f"writing the {form} graph")
     _WRITERS[form](graph, folder / _GRAPHS[form])
+    require_fit(folder / _GRAPHS[form], target, console)
     # Not validated before its parity is known: seal() does.
     manifest = Manifest.model_construct(
         format_version=FORMAT_VERSION,

@@ -239,7 +239,7 @@ class FusedS2D(nn.Module):
         return features.flatten(2).transpose(1, 2)
 
     def forward(self, clip: Tensor) -> Tensor:
-        pictures = clip[0].permute(0, 3, 1, 2).float()  # (T, 3, H, W), 0-255
+        pictures = clip.float()[0].permute(0, 3, 1, 2)  # (T, 3, H, W), 0-255; TensorRT moves no uint8
         hidden = self.landmark_tokens(pictures)
         patches = self.patch(pictures).flatten(2).transpose(1, 2)  # (T, N, D)
         x = F.pad(patches, (0, 0, 1, 0))  # room for the class token

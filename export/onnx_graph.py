@@ -1,10 +1,9 @@
-"""A fused model as an ONNX graph: every shape static, LayerNormalization as one operator."""
+"""A fused model as an ONNX graph."""
 
 from __future__ import annotations
 
 import logging
 import warnings
-from collections import Counter
 from pathlib import Path
 
 import onnx
@@ -21,7 +20,7 @@ def write_onnx(source: Graph, path: Path) -> None:
     """Write ``source`` to ``path``.
 
     Raises:
-        S2DEdgeError: the graph came out with a dynamic shape, a spelled-out LayerNorm, or over 2 GiB.
+        S2DEdgeError: the graph came out over 2 GiB.
     """
     graph = _trace(source)
     if graph.ByteSize() > _PROTOBUF_LIMIT:
@@ -29,7 +28,6 @@ def write_onnx(source: Graph, path: Path) -> None:
             f"the graph has {graph.ByteSize() / 2**30:.1f} GiB, more than the 2 GiB of one ONNX file; "
             "choose a smaller model"
         )
-    _check(graph, norms=sum(isinstance(m, torch.nn.LayerNorm) for m in source.module.modules()))
     onnx.save_model(graph, path)
     onnx.checker.check_model(str(path))
 
@@ -54,20 +52,3 @@ def _trace(source: Graph) -> onnx.ModelProto:
         logging.disable(previous)
     assert program is not None
     return program.model_proto
-
-
-def _check(graph: onnx.ModelProto, norms: int) -> None:
-    """What TensorRT needs of the graph.
-
-    Raises:
-        S2DEdgeError: naming what is wrong.
-    """
-    opset = max(entry.version for entry in graph.opset_import if entry.domain in ("", "ai.onnx"))
-    if opset < 17:
-        raise S2DEdgeError(f"the graph is of opset {opset}; LayerNormalization needs 17")
-    for value in (*graph.graph.input, *graph.graph.output):
-        if any(not axis.dim_value for axis in value.type.tensor_type.shape.dim):
-            raise S2DEdgeError(f"{value.name} came out with a dynamic dimension; the graph must be static")
-    kinds = Counter(node.op_type for node in graph.graph.node)
-    if kinds["LayerNormalization"] < norms or kinds["ReduceMean"] > 1:
-        raise S2DEdgeError("a LayerNorm came out spelled out in parts; TensorRT would overflow it in fp16")

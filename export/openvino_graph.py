@@ -1,4 +1,4 @@
-"""The fused model as OpenVINO IR: static, weights uncompressed."""
+"""The fused model as OpenVINO IR, weights uncompressed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ import openvino as ov
 import torch
 
 from export.graph import Graph
-from s2d_edge.errors import S2DEdgeError
 
 
 def write_openvino(source: Graph, path: Path) -> None:
     """Write ``source`` to ``path`` (``model.xml``) and its weights beside it.
 
     Straight from PyTorch rather than through ONNX: attention arrives as OpenVINO's own operator.
-
-    Raises:
-        S2DEdgeError: the graph came out with a dynamic dimension, which an NPU refuses.
     """
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # of the tracer, about shapes that are constant here
@@ -31,14 +27,5 @@ def write_openvino(source: Graph, path: Path) -> None:
         graph.input(number).set_names({spec.name})
     for number, spec in enumerate(source.outputs):
         graph.output(number).set_names({spec.name})
-    dynamic = [op.get_friendly_name() for op in graph.get_ops() if _is_dynamic(op)]
-    if dynamic:
-        raise S2DEdgeError(
-            f"{len(dynamic)} operations came out dynamic, {dynamic[0]} first; an NPU needs static"
-        )
     # FP16 compression is the default; it would cost the parity this bundle promises.
     ov.save_model(graph, path, compress_to_fp16=False)
-
-
-def _is_dynamic(op: ov.Node) -> bool:
-    return any(output.get_partial_shape().is_dynamic for output in op.outputs())

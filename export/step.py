@@ -185,7 +185,7 @@ class FusedStep(nn.Module):
             one slot of their rings.
         """
         parts = self.parts
-        pictures = frame.permute(0, 3, 1, 2).float()  # (1, 3, H, W), 0-255
+        pictures = frame.float().permute(0, 3, 1, 2)  # (1, 3, H, W), 0-255; TensorRT moves no uint8
         hidden = parts.landmark_tokens(pictures)
         patches = parts.patch(pictures).flatten(2).transpose(1, 2)  # (1, N, D)
         x = F.pad(patches, (0, 0, 1, 0))  # room for the class token

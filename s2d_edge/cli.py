@@ -265,6 +265,24 @@ def benchmark(
 
 
 @app.command()
+def lint(
+    bundle: Annotated[Path, typer.Argument(help="What export or calibrate wrote.")],
+    json: Json = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Check a bundle against the documented rules of its target; exit code 1 if it breaks one."""
+    from s2d_edge.console import Console, write_json
+    from s2d_edge.lint.command import lint_bundle
+
+    result = lint_bundle(bundle, Console(quiet=quiet))
+    if json is not None:
+        write_json(json, result)
+    if not result["fits"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def predict(
     model: Annotated[Path, typer.Argument(metavar="BUNDLE_OR_RUN", help="What answers.")],
     paths: Annotated[

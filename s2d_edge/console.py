@@ -34,6 +34,10 @@ class Console:
         """Tell what the user must know, ``--quiet`` or not."""
         self.rich.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
 
+    def fault(self, text: str) -> None:
+        """Tell one of the things that are wrong, ``--quiet`` or not."""
+        self.rich.print(f"error: {text}", style="red", markup=False, soft_wrap=True)
+
     def show(self, thing: RenderableType) -> None:
         """Print a table or panel; silent under ``--quiet``."""
         if not self.quiet:

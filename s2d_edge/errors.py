@@ -51,4 +51,8 @@ class TrainingError(S2DEdgeError):
 
 
 class QuantizationError(S2DEdgeError):
-    """The INT8 graph is not what its target needs."""
+    """Too little of the INT8 graph is INT8."""
+
+
+class UnfitGraphError(S2DEdgeError):
+    """A graph breaks a documented rule of its target."""

@@ -20,6 +20,7 @@ _VERBS = (
     "evaluate",
     "export",
     "calibrate",
+    "lint",
     "benchmark",
     "predict",
     "run",

@@ -10,6 +10,7 @@ import pytest
 
 from calibrate.feeds import Feed, feeds_of
 from calibrate.int8_macs import count_macs
+from calibrate.onnx_graph import quantize_onnx
 from calibrate.openvino_graph import landmark_stem, quantize_openvino
 from calibrate.recipe import recipe_for
 from export.command import ExportOptions, export_run
@@ -17,6 +18,7 @@ from firmware_host.engines import open_engine
 from s2d_edge.bundle import Bundle, Manifest, open_bundle, seal
 from s2d_edge.console import Console
 from s2d_edge.engine import Clip
+from s2d_edge.lint.check import lint_graph
 from tests.models import CAUSAL, random_clip, write_random_run
 
 T = CAUSAL.frames
@@ -65,6 +67,16 @@ def test_feeds_hold_the_state_the_graph_really_has(streamed: Bundle) -> None:
         assert all(np.abs(held[ring.name]).max() > 0 for ring in manifest.rings)
 
 
+@pytest.mark.parametrize("streamed", ["jetson"], indirect=True)
+def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Path) -> None:
+    """Among them: only linears and convolutions have weights in 8 bits, so biases of ages keep their 32."""
+    out = tmp_path / "model.onnx"
+    with feeds_of(streamed, _clips(1)) as feeds:
+        recipe = recipe_for("jetson", "model.onnx", "stream")
+        quantize_onnx(streamed.graph_path, out, recipe, feeds, len(feeds))
+    assert lint_graph(out, "jetson") == []
+
+
 def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:
     fp32 = _stream(tmp_path, "intel-cpu")
     assert len(landmark_stem(ov.Core().read_model(fp32.graph_path))) == 2  # by the names export gave
@@ -73,6 +85,7 @@ def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:
     with feeds_of(fp32, _clips(6)) as feeds:
         recipe = recipe_for("intel-cpu", "model.xml", "stream")
         quantize_openvino(fp32.graph_path, folder / "model.xml", recipe, feeds, len(feeds))
+    assert lint_graph(folder / "model.xml", "intel-npu") == []  # whose rules hold those of the CPU
     assert count_macs(folder / "model.xml").fraction > 0.8  # of a toy; its landmark stem weighs much
     int8 = Bundle(folder, seal(folder, fp32.manifest))
     clips = _clips(10)[6:]

@@ -1,0 +1,1 @@
+"""What each target documents of the graphs it takes, and whether a graph keeps to it."""

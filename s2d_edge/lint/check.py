@@ -1,0 +1,63 @@
+"""Which rules a graph must keep for a target, and whether it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from s2d_edge.bundle import Target
+from s2d_edge.console import Console
+from s2d_edge.errors import UnfitGraphError
+from s2d_edge.lint.rules import Rule, Violation, broken
+
+_TOLD = 3  # violations an error spells out
+
+
+def rules_for(target: Target, graph: str) -> Sequence[Rule[Any]]:
+    """The rules of a target for a graph file of that name."""
+    if graph.endswith(".onnx"):
+        from s2d_edge.lint import onnxruntime, tensorrt
+
+        return tensorrt.RULES if target == "jetson" else onnxruntime.RULES
+    from s2d_edge.lint import openvino
+
+    return openvino.NPU_RULES if target == "intel-npu" else openvino.RULES
+
+
+def lint_graph(path: Path, target: Target) -> list[Violation]:
+    """Every place where a graph breaks a rule of the target, in the order of the rules."""
+    graph = _read(path)
+    return [violation for rule in rules_for(target, path.name) for violation in broken(rule, graph)]
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".onnx":
+        import onnx
+
+        from s2d_edge.lint.onnx_view import OnnxGraph
+
+        return OnnxGraph(onnx.load(path))
+    import openvino
+
+    return openvino.Core().read_model(path)
+
+
+def require_fit(path: Path, target: Target, console: Console) -> None:
+    """Refuse a graph that a target would refuse, or answer wrongly with; tell of lesser faults.
+
+    Raises:
+        UnfitGraphError: a rule is broken; names the nodes and the rules.
+    """
+    violations = lint_graph(path, target)
+    errors = [violation for violation in violations if not violation.warns]
+    for violation in violations:
+        if violation.warns:
+            console.warn(violation.sentence)
+    if errors:
+        told = "; ".join(violation.sentence for violation in errors[:_TOLD])
+        more = f"; and {len(errors) - _TOLD} more" if len(errors) > _TOLD else ""
+        raise UnfitGraphError(
+            f"the graph does not fit {target}: {told}{more}; this is a fault of the exporter or of the "
+            "installed NNCF, or a model they do not support: report it with this message"
+        )

@@ -1,0 +1,50 @@
+"""``lint``: does a bundle keep to the documented rules of its target?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from s2d_edge.bundle import open_bundle
+from s2d_edge.console import Console
+from s2d_edge.lint.check import lint_graph, rules_for
+
+
+def lint_bundle(path: Path, console: Console) -> dict[str, Any]:
+    """Check a bundle, and tell every violation.
+
+    Returns:
+        For JSON: the bundle, its target, the rules looked at, the violations, and whether it ``fits``, which
+        warnings do not prevent.
+
+    Raises:
+        BundleError: no bundle, or a damaged one.
+    """
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    rules = rules_for(manifest.target, manifest.graph)
+    violations = lint_graph(bundle.graph_path, manifest.target)
+    for violation in violations:
+        (console.warn if violation.warns else console.fault)(violation.sentence)
+    errors = sum(not violation.warns for violation in violations)
+    verdict = f"breaks {errors} times" if errors else "keeps"
+    console.say(f"{path} {verdict} the {len(rules)} rules of {manifest.target} for {manifest.graph}")
+    return {
+        "bundle": str(path),
+        "name": manifest.name,
+        "target": manifest.target,
+        "precision": manifest.precision,
+        "fits": not errors,
+        "rules": [rule.name for rule in rules],
+        "violations": [
+            {
+                "rule": violation.rule,
+                "node": violation.node,
+                "found": violation.found,
+                "wants": violation.wants,
+                "source": violation.source,
+                "severity": "warning" if violation.warns else "error",
+            }
+            for violation in violations
+        ],
+    }

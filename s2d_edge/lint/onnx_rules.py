@@ -1,0 +1,41 @@
+"""Rules that ONNX graphs keep for more than one target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from s2d_edge.lint.onnx_view import OnnxGraph, name_of
+from s2d_edge.lint.rules import Finding
+
+LINEARS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
+
+
+def dynamic_shapes(graph: OnnxGraph) -> Iterator[Finding]:
+    """Inputs that are not fixed, and nodes that make something not fixed of what is."""
+
+    def is_fixed(name: str) -> bool:
+        return not name or None not in graph.shapes.get(name, (None,))
+
+    for name in graph.inputs:
+        if not is_fixed(name):
+            yield name, f"an input of shape {_shape(graph, name)}"
+    for node in graph.nodes:
+        for name in node.output:
+            if not is_fixed(name) and all(is_fixed(each) for each in node.input):
+                yield name_of(node), f"{node.op_type} makes shape {_shape(graph, name)}"
+
+
+def _shape(graph: OnnxGraph, name: str) -> str:
+    sizes = graph.shapes.get(name)
+    if sizes is None:
+        return "unknown"
+    return f"[{', '.join('?' if size is None else str(size) for size in sizes)}]"
+
+
+def quantized_tables(graph: OnnxGraph) -> Iterator[Finding]:
+    """Constants in 8 bits that something other than a linear or convolution reads."""
+    for dequantize in graph.of("DequantizeLinear"):
+        if graph.is_weight(dequantize):
+            for node, _ in graph.readers(dequantize.output[0]):
+                if node.op_type not in LINEARS:
+                    yield name_of(node), f"{node.op_type} reads the 8-bit constant {dequantize.input[0]}"

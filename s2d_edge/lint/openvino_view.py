@@ -1,0 +1,48 @@
+"""Finding one's way in an OpenVINO model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import openvino as ov
+
+# What stands between a constant stored in few bits and the operation that uses it.
+DECOMPRESSION = frozenset({"Convert", "Multiply", "Subtract", "Reshape", "Transpose"})
+LINEARS = frozenset({"MatMul", "Convolution", "GroupConvolution"})
+
+
+def name_of(op: Any) -> str:
+    """An operation's name."""
+    return str(op.get_friendly_name())
+
+
+def kind_of(op: Any) -> str:
+    """An operation's type."""
+    return str(op.get_type_name())
+
+
+def source_names(op: Any) -> list[str]:
+    """Names of the operations that feed ``op``, in the order of its inputs; none for a constant."""
+    return [name_of(value.get_node()) for value in op.input_values()]
+
+
+def constant_names(model: ov.Model) -> set[str]:
+    """Names of the operations that depend on no input of the graph."""
+    constants: set[str] = set()
+    for op in model.get_ordered_ops():
+        if kind_of(op) != "Parameter" and constants.issuperset(source_names(op)):
+            constants.add(name_of(op))
+    return constants
+
+
+def type_of(op: Any) -> str:
+    """Element type of an operation's first output, as OpenVINO writes it: ``f32``, ``i8``, …"""
+    return str(op.output(0).get_element_type().get_type_name())
+
+
+def readers(op: Any) -> Iterator[tuple[Any, int]]:
+    """The operations that read the outputs of ``op``, and as which of their inputs."""
+    for output in op.outputs():
+        for target in output.get_target_inputs():
+            yield target.get_node(), target.get_index()

@@ -1,0 +1,79 @@
+"""What a rule of a target is, and what breaking one looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Graph = TypeVar("Graph")
+Finding = tuple[str, str]  # the node, and what is there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule(Generic[Graph]):
+    """Something that a target demands of a graph.
+
+    Attributes:
+        name: short, for people to look up in ``docs/targets.md``.
+        wants: what must hold.
+        why: what the target does otherwise.
+        source: where that is documented, or the issue that showed it.
+        find: yields every place that breaks the rule.
+        warns: breaking it is told, and refuses nothing.
+    """
+
+    name: str
+    wants: str
+    why: str
+    source: str
+    find: Callable[[Graph], Iterable[Finding]]
+    warns: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A node that breaks a rule.
+
+    Attributes:
+        rule: its name.
+        wants, source, warns: as the rule says.
+        node: the node's name in the graph.
+        found: what is there.
+    """
+
+    rule: str
+    wants: str
+    source: str
+    warns: bool
+    node: str
+    found: str
+
+    @property
+    def sentence(self) -> str:
+        """For people, without a full stop."""
+        return f"{self.node}: {self.found}, where {self.wants} (rule {self.rule}, {self.source})"
+
+
+def broken(rule: Rule[Graph], graph: Graph) -> list[Violation]:
+    """Every place of ``graph`` that breaks ``rule``."""
+    return [
+        Violation(
+            rule=rule.name, wants=rule.wants, source=rule.source, warns=rule.warns, node=node, found=found
+        )
+        for node, found in rule.find(graph)
+    ]
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, for lists of many names."""
+    return frozenset(text.split())
+
+
+def beyond_half(value: NDArray[Any]) -> float | None:
+    """A number of a constant that FP16 cannot hold; None if it can hold all."""
+    wrong = value[~(np.abs(value) <= np.finfo(np.float16).max)]
+    return float(wrong.ravel()[0]) if wrong.size else None

@@ -1,0 +1,366 @@
+"""What TensorRT's ONNX parser and its explicit quantization ask of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from s2d_edge.lint.onnx_rules import LINEARS, dynamic_shapes, quantized_tables
+from s2d_edge.lint.onnx_view import (
+    QUANTIZERS,
+    OnnxGraph,
+    attribute,
+    name_of,
+    type_name,
+)
+from s2d_edge.lint.rules import Finding, Rule, beyond_half, words
+
+_DOCS = "https://docs.nvidia.com/deeplearning/tensorrt"
+_OPERATORS = "https://github.com/onnx/onnx-tensorrt/blob/main/docs/operators.md"
+_OPERATORS_OF_8 = (
+    "https://github.com/onnx/onnx-tensorrt/blob/009d6541b4ee1fa3f3150cd7cbabe7e56aa54840/docs/operators.md"
+)
+_QUANTIZED = f"{_DOCS}/latest/inference-library/work-quantized-types.html"
+_EXPLICIT = f"{_DOCS}/latest/inference-library/quantized-types-explicit-quantization.html"
+_QUANTIZE_LAYER = f"{_DOCS}/operators/docs/Quantize.html"
+_ORIN_MEASURED = "https://github.com/onnxsim/onnxsim/pull/1742"
+
+_OPSETS = range(17, 25)  # LayerNormalization is of 17; TensorRT 10.15 reads up to 24
+
+# Of the operators that the matrix of TensorRT 10.15 marks as supported, those an export of this model's
+# arithmetic may hold. Control flow is left out: what is inside its bodies would not be looked at.
+OPERATORS = words(
+    "Abs Add And ArgMax AveragePool BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape "
+    "Conv ConvTranspose Cos CumSum DequantizeLinear Div Einsum Elu Equal Erf Exp Expand Flatten Floor "
+    "Gather GatherElements GatherND Gelu Gemm GlobalAveragePool Greater GreaterOrEqual GroupNormalization "
+    "HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less LessOrEqual "
+    "Log LogSoftmax MatMul Max MaxPool Mean Min Mish Mod Mul Neg Not Or PRelu Pad Pow QuantizeLinear "
+    "RMSNormalization Range Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "
+    "ReduceSumSquare Relu Reshape Resize Round ScatterElements ScatterND Selu Shape Sigmoid Sign Sin "
+    "Slice Softmax Softplus Split Sqrt Squeeze Sub Sum Tanh Tile TopK Transpose Trilu Unsqueeze Where Xor"
+)
+_RESIZE: dict[str, tuple[object, set[object]]] = {
+    "mode": ("nearest", {"nearest", "linear"}),
+    "coordinate_transformation_mode": (
+        "half_pixel",
+        {"half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "asymmetric", "align_corners"},
+    ),
+    "keep_aspect_ratio_policy": ("stretch", {"stretch"}),
+    "antialias": (0, {0}),
+}
+
+
+def _opset(graph: OnnxGraph) -> Iterator[Finding]:
+    if graph.opset not in _OPSETS:
+        yield "the graph", f"opset {graph.opset}"
+
+
+def _operators(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.nodes:
+        if node.domain not in ("", "ai.onnx"):
+            yield name_of(node), f"the operator {node.domain}.{node.op_type}"
+        elif node.op_type not in OPERATORS:
+            yield name_of(node), f"the operator {node.op_type}"
+
+
+def _limits(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.nodes:
+        if node.op_type == "LayerNormalization" and any(node.output[1:]):
+            yield name_of(node), "LayerNormalization of more than one output"
+        elif node.op_type == "Resize":
+            for name, (default, allowed) in _RESIZE.items():
+                if (value := attribute(node, name, default)) not in allowed:
+                    yield name_of(node), f"Resize with {name} {value}"
+        elif node.op_type.startswith("Reduce") and len(node.input) > 1 and node.input[1] not in graph.tensors:
+            yield name_of(node), f"{node.op_type} over computed axes"
+        elif node.op_type in ("Squeeze", "Unsqueeze") and not graph.constants.issuperset(node.input[1:]):
+            yield name_of(node), f"{node.op_type} of computed axes"
+
+
+def _unsigned_bytes(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.nodes:
+        if node.op_type not in ("Cast", *QUANTIZERS):
+            touched = {graph.types.get(name) for name in (*node.input, *node.output)}
+            if TensorProto.UINT8 in touched:
+                yield name_of(node), f"{node.op_type} of uint8"
+
+
+def _spelled_out_norms(graph: OnnxGraph) -> Iterator[Finding]:
+    """A square, its mean, maybe plus epsilon, and a root: the core of every normalisation in parts."""
+    for mean in graph.of("ReduceMean"):
+        square = graph.producer(mean.input[0])
+        if square is None or not _is_square(graph, square):
+            continue
+        for node, _ in graph.readers(mean.output[0]):
+            after = [node] if node.op_type != "Add" else [each for each, _ in graph.readers(node.output[0])]
+            if any(each.op_type in ("Sqrt", "Pow") for each in after):
+                yield name_of(square), f"{square.op_type}, ReduceMean and a root spell out a normalisation"
+
+
+def _is_square(graph: OnnxGraph, node: onnx.NodeProto) -> bool:
+    if node.op_type == "Pow":
+        power = graph.value(node.input[1])
+        return power is not None and bool((power == 2).all())
+    return node.op_type == "Mul" and node.input[0] == node.input[1]
+
+
+def _wide_integers(graph: OnnxGraph) -> Iterator[Finding]:
+    bounds = np.iinfo(np.int32)
+    for name, tensor in graph.tensors.items():
+        readers = graph.readers(name)
+        # A Slice's bounds are clamped to the axis anyway; the largest int64 stands for "to the end".
+        if tensor.data_type != TensorProto.INT64 or all(
+            node.op_type == "Slice" and index in (1, 2) for node, index in readers
+        ):
+            continue
+        value = onnx.numpy_helper.to_array(tensor)
+        wrong = value[(value < bounds.min) | (value > bounds.max)]
+        if wrong.size:
+            yield name_of(readers[0][0]), f"the int64 constant {name} holds {int(wrong.ravel()[0])}"
+
+
+def _beyond_half(graph: OnnxGraph) -> Iterator[Finding]:
+    for name, tensor in graph.tensors.items():
+        readers = graph.readers(name)
+        if tensor.data_type == TensorProto.FLOAT and readers:
+            number = beyond_half(onnx.numpy_helper.to_array(tensor))
+            if number is not None:
+                yield name_of(readers[0][0]), f"the constant {name} holds {number:g}"
+
+
+def _zero_points(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.of(*QUANTIZERS):
+        if len(node.input) < 3 or not node.input[2]:
+            continue  # none is 0
+        value = graph.value(node.input[2])
+        if value is None:
+            yield name_of(node), "a computed zero-point"
+        elif value.any():
+            yield name_of(node), f"the zero-point {value[value != 0].ravel()[0]}"
+
+
+def _unsigned(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.of(*QUANTIZERS):
+        found = graph.int_type(node)
+        if found != TensorProto.INT8:
+            yield name_of(node), f"{node.op_type} of {type_name(found)}"
+
+
+def _scales(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.of(*QUANTIZERS):
+        scale = graph.scale(node)
+        if scale is None:
+            yield name_of(node), "a computed scale"
+        elif not (np.isfinite(scale).all() and (scale > 0).all()):
+            yield name_of(node), f"the scale {scale[~(np.isfinite(scale) & (scale > 0))].ravel()[0]:g}"
+
+
+def _pairs(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.of("QuantizeLinear"):
+        readers = [reader for reader, _ in graph.readers(node.output[0])]
+        strangers = [reader for reader in readers if reader.op_type != "DequantizeLinear"]
+        if not readers or node.output[0] in graph.outputs:
+            yield name_of(node), "QuantizeLinear with no DequantizeLinear after it"
+        elif strangers:
+            yield name_of(node), f"QuantizeLinear read by {strangers[0].op_type}"
+        elif any(not _same_scale(graph, node, reader) for reader in readers):
+            yield name_of(node), "QuantizeLinear and DequantizeLinear of different scales"
+    for node in graph.of("DequantizeLinear"):
+        before = graph.producer(node.input[0])
+        if node.input[0] not in graph.tensors and (before is None or before.op_type != "QuantizeLinear"):
+            what = before.op_type if before is not None else f"the input {node.input[0]}"
+            yield name_of(node), f"DequantizeLinear of {what}"
+
+
+def _same_scale(graph: OnnxGraph, one: onnx.NodeProto, other: onnx.NodeProto) -> bool:
+    first, second = graph.scale(one), graph.scale(other)
+    return one.input[1] == other.input[1] or (
+        first is not None and second is not None and np.array_equal(first, second)
+    )
+
+
+def _quantized_weights(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.of("QuantizeLinear"):
+        if graph.is_weight(node):
+            yield name_of(node), f"QuantizeLinear of the constant {node.input[0]}"
+
+
+def _activation_scales(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.of(*QUANTIZERS):
+        scale = graph.scale(node)
+        if scale is not None and scale.size > 1 and not graph.is_weight(node):
+            yield name_of(node), f"{scale.size} scales for one activation"
+
+
+def _weight_axes(graph: OnnxGraph) -> Iterator[Finding]:
+    for dequantize in graph.of("DequantizeLinear"):
+        scale = graph.scale(dequantize)
+        if scale is None or scale.size == 1 or not graph.is_weight(dequantize):
+            continue
+        shape = graph.shapes.get(dequantize.input[0])
+        if shape is None:
+            continue  # another rule finds it
+        for node, index in graph.readers(dequantize.output[0]):
+            wanted = _output_axis(node, index, len(shape))
+            if wanted is not None and (scale.ndim != 1 or graph.axis(dequantize) != wanted):
+                found = f"scales along axis {graph.axis(dequantize)} of the weights of {name_of(node)}"
+                yield name_of(dequantize), f"{found}, whose outputs lie along axis {wanted}"
+
+
+def _output_axis(node: onnx.NodeProto, index: int, rank: int) -> int | None:
+    """The axis of a weight along which the outputs of a linear or convolution lie; None for others."""
+    if node.op_type == "MatMul":
+        return rank - 1 if index == 1 else rank - 2
+    if node.op_type == "Gemm" and index < 2:
+        transposed = bool(attribute(node, "transB" if index else "transA", 0))
+        return int(not transposed) if index else int(transposed)
+    return {("Conv", 1): 0, ("ConvTranspose", 1): 1}.get((node.op_type, index))
+
+
+def _quantized_operators(graph: OnnxGraph) -> Iterator[Finding]:
+    for dequantize in graph.of("DequantizeLinear"):
+        if graph.is_weight(dequantize):
+            continue
+        for node, _ in graph.uses(dequantize.output[0]):
+            if node.op_type not in LINEARS and not _is_residual(graph, node):
+                yield name_of(node), f"{node.op_type} between quantizers"
+    yield from quantized_tables(graph)
+
+
+def _is_residual(graph: OnnxGraph, node: onnx.NodeProto) -> bool:
+    return node.op_type == "Add" and not graph.constants.intersection(node.input)
+
+
+def _residuals(graph: OnnxGraph) -> Iterator[Finding]:
+    for node in graph.of("Add"):
+        if _is_residual(graph, node):
+            origins = [graph.origin(name) for name in node.input]
+            if any(each is not None and each.op_type == "DequantizeLinear" for each in origins):
+                yield name_of(node), "Add of quantized activations"
+
+
+RULES: tuple[Rule[OnnxGraph], ...] = (
+    Rule(
+        name="opset",
+        wants=f"the opset is {_OPSETS[0]} to {_OPSETS[-1]}",
+        why="LayerNormalization is an operator from 17 on; TensorRT 10.15 reads 9 to 24.",
+        source=_OPERATORS,
+        find=_opset,
+    ),
+    Rule(
+        name="operators",
+        wants="every operator is one that the ONNX parser reads",
+        why="The parser stops at the first it does not know; there is no fallback.",
+        source=_OPERATORS,
+        find=_operators,
+    ),
+    Rule(
+        name="operator-limits",
+        wants="operators keep within the restrictions of the support matrix",
+        why="The parser reads some operators in some of their forms only.",
+        source=_OPERATORS,
+        find=_limits,
+    ),
+    Rule(
+        name="static-shapes",
+        wants="every shape is fixed",
+        why="A dynamic input needs an optimisation profile, and its engine is slower.",
+        source=f"{_DOCS}/latest/inference-library/work-dynamic-shapes.html",
+        find=dynamic_shapes,
+    ),
+    Rule(
+        name="uint8-edges",
+        wants="uint8 goes from an input straight into a Cast",
+        why="No other layer takes uint8, not even one that only moves data.",
+        source="https://github.com/NVIDIA/TensorRT/issues/3985",
+        find=_unsigned_bytes,
+    ),
+    Rule(
+        name="single-layer-norm",
+        wants="a normalisation is one operator",
+        why="The squares of a spelled-out one overflow in FP16: a ViT-B fell to 19 % top-1 on an Orin Nano.",
+        source=_ORIN_MEASURED,
+        find=_spelled_out_norms,
+    ),
+    Rule(
+        name="int32-range",
+        wants="int64 constants are within int32",
+        why="TensorRT 8 casts int64 down to int32, and clamps what does not fit.",
+        source=_OPERATORS_OF_8,
+        find=_wide_integers,
+        warns=True,
+    ),
+    Rule(
+        name="fp16-range",
+        wants="constants are finite and within ±65504",
+        why="What is not INT8 runs in FP16, where larger numbers become infinite.",
+        source=f"{_DOCS}/latest/inference-library/accuracy-considerations.html",
+        find=_beyond_half,
+    ),
+    Rule(
+        name="zero-points",
+        wants="every zero-point is 0",
+        why="Quantization is symmetric; the parser refuses anything else.",
+        source=_OPERATORS,
+        find=_zero_points,
+    ),
+    Rule(
+        name="signed-int8",
+        wants="every quantized tensor is int8",
+        why="INT8 is signed; uint8 stands for no quantized number, and biases in int32 are refused.",
+        source=_QUANTIZED,
+        find=_unsigned,
+    ),
+    Rule(
+        name="scales",
+        wants="scales are constants above 0",
+        why="The builder wants them at build time, and strictly positive.",
+        source=_QUANTIZE_LAYER,
+        find=_scales,
+    ),
+    Rule(
+        name="q-dq-pairs",
+        wants="QuantizeLinear and DequantizeLinear come in pairs of one scale",
+        why="Each fake quantization is a pair; a lone half is no fusion, and two scales multiply the values.",
+        source=_EXPLICIT,
+        find=_pairs,
+    ),
+    Rule(
+        name="stored-weights",
+        wants="weights are int8 constants with a DequantizeLinear alone",
+        why="Weights quantized beforehand need only that; in FP32 they take four times the space.",
+        source=_EXPLICIT,
+        find=_quantized_weights,
+    ),
+    Rule(
+        name="activation-scales",
+        wants="an activation has one scale",
+        why="Scales per channel are for weights; neither TensorRT nor ONNX Runtime then multiplies in INT8.",
+        source=_QUANTIZED,
+        find=_activation_scales,
+    ),
+    Rule(
+        name="weight-axes",
+        wants="scales of a weight lie along its output channels",
+        why="Only a factor of the output channel can be taken out of the INT8 sum.",
+        source=_QUANTIZED,
+        find=_weight_axes,
+    ),
+    Rule(
+        name="quantized-operators",
+        wants="linears and convolutions alone are between quantizers",
+        why="With linears alone in INT8 a ViT-B kept 84.5 of 85.2 % top-1; with every operator, 5 %.",
+        source=_ORIN_MEASURED,
+        find=_quantized_operators,
+    ),
+    Rule(
+        name="float-residuals",
+        wants="residual sums stay in floating point",
+        why="They hold a ViT's outliers: in INT8 they were what took that ViT-B from 85 % to 5 %.",
+        source=_ORIN_MEASURED,
+        find=_residuals,
+    ),
+)

@@ -1,0 +1,112 @@
+"""What export, calibration and the ``lint`` verb do with graphs that break rules, and with others."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from calibrate.command import CalibrateOptions, calibrate
+from export.command import ExportOptions, export_run
+from s2d_edge.bundle import Bundle, open_bundle, seal
+from s2d_edge.cli import app
+from s2d_edge.console import Console
+from s2d_edge.errors import UnfitGraphError
+from s2d_edge.lint.check import lint_graph, rules_for
+from s2d_edge.lint.document import as_markdown
+from s2d_edge.model.checkpoint import load_run, save_run
+from tests.colours import write_colours
+from tests.firmware_host.graphs import COLOUR_TO_LOGIT, make_bundle
+from tests.lint.graphs import insert, int8_graph, store
+from tests.models import TINY, write_random_run
+
+_QUIET = Console(quiet=True)
+_PAGE = Path(__file__).parents[2] / "docs/targets.md"
+
+
+def with_graph(bundle: Bundle, model: onnx.ModelProto) -> Bundle:
+    """The same bundle with another graph, sealed anew."""
+    onnx.save(model, bundle.graph_path)
+    seal(bundle.path, bundle.manifest)
+    return open_bundle(bundle.path)
+
+
+def test_export_refuses_what_its_target_would(tmp_path: Path) -> None:
+    write_random_run(tmp_path / "run", TINY.as_image())
+    model, info = load_run(tmp_path / "run")
+    with torch.no_grad():
+        model.head.bias.fill_(1e6)
+    save_run(tmp_path / "large", info, model)
+    options = ExportOptions(target="intel-npu", run=tmp_path / "large", out=tmp_path / "bundle", clips=1)
+    with pytest.raises(
+        UnfitGraphError, match=r"does not fit intel-npu: .* 1e\+06, where .*fp16-range, https://.*report"
+    ):
+        export_run(options, _QUIET)
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "large"}
+
+
+def test_calibration_refuses_what_its_target_would(tmp_path: Path) -> None:
+    write_colours(tmp_path / "data", "train", 2)
+    write_colours(tmp_path / "data", "test", 2)
+    # In 8 bits the weights are small; their scale is not.
+    fp32 = make_bundle(tmp_path / "fp32", target="intel-npu", weights=COLOUR_TO_LOGIT * np.float32(1e9))
+    options = CalibrateOptions(bundle=fp32.path, data=str(tmp_path / "data"), subset=3, out=tmp_path / "int8")
+    with pytest.raises(UnfitGraphError, match="fp16-range"):
+        calibrate(options, _QUIET)
+    assert {path.name for path in tmp_path.iterdir()} == {"data", "fp32"}
+
+
+def test_verb_tells_every_violation_and_fails(tmp_path: Path) -> None:
+    model = int8_graph()
+    insert(model, "mean", "QuantizeLinear", "lone", ["residual.out", "normed.scale", "normed.zero"])
+    insert(model, "mean", "Cast", "wide", [store(model, "big", np.array([2**40]))], to=onnx.TensorProto.FLOAT)
+    bundle = with_graph(make_bundle(tmp_path / "bundle", graph="model.onnx", target="jetson"), model)
+    done = CliRunner().invoke(app, ["lint", str(bundle.path), "--json", "-"])
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert (told["target"], told["fits"]) == ("jetson", False)
+    assert told["rules"] == [rule.name for rule in rules_for("jetson", "model.onnx")]
+    assert [(each["rule"], each["node"], each["severity"]) for each in told["violations"]] == [
+        ("int32-range", "wide", "warning"),
+        ("q-dq-pairs", "lone", "error"),
+    ]
+    assert "error: lone: QuantizeLinear with no DequantizeLinear" in done.stderr
+    assert "warning: wide: the int64 constant big holds 1099511627776" in done.stderr
+
+
+def test_warnings_alone_do_not_fail(tmp_path: Path) -> None:
+    model = int8_graph()
+    insert(model, "mean", "Cast", "wide", [store(model, "big", np.array([2**40]))], to=onnx.TensorProto.FLOAT)
+    bundle = with_graph(make_bundle(tmp_path / "bundle", graph="model.onnx", target="jetson"), model)
+    done = CliRunner().invoke(app, ["lint", str(bundle.path), "--quiet"])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "int32-range" in done.stderr
+
+
+def test_rules_are_those_of_the_target(tmp_path: Path) -> None:
+    model = int8_graph()
+    model.opset_import[0].version = 25
+    onnx.save(model, tmp_path / "model.onnx")
+    assert [violation.rule for violation in lint_graph(tmp_path / "model.onnx", "jetson")] == ["opset"]
+    assert lint_graph(tmp_path / "model.onnx", "cpu") == []
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    insert(model, "mean", "Gather", "lookup", ["w.dq.out", store(model, "rows", np.array([0]))])
+    onnx.save(model, tmp_path / "model.onnx")
+    assert [(violation.rule, violation.node) for violation in lint_graph(tmp_path / "model.onnx", "cpu")] == [
+        ("static-shapes", "clip"),
+        ("linear-weights", "lookup"),
+    ]
+
+
+def test_page_lists_every_rule() -> None:
+    page = _PAGE.read_text(encoding="utf-8")
+    assert page == as_markdown(), "write it anew: python -m s2d_edge.lint.document > docs/targets.md"
+    for target, graph in (("jetson", "model.onnx"), ("intel-npu", "model.xml"), ("cpu", "model.onnx")):
+        for rule in rules_for(target, graph):  # type: ignore[arg-type]
+            assert f"`{rule.name}`" in page
+            assert f"<{rule.source}>" in page

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Arithmetic = Literal["fp32", "16-bit", "int8"]
+# "int8 and more": INT8 but where the device sees fit to take more bits.
+Arithmetic = Literal["fp32", "16-bit", "int8", "int8 and more"]
 
 _LEAST_SPREAD = 1e-3  # logits; closer together than this, they say nothing
 
@@ -28,14 +29,19 @@ class Limits:
     correlation: float
 
 
-# Shares of the spread, measured on the demo's models. FP32 of two runtimes differs by 1e-7. BF16, which
-# rounds eight times as coarsely as FP16 and TF32 do, differs from FP32 by 0.3 % RMS and 1.6 % at most; deeper
-# models add up more. Two runtimes on one INT8 graph differ by 0.2 % and 0.9 %, but a device that takes more
-# than 8 bits where it may is no less right: it lies between INT8 and FP32, which are 8 % and 23 % apart.
+# Shares of the spread. FP32 of two runtimes differs by 1e-7 on the demo's models. BF16, which rounds eight
+# times as coarsely as FP16 and TF32 do, differs from FP32 by 0.3 % RMS there and 0.8 % at base size, by 1.8 %
+# at most. Two CPU runtimes on one INT8 graph differ by 0.2 % and 0.9 %. A device that takes more than 8 bits
+# where it may is no less right: it lies between INT8 and FP32, which are 8 % and 23 % apart.
+#
+# The wider the limits, the more escapes them. Of the demo's 154 weight tensors, each set to zero in turn, 146
+# were caught at FP32's limits (three of the others are biases that no answer depends on), XXX at 16 bits', 73
+# at the last ones: those find a device that answers nonsense, not one that lost a small bias.
 LIMITS: dict[Arithmetic, Limits] = {
     "fp32": Limits(rms=0.001, largest=0.005, correlation=0.9999),
-    "16-bit": Limits(rms=0.03, largest=0.1, correlation=0.99),
-    "int8": Limits(rms=0.1, largest=0.4, correlation=0.95),
+    "16-bit": Limits(rms=0.02, largest=0.08, correlation=0.99),
+    "int8": Limits(rms=0.02, largest=0.08, correlation=0.99),
+    "int8 and more": Limits(rms=0.1, largest=0.4, correlation=0.95),
 }
 
 

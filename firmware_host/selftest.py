@@ -181,7 +181,8 @@ def _answers_of(bundle: Bundle) -> tuple[SelfTestRecord, NDArray[np.float32]]:
             f"{GENERATOR}; export the bundle again, or use the s2d-edge that wrote it"
         )
     try:
-        answers = np.load(bundle.path / record.file, allow_pickle=False)
+        with (bundle.path / record.file).open("rb") as file:
+            answers = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise BundleError(
             f"{bundle.path / record.file} cannot be read ({error}); export the bundle again"

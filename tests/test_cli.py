@@ -23,6 +23,7 @@ _VERBS = (
     "benchmark",
     "predict",
     "run",
+    "selftest",
     "doctor",
     "demo",
 )

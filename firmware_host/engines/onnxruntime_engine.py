@@ -115,7 +115,7 @@ class ONNXRuntimeEngine(GraphEngine):
     @property
     def arithmetic(self) -> Arithmetic:
         if self._manifest.precision == "int8":
-            return "int8"
+            return "int8" if self._device == "cpu" else "int8 and more"
         # TensorRT multiplies FP32 in TF32, and so does CUDA unless told otherwise.
         exact = self._manifest.execution.get("cuda", {}).get("use_tf32") == "0"
         return "fp32" if self._device == "cpu" or (self._device == "cuda" and exact) else "16-bit"

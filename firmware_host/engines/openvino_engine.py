@@ -106,7 +106,7 @@ class OpenVINOEngine(GraphEngine):
     @property
     def arithmetic(self) -> Arithmetic:
         if self._manifest.precision == "int8":
-            return "int8"
+            return "int8" if self._identity.device == "cpu" else "int8 and more"
         try:
             exact = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
         except RuntimeError:

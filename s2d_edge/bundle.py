@@ -127,7 +127,8 @@ class EngineIdentity(_Record):
 
     def __str__(self) -> str:
         driver = f" (driver {self.driver})" if self.driver else ""
-        return f"{self.device} {self.name}{driver} with {self.runtime}"
+        runtime = self.runtime.split("-")[0]  # a build's number is for machines
+        return f"{self.device} {self.name}{driver} with {runtime}"
 
 
 class SelfTestRecord(_Record):

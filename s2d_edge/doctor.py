@@ -98,7 +98,13 @@ def _training() -> Finding:
 def _extras() -> Finding:
     """Which of the optional parts of the installed distribution are complete."""
     wanted: dict[str, list[str]] = {}
-    for requirement in metadata.requires("s2d-edge") or []:
+    try:
+        requirements = metadata.requires("s2d-edge") or []
+    except metadata.PackageNotFoundError:
+        return Finding(
+            part="extras", ready=False, found="s2d-edge itself is not installed", next_step="pip install ."
+        )
+    for requirement in requirements:
         found = re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement)
         if found is not None:
             wanted.setdefault(found.group(2), []).append(found.group(1))

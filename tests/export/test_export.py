@@ -138,5 +138,6 @@ def test_manifest_tells_the_whole_contract(npu: Path) -> None:
     ]
     assert manifest["labels"] == ["a", "b", "c"]
     assert manifest["fps"] == 4.0
-    assert set(manifest["files"]) == {"model.xml", "model.bin"}
+    assert set(manifest["files"]) == {"model.xml", "model.bin", "selftest.npy"}
+    assert manifest["self_test"]["file"] == "selftest.npy"
     assert manifest["tools"].keys() >= {"python", "s2d-edge", "torch", "openvino"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from firmware_host.trust import require_trust
 from s2d_edge.bundle import Bundle, EngineIdentity, open_bundle, seal
 from s2d_edge.console import Console
 from s2d_edge.engine import Clip, Logits
-from s2d_edge.errors import BundleError, SelfTestError
+from s2d_edge.errors import BundleError, MediaError, SelfTestError
 from tests.firmware_host.damage import Damage, damaged, flipped, zeroed
 from tests.firmware_host.graphs import make_bundle
 from tests.firmware_host.stand_engine import StandIn
@@ -228,6 +229,13 @@ def test_failure_is_never_remembered_and_stops_run(
             run_live(options, QUIET)
     assert not (tmp_path / "results.jsonl").exists()
     assert not cache.exists()
+
+    def go_on(**options: object) -> None:
+        raise MediaError("the self-test is behind us")
+
+    monkeypatch.setattr(live, "FaceFinder", go_on)
+    with pytest.raises(MediaError, match="behind us"):
+        run_live(replace(options, skip_selftest=True), QUIET)
 
 
 def test_skipping_is_said_loudly(windowed: Bundle, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:

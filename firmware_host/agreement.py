@@ -30,17 +30,18 @@ class Limits:
 
 
 # Shares of the spread. FP32 of two runtimes differs by 1e-7 on the demo's models. BF16, which rounds eight
-# times as coarsely as FP16 and TF32 do, differs from FP32 by 0.3 % RMS there and 0.8 % at base size, by 1.8 %
-# at most. Two CPU runtimes on one INT8 graph differ by 0.2 % and 0.9 %. A device that takes more than 8 bits
-# where it may is no less right: it lies between INT8 and FP32, which are 8 % and 23 % apart.
+# times as coarsely as FP16 and TF32 do, differs from FP32 by 0.3 % RMS and 1.6 % at most; at base size by 0.8 %
+# and 1.8 %, with wildly random weights by 2.2 % and 5.6 %. Two CPU runtimes on one INT8 graph differ by 0.2 %
+# and 0.9 %. A device that takes more than 8 bits where it may is no less right: it lies between INT8 and FP32,
+# which are 8 % and 23 % apart.
 #
 # The wider the limits, the more escapes them. Of the demo's 154 weight tensors, each set to zero in turn, 146
 # were caught at FP32's limits (three of the others are biases that no answer depends on), 107 at 16 bits', 73
 # at the last ones: those find a device that answers nonsense, not one that lost a small bias.
 LIMITS: dict[Arithmetic, Limits] = {
     "fp32": Limits(rms=0.001, largest=0.005, correlation=0.9999),
-    "16-bit": Limits(rms=0.02, largest=0.08, correlation=0.99),
-    "int8": Limits(rms=0.02, largest=0.08, correlation=0.99),
+    "16-bit": Limits(rms=0.03, largest=0.1, correlation=0.99),
+    "int8": Limits(rms=0.03, largest=0.1, correlation=0.99),
     "int8 and more": Limits(rms=0.1, largest=0.4, correlation=0.95),
 }
 

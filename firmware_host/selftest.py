@@ -226,7 +226,10 @@ def _ask_stream(engine: GraphEngine, seed: int) -> Iterator[tuple[Logits, float]
 def _advice(device: str) -> str:
     """What to do about a device that answers wrongly."""
     if device == "cpu":
-        return "Install the versions of the runtime that the bundle's manifest names, or export it again."
+        return (
+            "Use the FP32 bundle if this is INT8, whose sums saturate on some CPUs, or make the bundle on this "
+            "machine with 's2d-edge export' and 's2d-edge calibrate'."
+        )
     text = "Use --device cpu, or update the device's driver and try 's2d-edge selftest' again."
     if device == "npu":
         text += (

@@ -38,12 +38,13 @@ _DTYPES = {"tensor(uint8)": "uint8", "tensor(int32)": "int32", "tensor(float)": 
 # Where a provider keeps tensors, as ONNX Runtime names it.
 _MEMORY: dict[Device, str] = {"cpu": "cpu", "cuda": "cuda", "tensorrt": "cuda"}
 _ERRORS_ONLY = 3
-# What a device may leave to others, best first. Nodes that land on the CPU are counted after loading.
+# What a device may leave to others, best first.
 _HELPERS: dict[Device, tuple[Device, ...]] = {
     "tensorrt": ("tensorrt", "cuda", "cpu"),
     "cuda": ("cuda", "cpu"),
     "cpu": ("cpu",),
 }
+# Operations that are the model's work; the CPU may have what is left of shapes and indices.
 _HEAVY = re.compile(r"Conv|MatMul|Gemm|Attention|LayerNormalization")
 _RECORD_PLACES = "session.record_ep_graph_assignment_info"  # ONNX Runtime 1.24 and later
 
@@ -195,6 +196,7 @@ def _identity(device: Device) -> EngineIdentity:
     runtime = f"ONNX Runtime {onnxruntime.__version__}"
     if device == "cpu":
         return EngineIdentity(runtime=runtime, device=device, name=processor())
+    runtime += f", CUDA {nvidia.cuda()}" if nvidia.cuda() else ""
     if device == "tensorrt":
         runtime += f", TensorRT {nvidia.tensorrt() or 'of unknown version'}"
     name, driver = nvidia.gpu()
@@ -206,7 +208,7 @@ def _providers(
 ) -> list[tuple[str, dict[str, str]]]:
     """Providers in order with their options: the bundle's, and where TensorRT keeps what it builds."""
     options = {each: dict(manifest.execution.get(each, {})) for each in _HELPERS[device]}
-    if device == "tensorrt":
+    if device == "tensorrt" and nvidia.tensorrt():  # an engine fits only the TensorRT that built it
         folder = compiled_folder("tensorrt", manifest, identity)
         if folder is not None:
             options[device] |= {

@@ -61,6 +61,7 @@ def session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[FakeSession
     monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu", "cuda", "tensorrt"))
     monkeypatch.setattr(nvidia, "gpu", lambda: ("Orin", "540.4.0"))
     monkeypatch.setattr(nvidia, "tensorrt", lambda: "10.3.0")
+    monkeypatch.setattr(nvidia, "cuda", lambda: "12.6")
     monkeypatch.setattr(FakeSession, "opened", [])
     return FakeSession
 
@@ -79,7 +80,7 @@ def test_tensorrt_gets_the_bundle_s_options_and_a_cache_of_its_own(
     session: type[FakeSession], jetson: Bundle, tmp_path: Path
 ) -> None:
     with open_engine(jetson, "TensorRT") as engine:
-        assert engine.identity.runtime.endswith("TensorRT 10.3.0")
+        assert engine.identity.runtime.endswith(", CUDA 12.6, TensorRT 10.3.0")
         assert (engine.identity.name, engine.identity.driver) == ("Orin", "540.4.0")
         assert engine.arithmetic == "16-bit"
         assert "Orin (2 nodes on TensorrtExecutionProvider)" in engine.description
@@ -120,12 +121,16 @@ def test_built_engines_are_kept_by_graph_gpu_and_versions(
     assert len(seen) == 5
 
 
-def test_cache_that_cannot_be_made_is_done_without(
-    session: type[FakeSession], jetson: Bundle, tmp_path: Path
+def test_nothing_is_kept_without_a_folder_or_a_version(
+    session: type[FakeSession], jetson: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cache").write_text("a file")
     open_engine(jetson, "tensorrt")
-    assert not any("cache" in key for key in session.opened[0]["providers"][0][1])
+    (tmp_path / "cache").unlink()
+    monkeypatch.setattr(nvidia, "tensorrt", lambda: "")
+    open_engine(jetson, "tensorrt")
+    for opened in session.opened:
+        assert not any("cache" in key for key in opened["providers"][0][1])
 
 
 @pytest.mark.parametrize("loads", [(CUDA, CPU), (CPU,)])

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from firmware_host.agreement import LIMITS
 from firmware_host.engines.base import GraphEngine
 from firmware_host.selftest import self_test
 from s2d_edge.bundle import MANIFEST, Bundle
@@ -56,5 +57,7 @@ def require_trust(bundle: Bundle, engine: GraphEngine, console: Console, *, skip
 
 def _note_of(bundle: Bundle, engine: GraphEngine) -> Path:
     """Where a pass is noted. The manifest holds the hash of every other file, so its own stands for all."""
-    who = sha256_of(bundle.path / MANIFEST) + engine.identity.model_dump_json()
+    who = (
+        f"{sha256_of(bundle.path / MANIFEST)} {engine.identity.model_dump_json()} {LIMITS[engine.arithmetic]}"
+    )
     return cache_folder() / "selftest" / f"{hashlib.sha256(who.encode()).hexdigest()[:32]}.json"

@@ -32,8 +32,8 @@ class Limits:
 # Shares of the spread. FP32 of two runtimes differs by 1e-7 on the demo's models. BF16, which rounds eight
 # times as coarsely as FP16 and TF32 do, differs from FP32 by 0.3 % RMS and 1.6 % at most; at base size by
 # 0.8 % and 1.8 %, with wildly random weights by 2.2 % and 5.6 %. Two CPU runtimes on one INT8 graph differ by
-# 0.2 % and 0.9 %. A device that takes more than 8 bits where it may is no less right: it lies between INT8 and
-# FP32, which are 8 % and 23 % apart.
+# 0.2 % and 0.9 %. A device that takes more than 8 bits where it may is no less right: it lies between INT8
+# and FP32, which are 8 % and 23 % apart.
 #
 # The wider the limits, the more escapes them. Of the demo's 154 weight tensors, each set to zero in turn, 146
 # were caught at FP32's limits (three of the others are biases that no answer depends on), 107 at 16 bits', 73

@@ -1,8 +1,8 @@
 """The bundle: the one contract between export, calibration and the device.
 
 A bundle is a folder with ``manifest.json``, the graph (``model.onnx``, or ``model.xml`` and
-``model.bin``) and the reports made on the way. Everything the host must know stands in the manifest;
-every file is hashed, and loading verifies the hashes.
+``model.bin``), a self-test and the reports made on the way. Everything the host must know stands in the
+manifest; every file is hashed, and loading verifies the hashes.
 """
 
 from __future__ import annotations

@@ -17,8 +17,10 @@ from calibrate.render import as_json, as_markdown, as_table, save_plot
 from calibrate.report import DropReport, Verdict, drop_between, judge, side
 from calibrate.samples import choose_samples, record, require_disjoint
 from firmware_host.engines import open_engine
+from firmware_host.selftest import write_self_test
 from s2d_edge.bundle import (
     BUNDLES,
+    FORMAT_VERSION,
     Bundle,
     CalibrationRecord,
     Manifest,
@@ -137,7 +139,8 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
         if not verdict.passed:
             raise TooLargeDropError(f"{' '.join(verdict.sentences)} No bundle was written to {out}.")
         _write_reports(scratch, report, verdict)
-        seal(scratch, sealed.model_copy(update={"accuracy": report.as_record()}))
+        self_test = write_self_test(Bundle(scratch, sealed), console)
+        seal(scratch, sealed.model_copy(update={"accuracy": report.as_record(), "self_test": self_test}))
     console.say(f"wrote {out}; next: s2d-edge run --bundle {out} --camera 0")
     return out, report
 
@@ -196,12 +199,14 @@ def _int8_manifest(fp32: Manifest, name: str, calibration: CalibrationRecord, re
     tools = fp32.tools | tool_versions("nncf", "onnx", "onnxruntime", "openvino")
     return fp32.model_copy(
         update={
+            "format_version": FORMAT_VERSION,
             "name": name,
             "precision": "int8",
             "execution": fp32.execution | recipe.execution,
             "tools": tools,
             "calibration": calibration,
             "accuracy": None,
+            "self_test": None,
         }
     )
 

@@ -53,8 +53,14 @@ class Recipe:
         """Runtime properties the INT8 graph needs beside those of FP32, per device."""
         if self.preset != "performance":
             return {}
-        # What is not between quantizers runs in FP16 (options of ONNX Runtime's TensorRT provider).
-        return {"tensorrt": {"trt_int8_enable": "1", "trt_fp16_enable": "1"}}
+        # Options of ONNX Runtime's TensorRT provider: what is not between quantizers runs in FP16, but norms.
+        return {
+            "tensorrt": {
+                "trt_int8_enable": "1",
+                "trt_fp16_enable": "1",
+                "trt_layer_norm_fp32_fallback": "1",
+            }
+        }
 
     def as_record(self) -> dict[str, str | float | int | bool]:
         """For the manifest."""

@@ -17,6 +17,7 @@ from export.openvino_graph import write_openvino
 from export.parity import check_parity, parity_clips
 from export.targets import EXECUTION, TARGETS, GraphFormat, parse_target
 from firmware_host.engines import open_engine
+from firmware_host.selftest import write_self_test
 from firmware_host.timing import alternate
 from s2d_edge.bundle import (
     BUNDLES,
@@ -108,7 +109,8 @@ def export_run(options: ExportOptions, console: Console) -> Path:
             file.rename(scratch / file.name)
         for draft, _ in candidates:
             shutil.rmtree(draft.path)
-        seal(scratch, chosen.manifest.model_copy(update={"parity": parity}))
+        self_test = write_self_test(Bundle(scratch, chosen.manifest), console)
+        seal(scratch, chosen.manifest.model_copy(update={"parity": parity, "self_test": self_test}))
     console.say(f"wrote {out} ({open_bundle(out).size_bytes / 1e6:.1f} MB)")
     if TARGETS[target].not_run:
         console.say(f"not run here: {TARGETS[target].not_run}")

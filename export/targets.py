@@ -36,14 +36,14 @@ TARGETS: dict[Target, TargetSpec] = {
 
 # Per format and device, the runtime properties of a full-precision graph. OpenVINO's CPU and GPU would
 # otherwise take BF16 or FP16 where the hardware has it, and FP32 would not be FP32; an NPU computes in FP16
-# whatever is asked. ONNX Runtime computes in the graph's own precision.
+# whatever is asked. ONNX Runtime computes in the graph's own precision, but CUDA would multiply in TF32.
 EXECUTION: dict[GraphFormat, dict[str, dict[str, str]]] = {
     "openvino": {
         "cpu": {"INFERENCE_PRECISION_HINT": "f32"},
         "gpu": {"INFERENCE_PRECISION_HINT": "f32"},
         "npu": {"INFERENCE_PRECISION_HINT": "f16"},
     },
-    "onnx": {},
+    "onnx": {"cuda": {"use_tf32": "0"}},
 }
 
 

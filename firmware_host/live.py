@@ -19,6 +19,7 @@ from firmware_host.recorder import Recorder, Window, open_window
 from firmware_host.results import JsonLines
 from firmware_host.sources import Source, open_camera, open_source
 from firmware_host.stats import Counts
+from firmware_host.trust import require_trust
 from s2d_edge.bundle import BUNDLES, MANIFEST, Bundle, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Engine
@@ -46,6 +47,7 @@ class LiveOptions:
         save: where to write the annotated video, an ``.mp4``.
         json: where to write results, one JSON object per line; ``-`` for stdout.
         max_seconds: end after so many seconds of wall time.
+        skip_selftest: trust a device that was never compared with the bundle's own answers.
     """
 
     bundle: Path | None = None
@@ -58,6 +60,7 @@ class LiveOptions:
     save: Path | None = None
     json: str | None = None
     max_seconds: float | None = None
+    skip_selftest: bool = False
 
     def __post_init__(self) -> None:
         if self.camera is not None and self.source is not None:
@@ -115,6 +118,7 @@ def run_live(options: LiveOptions, console: Console) -> LiveSummary:
     """Do what ``options`` ask until the source ends, a signal comes, or something fails.
 
     Raises:
+        SelfTestError: the device answers otherwise than the bundle's self-test says it must.
         S2DEdgeError: no bundle, device, source or display; a source that cannot be read to its end; an
             output that cannot be written; a file in which no face was found.
     """
@@ -123,6 +127,7 @@ def run_live(options: LiveOptions, console: Console) -> LiveSummary:
         source = open_camera(options.camera or 0) if options.source is None else open_source(options.source)
         bundle = _open_bundle(options)
         engine = stack.enter_context(open_engine(bundle, options.device))
+        require_trust(bundle, engine, console, skip=options.skip_selftest)
         followed = options.pipeline.max_faces
         detector = stack.enter_context(
             FaceFinder(static=False, max_faces=max(FACES_SEARCHED, followed), followed=followed)

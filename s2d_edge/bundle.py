@@ -1,8 +1,8 @@
 """The bundle: the one contract between export, calibration and the device.
 
 A bundle is a folder with ``manifest.json``, the graph (``model.onnx``, or ``model.xml`` and
-``model.bin``) and the reports made on the way. Everything the host must know stands in the manifest;
-every file is hashed, and loading verifies the hashes.
+``model.bin``), a self-test and the reports made on the way. Everything the host must know stands in the
+manifest; every file is hashed, and loading verifies the hashes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from s2d_edge.files import sha256_of, whole_folder
 from s2d_edge.preprocess import CropRecipe
 from s2d_edge.sampling import ClipSpec
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had no self-test
+_READABLE = (1, 2)
 BUNDLES = Path("bundles")  # under the working directory, unless --out says otherwise
 MANIFEST = "manifest.json"
 
@@ -109,6 +110,45 @@ class AccuracyRecord(_Record):
     device: str
 
 
+class EngineIdentity(_Record):
+    """What answered, as far as the answers may depend on it; empty where nobody can tell.
+
+    Attributes:
+        runtime: with its version; TensorRT's beside ONNX Runtime's.
+        device: as ``--device`` names it.
+        name: of the processor.
+        driver: its version.
+    """
+
+    runtime: str
+    device: str
+    name: str
+    driver: str = ""
+
+    def __str__(self) -> str:
+        driver = f" (driver {self.driver})" if self.driver else ""
+        runtime = self.runtime.split("-")[0]  # a build's number is for machines
+        return f"{self.device} {self.name}{driver} with {runtime}"
+
+
+class SelfTestRecord(_Record):
+    """What the graph answers to clips that every machine can draw (:mod:`s2d_edge.patterns`).
+
+    Attributes:
+        file: (answers, K) float32 logits, as NumPy writes them.
+        answers: how many: one a clip, or one a frame of a stream.
+        generator: of the drawing.
+        seed: of the clips.
+        engine: what gave the answers.
+    """
+
+    file: str
+    answers: int = Field(ge=2)
+    generator: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    engine: EngineIdentity
+
+
 class Manifest(_Record):
     """The contract.
 
@@ -120,7 +160,7 @@ class Manifest(_Record):
     slot of each ring, in the rings' order.
     """
 
-    format_version: Literal[1]
+    format_version: Literal[1, 2]
     name: str
     source_run: str
     target: Target
@@ -139,6 +179,7 @@ class Manifest(_Record):
     parity: ParityRecord
     calibration: CalibrationRecord | None
     accuracy: AccuracyRecord | None
+    self_test: SelfTestRecord | None = None
 
     @model_validator(mode="after")
     def _fits_itself(self) -> Manifest:
@@ -156,6 +197,10 @@ class Manifest(_Record):
             raise ValueError(f"files lists no {self.graph}")
         if self.precision == "int8" and self.calibration is None:
             raise ValueError("calibration is missing from an int8 bundle")
+        if self.self_test is not None and self.format_version < 2:
+            raise ValueError("self_test came with format_version 2")
+        if self.self_test is not None and self.self_test.file not in self.files:
+            raise ValueError(f"files lists no {self.self_test.file}")
         return self
 
     def _check_state(self) -> None:
@@ -241,9 +286,10 @@ def read_manifest(path: Path) -> Manifest:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise BundleError(f"{file} is not readable JSON ({error}); export the bundle again") from None
     version = data.get("format_version") if isinstance(data, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in _READABLE:
         raise BundleError(
-            f"{file} has format_version {version!r}; this s2d-edge reads {FORMAT_VERSION}: "
+            f"{file} has format_version {version!r}; this s2d-edge reads "
+            f"{' and '.join(map(str, _READABLE))}: "
             "export the bundle again, or use the s2d-edge that wrote it"
         )
     try:

@@ -408,6 +408,24 @@ def train(
 
 
 @app.command()
+def selftest(
+    bundle: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="[BUNDLE]", help="Default: the newest under bundles/ that fits this machine."),
+    ] = None,
+    device: Device = "auto",
+    json: Json = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Compare a device's answers with those that the bundle carries; fails if they are not the same."""
+    from firmware_host.selftest import check_bundle
+    from s2d_edge.console import Console
+
+    check_bundle(bundle, device, json, Console(quiet=quiet))
+
+
+@app.command()
 def doctor(json: Json = None, quiet: Quiet = False, debug: Debug = False) -> None:
     """Tell which runtimes, devices and cameras this machine has, and what is missing for each target."""
     from s2d_edge.console import Console, write_json
@@ -592,6 +610,12 @@ def run(
         Optional[float],  # noqa: UP045
         typer.Option(metavar="SECONDS", help="End after so much time."),
     ] = None,
+    skip_selftest: Annotated[
+        bool,
+        typer.Option(
+            "--skip-selftest", help="Trust a device whose answers were never compared with a CPU's."
+        ),
+    ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -611,6 +635,7 @@ def run(
             save=save,
             json=json,
             max_seconds=max_seconds,
+            skip_selftest=skip_selftest,
         ),
         Console(quiet=quiet),
     )

@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from s2d_edge.accelerators import nvidia_finding, openvino_findings, target_findings
 from s2d_edge.bundle import tool_versions
 from s2d_edge.console import Console
 from s2d_edge.errors import S2DEdgeError
+from s2d_edge.findings import Finding
 
 # Debian and Ubuntu packages that bring the shared libraries OpenCV and MediaPipe load.
 _LIBRARY_PACKAGES = {
@@ -38,37 +40,21 @@ _TRAIN_PACKAGES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        part: what was looked at.
-        ready: whether it works.
-        found: what is there.
-        next_step: what to do where it is not ready; empty otherwise.
-        needed: whether the toolkit is of no use without it.
-    """
-
-    part: str
-    ready: bool
-    found: str
-    next_step: str = ""
-    needed: bool = False
-
-
 def examine() -> list[Finding]:
     """Look at packages, runtimes, devices and cameras. Nothing is opened for longer than a look."""
-    openvino = _openvino_devices()
     onnx = _onnxruntime_providers()
+    openvino, *npu = openvino_findings()
     return [
         Finding(part="Python", ready=True, found=sys.version.split()[0]),
         _import_of("OpenCV", "cv2"),
         _import_of("MediaPipe FaceMesh", "mediapipe"),
         openvino,
+        *npu,
         onnx,
+        nvidia_finding(),
         _training(),
-        *_targets(openvino.found, onnx.found),
+        _extras(),
+        *target_findings(openvino.found, onnx.found),
         _cameras(),
     ]
 
@@ -92,36 +78,18 @@ def _remedy(error: ImportError) -> str:
     return f"the system library {name} is missing: apt-get install {package}"
 
 
-def _openvino_devices() -> Finding:
-    def look() -> str:
-        import openvino
-
-        core = openvino.Core()
-        return ", ".join(
-            f"{name} ({str(core.get_property(name, 'FULL_DEVICE_NAME')).strip()})"
-            for name in core.available_devices
-        )
-
-    return _runtime("OpenVINO", "openvino", look, "pip install openvino")
-
-
 def _onnxruntime_providers() -> Finding:
-    def look() -> str:
-        import onnxruntime
-
-        return ", ".join(onnxruntime.get_available_providers())
-
-    return _runtime(
-        "ONNX Runtime", "onnxruntime", look, "pip install 's2d-edge[ort]'; on a Jetson, JetPack's wheel"
-    )
-
-
-def _runtime(part: str, package: str, look: Callable[[], str], next_step: str) -> Finding:
     try:
-        found = look()
+        import onnxruntime
     except ImportError:
-        return Finding(part=part, ready=False, found="not installed", next_step=next_step)
-    return Finding(part=part, ready=bool(found), found=f"{tool_versions(package).get(package, '')}: {found}")
+        return Finding(
+            part="ONNX Runtime",
+            ready=False,
+            found="not installed",
+            next_step="pip install 's2d-edge[ort]'; on a Jetson, JetPack's wheel",
+        )
+    providers = ", ".join(onnxruntime.get_available_providers())
+    return Finding(part="ONNX Runtime", ready=True, found=f"{onnxruntime.__version__}: {providers}")
 
 
 def _training() -> Finding:
@@ -136,26 +104,30 @@ def _training() -> Finding:
     )
 
 
-def _targets(openvino: str, onnx: str) -> list[Finding]:
-    """For each kind of device: can this machine run its bundles on the device itself?"""
-    devices = set(re.findall(r"(?:^|[:,] )([A-Z]+)[.0-9]* \(", openvino))
-    elsewhere = "not on this machine: export and calibrate here, run there"
-    checks = (
-        ("target jetson", "TensorrtExecutionProvider" in onnx or "CUDAExecutionProvider" in onnx),
-        ("target intel-npu", "NPU" in devices),
-        ("target intel-gpu", "GPU" in devices),
-        ("target intel-cpu", "CPU" in devices),
-        ("target cpu", "CPU" in devices or "CPU" in onnx),
-    )
-    return [
-        Finding(
-            part=part,
-            ready=here,
-            found="its runtime sees the device" if here else "its runtime sees no such device",
-            next_step="" if here else elsewhere,
+def _extras() -> Finding:
+    """Which of the optional parts of the installed distribution are complete."""
+    wanted: dict[str, list[str]] = {}
+    try:
+        requirements = metadata.requires("s2d-edge") or []
+    except metadata.PackageNotFoundError:
+        return Finding(
+            part="extras", ready=False, found="s2d-edge itself is not installed", next_step="pip install ."
         )
-        for part, here in checks
-    ]
+    for requirement in requirements:
+        found = re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement)
+        if found is not None:
+            wanted.setdefault(found.group(2), []).append(found.group(1))
+    installed = tool_versions(*{package for packages in wanted.values() for package in packages})
+    complete = [extra for extra, packages in wanted.items() if installed.keys() >= set(packages)]
+    lacking = [extra for extra in wanted if extra not in complete]
+    return Finding(
+        part="extras",
+        ready=True,
+        found=", ".join(complete) or "none",
+        next_step=f"if wanted: pip install 's2d-edge[EXTRA]', EXTRA one of {', '.join(lacking)}"
+        if lacking
+        else "",
+    )
 
 
 def _cameras() -> Finding:

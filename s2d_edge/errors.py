@@ -32,6 +32,10 @@ class DeviceError(S2DEdgeError):
     """A requested device, provider or runtime is missing or refuses the graph."""
 
 
+class SelfTestError(DeviceError):
+    """A device answers otherwise than the bundle's self-test says it must."""
+
+
 class MissingExtraError(S2DEdgeError):
     """A feature needs an optional dependency that is not installed."""
 

@@ -14,6 +14,14 @@ from s2d_edge.errors import BundleError, S2DEdgeError
 from s2d_edge.files import choose_output, fresh_path, whole_file, whole_folder
 from tests.firmware_host.graphs import make_bundle
 
+SELF_TEST = {
+    "file": "selftest.npy",
+    "answers": 8,
+    "generator": 1,
+    "seed": 0,
+    "engine": {"runtime": "OpenVINO", "device": "cpu", "name": "a processor"},
+}
+
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
@@ -41,7 +49,7 @@ def test_round_trip(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "format_version 2"),
+        ({"format_version": 3}, "format_version 3"),
         ({"format_version": None}, "format_version None"),
         ({"labels": None}, "field 'labels'"),
         ({"surprise": 1}, "field 'surprise'"),
@@ -51,6 +59,9 @@ def test_round_trip(bundle: Path) -> None:
         ({"frames": 7}, r"inputs\[0\]"),
         ({"precision": "int8"}, "calibration is missing"),
         ({"labels": ["a", "b"]}, "for 2 labels"),
+        ({"self_test": SELF_TEST}, "self_test came with format_version 2"),
+        ({"format_version": 2, "self_test": SELF_TEST}, r"files lists no selftest\.npy"),
+        ({"format_version": 2, "self_test": {"file": "selftest.npy"}}, r"field 'self_test\.answers'"),
     ],
 )
 def test_invalid_manifest_names_the_field(bundle: Path, changes: dict[str, Any], message: str) -> None:

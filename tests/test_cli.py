@@ -24,6 +24,7 @@ _VERBS = (
     "benchmark",
     "predict",
     "run",
+    "selftest",
     "doctor",
     "demo",
 )

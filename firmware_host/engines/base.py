@@ -10,8 +10,9 @@ from typing import Literal
 
 import numpy as np
 
+from firmware_host.agreement import Arithmetic
 from firmware_host.engines.stream import RingMemory, StreamSession
-from s2d_edge.bundle import Bundle, Manifest, TensorSpec
+from s2d_edge.bundle import Bundle, EngineIdentity, Manifest, TensorSpec
 from s2d_edge.engine import Clip, Engine, Logits
 from s2d_edge.errors import BundleError, DeviceError
 from s2d_edge.sampling import ClipSpec
@@ -77,6 +78,16 @@ class GraphEngine(ABC):
     def explain(self, reason: str) -> None:
         """Have the description say why this device was chosen."""
         self._reason = reason
+
+    @property
+    @abstractmethod
+    def identity(self) -> EngineIdentity:
+        """What answers, as far as the answers may depend on it."""
+
+    @property
+    @abstractmethod
+    def arithmetic(self) -> Arithmetic:
+        """In which numbers the device computes this graph; TF32 and BF16 count as 16 bits."""
 
     @property
     def manifest(self) -> Manifest:

@@ -36,8 +36,8 @@ def open_engine(
 
     Args:
         bundle: verified, from :func:`s2d_edge.bundle.open_bundle`.
-        device: ``cpu``, ``gpu``, ``npu``, ``cuda``, ``tensorrt``; ``auto`` takes the bundle's target
-            device where this machine has it, else the CPU, and the description says which and why.
+        device: ``cpu``, ``gpu``, ``npu``, ``cuda``, ``tensorrt``, in any case; ``auto`` takes the bundle's
+            target device where this machine has it, else the CPU, and the description says which and why.
         threads: limit of CPU threads.
         profile: have it time its nodes, which makes it slower.
 
@@ -49,7 +49,7 @@ def open_engine(
     """
     manifest = bundle.manifest
     present = _devices_for(manifest)
-    if device != "auto":
+    if device.lower() != "auto":
         wanted = _parse(device)
         if wanted not in present:
             raise DeviceError(
@@ -120,14 +120,14 @@ def fit_of(manifest: Manifest, device: str = "auto") -> Fit:
         present = _devices_for(manifest)
     except MissingExtraError:
         return Fit.NOT_AT_ALL
-    if device != "auto":
+    if device.lower() != "auto":
         return Fit.AT_HOME if _parse(device) in present else Fit.NOT_AT_ALL
     return Fit.AT_HOME if set(_HOME[manifest.target]) & set(present) else Fit.ON_THE_CPU
 
 
 def _parse(device: str) -> Device:
     for known in get_args(Device):
-        if device == known:
+        if device.lower() == known:
             found: Device = known
             return found
     raise ConfigError(f"--device {device!r} is unknown; choose auto, {', '.join(get_args(Device))}")

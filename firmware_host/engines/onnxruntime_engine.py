@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable
 from math import prod
 from pathlib import Path
@@ -12,9 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_host import nvidia
+from firmware_host.agreement import Arithmetic
 from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine, GraphTensor, NodeTime
+from firmware_host.engines.caches import compiled_folder
 from firmware_host.engines.stream import RingMemory
-from s2d_edge.bundle import Bundle, Manifest
+from firmware_host.processor import processor
+from s2d_edge.bundle import Bundle, EngineIdentity, Manifest
 from s2d_edge.engine import Clip, Frame, Logits
 from s2d_edge.errors import DeviceError, MissingExtraError
 
@@ -32,6 +38,15 @@ _DTYPES = {"tensor(uint8)": "uint8", "tensor(int32)": "int32", "tensor(float)": 
 # Where a provider keeps tensors, as ONNX Runtime names it.
 _MEMORY: dict[Device, str] = {"cpu": "cpu", "cuda": "cuda", "tensorrt": "cuda"}
 _ERRORS_ONLY = 3
+# What a device may leave to others, best first.
+_HELPERS: dict[Device, tuple[Device, ...]] = {
+    "tensorrt": ("tensorrt", "cuda", "cpu"),
+    "cuda": ("cuda", "cpu"),
+    "cpu": ("cpu",),
+}
+# Operations that are the model's work; the CPU may have what is left of shapes and indices.
+_HEAVY = re.compile(r"Conv|MatMul|Gemm|Attention|LayerNormalization")
+_RECORD_PLACES = "session.record_ep_graph_assignment_info"  # ONNX Runtime 1.24 and later
 
 
 def devices() -> tuple[Device, ...]:
@@ -48,14 +63,20 @@ class ONNXRuntimeEngine(GraphEngine):
     ) -> None:
         """Open the bundle's graph on ``device``; the manifest's ``execution`` for it are provider options.
 
+        Engines that TensorRT builds, which takes minutes, are kept in the user's cache folder.
+
         Raises:
-            DeviceError: the provider is missing, or refuses the graph.
+            DeviceAbsentError: the provider or its libraries are missing.
+            DeviceError: it refuses the graph, or leaves work that matters to the CPU.
             BundleError: the graph differs from the manifest.
         """
         super().__init__(bundle)
-        provider = _PROVIDERS[device]
+        self._device: Device = device
+        self._provider = _PROVIDERS[device]
+        self._identity = _identity(device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
+        options.add_session_config_entry(_RECORD_PLACES, "1")
         self._trace = TemporaryDirectory() if profile else None
         if self._trace is not None:
             options.enable_profiling = True
@@ -67,25 +88,53 @@ class ONNXRuntimeEngine(GraphEngine):
             self._session = onnxruntime.InferenceSession(
                 str(bundle.graph_path),
                 sess_options=options,
-                providers=[(provider, self._manifest.execution.get(device, {}))],
+                providers=_providers(self._manifest, device, self._identity),
                 enable_fallback=0,
             )
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
             raise DeviceError(
-                f"ONNX Runtime's {provider} refuses {bundle.path} ({_brief(error)}); "
+                f"ONNX Runtime's {self._provider} refuses {bundle.path} ({_brief(error)}); "
                 "use another --device, or export for another target"
             ) from None
         used = self._session.get_providers()
-        if provider not in used:
+        if used[:1] != [self._provider]:
             raise DeviceAbsentError(
-                f"ONNX Runtime could not load {provider} and offers {', '.join(used)} instead; "
+                f"ONNX Runtime could not load {self._provider} and offers {', '.join(used)} instead; "
                 "install the driver and libraries it needs, or use another --device"
             )
-        self._provider = provider
+        self._places = _places(self._session) if device != "cpu" else Counter()
+        self._refuse_work_on_the_cpu()
         self._memory = _MEMORY[device]
         self._check_graph(_tensors(self._session.get_inputs()), _tensors(self._session.get_outputs()))
         self._input = self._manifest.inputs[0].name
         self._output = self._manifest.outputs[0].name
+
+    @property
+    def identity(self) -> EngineIdentity:
+        return self._identity
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        if self._manifest.precision == "int8":
+            return "int8" if self._device == "cpu" else "int8 and more"
+        # TensorRT multiplies FP32 in TF32, and so does CUDA unless told otherwise.
+        exact = self._manifest.execution.get("cuda", {}).get("use_tf32") == "0"
+        return "fp32" if self._device == "cpu" or (self._device == "cuda" and exact) else "16-bit"
+
+    def _refuse_work_on_the_cpu(self) -> None:
+        """The provider loaded, but it may have left to the CPU what it was asked for.
+
+        Raises:
+            DeviceError: linears, convolutions, attentions or norms are on the CPU, which was not asked for.
+        """
+        left = sorted(
+            {kind for place, kind in self._places if place == _PROVIDERS["cpu"] and _HEAVY.search(kind)}
+        )
+        if left:
+            raise DeviceError(
+                f"ONNX Runtime's {self._provider} leaves {', '.join(left)} of {self._where} to the CPU; "
+                "use --device cpu to have all of it there, or another version of ONNX Runtime"
+            )
 
     def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
         for _ in range(rounds + 1):
@@ -132,7 +181,55 @@ class ONNXRuntimeEngine(GraphEngine):
             raise DeviceError(f"ONNX Runtime failed on {self._provider} ({_brief(error)})") from None
 
     def _device_text(self) -> str:
-        return f"ONNX Runtime {onnxruntime.__version__} {self._provider}"
+        text = f"ONNX Runtime {onnxruntime.__version__} {self._provider}"
+        if self._device == "cpu":
+            return text
+        nodes: Counter[str] = Counter()
+        for (place, _), count in self._places.items():
+            nodes[place] += count
+        shares = ", ".join(f"{count} nodes on {place}" for place, count in nodes.most_common())
+        return f"{text}, {self._identity.name or 'GPU'}" + (f" ({shares})" if shares else "")
+
+
+def _identity(device: Device) -> EngineIdentity:
+    """What the answers of a device depend on."""
+    runtime = f"ONNX Runtime {onnxruntime.__version__}"
+    if device == "cpu":
+        return EngineIdentity(runtime=runtime, device=device, name=processor())
+    runtime += f", CUDA {nvidia.cuda()}" if nvidia.cuda() else ""
+    if device == "tensorrt":
+        runtime += f", TensorRT {nvidia.tensorrt() or 'of unknown version'}"
+    name, driver = nvidia.gpu()
+    return EngineIdentity(runtime=runtime, device=device, name=name, driver=driver)
+
+
+def _providers(
+    manifest: Manifest, device: Device, identity: EngineIdentity
+) -> list[tuple[str, dict[str, str]]]:
+    """Providers in order with their options: the bundle's, and where TensorRT keeps what it builds."""
+    options = {each: dict(manifest.execution.get(each, {})) for each in _HELPERS[device]}
+    if device == "tensorrt" and nvidia.tensorrt():  # an engine fits only the TensorRT that built it
+        folder = compiled_folder("tensorrt", manifest, identity)
+        if folder is not None:
+            options[device] |= {
+                "trt_engine_cache_enable": "1",
+                "trt_engine_cache_path": str(folder),
+                "trt_timing_cache_enable": "1",
+                "trt_timing_cache_path": str(folder),
+            }
+    built = devices()
+    return [(_PROVIDERS[each], chosen) for each, chosen in options.items() if each in built]
+
+
+def _places(session: Any) -> Counter[tuple[str, str]]:
+    """Nodes by provider and kind of operation; empty where this ONNX Runtime cannot tell."""
+    if not hasattr(session, "get_provider_graph_assignment_info"):
+        return Counter()
+    return Counter(
+        (part.ep_name, node.op_type)
+        for part in session.get_provider_graph_assignment_info()
+        for node in part.get_nodes()
+    )
 
 
 class _DeviceRings:

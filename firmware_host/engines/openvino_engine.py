@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_host.agreement import Arithmetic
 from firmware_host.engines.base import Device, GraphEngine, GraphTensor, NodeTime
+from firmware_host.engines.caches import compiled_folder
 from firmware_host.engines.stream import RingMemory
-from s2d_edge.bundle import Bundle, Manifest
+from firmware_host.processor import processor
+from s2d_edge.bundle import Bundle, EngineIdentity, Manifest
 from s2d_edge.engine import Clip, Frame, Logits
 from s2d_edge.errors import BundleError, DeviceError, MissingExtraError
 
@@ -20,6 +23,7 @@ except ModuleNotFoundError as error:
     raise MissingExtraError("openvino", "train", "running an OpenVINO bundle (model.xml)") from error
 
 _PLUGINS: dict[Device, str] = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
+_DRIVERS: dict[Device, str] = {"gpu": "GPU_DRIVER_VERSION", "npu": "NPU_DRIVER_VERSION"}
 _DTYPES = {"u8": "uint8", "i32": "int32", "f32": "float32"}
 
 
@@ -29,6 +33,20 @@ def devices() -> tuple[Device, ...]:
     return tuple(device for device, plugin in _PLUGINS.items() if plugin in seen)
 
 
+def driver_version(core: Any, device: Device, plugin: str | None = None) -> str:
+    """The version of a device's driver, as OpenVINO tells it; empty for a CPU, or where it tells none.
+
+    Args:
+        plugin: OpenVINO's name of the device, where there are several of the kind.
+    """
+    if device not in _DRIVERS:
+        return ""
+    try:
+        return str(core.get_property(plugin or _PLUGINS[device], _DRIVERS[device]))
+    except RuntimeError:
+        return ""
+
+
 class OpenVINOEngine(GraphEngine):
     """A compiled OpenVINO graph."""
 
@@ -36,6 +54,8 @@ class OpenVINOEngine(GraphEngine):
         self, bundle: Bundle, device: Device, threads: int | None = None, *, profile: bool = False
     ) -> None:
         """Compile the bundle's graph for ``device``, with the manifest's ``execution`` for it as properties.
+
+        What a GPU or NPU compiles, which takes long, is kept in the user's cache folder.
 
         Raises:
             DeviceError: the device refuses the graph or a property.
@@ -57,9 +77,18 @@ class OpenVINOEngine(GraphEngine):
         if profile:
             properties["PERF_COUNT"] = True
         try:
+            self._name = f"{core.get_property(plugin, 'FULL_DEVICE_NAME')}".strip()
+            self._identity = EngineIdentity(
+                runtime=f"OpenVINO {openvino.__version__}",
+                device=device,
+                name=processor() if device == "cpu" else self._name,
+                driver=driver_version(core, device),
+            )
+            if device != "cpu" and not profile:
+                folder = compiled_folder("openvino", self._manifest, self._identity)
+                properties |= {} if folder is None else {"CACHE_DIR": str(folder)}
             self._compiled = core.compile_model(model, plugin, properties)
             used = self._compiled.get_property("EXECUTION_DEVICES")
-            self._name = f"{core.get_property(plugin, 'FULL_DEVICE_NAME')}".strip()
         except RuntimeError as error:
             raise DeviceError(
                 f"OpenVINO's {plugin} refuses {bundle.path} ({_brief(error)}); "
@@ -69,6 +98,20 @@ class OpenVINOEngine(GraphEngine):
             raise DeviceError(f"OpenVINO runs {bundle.path} on {', '.join(used)}, not on {plugin} as asked")
         self._plugin = plugin
         self._request = self._compiled.create_infer_request()
+
+    @property
+    def identity(self) -> EngineIdentity:
+        return self._identity
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        if self._manifest.precision == "int8":
+            return "int8" if self._identity.device == "cpu" else "int8 and more"
+        try:
+            exact = self._compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+        except RuntimeError:
+            exact = False  # it does not say
+        return "fp32" if exact else "16-bit"
 
     def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
         spans: dict[str, list[float]] = {}

@@ -9,6 +9,7 @@ import pytest
 
 from calibrate.command import CalibrateOptions, calibrate
 from firmware_host.engines import open_engine
+from firmware_host.selftest import self_test
 from s2d_edge.bundle import Bundle, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.data.content import clip_sha256
@@ -76,6 +77,8 @@ def test_int8_bundle_records_how_it_was_made_and_what_it_costs(
     assert report.drop.war_pp == 0
     with open_engine(bundle) as engine:
         assert "INT8" in engine.description
+        assert self_test(bundle, engine).passed
+    assert manifest.format_version == 2  # whatever the FP32 bundle's was
 
 
 def test_too_large_drop_leaves_no_bundle_and_still_reports(fp32: Bundle, data: Path) -> None:

@@ -79,8 +79,8 @@ def test_npu_graph_has_no_dynamic_dimension_and_keeps_fp32(npu: Path) -> None:
 def test_cpu_takes_the_faster_format_and_leaves_only_that(tmp_path: Path) -> None:
     bundle = open_bundle(_export(tmp_path, "cpu"))
     assert sorted(path.suffix for path in bundle.path.iterdir()) in (
-        [".bin", ".json", ".xml"],
-        [".json", ".onnx"],
+        [".bin", ".json", ".npy", ".xml"],
+        [".json", ".npy", ".onnx"],
     )
 
 
@@ -138,5 +138,6 @@ def test_manifest_tells_the_whole_contract(npu: Path) -> None:
     ]
     assert manifest["labels"] == ["a", "b", "c"]
     assert manifest["fps"] == 4.0
-    assert set(manifest["files"]) == {"model.xml", "model.bin"}
+    assert set(manifest["files"]) == {"model.xml", "model.bin", "selftest.npy"}
+    assert manifest["self_test"]["file"] == "selftest.npy"
     assert manifest["tools"].keys() >= {"python", "s2d-edge", "torch", "openvino"}

@@ -1,0 +1,43 @@
+"""An engine that is whatever a test wants it to be: an NPU with a driver, answering as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from firmware_host.agreement import Arithmetic
+from firmware_host.engines.base import GraphEngine, NodeTime
+from firmware_host.engines.stream import RingMemory
+from s2d_edge.bundle import Bundle, EngineIdentity
+from s2d_edge.engine import Clip, Logits
+
+
+class StandIn(GraphEngine):
+    """Answers the clips of a bundle with ``answer``."""
+
+    def __init__(self, bundle: Bundle, identity: EngineIdentity, answer: Callable[[Clip], Logits]) -> None:
+        super().__init__(bundle)
+        self._identity = identity
+        self._answer = answer
+
+    @property
+    def identity(self) -> EngineIdentity:
+        return self._identity
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "int8 and more" if self.manifest.precision == "int8" else "16-bit"
+
+    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _run(self, clip: Clip) -> Logits:
+        return self._answer(clip)
+
+    def _new_rings(self) -> RingMemory:
+        raise NotImplementedError
+
+    def _device_text(self) -> str:
+        return str(self._identity)

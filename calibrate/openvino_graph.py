@@ -13,7 +13,7 @@ from calibrate.recipe import FLOAT_LOOKUPS, Recipe
 from s2d_edge.lint.openvino_view import constant_names, source_names
 
 _RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the landmark network, not around it
-_LANDMARK_STEM = (".landmark.conv1.", ".landmark.conv2_dw.")
+_FIRST_OF_LANDMARK = ".landmark.conv1."  # export names operations after their modules
 _HEAD_SUMS = (".per_head/", ".per_channel/")  # modules of export.step
 _ATTENTION = "ScaledDotProductAttention"
 
@@ -28,8 +28,8 @@ def quantize_openvino(source: Path, out: Path, recipe: Recipe, feeds: Iterable[F
     model = ov.Core().read_model(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
     ignored += sums_over_heads(model)
-    if not recipe.quantize_landmark_stem:
-        ignored += landmark_stem(model)
+    if not recipe.quantize_depthwise:
+        ignored += depthwise_convolutions(model)
     kinds = {op.get_type_name() for op in model.get_ops()}
     quantized = quantize_graph(
         model,
@@ -63,11 +63,11 @@ def sums_over_heads(model: ov.Model) -> list[str]:
     ]
 
 
-def landmark_stem(model: ov.Model) -> list[str]:
-    """Names of the landmark network's first two convolutions; export names operations after their modules."""
+def depthwise_convolutions(model: ov.Model) -> list[str]:
+    """Names of the depthwise convolutions, and of the landmark network's first convolution."""
     return [
         op.get_friendly_name()
         for op in model.get_ops()
-        if op.get_type_name() in ("Convolution", "GroupConvolution")
-        and any(module in op.get_friendly_name() for module in _LANDMARK_STEM)
+        if op.get_type_name() == "GroupConvolution"
+        or (op.get_type_name() == "Convolution" and _FIRST_OF_LANDMARK in op.get_friendly_name())
     ]

@@ -75,6 +75,7 @@ def write_transformer(path: Path, seed: int = 0) -> None:
 
 
 # Multiply-accumulates of the graph above, by hand: per frame 36 patches.
-CONVOLUTION_MACS = FRAMES * 36 * WIDTH * (3 * 4 * 4) + FRAMES * 36 * WIDTH * 9
+DEPTHWISE_MACS = FRAMES * 36 * WIDTH * 9
+CONVOLUTION_MACS = FRAMES * 36 * WIDTH * (3 * 4 * 4) + DEPTHWISE_MACS
 LINEAR_MACS = FRAMES * 36 * WIDTH * WIDTH * (4 + 4 + 4) + WIDTH * CLASSES
 MACS = CONVOLUTION_MACS + LINEAR_MACS

@@ -11,7 +11,7 @@ import pytest
 from calibrate.feeds import Feed, feeds_of
 from calibrate.int8_macs import count_macs
 from calibrate.onnx_graph import quantize_onnx
-from calibrate.openvino_graph import landmark_stem, quantize_openvino
+from calibrate.openvino_graph import depthwise_convolutions, quantize_openvino
 from calibrate.recipe import recipe_for
 from export.command import ExportOptions, export_run
 from firmware_host.engines import open_engine
@@ -79,14 +79,16 @@ def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Pa
 
 def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:
     fp32 = _stream(tmp_path, "intel-cpu")
-    assert len(landmark_stem(ov.Core().read_model(fp32.graph_path))) == 2  # by the names export gave
+    assert len(depthwise_convolutions(ov.Core().read_model(fp32.graph_path))) == 2  # by the names export gave
     folder = tmp_path / "int8"
     folder.mkdir()
     with feeds_of(fp32, _clips(6)) as feeds:
         recipe = recipe_for("intel-cpu", "model.xml", "stream")
         quantize_openvino(fp32.graph_path, folder / "model.xml", recipe, feeds, len(feeds))
     assert lint_graph(folder / "model.xml", "intel-npu") == []  # whose rules hold those of the CPU
-    assert count_macs(folder / "model.xml").fraction > 0.8  # of a toy; its landmark stem weighs much
+    assert (
+        count_macs(folder / "model.xml").fraction > 0.8
+    )  # of a toy, whose depthwise convolutions weigh much
     int8 = Bundle(folder, seal(folder, fp32.manifest.model_copy(update={"self_test": None})))
     clips = _clips(10)[6:]
     with open_engine(fp32, "cpu") as one, open_engine(int8, "cpu") as other:

@@ -79,16 +79,16 @@ def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Pa
 
 def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:
     fp32 = _stream(tmp_path, "intel-cpu")
-    assert len(depthwise_convolutions(ov.Core().read_model(fp32.graph_path))) == 2  # by the names export gave
+    left = depthwise_convolutions(ov.Core().read_model(fp32.graph_path))  # by the names export gave
+    assert len(left) == 1 + 5
+    assert sum(".landmark.conv1." in name for name in left) == 1
     folder = tmp_path / "int8"
     folder.mkdir()
     with feeds_of(fp32, _clips(6)) as feeds:
         recipe = recipe_for("intel-cpu", "model.xml", "stream")
         quantize_openvino(fp32.graph_path, folder / "model.xml", recipe, feeds, len(feeds))
     assert lint_graph(folder / "model.xml", "intel-npu") == []  # whose rules hold those of the CPU
-    assert (
-        count_macs(folder / "model.xml").fraction > 0.8
-    )  # of a toy, whose depthwise convolutions weigh much
+    assert count_macs(folder / "model.xml").fraction > 0.75  # of a toy
     int8 = Bundle(folder, seal(folder, fp32.manifest.model_copy(update={"self_test": None})))
     clips = _clips(10)[6:]
     with open_engine(fp32, "cpu") as one, open_engine(int8, "cpu") as other:

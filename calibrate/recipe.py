@@ -76,7 +76,7 @@ def recipe_for(target: Target, graph: str, mode: Mode = "window") -> Recipe:
     operator in floating point. There the landmark network's first convolution and its depthwise ones stay in
     floating point too: a depthwise one sums nine products only, so errors do not average out, and every
     prompt hangs on the faint edges they see. No other layers of so little work cost the logits as much
-    (compare ``rms_logit_diff`` in the report; at demo size it falls by a tenth to a half without them).
+    (``docs/experiments/int8_landmark.py`` measures it; docs/streaming.md has the figures).
     """
     stream = mode == "stream"
     if target == "jetson":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 import cv2
@@ -64,6 +66,15 @@ def _each(work: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
 def _enter(start: Callable[[], None] | None) -> None:
     """Each worker has a core of its own: OpenCV's threads would only contend. Ctrl-C is the parent's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
     if start is not None:
         start()
+
+
+def _leave_with_parent() -> None:
+    """End this worker when its parent was killed: a pool's workers would go on, or wait for jobs for ever."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

@@ -174,6 +174,12 @@ PRESETS: dict[str, S2DConfig] = {
     "tiny": S2DConfig(vit=_TINY),
     "small-112": S2DConfig(vit=replace(_SMALL, image_size=112, patch_size=8)),
     "tiny-112": S2DConfig(vit=replace(_TINY, image_size=112, patch_size=8)),
+    # The model that ships: trains from nothing on some thousand photographs, streams on any CPU.
+    "starter": S2DConfig(
+        vit=ViTConfig(image_size=112, patch_size=8, width=128, depth=6, heads=4),
+        landmark=LandmarkConfig(width=32),
+        temporal=TemporalConfig(heads=4),
+    ),
     # Trains in minutes on a laptop CPU: 7×7 patches, and a landmark network a sixteenth the cost.
     "demo": S2DConfig(
         vit=ViTConfig(image_size=112, patch_size=16, width=96, depth=3, heads=4),

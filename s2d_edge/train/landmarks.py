@@ -101,6 +101,7 @@ def teach(
     torch.manual_seed(seed)
     network = MobileFaceNet(config)
     _start_at_mean_shape(network, pool)
+    network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=1e-4)
     network.train()
     with console.progress("teaching the landmark network", settings.steps) as advance:
@@ -112,6 +113,7 @@ def teach(
                 group["lr"] = rate
             chosen = torch.randint(len(pool.pictures), (settings.batch_frames,), generator=generator)
             pictures, points = draw_crops(pool, chosen, generator, vary=1.0)
+            pictures = pictures.to(memory_format=torch.channels_last)
             loss = F.smooth_l1_loss(network(pictures), points, beta=0.01)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -120,7 +122,7 @@ def teach(
             if guard.requested:
                 raise KeyboardInterrupt
             advance(1)
-    return network.eval()
+    return network.eval().to(memory_format=torch.contiguous_format)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

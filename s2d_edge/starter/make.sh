@@ -5,7 +5,8 @@
 #
 # DATA holds labels.csv and the photographs; WORK gets runs, clips, bundles and scores; without a TARGET they are
 # intel-cpu and jetson. The INT8 bundles and CARD.md end up beside this script. A step whose result is there is
-# skipped, and said so; a training that was stopped goes on.
+# skipped, and said so: to make something anew, remove it and what was made from it. A training that was stopped
+# goes on.
 set -euo pipefail
 
 DATA=${1:?give the folder of the photographs, then one to work in}

@@ -129,7 +129,7 @@ def test_every_figure_is_of_the_files(made: Made) -> None:
         "tells red, green and blue on a face",
         "`starter-intel-cpu` and `starter-jetson` a certain one",
         "Weights 1.5 MB in FP32",
-        "10 frames per second, of which 4 are looked back on: 0.4 s",
+        "10 frames per second; an answer rests on the last 4 of them, 0.4 s",
         "causal temporal adapters",
         "8 in `faces/test`. Always to answer *red* would have a WAR of 50.0 and a UAR of 33.3.",
         f"| `starter-jetson`, INT8 | 75.0 ({low:.1f} … {high:.1f}) | 75.0 (",

@@ -25,7 +25,7 @@ def find_bundle(path: Path | None, device: str, console: Console, *, root: Path 
     """
     if path is not None:
         return named(path, device, console)
-    if not _any_under(root) and ships_starter():
+    if not holds_bundles(root) and ships_starter():
         return fall_back(device, console, f"no bundle under {root}/")
     return choose_bundle(root, device)
 
@@ -72,9 +72,9 @@ def fall_back(device: str, console: Console, why: str) -> Path:
 
 def ships_starter() -> bool:
     """Whether this installation holds a bundle of the starter."""
-    return _any_under(starter.FOLDER)
+    return holds_bundles(starter.FOLDER)
 
 
-def _any_under(root: Path) -> bool:
+def holds_bundles(root: Path) -> bool:
     """Whether there is a bundle, readable or not."""
     return any(not file.parent.name.startswith(".") for file in root.glob(f"*/{MANIFEST}"))

@@ -24,7 +24,7 @@ def choose_model(path: Path | None, device: str, console: Console) -> Path:
         S2DEdgeError: none was asked for and there is none, or none for this machine.
     """
     from firmware_host.engines import choose_bundle
-    from firmware_host.finding import fall_back, named, ships_starter
+    from firmware_host.finding import fall_back, holds_bundles, named, ships_starter
 
     if path is not None:
         return named(path, device, console)
@@ -33,7 +33,7 @@ def choose_model(path: Path | None, device: str, console: Console) -> Path:
     runs = find_runs(RUNS)
     if runs:
         return runs[0]
-    if ships_starter():
+    if ships_starter() and not holds_bundles(BUNDLES):
         return fall_back(device, console, f"no bundle under {BUNDLES}/ and no run under {RUNS}/")
     raise S2DEdgeError(
         f"there is no bundle under {BUNDLES}/ and no run under {RUNS}/ here; name one, "

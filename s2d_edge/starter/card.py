@@ -207,7 +207,7 @@ def _skew(evidence: Evidence) -> dict[str, str]:
     )
     return {
         "shares": _listed([f"{label} {_share(n / len(data.samples))}" for label, n in shares.most_common()]),
-        "first": bundle.title,
+        "first": f"`{evidence.shipped[0].name}`",
         "worst": worst,
         "worst_recall": _share(recalls[worst]),
         "best": best,

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from firmware_host import nvidia
 from firmware_host.engines import choose, choose_starter
 from firmware_host.finding import find_bundle, named
 from s2d_edge import starter
 from s2d_edge.bundle import Manifest
 from s2d_edge.console import Console
-from s2d_edge.errors import BundleError
+from s2d_edge.errors import BundleError, MissingExtraError, S2DEdgeError
+from s2d_edge.models import choose_model
 from tests.firmware_host.graphs import make_bundle
 
 QUIET = Console(quiet=True)
@@ -35,15 +37,13 @@ def _machine(
     """A machine whose runtimes have these devices; a runtime without any is not installed."""
 
     def devices(manifest: Manifest) -> tuple[str, ...]:
-        from s2d_edge.errors import MissingExtraError
-
         found = openvino if manifest.graph == "model.xml" else onnx
         if not found:
             raise MissingExtraError("a runtime", "ort", "a bundle")
         return found
 
     monkeypatch.setattr(choose, "_devices_for", devices)
-    monkeypatch.setattr(choose.nvidia, "jetson_linux", lambda: "R36.4.3" if jetson else "")
+    monkeypatch.setattr(nvidia, "jetson_linux", lambda: "R36.4.3" if jetson else "")
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,8 @@ def test_own_bundles_go_first_even_where_they_cannot_be_read(
     (own / "manifest.json").write_text("{")
     with pytest.raises(BundleError, match="readable JSON"):
         find_bundle(None, "auto", QUIET)
+    with pytest.raises(S2DEdgeError, match="there is no bundle under bundles/ and no run"):
+        choose_model(None, "auto", QUIET)
 
 
 def test_what_a_killed_export_left_is_no_bundle(shipped: Path) -> None:

@@ -132,7 +132,7 @@ def test_run_takes_it_and_says_so(
         assert run("run", "--source", clip, *named) == 1
         said = capfd.readouterr().err
         assert "error: the bundle is open" in said
-        assert ("taking starter-intel-cpu" in said) is not named
+        assert ("taking starter-intel-cpu" in said) == (not named)
 
 
 def test_it_cannot_be_quantized_again(package: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from calibrate.render import as_json, as_markdown, as_table, save_plot
 from calibrate.report import DropReport, Verdict, drop_between, judge, side
 from calibrate.samples import choose_samples, record, require_disjoint
 from firmware_host.engines import open_engine
+from firmware_host.finding import named
 from firmware_host.selftest import write_self_test
 from s2d_edge.bundle import (
     BUNDLES,
@@ -96,7 +97,7 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
         DataError: no calibration clips, or an evaluation split that overlaps them.
         S2DEdgeError: what opening, loading and running raise.
     """
-    source = _open_source(options.bundle)
+    source = _open_source(options, console)
     manifest = source.manifest
     name = f"{manifest.name.removesuffix('-fp32')}-int8"
     out = choose_output(options.out, BUNDLES / name)
@@ -145,8 +146,11 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
     return out, report
 
 
-def _open_source(path: Path | None) -> Bundle:
-    if path is None:
+def _open_source(options: CalibrateOptions, console: Console) -> Bundle:
+    path = options.bundle
+    if path is not None:
+        path = named(path, options.device, console)
+    else:
         path = next(
             (found for found, manifest in find_bundles(BUNDLES) if manifest.precision == "fp32"), None
         )

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from firmware_host.engines import choose_bundle, open_engine
+from firmware_host.engines import open_engine
+from firmware_host.finding import find_bundle
 from firmware_host.messages import PipelineConfig
 from firmware_host.panel import Display
 from firmware_host.pipeline import Pipeline
@@ -37,7 +38,8 @@ class LiveOptions:
     """What ``run`` was asked to do.
 
     Attributes:
-        bundle: its folder; None takes the newest fitting one under ``bundles``.
+        bundle: its folder, or a name of the starter; None takes the newest fitting one under ``bundles``,
+            else the starter.
         bundles: where bundles are looked for.
         camera: its number; camera 0 when no ``source`` is given either.
         source: a video file, a device file or a URL.
@@ -125,7 +127,7 @@ def run_live(options: LiveOptions, console: Console) -> LiveSummary:
     with ExitStack() as stack:
         window = stack.enter_context(open_window()) if options.show else None
         source = open_camera(options.camera or 0) if options.source is None else open_source(options.source)
-        bundle = _open_bundle(options)
+        bundle = _open_bundle(options, console)
         engine = stack.enter_context(open_engine(bundle, options.device))
         require_trust(bundle, engine, console, skip=options.skip_selftest)
         followed = options.pipeline.max_faces
@@ -252,10 +254,8 @@ def _until_signal() -> Iterator[list[int]]:
             signal.signal(each, handler)
 
 
-def _open_bundle(options: LiveOptions) -> Bundle:
-    if options.bundle is None:
-        return open_bundle(choose_bundle(options.bundles, options.device))
-    path = options.bundle
+def _open_bundle(options: LiveOptions, console: Console) -> Bundle:
+    path = find_bundle(options.bundle, options.device, console, root=options.bundles)
     if not (path / MANIFEST).is_file() and (path / RUN_FILE).is_file():
         raise BundleError(
             f"{path} is a run folder, and a live run needs a bundle; make one with 's2d-edge export {path}'"

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from firmware_host.agreement import LIMITS, Agreement, Arithmetic, Limits, compare, faults
-from firmware_host.engines import choose_bundle, open_engine
+from firmware_host.engines import open_engine
 from firmware_host.engines.base import GraphEngine
-from s2d_edge.bundle import BUNDLES, Bundle, EngineIdentity, SelfTestRecord, open_bundle
+from firmware_host.finding import find_bundle
+from s2d_edge.bundle import Bundle, EngineIdentity, SelfTestRecord, open_bundle
 from s2d_edge.console import Console, write_json
 from s2d_edge.engine import Logits
 from s2d_edge.errors import BundleError, SelfTestError
@@ -105,13 +106,13 @@ def check_bundle(path: Path | None, device: str, json: str | None, console: Cons
     """Put a device to the self-test of a bundle: print the figures, and write them as JSON if asked.
 
     Args:
-        path: None takes the newest bundle under ``bundles`` that fits this machine.
+        path: None takes the newest bundle under ``bundles`` that fits this machine, else the starter.
 
     Raises:
         SelfTestError: it failed; the figures were printed.
         S2DEdgeError: the bundle holds no self-test, or what opening and running raise.
     """
-    bundle = open_bundle(path or choose_bundle(BUNDLES, device))
+    bundle = open_bundle(find_bundle(path, device, console))
     _answers_of(bundle)  # says what is wrong with it, before a device is started
     with open_engine(bundle, device) as engine:
         console.say(engine.description)

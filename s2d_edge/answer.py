@@ -15,7 +15,7 @@ from s2d_edge.data.datasets import open_dataset, require_published, require_spli
 from s2d_edge.data.tally import LoadingTally
 from s2d_edge.errors import MediaError
 from s2d_edge.evaluation import Predictions, predict_clips, score
-from s2d_edge.models import choose_model, open_model
+from s2d_edge.models import choose_model, identify_model, open_model
 from s2d_edge.runs import RUN_FILE, read_run
 from s2d_edge.sampling import as_protocol
 
@@ -39,15 +39,16 @@ def evaluate_model(
         skip_unreadable: leave out, and count, clips that cannot be read.
 
     Returns:
-        What :func:`s2d_edge.evaluation.score` returns, with ``protocol``, ``skipped`` (how many) and, where a
-        run chose its best epoch on the test split, ``selected_on``.
+        What :func:`s2d_edge.evaluation.score` returns, with ``model`` (its ``name`` and the ``sha256`` of a
+        bundle's manifest or a run's weights), ``data``, ``split``, ``protocol``, ``skipped`` (how many) and,
+        where a run chose its best epoch on the test split, ``selected_on``.
 
     Raises:
         ConfigError: no such protocol, or ``paper`` on data that was never published.
         DataError: no such split.
         MediaError: a clip that cannot be read, unless these are skipped.
     """
-    chosen, paper = choose_model(path), as_protocol(protocol) == "paper"
+    chosen, paper = choose_model(path, device, console), as_protocol(protocol) == "paper"
     engine, crop = open_model(chosen, device)
     with engine:
         console.say(f"{engine.description}")
@@ -68,7 +69,13 @@ def evaluate_model(
         tally.tell(console)
         truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)
         result = score(truth, predictions.answers, engine.labels, seed=seed)
-    result |= {"protocol": protocol, "skipped": len(tally.unreadable)}
+    result |= {
+        "model": identify_model(chosen),
+        "data": dataset.name,
+        "split": split,
+        "protocol": protocol,
+        "skipped": len(tally.unreadable),
+    }
     if split == "test" and _chosen_on_test(chosen):
         result["selected_on"] = "test"
         console.warn(
@@ -103,7 +110,7 @@ def predict_paths(
     for entry in inputs:
         if not entry.exists():
             raise MediaError(f"{entry} does not exist; give a video, a picture or a folder of frames")
-    engine, recipe = open_model(choose_model(path), device)
+    engine, recipe = open_model(choose_model(path, device, console), device)
     with engine:
         console.say(f"{engine.description}")
         tally = LoadingTally()

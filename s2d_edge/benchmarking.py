@@ -9,13 +9,15 @@ from typing import Any
 
 from firmware_host.benchmark import BenchmarkOptions, Contender, as_json, as_table, benchmark
 from firmware_host.engines import open_engine
+from firmware_host.finding import find_bundle, named
 from firmware_host.profile import as_json as profile_json
 from firmware_host.profile import as_table as profile_table
 from firmware_host.profile import profile
+from s2d_edge import starter
 from s2d_edge.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Engine
-from s2d_edge.errors import BundleError, ConfigError
+from s2d_edge.errors import ConfigError
 from s2d_edge.models import open_model
 from s2d_edge.runs import RUNS, WEIGHTS, read_run
 
@@ -32,7 +34,7 @@ def benchmark_models(
     """Time bundles and run folders in turn, print the table, and return it for JSON.
 
     Args:
-        paths: bundles or run folders; none takes every bundle under ``bundles``.
+        paths: bundles or run folders; none takes every bundle under ``bundles``, else the starter.
         against: ``torch`` for the run the first bundle was exported from, or a bundle or run folder;
             the others' speed is given as a ratio to it.
         device: for the bundles; a run folder is timed on the CPU.
@@ -41,11 +43,13 @@ def benchmark_models(
     Raises:
         S2DEdgeError: nothing to time, or what opening and running raise.
     """
-    chosen = list(paths) or [path for path, _ in find_bundles(BUNDLES)]
-    if not chosen:
-        raise BundleError(f"there is no bundle under {BUNDLES}/ to time; make one with 's2d-edge export'")
+    chosen = _chosen(paths, device, console)
     contenders = [_contender(path, device, threads) for path in chosen]
-    reference = None if against is None else _contender(_reference(against, chosen[0]), device, threads)
+    reference = (
+        None
+        if against is None
+        else _contender(_reference(against, chosen[0], device, console), device, threads)
+    )
     everyone = [*contenders, reference] if reference else contenders
     timings = benchmark(everyone, options, console)
     baseline = timings[-1] if reference else None
@@ -61,11 +65,8 @@ def profile_bundles(
     Raises:
         S2DEdgeError: nothing to look into, a run folder, or what opening and running raise.
     """
-    chosen = list(paths) or [path for path, _ in find_bundles(BUNDLES)]
-    if not chosen:
-        raise BundleError(f"there is no bundle under {BUNDLES}/ to time; make one with 's2d-edge export'")
     found = []
-    for path in chosen:
+    for path in _chosen(paths, device, console):
         with open_engine(open_bundle(path), device, threads=threads, profile=True) as engine:
             one = profile(engine, options.rounds)
         console.show(profile_table(one))
@@ -73,9 +74,16 @@ def profile_bundles(
     return {"rounds": options.rounds, "profiles": found}
 
 
-def _reference(against: str, first: Path) -> Path:
+def _chosen(paths: Sequence[Path], device: str, console: Console) -> list[Path]:
+    """What to time: what was asked for, else every bundle under ``bundles``, else the starter."""
+    if paths:
+        return [named(path, device, console) for path in paths]
+    return [path for path, _ in find_bundles(BUNDLES)] or [find_bundle(None, device, console)]
+
+
+def _reference(against: str, first: Path, device: str, console: Console) -> Path:
     if against != "torch":
-        return Path(against)
+        return named(starter.as_path(against), device, console)
     if not (first / MANIFEST).is_file():
         raise ConfigError(f"--against torch asks for the run a bundle came from, but {first} is no bundle")
     run = RUNS / open_bundle(first).manifest.source_run
@@ -92,7 +100,9 @@ def _contender(path: Path, device: str, threads: int | None) -> Contender:
     if (path / MANIFEST).is_file():
         bundle = open_bundle(path)
         return Contender(
-            name=path.name, open=partial(_open, path, device, threads), size_bytes=bundle.size_bytes
+            name=starter.name_of(path),
+            open=partial(_open, path, device, threads),
+            size_bytes=bundle.size_bytes,
         )
     read_run(path)  # says what is wrong with it, before anything is started
     return Contender(

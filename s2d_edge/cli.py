@@ -9,6 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from s2d_edge.starter import as_path
+
 app = typer.Typer(
     name="s2d-edge",
     help="Train the S2D facial-expression model, export it, quantize it to INT8, and run it on edge devices.",
@@ -99,7 +101,11 @@ def import_checkpoint(
 def evaluate(
     model: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Argument(metavar="[RUN_OR_BUNDLE]", help="Default: the newest bundle, else the newest run."),
+        typer.Argument(
+            parser=as_path,
+            metavar="[RUN_OR_BUNDLE]",
+            help="Default: the newest bundle, else the newest run, else the starter.",
+        ),
     ] = None,
     data: Data = None,
     split: Annotated[str, typer.Option(help="Which split to score.")] = "test",
@@ -173,7 +179,11 @@ def export(
 def calibrate(
     bundle: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Argument(metavar="[BUNDLE]", help="An FP32 bundle; default: the newest under bundles/."),
+        typer.Argument(
+            parser=as_path,
+            metavar="[BUNDLE]",
+            help="An FP32 bundle; default: the newest under bundles/.",
+        ),
     ] = None,
     data: Data = None,
     split: Annotated[str, typer.Option(help="Calibration clips come from this split.")] = "train",
@@ -223,7 +233,11 @@ def calibrate(
 def benchmark(
     models: Annotated[
         Optional[list[Path]],  # noqa: UP045
-        typer.Argument(metavar="[BUNDLE...]", help="Default: every bundle under bundles/."),
+        typer.Argument(
+            parser=as_path,
+            metavar="[BUNDLE...]",
+            help="Default: every bundle under bundles/, else the starter.",
+        ),
     ] = None,
     against: Annotated[
         Optional[str],  # noqa: UP045
@@ -266,16 +280,20 @@ def benchmark(
 
 @app.command()
 def lint(
-    bundle: Annotated[Path, typer.Argument(help="What export or calibrate wrote.")],
+    bundle: Annotated[
+        Path, typer.Argument(parser=as_path, metavar="BUNDLE", help="What export or calibrate wrote.")
+    ],
     json: Json = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Check a bundle against the documented rules of its target; exit code 1 if it breaks one."""
+    from firmware_host.finding import named
     from s2d_edge.console import Console, write_json
     from s2d_edge.lint.command import lint_bundle
 
-    result = lint_bundle(bundle, Console(quiet=quiet))
+    console = Console(quiet=quiet)
+    result = lint_bundle(named(bundle, "auto", console), console)
     if json is not None:
         write_json(json, result)
     if not result["fits"]:
@@ -284,7 +302,9 @@ def lint(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="BUNDLE_OR_RUN", help="What answers.")],
+    model: Annotated[
+        Path, typer.Argument(parser=as_path, metavar="BUNDLE_OR_RUN", help="What answers, such as starter.")
+    ],
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Videos, pictures, or folders of frames.")
     ],
@@ -411,7 +431,11 @@ def train(
 def selftest(
     bundle: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Argument(metavar="[BUNDLE]", help="Default: the newest under bundles/ that fits this machine."),
+        typer.Argument(
+            parser=as_path,
+            metavar="[BUNDLE]",
+            help="Default: the newest under bundles/ that fits this machine, else the starter.",
+        ),
     ] = None,
     device: Device = "auto",
     json: Json = None,
@@ -576,7 +600,12 @@ def data_animate(
 def run(
     bundle: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Default: the newest under bundles/ that fits this machine, INT8 preferred."),
+        typer.Option(
+            parser=as_path,
+            metavar="FOLDER|starter",
+            help="Default: the newest under bundles/ that fits this machine, INT8 preferred, else the "
+            "starter, a small model that s2d-edge ships.",
+        ),
     ] = None,
     camera: Annotated[
         Optional[int],  # noqa: UP045

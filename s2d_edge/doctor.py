@@ -12,8 +12,10 @@ from typing import Any
 
 from rich.table import Table
 
+from firmware_host.engines import choose_starter
+from s2d_edge import starter
 from s2d_edge.accelerators import nvidia_finding, openvino_findings, target_findings
-from s2d_edge.bundle import tool_versions
+from s2d_edge.bundle import find_bundles, open_bundle, tool_versions
 from s2d_edge.console import Console
 from s2d_edge.errors import S2DEdgeError
 from s2d_edge.findings import Finding
@@ -55,6 +57,7 @@ def examine() -> list[Finding]:
         _training(),
         _extras(),
         *target_findings(openvino.found, onnx.found),
+        _starter(),
         _cameras(),
     ]
 
@@ -128,6 +131,20 @@ def _extras() -> Finding:
         if lacking
         else "",
     )
+
+
+def _starter() -> Finding:
+    """The shipped bundles, and which of them ``starter`` means here."""
+    shipped = sorted(path for path, _ in find_bundles(starter.FOLDER))
+    if not shipped:
+        return Finding(part="starter", ready=False, found="none is shipped", next_step="s2d-edge export")
+    try:
+        chosen = open_bundle(choose_starter())
+    except S2DEdgeError as error:
+        return Finding(part="starter", ready=False, found=str(error), next_step="reinstall s2d-edge")
+    names = ", ".join(starter.name_of(path) for path in shipped)
+    found = f"{names}; 'starter' means {starter.name_of(chosen.path)}"
+    return Finding(part="starter", ready=True, found=found, next_step=f"read {starter.FOLDER / starter.CARD}")
 
 
 def _cameras() -> Finding:

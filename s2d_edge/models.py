@@ -4,32 +4,57 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from s2d_edge.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle
+from s2d_edge.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle, read_manifest
+from s2d_edge.console import Console
 from s2d_edge.engine import Engine
 from s2d_edge.errors import S2DEdgeError
+from s2d_edge.files import sha256_of
 from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import RUN_FILE, RUNS, find_runs, read_run
 
 
-def choose_model(path: Path | None) -> Path:
-    """The model asked for, else the bundle that fits this machine best, else the newest run under ``runs``.
+def choose_model(path: Path | None, device: str, console: Console) -> Path:
+    """The model asked for, else the bundle that fits this machine best, the newest run, or the starter.
+
+    Args:
+        path: a bundle, a run or a name of the starter.
+        device: as ``--device`` says; it decides which of the starter's bundles is meant.
 
     Raises:
-        S2DEdgeError: none was asked for and there is none.
+        S2DEdgeError: none was asked for and there is none, or none for this machine.
     """
-    if path is not None:
-        return path
-    if find_bundles(BUNDLES):
-        from firmware_host.engines import choose_bundle
+    from firmware_host.engines import choose_bundle
+    from firmware_host.finding import fall_back, holds_bundles, named, ships_starter
 
+    if path is not None:
+        return named(path, device, console)
+    if find_bundles(BUNDLES):
         return choose_bundle(BUNDLES)
     runs = find_runs(RUNS)
     if runs:
         return runs[0]
+    if ships_starter() and not holds_bundles(BUNDLES):
+        return fall_back(device, console, f"no bundle under {BUNDLES}/ and no run under {RUNS}/")
     raise S2DEdgeError(
         f"there is no bundle under {BUNDLES}/ and no run under {RUNS}/ here; name one, "
         "or make a run with 's2d-edge train'"
     )
+
+
+def identify_model(path: Path) -> dict[str, str]:
+    """Which model stands in a bundle or run folder, whatever the folder is called.
+
+    Returns:
+        ``name``, and ``sha256``: of a bundle's manifest, which holds the hash of every other file, or of a
+        run's weights.
+
+    Raises:
+        S2DEdgeError: neither a bundle nor a run.
+    """
+    if (path / MANIFEST).is_file():
+        return {"name": read_manifest(path).name, "sha256": sha256_of(path / MANIFEST)}
+    run = read_run(path)
+    return {"name": run.name, "sha256": run.weights_sha256}
 
 
 def open_model(path: Path, device: str = "auto", *, threads: int | None = None) -> tuple[Engine, CropRecipe]:

@@ -7,10 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from s2d_edge import starter
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests beside others: threads of each would only contend
     os.environ["OMP_NUM_THREADS"] = "1"
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
+
+
+@pytest.fixture
+def no_starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installation that ships no starter; the empty folder where it would be."""
+    folder = tmp_path / "no-starter"
+    folder.mkdir()
+    monkeypatch.setattr(starter, "FOLDER", folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

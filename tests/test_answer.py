@@ -112,6 +112,7 @@ def test_predict_files_pictures_and_folders(
         (("evaluate",), "there is no bundle under"),
     ],
 )
+@pytest.mark.usefixtures("no_starter")
 def test_what_goes_wrong_is_one_sentence_and_exit_code_1(
     tmp_path: Path,
     bundle: Path,

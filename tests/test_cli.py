@@ -39,6 +39,9 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 """
 
+# An installation that ships no model.
+_NO_STARTER = "from pathlib import Path; from s2d_edge import starter; starter.FOLDER = Path('nowhere')"
+
 
 def s2d_edge(*arguments: str, cwd: Path, code: str = "") -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, its cache under ``cwd``."""
@@ -106,7 +109,9 @@ def test_missing_extra_is_named(tmp_path: Path) -> None:
 
 def test_defaults_say_what_to_make_first(tmp_path: Path) -> None:
     _fails(("export", "--target", "jetson"), tmp_path, "no run with weights", "s2d-edge train")
-    _fails(("benchmark",), tmp_path, "no bundle", "s2d-edge export")
+    done = s2d_edge("benchmark", cwd=tmp_path, code=_NO_STARTER)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: there is no bundle under bundles/; make one with 's2d-edge export'")
 
 
 def test_wrong_paths_and_values(tmp_path: Path) -> None:

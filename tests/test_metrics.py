@@ -72,6 +72,36 @@ def test_uar_interval_widens_with_a_rare_class() -> None:
     assert uar_high - uar_low > 2 * (war_high - war_low)
 
 
+def test_macro_f1_interval_resamples_answers_within_each_class() -> None:
+    truth, answer = noisy_answers(300, 0.8, seed=3)
+    low, high = metrics.macro_f1_interval(truth, answer, 4, seed=5)
+    assert (low, high) == metrics.macro_f1_interval(truth, answer, 4, seed=5)
+    generator = np.random.default_rng(0)
+    resampled = []
+    for _ in range(1000):  # as it is defined: clips drawn with replacement, class by class
+        drawn = np.concatenate(
+            [generator.choice(np.flatnonzero(truth == k), np.sum(truth == k)) for k in range(3)]
+        )
+        resampled.append(metrics.macro_f1(metrics.confusion(truth[drawn], answer[drawn], 4)))
+    assert (low, high) == pytest.approx(tuple(np.percentile(resampled, [2.5, 97.5])), abs=0.006)
+    assert metrics.macro_f1_interval(truth, truth, 4) == (1.0, 1.0)
+
+
+def test_wilson_interval_has_a_width_where_all_or_none_are_right() -> None:
+    # Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+    for hits, n, low, high in (
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ):
+        assert metrics.wilson_interval(hits, n) == pytest.approx((low, high), abs=5e-5)
+    assert metrics.wilson_interval(7, 7)[1] == 1.0
+    for hits, n in ((0, 0), (3, 2), (-1, 2)):
+        with pytest.raises(DataError, match="is no share"):
+            metrics.wilson_interval(hits, n)
+
+
 def test_paired_drop_is_narrower_than_the_difference_of_two_intervals() -> None:
     truth, before = noisy_answers(1000, 0.8, seed=2)
     after = before.copy()

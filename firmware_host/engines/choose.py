@@ -7,7 +7,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import get_args
 
+from firmware_host import nvidia
 from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine
+from s2d_edge import starter
 from s2d_edge.bundle import MANIFEST, Bundle, Manifest, Target, find_bundles, read_manifest
 from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
 
@@ -19,6 +21,9 @@ _HOME: dict[Target, tuple[Device, ...]] = {
     "intel-cpu": ("cpu",),
     "cpu": ("cpu",),
 }
+# Of the starter's bundles, best first. GPUs and NPUs are for those who ask: a small model needs none, and
+# their drivers may answer wrongly.
+_STARTERS: tuple[Target, ...] = ("intel-cpu", "cpu", "jetson", "intel-gpu", "intel-npu")
 
 
 class Fit(IntEnum):
@@ -86,24 +91,13 @@ def choose_bundle(root: Path, device: str = "auto") -> Path:
         BundleError: no bundle under ``root``, only unreadable ones, or none that this machine can run on
             ``device``.
     """
-    found = find_bundles(root)
+    found = _readable(root)
     if not found:
-        for file in sorted(root.glob(f"*/{MANIFEST}")):
-            read_manifest(file.parent)  # says what is wrong with a bundle that cannot be read
         raise BundleError(
             f"there is no bundle under {root}/; make one with 's2d-edge export' and 's2d-edge calibrate', "
-            "or name one with --bundle"
+            "or name one"
         )
-    fits = [(fit_of(manifest, device), path, manifest) for path, manifest in found]
-    best = max(fit for fit, _, _ in fits)
-    if best is Fit.NOT_AT_ALL:
-        kinds = ", ".join(sorted({f"{manifest.target} ({manifest.graph})" for _, manifest in found}))
-        raise BundleError(
-            f"no bundle under {root}/ runs on this machine with --device {device}: they are for {kinds}, "
-            f"and their runtimes have {_devices_text([manifest for _, manifest in found])} here; "
-            "choose another device, export for another target, or install the runtime"
-        )
-    fitting = [(path, manifest) for fit, path, manifest in fits if fit is best]
+    fitting = _fitting(found, device, f"bundle under {root}/")
     newest_path, newest = fitting[0]
     siblings = [
         path
@@ -112,6 +106,55 @@ def choose_bundle(root: Path, device: str = "auto") -> Path:
         and (manifest.source_run, manifest.mode) == (newest.source_run, newest.mode)
     ]
     return siblings[0] if siblings else newest_path
+
+
+def choose_starter(device: str = "auto") -> Path:
+    """The starter's bundle that fits this machine best.
+
+    That is the CPU's; on a Jetson, or where OpenVINO is not installed, the Jetson's. A device that is asked
+    for by name takes the one made for it, else one that its runtime can run there.
+
+    Raises:
+        BundleError: none is shipped, only unreadable ones, or none that this machine can run on ``device``.
+    """
+    found = _readable(starter.FOLDER)
+    if not found:
+        raise BundleError("this installation of s2d-edge ships no starter model; name a bundle of your own")
+    jetson_first = bool(nvidia.jetson_linux())
+
+    def rank(entry: tuple[Path, Manifest]) -> tuple[bool, bool, int]:
+        target = entry[1].target
+        made_for_it = device.lower() in _HOME[target]
+        return not made_for_it, not (jetson_first and target == "jetson"), _STARTERS.index(target)
+
+    return min(_fitting(found, device, f"bundle of the {starter.NAME}"), key=rank)[0]
+
+
+def _readable(root: Path) -> list[tuple[Path, Manifest]]:
+    """The bundles under ``root``, newest first; where none can be read, what is wrong with the first."""
+    found = find_bundles(root)
+    if not found:
+        for file in sorted(root.glob(f"*/{MANIFEST}")):
+            read_manifest(file.parent)
+    return found
+
+
+def _fitting(found: Sequence[tuple[Path, Manifest]], device: str, what: str) -> list[tuple[Path, Manifest]]:
+    """Those of ``found`` that fit this machine best, in the same order.
+
+    Raises:
+        BundleError: none runs here on ``device``.
+    """
+    fits = [(fit_of(manifest, device), path, manifest) for path, manifest in found]
+    best = max(fit for fit, _, _ in fits)
+    if best is Fit.NOT_AT_ALL:
+        kinds = ", ".join(sorted({f"{manifest.target} ({manifest.graph})" for _, manifest in found}))
+        raise BundleError(
+            f"no {what} runs on this machine with --device {device}: they are for {kinds}, "
+            f"and their runtimes have {_devices_text([manifest for _, manifest in found])} here; "
+            "choose another device, export for another target, or install the runtime"
+        )
+    return [(path, manifest) for fit, path, manifest in fits if fit is best]
 
 
 def fit_of(manifest: Manifest, device: str = "auto") -> Fit:

@@ -55,6 +55,7 @@ def test_options_check_themselves() -> None:
     assert "s3cret" not in repr(LiveOptions(source="rtsp://me:s3cret@host/"))
 
 
+@pytest.mark.usefixtures("no_starter")
 def test_run_folder_and_missing_bundle_say_what_to_do(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.avi", [with_square(RED)] * 4)
     with pytest.raises(BundleError, match="s2d-edge export"):

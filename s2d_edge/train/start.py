@@ -70,7 +70,7 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
         frames=config.frames,
         temporal="causal" if config.causal else "bidirectional",
         teacher="" if options.teacher is None else str(options.teacher.resolve()),
-        fps=options.fps or _published_fps(dataset) or (info.fps if info else _natural_fps(dataset)),
+        fps=options.fps or _usual_fps(dataset, info),
         protocol=as_protocol(options.protocol),
         skip_unreadable=options.skip_unreadable,
         settings=settings,
@@ -110,12 +110,11 @@ def _as_temporal(config: S2DConfig, mode: str | None) -> S2DConfig:
     return replace(config, temporal=replace(config.temporal, mode=cast(TemporalMode, mode)))
 
 
-def _published_fps(dataset: Dataset) -> float | None:
-    """The rate of a published dataset's clips; None for pictures and for other data."""
-    known = dataset.published
-    return None if known is None or known.stills else known.fps
-
-
-def _natural_fps(dataset: Dataset) -> float:
-    """The rate the frames were drawn at, for sets made here; frame folders of others carry no clock."""
-    return drawn_fps(dataset.root) or DEFAULT_FPS
+def _usual_fps(dataset: Dataset, info: RunInfo | None) -> float:
+    """The rate that fits: of a published dataset, a video run to start from, frames drawn here, an image run."""
+    known, drawn = dataset.published, drawn_fps(dataset.root)
+    if known is not None and not known.stills:
+        return known.fps
+    if info is not None and (info.stage == "video" or drawn is None):
+        return info.fps
+    return drawn or DEFAULT_FPS

@@ -31,6 +31,7 @@ from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.start import resolve
+from tests.models import TINY, write_random_run
 from tests.train.killed import WAITING
 from tests.train.tiny import IMAGE, VIDEO, StopAfter
 
@@ -244,6 +245,15 @@ def test_made_sets_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landma
         if kind != "plain":
             (folder / f"{kind}.json").write_text(json.dumps({"fps": fps}))
         assert resolve(_options(folder, landmark), Path("runs"), QUIET).plan.fps == fps
+    write_random_run(Path("stills"), TINY.as_image(), fps=3.0)
+    write_random_run(Path("clips"), TINY, fps=5.0)
+    for kind, init, fps in (
+        ("plain", "stills", 3.0),  # frames without a clock: what the image run was given
+        ("animated", "stills", 6.25),
+        ("animated", "clips", 5.0),  # the model has a rate already
+    ):
+        options = TrainOptions(stage="video", data=f"set-{kind}", init=Path(init), model="demo")
+        assert resolve(options, Path("runs"), QUIET).plan.fps == fps
 
 
 def test_a_run_folder_in_use_is_refused(data: Path, landmark: Path) -> None:

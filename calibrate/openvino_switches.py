@@ -57,7 +57,6 @@ class SwitchedOpenVINO:
 def _join(fp32: Path, int8: Path, group_of: Mapping[str, int]) -> ov.Model:
     core = ov.Core()
     source, model = core.read_model(fp32), core.read_model(int8)
-    originals = {name_of(op): op for op in source.get_ops()}
     quantized = {name_of(op): op for op in model.get_ops()}
     constants = constant_names(source)
     switches = ops.parameter([1 + max(group_of.values())], np.bool_, name=_SWITCHES)

@@ -1,9 +1,9 @@
 """Which layers INT8 hurts: each group of linears and convolutions in INT8 alone, all others as in FP32.
 
 Both graphs become one. It holds every quantized layer twice, as the INT8 graph has it (smoothed, with its
-quantizers and its corrected bias) and as the FP32 graph has it, and a switch says which of the two answers go
-on. With every switch off it computes the FP32 graph, with every switch on the INT8 graph; it is compiled once,
-whatever the number of groups.
+quantizers and its corrected bias) and as the FP32 graph has it, and a switch says which of the two answers
+goes on. With every switch off it computes the FP32 graph, with every switch on the INT8 graph; it is compiled
+once, whatever the number of groups.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from calibrate.int8_macs import Layer, layers_of
 from s2d_edge.bundle import Bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Clip, Logits
+
+_AFFORDABLE_MACS = 10**12
+_MOST_CLIPS = 4
 
 # The module that a layer belongs to, and the group it is counted in.
 _GROUPS = (
@@ -107,6 +110,16 @@ def layer_sensitivity(
         for (name, group), distance in zip(groups.items(), distances, strict=True)
     ]
     return tuple(sorted(measured, key=lambda one: one.rms_logit_diff, reverse=True))
+
+
+def affordable_clips(graph: Path) -> int:
+    """Clips that measuring an INT8 graph's layers on takes little time for; at least one.
+
+    Every group is one more inference, so the count falls with groups and with work per answer.
+    """
+    groups = quantized_groups(graph)
+    macs = sum(layer.macs for group in groups.values() for layer in group)
+    return int(np.clip(_AFFORDABLE_MACS // max(macs * len(groups), 1), 1, _MOST_CLIPS))
 
 
 def quantized_groups(graph: Path) -> dict[str, list[Layer]]:

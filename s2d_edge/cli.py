@@ -187,6 +187,14 @@ def calibrate(
         ),
     ] = None,
     skip_unreadable: SkipUnreadable = False,
+    sensitivity: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            metavar="CLIPS",
+            help="Measure what each group of layers costs on so many clips, 0 for none; default: 1 to 4, "
+            "by the model's size.",
+        ),
+    ] = None,
     device: Device = "auto",
     out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -211,6 +219,7 @@ def calibrate(
             seed=seed,
             max_drop_pp=max_drop,
             skip_unreadable=skip_unreadable,
+            sensitivity=sensitivity,
             device=device,
             out=out,
             json=json,

@@ -4,12 +4,13 @@ WAR (weighted average recall) is plain accuracy; UAR (unweighted average recall)
 the classes that have support. Intervals are percentile bootstraps over clips, seeded, and *stratified*:
 each class is resampled within itself. A class with few clips so never vanishes from a resample, which
 would move UAR by leaps; the price is that WAR's interval leaves out how the class mix itself could vary.
+Intervals of single recalls are Wilson's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import comb
+from math import comb, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ Interval = tuple[float, float]
 
 RESAMPLES = 2000
 _COVERAGE = (2.5, 97.5)  # percentiles of a 95 % interval
+_Z95 = 1.959964  # the standard normal's 97.5 % quantile
 
 
 def confusion(truth: Labels, predicted: Labels, classes: int) -> Counts:
@@ -88,6 +90,22 @@ def uar_drop_interval(
 ) -> Interval:
     """95 % interval of UAR(before) − UAR(after), paired: a clip is resampled with both answers."""
     return _paired(_resampled_uar, truth, before, after, classes, seed)
+
+
+def wilson_interval(hits: int, n: int) -> Interval:
+    """95 % interval of a share, such as a class's recall (Wilson 1927).
+
+    Unlike a bootstrap it has a width where all or none of a few clips were answered rightly.
+
+    Raises:
+        DataError: ``n`` is not positive, or ``hits`` not in [0, n].
+    """
+    if n < 1 or not 0 <= hits <= n:
+        raise DataError(f"{hits} of {n} is no share")
+    share, square = hits / n, _Z95**2
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = _Z95 / (1 + square / n) * sqrt(share * (1 - share) / n + square / (4 * n**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def agreement(before: Labels, after: Labels) -> float:

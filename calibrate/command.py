@@ -12,7 +12,7 @@ import numpy as np
 from calibrate.feeds import Counted, feeds_of
 from calibrate.int8_macs import count_macs
 from calibrate.measure import measure_pair
-from calibrate.page import HTML, as_html
+from calibrate.page import as_html
 from calibrate.recipe import Recipe, recipe_for
 from calibrate.render import as_markdown, as_table, save_plot
 from calibrate.report import (
@@ -27,7 +27,7 @@ from calibrate.report import (
     side,
     worst_class,
 )
-from calibrate.report_file import CLIPS, REPORT, as_json, save_clips
+from calibrate.report_file import CLIPS, HTML, REPORT, as_json, save_clips
 from calibrate.samples import choose_samples, record, relative_path, require_disjoint
 from calibrate.sensitivity import affordable_clips, layer_sensitivity
 from firmware_host.engines import is_home, open_engine

@@ -131,6 +131,7 @@ def sensitivity_figure(layers: Sequence[LayerSensitivity]) -> str:
         places = np.arange(len(shown))
         panel.barh(places, [layer.rms_logit_diff for layer in shown], 0.7, color=INT8)
         panel.set_yticks(places, [layer.name for layer in shown])
+        panel.margins(y=0.01)
         panel.invert_yaxis()
         panel.set(xlabel="logits apart from FP32 (RMS) with this group alone in INT8")
         _grid(panel)
@@ -142,12 +143,10 @@ def cost_figure(report: DropReport) -> str:
     """Latency and size of both graphs."""
     sides = (report.fp32, report.int8)
 
-    def draw(panel: Axes) -> None:
-        other = panel.inset_axes((0.6, 0, 0.4, 1))
-        panel.set_position((0, 0.2, 0.45, 0.8))
+    def draw(times: Axes, sizes: Axes) -> None:
         for axes, values, unit, title in (
-            (panel, [side.latency_p50_ms for side in sides], "ms", "median time of an answer"),
-            (other, [side.size_bytes / 1e6 for side in sides], "MB", "graph and weights"),
+            (times, [side.latency_p50_ms for side in sides], "ms", "median time of an answer"),
+            (sizes, [side.size_bytes / 1e6 for side in sides], "MB", "graph and weights"),
         ):
             axes.bar(["FP32", "INT8"], values, 0.6, color=[FP32, INT8])
             for place, value in enumerate(values):
@@ -157,7 +156,7 @@ def cost_figure(report: DropReport) -> str:
             axes.spines["left"].set_visible(False)
             axes.tick_params(axis="x", labelcolor=_INK, length=0)
 
-    return _svg("Median time of an answer, and size, of FP32 and INT8", 2.4, draw)
+    return _svg("Median time of an answer, and size, of FP32 and INT8", 2.4, draw, panels=2)
 
 
 def _grid(panel: Any, axis: str = "x") -> None:
@@ -165,8 +164,10 @@ def _grid(panel: Any, axis: str = "x") -> None:
     panel.set_axisbelow(True)
 
 
-def _svg(title: str, height: float, draw: Callable[[Axes], None], *, width: float = _WIDTH) -> str:
-    """Draw on fresh axes and return the figure as an element of a page."""
+def _svg(
+    title: str, height: float, draw: Callable[..., None], *, width: float = _WIDTH, panels: int = 1
+) -> str:
+    """Draw on fresh axes, side by side, and return the figure as an element of a page."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -175,7 +176,7 @@ def _svg(title: str, height: float, draw: Callable[[Axes], None], *, width: floa
     with rc_context(_STYLE | {"svg.hashsalt": title}):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
-        draw(figure.subplots())
+        draw(*figure.subplots(1, panels, squeeze=False)[0])
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, dpi=200, metadata={"Date": None})
     text = out.getvalue()

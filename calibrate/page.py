@@ -22,7 +22,6 @@ from calibrate.render import (
 )
 from calibrate.report import ClipAnswers, DropReport, Findings, Verdict, not_measured
 
-HTML = "report.html"
 _DARK_FROM = 0.55  # share of a class from which a cell's number is white
 
 
@@ -162,9 +161,9 @@ def _agreement(report: DropReport, found: Findings) -> Iterable[str]:
     drop, ended = report.drop, found.outcomes
     yield (
         f"<p>Both graphs answer {100 * drop.agreement:.2f} % of the clips alike. "
-        f"{drop.lost} clips go from right to wrong and {drop.won} from wrong to right; if INT8 and FP32 "
-        f"erred equally often, a split at least as uneven would come up with p = {drop.mcnemar_p:.3g} (McNemar's "
-        "test, exact).</p>"
+        f"{drop.lost} go from right to wrong and {drop.won} from wrong to right; if INT8 and FP32 erred "
+        f"equally often, a split at least as uneven would have the probability {drop.mcnemar_p:.3g} "
+        "(McNemar's test, exact).</p>"
     )
     yield _figure(figures.agreement_figure(report))
     rows = (

@@ -35,7 +35,7 @@ dl { margin: 1rem 0 0; display: flex; flex-wrap: wrap; gap: .4rem 2rem; }
 dt { color: var(--muted); font-size: .85rem; }
 dd { margin: 0; }
 .cards {
-  display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem;
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .8rem;
   margin-top: 1.5rem;
 }
 .cards div {
@@ -54,13 +54,13 @@ th, td {
 }
 th[scope=row], th:first-child { text-align: left; font-weight: 500; }
 thead th { color: var(--muted); font-weight: 500; }
-table.wide th[scope=row] { white-space: normal; overflow-wrap: anywhere; }
+table.wide th[scope=row] { min-width: 14rem; white-space: normal; overflow-wrap: anywhere; }
 section > table, details { display: block; overflow-x: auto; }
 details { margin-top: .5rem; }
 summary { cursor: pointer; color: var(--muted); }
 .pair { display: flex; flex-wrap: wrap; gap: 2rem; overflow-x: auto; }
 .confusion { font-size: .85rem; }
-.confusion caption { margin-bottom: .3rem; font-weight: 600; text-align: left; }
+.confusion caption { padding-bottom: .3rem; font-weight: 600; text-align: left; }
 .confusion th, .confusion td { padding: .3rem .45rem; border: 1px solid var(--line); }
 .confusion td { min-width: 2.3rem; text-align: center; }
 .confusion thead td { border: 0; }

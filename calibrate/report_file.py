@@ -17,6 +17,7 @@ from s2d_edge.files import write_text
 
 REPORT = "report.json"
 CLIPS = "report-clips.csv"
+HTML = "report.html"
 FORMAT_VERSION = 2  # 1 had no findings, and did not name its version
 _REPORT: TypeAdapter[DropReport] = TypeAdapter(DropReport)
 

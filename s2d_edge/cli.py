@@ -9,6 +9,9 @@ from typing import Annotated, Optional
 
 import typer
 
+from s2d_edge import cli_reports
+from s2d_edge.cli_options import Data, Debug, Device, Json, Protocol, Quiet, SkipUnreadable, debugging
+
 app = typer.Typer(
     name="s2d-edge",
     help="Train the S2D facial-expression model, export it, quantize it to INT8, and run it on edge devices.",
@@ -20,46 +23,8 @@ app = typer.Typer(
 
 data_app = typer.Typer(help="Make and check data sets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
-
-_state = {"debug": False}
-
-
-def _set_debug(value: bool) -> None:
-    _state["debug"] = _state["debug"] or value
-
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", callback=_set_debug, is_eager=True)]
-Json = Annotated[
-    Optional[str],  # noqa: UP045  (Typer on Python 3.10 reads it at run time)
-    typer.Option("--json", metavar="FILE|-", help="Write JSON to FILE, or alone on stdout with '-'."),
-]
-Device = Annotated[
-    str,
-    typer.Option(help="auto, cpu, gpu, npu, cuda or tensorrt; auto takes the bundle's target if present."),
-]
-Data = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar="CSV|FOLDER|NAME:ROOT",
-        help="A CSV file, a folder with labels.csv, SPLIT/LABEL folders, or a published set such as "
-        "dfew/1:ROOT; default: the embedded avatars.",
-    ),
-]
-SkipUnreadable = Annotated[
-    bool,
-    typer.Option(
-        "--skip-unreadable", help="Leave out, and count, clips that cannot be read, not stop at one."
-    ),
-]
-Protocol = Annotated[
-    str,
-    typer.Option(
-        metavar="default|paper",
-        help="paper: sample a published set, and choose the best epoch, as the official code does.",
-    ),
-]
-
+app.command("report")(cli_reports.report)
+app.command("compare")(cli_reports.compare)
 # ---- verbs ----------------------------------------------------------------------------------------
 
 
@@ -661,12 +626,12 @@ def main() -> None:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except (S2DEdgeError, OSError) as error:
-        if _state["debug"]:
+        if debugging():
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if _state["debug"]:
+        if debugging():
             traceback.print_exc()
         print(
             f"error: this verb needs the package {error.name!r}, which is not installed; "
@@ -675,7 +640,7 @@ def main() -> None:
         )
         sys.exit(1)
     except Exception as error:  # a bug: say so, and how to see it
-        if _state["debug"]:
+        if debugging():
             traceback.print_exc()
         print(
             f"error: unexpected {type(error).__name__}: {error}; repeat with --debug for the traceback",

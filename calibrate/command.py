@@ -286,7 +286,7 @@ def _measure(
             worst_class=worst_class(answers, labels),
             most_changed=most_changed(answers, labels),
             clips_sha256=answers.sha256,
-            machine=identity.name,
+            engine=identity,
             at_home=is_home(source.manifest.target, identity.device),
             answer="frame" if source.manifest.mode == "stream" else "clip",
             timed_answers=len(measured[1].latency_ms),

@@ -211,7 +211,7 @@ def _layers(found: Findings) -> Iterable[str]:
 def _costs(report: DropReport, found: Findings) -> Iterable[str]:
     yield (
         f"<p>{found.timed_answers} answers of each graph, each to one {found.answer}, in turn in this same "
-        f"run, on {escape(found.machine)}, through {escape(report.int8.engine)}.</p>"
+        f"run, on {escape(found.engine.name)}, through {escape(report.int8.engine)}.</p>"
     )
     yield _figure(figures.cost_figure(report))
     yield _behind(_table(("", "FP32", "INT8", "change"), cost_rows(report)))

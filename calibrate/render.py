@@ -72,7 +72,7 @@ def method_sentences(report: DropReport) -> Iterator[str]:
     if found is not None:
         yield (
             f"Times: {found.timed_answers} answers of each graph to one {found.answer} each, in turn, on "
-            f"{found.machine}."
+            f"{found.engine.name}."
         )
     yield (
         f"Calibrated on {len(calibration.clips)} clips of {calibration.data}, split {calibration.split}, "

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calibrate.measure import Measurement
 from calibrate.sensitivity import LayerSensitivity
 from s2d_edge import metrics
-from s2d_edge.bundle import AccuracyRecord, CalibrationRecord
+from s2d_edge.bundle import AccuracyRecord, CalibrationRecord, EngineIdentity
 from s2d_edge.evaluation import Predictions, score
 
 # Devices that a bundle is made for and that a workstation may lack.
@@ -158,7 +158,7 @@ class Findings:
         worst_class: the class whose recall falls most; None where none falls.
         most_changed: clips whose probabilities moved most, the first the most.
         clips_sha256: see :attr:`ClipAnswers.sha256`.
-        machine: the processor measured on.
+        engine: what the INT8 graph was measured with.
         at_home: whether the device measured on is one that the target names.
         answer: what one timed answer takes in: a clip of T frames, or in a stream a frame.
         timed_answers: of each graph, in turn.
@@ -170,7 +170,7 @@ class Findings:
     worst_class: ClassDrop | None
     most_changed: tuple[ChangedClip, ...]
     clips_sha256: str
-    machine: str
+    engine: EngineIdentity
     at_home: bool
     answer: Literal["clip", "frame"]
     timed_answers: int
@@ -360,7 +360,8 @@ def not_measured(report: DropReport) -> tuple[str, ...]:
         )
     if found is not None:
         sentences.append(
-            f"Any other machine: the times are of this one ({found.machine}), with whatever else ran on it."
+            f"Any other machine: the times are of this one ({found.engine.name}), "
+            "with whatever else ran on it."
         )
         if not found.sensitivity:
             sentences.append("Single layers: 's2d-edge calibrate --sensitivity 4' measures them.")

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from calibrate.report import ClipAnswers, DropReport, Verdict, recall_drops
+from calibrate.report import ClipAnswers, DropReport, Findings, Verdict, recall_drops
 from s2d_edge.errors import BundleError
 from s2d_edge.files import write_text
 
@@ -37,13 +37,17 @@ def as_json(report: DropReport, verdict: Verdict) -> dict[str, Any]:
         "int8": asdict(report.int8),
         "drop": asdict(report.drop),
         "drop_recall_pp": recall_drops(report.fp32, report.int8),
-        "findings": None if report.findings is None else asdict(report.findings),
+        "findings": None if report.findings is None else _findings(report.findings),
         "speedup_p50": report.speedup,
         "int8_mac_fraction": report.calibration.int8_mac_fraction,
         "calibration": report.calibration.model_dump(mode="json"),
         "passed": verdict.passed,
         "verdict": list(verdict.sentences),
     }
+
+
+def _findings(findings: Findings) -> dict[str, Any]:
+    return asdict(findings) | {"engine": findings.engine.model_dump()}
 
 
 def read_report(folder: Path) -> tuple[DropReport, Verdict, dict[str, Any]]:

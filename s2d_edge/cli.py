@@ -23,8 +23,6 @@ app = typer.Typer(
 
 data_app = typer.Typer(help="Make and check data sets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
-app.command("report")(cli_reports.report)
-app.command("compare")(cli_reports.compare)
 # ---- verbs ----------------------------------------------------------------------------------------
 
 
@@ -191,6 +189,10 @@ def calibrate(
         ),
         Console(quiet=quiet),
     )
+
+
+app.command("report")(cli_reports.report)
+app.command("compare")(cli_reports.compare)
 
 
 @app.command()

@@ -9,11 +9,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from calibrate.report import DropReport, Side
 from calibrate.report_file import REPORT, read_report
 from firmware_host.benchmark import BenchmarkOptions
+from firmware_host.processor import processor
 from s2d_edge.benchmarking import benchmark_models
 from s2d_edge.bundle import BUNDLES, Bundle, Manifest, find_bundles, open_bundle
 from s2d_edge.console import Console
@@ -32,7 +34,7 @@ class Row:
         war, uar: fractions.
         drop_war_pp, drop_war_pp_ci95: of an INT8 bundle, percentage points.
         p50_ms: of one answer.
-        timed_on: runtime and device, and the processor where known.
+        timed_on: device and runtime; timed now, the processor of this machine.
         data, clips, clips_sha256: what accuracy was measured on.
         report: the bundle whose report the figures are from.
     """
@@ -89,20 +91,16 @@ def compare_bundles(
         options = BenchmarkOptions(rounds=measure_rounds)
         timings = benchmark_models(chosen, None, options, device=device, threads=None, console=console)
         rows = [
-            replace(row, p50_ms=timing["p50_ms"], timed_on=timing["engine"])
+            replace(row, p50_ms=timing["p50_ms"], timed_on=processor())
             for row, timing in zip(rows, timings["models"], strict=True)
         ]
     rows.sort(key=lambda row: (row.source_run, row.target, row.mode, row.precision, row.bundle))
     marks = _marks(row.measured_on for row in rows)
     notes = [*_data_notes(rows, marks), *_time_notes(rows, measured_now=measure_rounds is not None)]
     cells = [_cells(row, marks) for row in rows]
-    table = Table(title="bundles", title_justify="left", caption="\n".join(notes), caption_justify="left")
-    for number, name in enumerate(_HEAD):
-        justify = "right" if 4 <= number < len(_HEAD) - 1 else "left"
-        table.add_column(name, justify=justify, overflow="fold")
-    for line in cells:
-        table.add_row(*line)
-    console.show(table)
+    console.show(_as_table(cells))
+    for note in notes:
+        console.say(note)
     if len(marks) > 1:
         console.warn(
             "not all of them were measured on the same clips: compare accuracies of the same mark only"
@@ -152,14 +150,12 @@ def _row(bundle: Bundle, near: Sequence[tuple[Manifest, DropReport]]) -> Row:
 
 def _measured(row: Row, report: DropReport, side: Side, source: str) -> Row:
     found = report.findings
-    engine = side.engine.partition(": ")[2] or side.engine  # without the bundle's name
     return replace(
         row,
         war=side.score["war"],
         uar=side.score["uar"],
         p50_ms=side.latency_p50_ms,
-        timed_on=f"{report.int8.engine.partition(' on ')[2] or engine}"
-        + (f"; {found.machine}" if found else ""),
+        timed_on=str(found.engine) if found else f"an unknown machine ({report.int8.engine})",
         data=f"{report.evaluation_data}/{report.evaluation_split}",
         clips=side.score["n"],
         clips_sha256=found.clips_sha256 if found else None,
@@ -190,6 +186,22 @@ def _cells(row: Row, marks: dict[Hashable, str]) -> tuple[str, ...]:
         f"{row.size_bytes / 1e6:.1f}",
         marks.get(row.measured_on, _UNKNOWN),
     )
+
+
+def _as_table(cells: Sequence[Sequence[str]]) -> Table:
+    """For terminals, of which many are 80 characters wide."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("bundle", overflow="fold", min_width=10)
+    table.add_column("target", no_wrap=True)
+    table.add_column("graph", no_wrap=True)
+    for name in ("WAR %", "UAR %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("drop of WAR, pp\n(95 % interval)", justify="right", no_wrap=True)
+    for name in ("p50 ms", "MB", "on"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for bundle, target, precision, mode, war, uar, drop, *others in cells:
+        table.add_row(bundle, target, f"{precision}\n{mode}", war, uar, drop.replace(" (", "\n("), *others)
+    return table
 
 
 def _data_notes(rows: Sequence[Row], marks: dict[Hashable, str]) -> Iterable[str]:

@@ -24,7 +24,7 @@ _INK, _MUTED, _LINE = _PAGE_COLOURS
 _WIDTH = 7.2  # inches, 72 points each
 _POINTS_DRAWN = 1500  # more are painted as a picture
 _LAYERS_SHOWN = 24
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 9,
     "text.color": _INK,
@@ -183,11 +183,7 @@ def _svg(
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     for drawn, colour in _PAGE_COLOURS.items():
         text = text.replace(drawn, colour)
-    name = escape(title, quote=True)
-    return re.sub(
-        r'<svg (.*?)height="[\d.]+pt"(.*?)width="[\d.]+pt"',
-        rf'<svg role="img" aria-label="{name}" \1\2',
-        text,
-        count=1,
-        flags=re.DOTALL,
-    ).strip()
+    # Without a size of its own it is as wide as its column.
+    start, rest = text.split(">", 1)
+    start = re.sub(r'\s(?:width|height)="[^"]*"', "", start)
+    return f'{start} role="img" aria-label="{escape(title, quote=True)}">{rest}'.strip()

@@ -62,6 +62,8 @@ def _join(fp32: Path, int8: Path, group_of: Mapping[str, int]) -> onnx.ModelProt
     source, model = OnnxGraph(load_named(fp32)), load_named(int8)
     originals = {node.name: node for node in source.nodes}
     graph = OnnxGraph(model)
+    if missing := set(group_of) - set(originals):
+        raise QuantizationError(f"{fp32} has no {min(missing)}, which {int8} has in INT8")
     added: dict[str, onnx.TensorProto] = {}
     # By the name of a layer's last node: the nodes of its FP32 twin, and the group it is in.
     twins: dict[str, tuple[list[onnx.NodeProto], int]] = {}
@@ -69,7 +71,7 @@ def _join(fp32: Path, int8: Path, group_of: Mapping[str, int]) -> onnx.ModelProt
         if node.name not in group_of:
             continue
         producer = graph.producer(node.input[0])
-        if node.name not in originals or producer is None or producer.op_type != "DequantizeLinear":
+        if producer is None or producer.op_type != "DequantizeLinear":
             raise QuantizationError(f"{int8}: {node.name} is quantized elsewhere than right before it")
         twin = list(_twin(originals[node.name], source, added))
         twins[_last(originals[node.name], source).name] = twin, group_of[node.name]

@@ -61,14 +61,16 @@ def _join(fp32: Path, int8: Path, group_of: Mapping[str, int]) -> ov.Model:
     constants = constant_names(source)
     switches = ops.parameter([1 + max(group_of.values())], np.bool_, name=_SWITCHES)
     switches.output(0).get_tensor().set_names({_SWITCHES})
+    if missing := set(group_of) - {name_of(op) for op in source.get_ops()}:
+        raise QuantizationError(f"{fp32} has no {min(missing)}, which {int8} has in INT8")
     chosen: dict[str, Any] = {}  # what goes on instead of a layer's answer
     for op in source.get_ordered_ops():
         name = name_of(op)
         if name not in group_of:
             continue
         origin = name_of(op.input_value(0).get_node())
-        if name not in quantized or origin not in quantized:
-            raise QuantizationError(f"{int8}: {name} reads {origin} in FP32, but one of them is not there")
+        if origin not in quantized:
+            raise QuantizationError(f"{int8}: {name} reads {origin} in FP32, which is not there")
         if kind_of(quantized[name].input_value(0).get_node()) != "FakeQuantize":
             raise QuantizationError(f"{int8}: {name} is quantized elsewhere than right before it")
         plain = chosen.get(origin, quantized[origin].output(op.input_value(0).get_index()))

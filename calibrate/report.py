@@ -337,7 +337,7 @@ def most_changed(clips: ClipAnswers, labels: Sequence[str], count: int = 10) -> 
             fp32_probabilities=tuple(clips.fp32.probabilities[index].tolist()),
             int8_probabilities=tuple(clips.int8.probabilities[index].tolist()),
         )
-        for index in np.argsort(-distances.round(9), kind="stable")[:count]  # ties in the split's order
+        for index in np.argsort(-distances.round(6), kind="stable")[:count]  # ties in the split's order
         if distances[index] > 0
     )
 

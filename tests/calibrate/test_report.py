@@ -265,5 +265,5 @@ def test_clips_are_written_with_their_logits(tmp_path: Path) -> None:
     save_clips(clips_of(TRUTH, GOOD, worsened(12)), LABELS, tmp_path / "clips.csv")
     head, first, *others = (tmp_path / "clips.csv").read_text().splitlines()
     assert head.startswith("path,label,fp32,int8,distance,fp32_logit_red")
-    assert first == "clips/0.png,red,green,green,0.000000,0,1,0,0,1,0"
+    assert first == "clips/0.png,red,green,green,0.000000,0,4,0,0,4,0"
     assert len(others) == 119

@@ -49,7 +49,7 @@ def test_score_has_exactly_the_agreed_fields() -> None:
         "recall_ci95": pytest.approx([0.2077, 0.9385], abs=1e-4),
         "support": 3,
     }
-    assert result["per_class"]["fear"] == {"recall": None, "support": 0}
+    assert result["per_class"]["fear"] == {"recall": None, "recall_ci95": None, "support": 0}
     assert result["confusion"] == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
     low, high = result["war_ci95"]
     assert 0 <= low <= 0.6 <= high <= 1

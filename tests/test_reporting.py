@@ -61,8 +61,14 @@ def test_report_tells_the_essence_and_where_the_page_is(
 def test_report_opens_the_page_where_there_is_a_display(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    bundle, opened = folder / "bundles/colours-int8", []
-    monkeypatch.setattr(webbrowser, "open", lambda uri: opened.append(uri) or True)
+    bundle = folder / "bundles/colours-int8"
+    opened: list[str] = []
+
+    def browser(uri: str) -> bool:
+        opened.append(uri)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", browser)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)

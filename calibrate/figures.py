@@ -183,7 +183,8 @@ def _svg(
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     for drawn, colour in _PAGE_COLOURS.items():
         text = text.replace(drawn, colour)
-    # Without a size of its own it is as wide as its column.
+    # Without a size of its own it is as wide as its column, up to where all figures have letters of one size.
     start, rest = text.split(">", 1)
     start = re.sub(r'\s(?:width|height)="[^"]*"', "", start)
-    return f'{start} role="img" aria-label="{escape(title, quote=True)}">{rest}'.strip()
+    widest = f"max-width:{46 * width / _WIDTH:.1f}rem"
+    return f'{start} role="img" aria-label="{escape(title, quote=True)}" style="{widest}">{rest}'.strip()

@@ -46,7 +46,7 @@ dd { margin: 0; }
 }
 .cards .note { color: var(--muted); font-size: .82rem; font-weight: 400; }
 figure { margin: 1rem 0; overflow-x: auto; }
-figure svg { display: block; width: 100%; max-width: 46rem; height: auto; }
+figure svg { display: block; width: 100%; height: auto; }
 figure svg text { font-family: inherit !important; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
 th, td {

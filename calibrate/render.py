@@ -63,8 +63,8 @@ def method_sentences(report: DropReport) -> Iterator[str]:
         f"no face was found in {report.faces_missed} of {report.frames} frames; "
         f"{report.skipped} clips could not be read."
     )
-    yield f"FP32: {report.fp32.bundle} through {report.fp32.engine}."
-    yield f"INT8: {report.int8.bundle} through {report.int8.engine}."
+    yield f"{report.fp32.engine}."
+    yield f"{report.int8.engine}."
     yield (
         "Both answered the same loaded clips in turn. Intervals of WAR and UAR are seeded bootstraps over "
         "clips within their classes, 95 %; those of the change are paired. Intervals of recalls are Wilson's."
@@ -90,7 +90,7 @@ def worst_class_sentence(found: Findings) -> str:
         return "No class is recalled worse by INT8 than by FP32."
     return (
         f"INT8 hurts {worst.label!r} most: its recall falls by {worst.drop_pp:.2f} pp "
-        f"({worst.lost} of its {worst.support} clips are lost, {worst.won} won)."
+        f"(of its {worst.support} clips {worst.lost} lost, {worst.won} won)."
     )
 
 

@@ -127,11 +127,12 @@ def _findings(report: DropReport) -> Iterator[str]:
 
 def layers_sentence(found: Findings) -> str:
     """What the figures of single layers are."""
-    clips = found.sensitivity_clips
+    clips = f"{found.sensitivity_clips} calibration clip{'s' if found.sensitivity_clips > 1 else ''}"
+    fed = clips if found.answer == "clip" else f"steps of {clips} with the state that FP32 has there"
     return (
         "How far the logits move from those of FP32 when one group of layers alone is as in the INT8 graph "
         "(weights, quantizers, corrected biases) and all others are as in the FP32 graph: RMS over classes "
-        f"and {clips} calibration clip{'s' if clips > 1 else ''}, on the CPU."
+        f"and {fed}, on the CPU."
     )
 
 

@@ -134,6 +134,7 @@ def quantized_groups(graph: Path) -> dict[str, list[Layer]]:
 
 def group_of(module: str) -> str:
     """The group of a layer, from the module that made it; the module itself where it is of another model."""
+    module = module.removeprefix("parts.")  # a stream's step holds the fused model's parts
     for pattern, group in _GROUPS:
         found = re.search(rf"(?:^|\.){pattern}", module)
         if found:

@@ -149,6 +149,7 @@ def test_large_models_are_measured_on_fewer_clips(
         ("parts.promptings.3.mix_up", "promptings.3.adapter"),
         ("times.3.q", "promptings.3.adapter"),
         ("head", "head"),
+        ("parts.head", "head"),
         ("somebody.else", "somebody.else"),
     ],
 )

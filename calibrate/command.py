@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,25 @@ import numpy as np
 from calibrate.feeds import Counted, feeds_of
 from calibrate.int8_macs import count_macs
 from calibrate.measure import measure_pair
+from calibrate.page import as_html
 from calibrate.recipe import Recipe, recipe_for
-from calibrate.render import as_json, as_markdown, as_table, save_plot
-from calibrate.report import DropReport, Verdict, drop_between, judge, side
-from calibrate.samples import choose_samples, record, require_disjoint
-from firmware_host.engines import open_engine
+from calibrate.render import as_markdown, as_table, save_plot
+from calibrate.report import (
+    ClipAnswers,
+    DropReport,
+    Findings,
+    Verdict,
+    drop_between,
+    judge,
+    most_changed,
+    outcomes_of,
+    side,
+    worst_class,
+)
+from calibrate.report_file import CLIPS, HTML, REPORT, as_json, save_clips
+from calibrate.samples import choose_samples, record, relative_path, require_disjoint
+from calibrate.sensitivity import affordable_clips, layer_sensitivity
+from firmware_host.engines import is_home, open_engine
 from firmware_host.finding import named
 from firmware_host.selftest import write_self_test
 from s2d_edge.bundle import (
@@ -37,8 +51,8 @@ from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.tally import LoadingTally
 from s2d_edge.engine import Clip
-from s2d_edge.errors import BundleError, ConfigError, DataError, TooLargeDropError
-from s2d_edge.files import choose_output
+from s2d_edge.errors import BundleError, ConfigError, DataError, QuantizationError, TooLargeDropError
+from s2d_edge.files import choose_output, write_text
 from s2d_edge.lint.check import require_fit
 
 _NNCF_PASSES = 2  # over the clips: before SmoothQuant, and again for ranges and biases after it
@@ -57,6 +71,8 @@ class CalibrateOptions:
         seed: of the choice of clips and of the bootstraps.
         max_drop_pp: largest allowed drop of WAR and UAR, percentage points; None allows any.
         skip_unreadable: leave out, and count, clips that cannot be read.
+        sensitivity: calibration clips to measure single layers on, 0 for none; None takes as many as do not
+            take long.
         device: both graphs are measured on it.
         out: the INT8 bundle; None is ``bundles/NAME-int8``.
         json: where the report goes as JSON too, ``-`` for stdout; also when the drop is too large.
@@ -70,6 +86,7 @@ class CalibrateOptions:
     seed: int = 0
     max_drop_pp: float | None = None
     skip_unreadable: bool = False
+    sensitivity: int | None = None
     device: str = "auto"
     out: Path | None = None
     json: str | None = None
@@ -82,6 +99,8 @@ class CalibrateOptions:
             )
         if self.subset < 1:
             raise ConfigError(f"--subset {self.subset}: at least one calibration clip is needed")
+        if self.sensitivity is not None and self.sensitivity < 0:
+            raise ConfigError(f"--sensitivity {self.sensitivity}: give a number of clips, or 0 for none")
 
 
 def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropReport]:
@@ -132,17 +151,20 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
             clips=clips,
         )
         sealed = seal(scratch, _int8_manifest(manifest, out.name, calibration, recipe))
-        report = _measure(source, Bundle(scratch, sealed), dataset, evaluation, options, console)
+        quantized = Bundle(scratch, sealed)
+        report, answers = _measure(source, quantized, dataset, evaluation, options, console)
         verdict = judge(report, options.max_drop_pp)
+        if verdict.passed:
+            report = _with_layers(report, source, quantized, windows, options, console)
         _show(report, verdict, console)
         if options.json is not None:
             write_json(options.json, as_json(report, verdict))
         if not verdict.passed:
             raise TooLargeDropError(f"{' '.join(verdict.sentences)} No bundle was written to {out}.")
-        _write_reports(scratch, report, verdict)
-        self_test = write_self_test(Bundle(scratch, sealed), console)
+        _write_reports(scratch, report, verdict, answers)
+        self_test = write_self_test(quantized, console)
         seal(scratch, sealed.model_copy(update={"accuracy": report.as_record(), "self_test": self_test}))
-    console.say(f"wrote {out}; next: s2d-edge run --bundle {out} --camera 0")
+    console.say(f"wrote {out}; read {out / HTML}; next: s2d-edge run --bundle {out} --camera 0")
     return out, report
 
 
@@ -222,7 +244,7 @@ def _measure(
     evaluation: Sequence[Sample],
     options: CalibrateOptions,
     console: Console,
-) -> DropReport:
+) -> tuple[DropReport, ClipAnswers]:
     labels = source.manifest.labels
     tally = LoadingTally()
     with open_engine(source, options.device) as fp32, open_engine(quantized, options.device) as int8:
@@ -237,14 +259,22 @@ def _measure(
                 on_unreadable=tally.skip if options.skip_unreadable else None,
             )
             measured = measure_pair(fp32, int8, tally.watch(clips, advance))
+        identity = int8.identity
     tally.tell(console)
-    truth = np.array([sample.label for sample in tally.readable(evaluation)], dtype=np.int64)
+    read = tally.readable(evaluation)
+    truth = np.array([sample.label for sample in read], dtype=np.int64)
+    answers = ClipAnswers(
+        paths=tuple(relative_path(sample.path, dataset.root) for sample in read),
+        truth=truth,
+        fp32=measured[0].predictions,
+        int8=measured[1].predictions,
+    )
     sides = [
         side(bundle.manifest.name, one, truth, labels, bundle.size_bytes, options.seed)
         for bundle, one in zip((source, quantized), measured, strict=True)
     ]
     assert quantized.manifest.calibration is not None  # the manifest's own check
-    return DropReport(
+    report = DropReport(
         target=source.manifest.target,
         fp32=sides[0],
         int8=sides[1],
@@ -255,7 +285,40 @@ def _measure(
         frames=tally.frames,
         faces_missed=tally.faces_missed,
         skipped=len(tally.unreadable),
+        findings=Findings(
+            outcomes=outcomes_of(answers),
+            worst_class=worst_class(answers, labels),
+            most_changed=most_changed(answers, labels),
+            clips_sha256=answers.sha256,
+            engine=identity,
+            at_home=is_home(source.manifest.target, identity.device),
+            answer="frame" if source.manifest.mode == "stream" else "clip",
+            timed_answers=len(measured[1].latency_ms),
+        ),
     )
+    return report, answers
+
+
+def _with_layers(
+    report: DropReport,
+    source: Bundle,
+    quantized: Bundle,
+    windows: Sequence[Clip],
+    options: CalibrateOptions,
+    console: Console,
+) -> DropReport:
+    """The report with what single layers cost, where it is asked for."""
+    wanted = affordable_clips(quantized.graph_path) if options.sensitivity is None else options.sensitivity
+    clips = windows[:wanted]
+    if not clips or report.findings is None:
+        return report
+    try:
+        layers = layer_sensitivity(source, quantized, clips, console)
+    except QuantizationError as error:
+        console.warn(f"single layers were not measured: {error}")
+        return report
+    findings = replace(report.findings, sensitivity=layers, sensitivity_clips=len(clips))
+    return replace(report, findings=findings)
 
 
 def _show(report: DropReport, verdict: Verdict, console: Console) -> None:
@@ -264,7 +327,10 @@ def _show(report: DropReport, verdict: Verdict, console: Console) -> None:
         console.say(sentence)
 
 
-def _write_reports(folder: Path, report: DropReport, verdict: Verdict) -> None:
-    write_json(str(folder / "report.json"), as_json(report, verdict))
-    (folder / "report.md").write_text(as_markdown(report, verdict), encoding="utf-8")
+def _write_reports(folder: Path, report: DropReport, verdict: Verdict, answers: ClipAnswers) -> None:
+    labels = tuple(report.fp32.score["per_class"])
+    write_json(str(folder / REPORT), as_json(report, verdict))
+    save_clips(answers, labels, folder / CLIPS)
+    write_text(folder / "report.md", as_markdown(report, verdict))
+    write_text(folder / HTML, as_html(report, verdict, answers))
     save_plot(report, folder / "report.png")

@@ -6,6 +6,7 @@ quantized to, 8 bits. Products of two activations (those of the attentions) are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -64,12 +65,36 @@ class MacCount:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layer:
+    """A linear or a convolution.
+
+    Attributes:
+        name: of the operation.
+        macs: its multiply-accumulates for one clip.
+        int8: whether its two inputs are INT8.
+    """
+
+    name: str
+    macs: int
+    int8: bool
+
+
 def count_macs(graph: Path) -> MacCount:
     """Count the MACs of an ONNX or OpenVINO graph with static shapes."""
-    return _count_onnx(graph) if graph.suffix == ".onnx" else _count_openvino(graph)
+    total = int8 = 0
+    for layer in layers_of(graph):
+        total += layer.macs
+        int8 += layer.macs if layer.int8 else 0
+    return MacCount(total=total, int8=int8)
 
 
-def _count_onnx(path: Path) -> MacCount:
+def layers_of(graph: Path) -> Iterator[Layer]:
+    """The linears and convolutions of an ONNX or OpenVINO graph with static shapes, in its order."""
+    return _onnx_layers(graph) if graph.suffix == ".onnx" else _openvino_layers(graph)
+
+
+def _onnx_layers(path: Path) -> Iterator[Layer]:
     import onnx
 
     from s2d_edge.lint.onnx_view import MOVES, constant_names
@@ -89,7 +114,6 @@ def _count_onnx(path: Path) -> MacCount:
             node = producer.get(node.input[0])
         return node is not None and node.op_type == "DequantizeLinear"
 
-    total = int8 = 0
     for node in graph.node:
         if node.op_type == "Conv":
             per_output = prod(shapes[node.input[1]][1:])  # C_in / groups × kernel
@@ -98,13 +122,14 @@ def _count_onnx(path: Path) -> MacCount:
             per_output = shapes[node.input[0]][0 if transposed else -1]
         else:
             continue
-        macs = prod(shapes[node.output[0]]) * per_output
-        total += macs
-        int8 += macs if is_int8(node.input[0]) and is_int8(node.input[1]) else 0
-    return MacCount(total=total, int8=int8)
+        yield Layer(
+            name=node.name,
+            macs=prod(shapes[node.output[0]]) * per_output,
+            int8=is_int8(node.input[0]) and is_int8(node.input[1]),
+        )
 
 
-def _count_openvino(path: Path) -> MacCount:
+def _openvino_layers(path: Path) -> Iterator[Layer]:
     import openvino as ov
 
     from s2d_edge.lint.openvino_view import DECOMPRESSION, constant_names, source_names
@@ -126,7 +151,6 @@ def _count_openvino(path: Path) -> MacCount:
             return True
         return bool(weight.get_element_type().to_dtype() in (np.int8, np.uint8))
 
-    total = int8 = 0
     for op in model.get_ordered_ops():
         kind = op.get_type_name()
         if kind == "Convolution":
@@ -138,7 +162,8 @@ def _count_openvino(path: Path) -> MacCount:
             per_output = op.input_value(0).get_shape()[-2 if transposed else -1]
         else:
             continue
-        macs = prod(op.get_output_shape(0)) * per_output
-        total += macs
-        int8 += macs if is_int8(op.input_value(0)) and is_int8(op.input_value(1)) else 0
-    return MacCount(total=total, int8=int8)
+        yield Layer(
+            name=op.get_friendly_name(),
+            macs=prod(op.get_output_shape(0)) * per_output,
+            int8=is_int8(op.input_value(0)) and is_int8(op.input_value(1)),
+        )

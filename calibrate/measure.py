@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from firmware_host.timing import full_stream, time_once, time_step
 from s2d_edge.data.clips import LoadedClip
 from s2d_edge.engine import Engine
 from s2d_edge.errors import DataError
@@ -24,7 +24,7 @@ class Measurement:
     Attributes:
         engine: runtime and device in use.
         predictions: n clips.
-        latency_ms: float64, one clip's inference each, in milliseconds.
+        latency_ms: float64, one answer each, in milliseconds: to a clip, or in a stream to a frame.
     """
 
     engine: str
@@ -67,11 +67,14 @@ def measure_pair(fp32: Engine, int8: Engine, clips: Iterable[LoadedClip]) -> tup
 def _alternate(
     fp32: Engine, int8: Engine, clips: Sequence[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Milliseconds per clip of each engine; both are warm, having answered these clips before."""
+    """Milliseconds per answer of each engine; both are warm, having answered these clips before."""
+    engines = (fp32, int8)
+    streams = [full_stream(engine, clips[0]) for engine in engines]
     spans = np.empty((2, len(clips)))
     for number, clip in enumerate(clips):
         for which in (0, 1) if number % 2 == 0 else (1, 0):
-            begin = time.perf_counter()
-            (fp32, int8)[which].infer(clip)
-            spans[which, number] = 1000 * (time.perf_counter() - begin)
+            stream = streams[which]
+            spans[which, number] = (
+                time_once(engines[which], clip) if stream is None else time_step(stream, clip)
+            )
     return spans[0], spans[1]

@@ -25,9 +25,7 @@ def quantize_onnx(source: Path, out: Path, recipe: Recipe, feeds: Iterable[Feed]
         feeds: the graph's inputs by name, from :mod:`calibrate.feeds`; NNCF goes through them twice.
         count: how many feeds there are.
     """
-    model = onnx.load(source)
-    for number, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{number}"  # NNCF finds ignored nodes by name
+    model = load_named(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
     kinds = {node.op_type for node in model.graph.node}
     quantized = quantize_graph(
@@ -46,6 +44,14 @@ def quantize_onnx(source: Path, out: Path, recipe: Recipe, feeds: Iterable[Feed]
         save_as_external_data=quantized.ByteSize() > _SINGLE_FILE_BYTES,
         location=f"{out.name}.data",
     )
+
+
+def load_named(path: Path) -> onnx.ModelProto:
+    """Load a graph and give every node a name: NNCF finds nodes to ignore by theirs."""
+    model = onnx.load(path)
+    for number, node in enumerate(model.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
+    return model
 
 
 def make_signed(model: onnx.ModelProto) -> None:

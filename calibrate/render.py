@@ -1,40 +1,21 @@
-"""The accuracy-drop report as JSON, as Markdown, on the terminal and as a picture."""
+"""The accuracy-drop report as Markdown, on the terminal and as a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from rich.table import Table
 
-from calibrate.report import DropReport, Verdict
+from calibrate.report import DropReport, Findings, Verdict, not_measured, recall_drops
 from s2d_edge.plots import draw_confusion
 
+CHANGED_HEAD = ("clip", "true", "FP32", "INT8", "moved")
+LAYER_HEAD = ("group", "logits apart (RMS)", "of the INT8 MACs", "layers")
+_LAYERS_TOLD = 12  # the page has all
+
 _Row = tuple[str, str, str, str]
-
-
-def as_json(report: DropReport, verdict: Verdict) -> dict[str, Any]:
-    """The report for machines: rates as fractions, drops in percentage points (``_pp``)."""
-    return {
-        "target": report.target,
-        "data": report.evaluation_data,
-        "split": report.evaluation_split,
-        "n": report.fp32.score["n"],
-        "frames": report.frames,
-        "faces_missed": report.faces_missed,
-        "skipped": report.skipped,
-        "fp32": asdict(report.fp32),
-        "int8": asdict(report.int8),
-        "drop": asdict(report.drop),
-        "drop_recall_pp": _recall_drops(report),
-        "speedup_p50": report.speedup,
-        "int8_mac_fraction": report.calibration.int8_mac_fraction,
-        "calibration": report.calibration.model_dump(mode="json"),
-        "passed": verdict.passed,
-        "verdict": list(verdict.sentences),
-    }
 
 
 def as_table(report: DropReport) -> Table:
@@ -42,7 +23,7 @@ def as_table(report: DropReport) -> Table:
     table = Table(
         "", "FP32", "INT8", "change", title=f"INT8 on {report.evaluation_data}/{report.evaluation_split}"
     )
-    for section in (_accuracy_rows(report), _recall_rows(report), _cost_rows(report)):
+    for section in (accuracy_rows(report), recall_rows(report), cost_rows(report)):
         for row in section:
             table.add_row(*row)
         table.add_section()
@@ -51,34 +32,108 @@ def as_table(report: DropReport) -> Table:
 
 def as_markdown(report: DropReport, verdict: Verdict) -> str:
     """The report for people who open the bundle."""
-    calibration = report.calibration
-    recipe = ", ".join(f"{key} {value}" for key, value in calibration.recipe.items())
     lines = [
         f"# What INT8 costs: {report.int8.bundle}",
         "",
         *verdict.sentences,
         "",
-        *_markdown_rows("", (*_accuracy_rows(report),)),
-        *_markdown_rows("recall", (*_recall_rows(report),)),
-        *_markdown_rows("cost", (*_cost_rows(report),)),
+        *_rows_of_change("", accuracy_rows(report)),
+        *_rows_of_change("recall", recall_rows(report)),
+        *_rows_of_change("cost", cost_rows(report)),
+        *_findings(report),
+        "## What was not measured",
+        "",
+        *(f"- {sentence}" for sentence in not_measured(report)),
+        "",
         "## How it was measured",
         "",
-        f"- {report.fp32.score['n']} clips of `{report.evaluation_data}`, split `{report.evaluation_split}`; "
-        f"no face was found in {report.faces_missed} of {report.frames} frames; "
-        f"{report.skipped} clips could not be read.",
-        f"- FP32: `{report.fp32.bundle}` through {report.fp32.engine}.",
-        f"- INT8: `{report.int8.bundle}` through {report.int8.engine}.",
-        "- Both answered the same loaded clips in turn. Intervals are seeded bootstraps over clips within "
-        "their classes, 95 %; those of the change are paired.",
-        f"- Calibrated on {len(calibration.clips)} clips of `{calibration.data}`, split "
-        f"`{calibration.split}`, seed {calibration.seed}; they and their SHA-256 stand in `manifest.json`.",
-        f"- Recipe for {report.target}: {recipe}.",
-        f"- {100 * calibration.int8_mac_fraction:.1f} % of the linear and convolution MACs are INT8.",
+        *(f"- {sentence}" for sentence in method_sentences(report)),
         "",
         "![confusion and recall](report.png)",
         "",
     ]
     return "\n".join(lines)
+
+
+def method_sentences(report: DropReport) -> Iterator[str]:
+    """How the figures came about, for people."""
+    calibration, found = report.calibration, report.findings
+    yield (
+        f"{report.fp32.score['n']} clips of {report.evaluation_data}, split {report.evaluation_split}; "
+        f"no face was found in {report.faces_missed} of {report.frames} frames; "
+        f"{report.skipped} clips could not be read."
+    )
+    yield f"{report.fp32.engine}."
+    yield f"{report.int8.engine}."
+    yield (
+        "Both answered the same loaded clips in turn. Intervals of WAR and UAR are seeded bootstraps over "
+        "clips within their classes, 95 %; those of the change are paired. Intervals of recalls are Wilson's."
+    )
+    if found is not None:
+        yield (
+            f"Times: {found.timed_answers} answers of each graph to one {found.answer} each, in turn, on "
+            f"{found.engine.name}."
+        )
+    yield (
+        f"Calibrated on {len(calibration.clips)} clips of {calibration.data}, split {calibration.split}, "
+        f"seed {calibration.seed}; they and their SHA-256 stand in manifest.json."
+    )
+    recipe = ", ".join(f"{key} {value}" for key, value in calibration.recipe.items())
+    yield f"Recipe for {report.target}: {recipe}."
+    yield (f"{100 * calibration.int8_mac_fraction:.1f} % of the linear and convolution MACs are INT8.")
+
+
+def worst_class_sentence(found: Findings) -> str:
+    """Which class INT8 hurts most."""
+    worst = found.worst_class
+    if worst is None:
+        return "No class is recalled worse by INT8 than by FP32."
+    return (
+        f"INT8 hurts {worst.label!r} most: its recall falls by {worst.drop_pp:.2f} pp "
+        f"(of its {worst.support} clips {worst.lost} lost, {worst.won} won)."
+    )
+
+
+def changed_rows(found: Findings) -> Iterator[tuple[str, ...]]:
+    """The clips whose answer changed most: path, label, both answers with their probability, distance."""
+    for clip in found.most_changed:
+        yield (
+            clip.path,
+            clip.label,
+            f"{clip.fp32} ({max(clip.fp32_probabilities):.2f})",
+            f"{clip.int8} ({max(clip.int8_probabilities):.2f})",
+            f"{clip.distance:.3f}",
+        )
+
+
+def layer_rows(found: Findings) -> Iterator[tuple[str, ...]]:
+    """What groups of layers cost: name, logits apart, share of the INT8 MACs, number of layers."""
+    total = sum(layer.macs for layer in found.sensitivity)
+    for layer in found.sensitivity:
+        share = f"{100 * layer.macs / total:.1f} %"
+        yield (layer.name, f"{layer.rms_logit_diff:.4f}", share, str(len(layer.layers)))
+
+
+def _findings(report: DropReport) -> Iterator[str]:
+    found = report.findings
+    if found is None:
+        return
+    yield from (worst_class_sentence(found), "", "## Clips whose answer changed most", "")
+    yield from _markdown_rows(CHANGED_HEAD, changed_rows(found))
+    if found.sensitivity:
+        yield from ("## What single layers cost", "", layers_sentence(found), "")
+        yield from _markdown_rows(LAYER_HEAD, islice(layer_rows(found), _LAYERS_TOLD))
+
+
+def layers_sentence(found: Findings) -> str:
+    """What the figures of single layers are."""
+    clips = f"{found.sensitivity_clips} calibration clip{'s' if found.sensitivity_clips > 1 else ''}"
+    fed = clips if found.answer == "clip" else f"steps of {clips} with the state that FP32 has there"
+    return (
+        "How far the logits move from those of FP32 when one group of layers alone is as in the INT8 graph "
+        "(weights, quantizers, corrected biases) and all others are as in the FP32 graph: RMS over classes "
+        f"and {fed}, on the CPU."
+    )
 
 
 def save_plot(report: DropReport, path: Path) -> None:
@@ -102,7 +157,7 @@ def save_plot(report: DropReport, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _accuracy_rows(report: DropReport) -> Iterator[_Row]:
+def accuracy_rows(report: DropReport) -> Iterator[_Row]:
     drop = report.drop
     for key, name, change, interval in (
         ("war", "WAR", drop.war_pp, drop.war_pp_ci95),
@@ -120,8 +175,8 @@ def _accuracy_rows(report: DropReport) -> Iterator[_Row]:
     yield ("logits apart (RMS)", "", "", f"{drop.rms_logit_diff:.3f}")
 
 
-def _recall_rows(report: DropReport) -> Iterator[_Row]:
-    for label, change in _recall_drops(report).items():
+def recall_rows(report: DropReport) -> Iterator[_Row]:
+    for label, change in recall_drops(report.fp32, report.int8).items():
         if change is None:
             continue
         one, other = (side.score["per_class"][label] for side in (report.fp32, report.int8))
@@ -133,7 +188,7 @@ def _recall_rows(report: DropReport) -> Iterator[_Row]:
         )
 
 
-def _cost_rows(report: DropReport) -> Iterator[_Row]:
+def cost_rows(report: DropReport) -> Iterator[_Row]:
     fp32, int8 = report.fp32, report.int8
     yield (
         "latency p50",
@@ -147,15 +202,6 @@ def _cost_rows(report: DropReport) -> Iterator[_Row]:
     yield ("MACs in INT8", "", f"{100 * report.calibration.int8_mac_fraction:.1f} %", "")
 
 
-def _recall_drops(report: DropReport) -> dict[str, float | None]:
-    """FP32 minus INT8 recall of each class, in percentage points; None without support."""
-    one, other = report.fp32.score["per_class"], report.int8.score["per_class"]
-    return {
-        label: 100 * (one[label]["recall"] - other[label]["recall"]) if one[label]["support"] else None
-        for label in one
-    }
-
-
 def _rate(value: float, interval: tuple[float, float]) -> str:
     return f"{100 * value:.2f} % ({100 * interval[0]:.2f} … {100 * interval[1]:.2f})"
 
@@ -165,6 +211,10 @@ def _gain(drop_pp: float) -> str:
     return f"{0.0 - drop_pp:+.2f}"
 
 
-def _markdown_rows(title: str, rows: tuple[_Row, ...]) -> list[str]:
-    cells = [f"| {' | '.join(row)} |" for row in rows]
-    return [f"| {title} | FP32 | INT8 | change |", "| --- | --- | --- | --- |", *cells, ""]
+def _rows_of_change(title: str, rows: Iterable[_Row]) -> list[str]:
+    return _markdown_rows((title, "FP32", "INT8", "change"), rows)
+
+
+def _markdown_rows(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return [*(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines), ""]

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibrate.measure import Measurement
+from calibrate.sensitivity import LayerSensitivity
 from s2d_edge import metrics
-from s2d_edge.bundle import AccuracyRecord, CalibrationRecord
-from s2d_edge.evaluation import score
+from s2d_edge.bundle import AccuracyRecord, CalibrationRecord, EngineIdentity
+from s2d_edge.evaluation import Predictions, score
+
+# Devices that a bundle is made for and that a workstation may lack.
+_TARGET_DEVICES = {
+    "jetson": "a Jetson, nor with TensorRT",
+    "intel-npu": "an Intel NPU",
+    "intel-gpu": "an Intel GPU",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +33,7 @@ class Side:
         engine: runtime and device in use.
         score: what :func:`s2d_edge.evaluation.score` returns.
         size_bytes: graph and weights on disk.
-        latency_p50_ms, latency_p95_ms: of one clip's inference.
+        latency_p50_ms, latency_p95_ms: of one answer.
     """
 
     bundle: str
@@ -64,6 +74,111 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """How many clips ended how."""
+
+    both_right: int
+    only_fp32_right: int
+    only_int8_right: int
+    both_wrong_alike: int
+    both_wrong_differently: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassDrop:
+    """One class.
+
+    Attributes:
+        drop_pp: FP32's recall minus INT8's, percentage points.
+        lost, won: clips of it that only FP32, and only INT8, answers rightly.
+    """
+
+    label: str
+    support: int
+    drop_pp: float
+    lost: int
+    won: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedClip:
+    """A clip whose answer INT8 changed.
+
+    Attributes:
+        path: relative to the dataset, where it lies below it.
+        label: the true class.
+        fp32, int8: the two answers.
+        distance: total variation between the two sets of probabilities, 0 to 1.
+        fp32_probabilities, int8_probabilities: in the order of the labels.
+    """
+
+    path: str
+    label: str
+    fp32: str
+    int8: str
+    distance: float
+    fp32_probabilities: tuple[float, ...]
+    int8_probabilities: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipAnswers:
+    """Both graphs' answers to every clip.
+
+    Attributes:
+        paths: n clips, relative to the dataset where they lie below it.
+        truth: (n,) class indices.
+        fp32, int8: (n, K).
+    """
+
+    paths: tuple[str, ...]
+    truth: metrics.Labels
+    fp32: Predictions
+    int8: Predictions
+
+    @property
+    def distances(self) -> NDArray[np.float64]:
+        """(n,) total variation between the two sets of probabilities, 0 to 1."""
+        apart = np.abs(self.fp32.probabilities.astype(np.float64) - self.int8.probabilities)
+        return np.asarray(apart.sum(axis=1) / 2)
+
+    @property
+    def sha256(self) -> str:
+        """Of the clips' names and labels: reports that share it were measured on the same list."""
+        lines = "\n".join(f"{path}\t{label}" for path, label in zip(self.paths, self.truth, strict=True))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What is known of single clips, classes and layers; reports of version 1 had none of it.
+
+    Attributes:
+        outcomes: of all clips.
+        worst_class: the class whose recall falls most; None where none falls.
+        most_changed: clips whose probabilities moved most, the first the most.
+        clips_sha256: see :attr:`ClipAnswers.sha256`.
+        engine: what the INT8 graph was measured with.
+        at_home: whether the device measured on is one that the target names.
+        answer: what one timed answer takes in: a clip of T frames, or in a stream a frame.
+        timed_answers: of each graph, in turn.
+        sensitivity: the most costly group of layers first; empty if not measured.
+        sensitivity_clips: calibration clips it was measured on.
+    """
+
+    outcomes: Outcomes
+    worst_class: ClassDrop | None
+    most_changed: tuple[ChangedClip, ...]
+    clips_sha256: str
+    engine: EngineIdentity
+    at_home: bool
+    answer: Literal["clip", "frame"]
+    timed_answers: int
+    sensitivity: tuple[LayerSensitivity, ...] = ()
+    sensitivity_clips: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DropReport:
     """Everything that was measured when a bundle was calibrated.
 
@@ -71,6 +186,7 @@ class DropReport:
         evaluation_split: the split measured on.
         faces_missed, frames: frames of it without a face, of how many.
         skipped: clips of it that could not be read.
+        findings: None in a report of version 1.
     """
 
     target: str
@@ -83,6 +199,7 @@ class DropReport:
     frames: int
     faces_missed: int
     skipped: int = 0
+    findings: Findings | None = None
 
     @property
     def speedup(self) -> float:
@@ -168,6 +285,91 @@ def drop_between(
         ),
         rms_logit_diff=float(np.sqrt(np.mean((fp32.predictions.logits - int8.predictions.logits) ** 2))),
     )
+
+
+def recall_drops(fp32: Side, int8: Side) -> dict[str, float | None]:
+    """FP32 minus INT8 recall of each class, in percentage points; None without support."""
+    one, other = fp32.score["per_class"], int8.score["per_class"]
+    return {
+        label: 100 * (one[label]["recall"] - other[label]["recall"]) if one[label]["support"] else None
+        for label in one
+    }
+
+
+def outcomes_of(clips: ClipAnswers) -> Outcomes:
+    """Count how the clips ended."""
+    before, after = clips.fp32.answers, clips.int8.answers
+    right, still = before == clips.truth, after == clips.truth
+    wrong, alike = ~right & ~still, before == after
+    return Outcomes(
+        both_right=int(np.sum(right & still)),
+        only_fp32_right=int(np.sum(right & ~still)),
+        only_int8_right=int(np.sum(~right & still)),
+        both_wrong_alike=int(np.sum(wrong & alike)),
+        both_wrong_differently=int(np.sum(wrong & ~alike)),
+    )
+
+
+def worst_class(clips: ClipAnswers, labels: Sequence[str]) -> ClassDrop | None:
+    """The class whose recall falls most, of several the one with more clips; None where none falls."""
+    drops = []
+    for index, label in enumerate(labels):
+        of_class = clips.truth == index
+        right, still = clips.fp32.answers[of_class] == index, clips.int8.answers[of_class] == index
+        lost, won = int(np.sum(right & ~still)), int(np.sum(~right & still))
+        if lost > won:
+            support = int(of_class.sum())
+            drop_pp = 100 * (lost - won) / support
+            drops.append(ClassDrop(label=label, support=support, drop_pp=drop_pp, lost=lost, won=won))
+    return max(drops, key=lambda one: (one.drop_pp, one.support), default=None)
+
+
+def most_changed(clips: ClipAnswers, labels: Sequence[str], count: int = 10) -> tuple[ChangedClip, ...]:
+    """The clips whose probabilities moved most; none that did not move."""
+    distances = clips.distances
+    return tuple(
+        ChangedClip(
+            path=clips.paths[index],
+            label=labels[clips.truth[index]],
+            fp32=labels[clips.fp32.answers[index]],
+            int8=labels[clips.int8.answers[index]],
+            distance=float(distances[index]),
+            fp32_probabilities=tuple(clips.fp32.probabilities[index].tolist()),
+            int8_probabilities=tuple(clips.int8.probabilities[index].tolist()),
+        )
+        for index in np.argsort(-distances.round(6), kind="stable")[:count]  # ties in the split's order
+        if distances[index] > 0
+    )
+
+
+def not_measured(report: DropReport) -> tuple[str, ...]:
+    """What nobody may read out of this report, a sentence each."""
+    found, device = report.findings, _TARGET_DEVICES.get(report.target)
+    sentences = []
+    if found is None:
+        sentences.append(
+            "This report is of version 1: it does not tell which machine was measured on, single clips, nor "
+            "single layers; calibrate the FP32 bundle again for those."
+        )
+    if device is not None and (found is None or not found.at_home):
+        sentences.append(
+            f"The device: nothing {'is known to have been' if found is None else 'was'} run on {device}. "
+            f"Every answer and time here is of {report.int8.engine}. On the device, "
+            "'s2d-edge selftest' compares its answers with these, 's2d-edge evaluate' measures its accuracy, "
+            "and 's2d-edge benchmark' its speed."
+        )
+    if found is not None:
+        sentences.append(
+            f"Any other machine: the times are of this one ({found.engine.name}), "
+            "with whatever else ran on it."
+        )
+        if not found.sensitivity:
+            sentences.append("Single layers: 's2d-edge calibrate --sensitivity 4' measures them.")
+    sentences.append("Memory, energy and heat, and the frame rate of a live camera.")
+    sentences.append(
+        f"Other people and places than those of {report.evaluation_data}/{report.evaluation_split}."
+    )
+    return tuple(sentences)
 
 
 def judge(report: DropReport, max_drop_pp: float | None) -> Verdict:

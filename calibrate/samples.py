@@ -48,7 +48,7 @@ def choose_samples(dataset: Dataset, split: str, subset: int, seed: int) -> tupl
 def record(samples: Sequence[Sample], root: Path) -> tuple[CalibrationClip, ...]:
     """Name each calibration clip by its path, relative to ``root`` where it lies below, and its content."""
     return tuple(
-        CalibrationClip(path=_relative(sample.path, root), sha256=clip_sha256(sample.path))
+        CalibrationClip(path=relative_path(sample.path, root), sha256=clip_sha256(sample.path))
         for sample in samples
     )
 
@@ -85,7 +85,8 @@ def require_disjoint(
         )
 
 
-def _relative(path: Path, root: Path) -> str:
+def relative_path(path: Path, root: Path) -> str:
+    """How reports name a clip: relative to ``root`` where it lies below."""
     try:
         return path.relative_to(root).as_posix()
     except ValueError:

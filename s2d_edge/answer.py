@@ -150,8 +150,11 @@ def score_table(result: dict[str, Any], title: str) -> Table:
         )
     table.add_row("macro F1", f"{100 * result['macro_f1']:.2f}", "", "", end_section=True)
     for label, entry in result["per_class"].items():
-        recall = "–" if entry["recall"] is None else f"{100 * entry['recall']:.2f}"
-        table.add_row(f"recall {label}", recall, "", str(entry["support"]))
+        recall, interval = "–", ""
+        if entry["support"]:
+            recall = f"{100 * entry['recall']:.2f}"
+            interval = " … ".join(f"{100 * end:.2f}" for end in entry["recall_ci95"])
+        table.add_row(f"recall {label}", recall, interval, str(entry["support"]))
     return table
 
 

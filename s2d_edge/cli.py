@@ -9,6 +9,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from s2d_edge import cli_reports
+from s2d_edge.cli_options import Data, Debug, Device, Json, Protocol, Quiet, SkipUnreadable, debugging
 from s2d_edge.starter import as_path
 
 app = typer.Typer(
@@ -22,46 +24,6 @@ app = typer.Typer(
 
 data_app = typer.Typer(help="Make and check data sets.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
-
-_state = {"debug": False}
-
-
-def _set_debug(value: bool) -> None:
-    _state["debug"] = _state["debug"] or value
-
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", callback=_set_debug, is_eager=True)]
-Json = Annotated[
-    Optional[str],  # noqa: UP045  (Typer on Python 3.10 reads it at run time)
-    typer.Option("--json", metavar="FILE|-", help="Write JSON to FILE, or alone on stdout with '-'."),
-]
-Device = Annotated[
-    str,
-    typer.Option(help="auto, cpu, gpu, npu, cuda or tensorrt; auto takes the bundle's target if present."),
-]
-Data = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option(
-        metavar="CSV|FOLDER|NAME:ROOT",
-        help="A CSV file, a folder with labels.csv, SPLIT/LABEL folders, or a published set such as "
-        "dfew/1:ROOT; default: the embedded avatars.",
-    ),
-]
-SkipUnreadable = Annotated[
-    bool,
-    typer.Option(
-        "--skip-unreadable", help="Leave out, and count, clips that cannot be read, not stop at one."
-    ),
-]
-Protocol = Annotated[
-    str,
-    typer.Option(
-        metavar="default|paper",
-        help="paper: sample a published set, and choose the best epoch, as the official code does.",
-    ),
-]
-
 # ---- verbs ----------------------------------------------------------------------------------------
 
 
@@ -197,6 +159,14 @@ def calibrate(
         ),
     ] = None,
     skip_unreadable: SkipUnreadable = False,
+    sensitivity: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            metavar="CLIPS",
+            help="Measure what each group of layers costs on so many clips, 0 for none; default: 1 to 4, "
+            "by the model's size.",
+        ),
+    ] = None,
     device: Device = "auto",
     out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -221,12 +191,17 @@ def calibrate(
             seed=seed,
             max_drop_pp=max_drop,
             skip_unreadable=skip_unreadable,
+            sensitivity=sensitivity,
             device=device,
             out=out,
             json=json,
         ),
         Console(quiet=quiet),
     )
+
+
+app.command("report")(cli_reports.report)
+app.command("compare")(cli_reports.compare)
 
 
 @app.command()
@@ -681,12 +656,12 @@ def main() -> None:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     except (S2DEdgeError, OSError) as error:
-        if _state["debug"]:
+        if debugging():
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if _state["debug"]:
+        if debugging():
             traceback.print_exc()
         print(
             f"error: this verb needs the package {error.name!r}, which is not installed; "
@@ -695,7 +670,7 @@ def main() -> None:
         )
         sys.exit(1)
     except Exception as error:  # a bug: say so, and how to see it
-        if _state["debug"]:
+        if debugging():
             traceback.print_exc()
         print(
             f"error: unexpected {type(error).__name__}: {error}; repeat with --debug for the traceback",

@@ -103,7 +103,7 @@ On {fp32["n"]} clips of avatars never seen in training, over {len(fp32["per_clas
   INT8 answers a clip {speed:.1f} times faster than PyTorch, from {report.int8.size_bytes / 1e6:.1f} MB.
 
 Look at   {out / "annotated.mp4"}
-Read      {out / "summary.md"} and {out / "bundles" / report.int8.bundle / "report.md"}
+Read      {out / "summary.md"} and {out / "bundles" / report.int8.bundle / "report.html"}
 
 Try next, on a camera or a video of your own (these avatars taught it nothing about real faces):
   s2d-edge run --bundle {out / "bundles" / report.int8.bundle} --camera 0

@@ -87,12 +87,12 @@ def score(
         seed: of the bootstrap behind the 95 % intervals.
 
     Returns:
-        ``n``, ``war``, ``uar``, ``macro_f1``, ``war_ci95``, ``uar_ci95``, ``per_class`` (label to ``recall``,
-        None without support, and ``support``) and ``confusion`` (rows truth, columns prediction).
+        ``n``, ``war``, ``uar``, ``macro_f1``, ``war_ci95``, ``uar_ci95``, ``per_class`` (label to ``recall``
+        and ``recall_ci95``, None without support, and ``support``) and ``confusion`` (rows truth, columns
+        prediction).
     """
     classes = len(labels)
     counts = metrics.confusion(truth, predicted, classes)
-    recalls = metrics.recalls(counts)
     return {
         "n": int(counts.sum()),
         "war": metrics.war(counts),
@@ -100,9 +100,16 @@ def score(
         "macro_f1": metrics.macro_f1(counts),
         "war_ci95": list(metrics.war_interval(truth, predicted, classes, seed=seed)),
         "uar_ci95": list(metrics.uar_interval(truth, predicted, classes, seed=seed)),
-        "per_class": {
-            label: {"recall": float(recalls[k]) if counts[k].any() else None, "support": int(counts[k].sum())}
-            for k, label in enumerate(labels)
-        },
+        "per_class": {label: _class_score(counts[k], k) for k, label in enumerate(labels)},
         "confusion": counts.tolist(),
+    }
+
+
+def _class_score(row: metrics.Labels, label: int) -> dict[str, Any]:
+    """Recall of the class whose clips were answered ``row`` (K,)."""
+    support, hits = int(row.sum()), int(row[label])
+    return {
+        "recall": hits / support if support else None,
+        "recall_ci95": list(metrics.wilson_interval(hits, support)) if support else None,
+        "support": support,
     }

@@ -20,6 +20,8 @@ _VERBS = (
     "evaluate",
     "export",
     "calibrate",
+    "report",
+    "compare",
     "lint",
     "benchmark",
     "predict",

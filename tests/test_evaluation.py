@@ -44,8 +44,12 @@ def test_score_has_exactly_the_agreed_fields() -> None:
     assert result["n"] == 5
     assert result["war"] == pytest.approx(0.6)
     assert result["uar"] == pytest.approx((1 / 2 + 2 / 3) / 2)
-    assert result["per_class"]["sad"] == {"recall": pytest.approx(2 / 3), "support": 3}
-    assert result["per_class"]["fear"] == {"recall": None, "support": 0}
+    assert result["per_class"]["sad"] == {
+        "recall": pytest.approx(2 / 3),
+        "recall_ci95": pytest.approx([0.2077, 0.9385], abs=1e-4),
+        "support": 3,
+    }
+    assert result["per_class"]["fear"] == {"recall": None, "recall_ci95": None, "support": 0}
     assert result["confusion"] == [[1, 1, 0], [1, 2, 0], [0, 0, 0]]
     low, high = result["war_ci95"]
     assert 0 <= low <= 0.6 <= high <= 1

@@ -136,3 +136,17 @@ def test_agreement_counts_equal_answers_right_or_wrong() -> None:
     assert metrics.agreement(classes(0, 1, 2, 2), classes(0, 1, 2, 0)) == 0.75
     with pytest.raises(DataError, match="cannot compare 0 answers with 1"):
         metrics.agreement(classes(), classes(1))
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (8, 10, 0.4902, 0.9433), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962)],
+)
+def test_wilson_interval_is_the_published_one(hits: int, n: int, low: float, high: float) -> None:
+    assert metrics.wilson_interval(hits, n) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 0), (3, 2), (-1, 4)])
+def test_wilson_interval_of_no_share_is_refused(hits: int, n: int) -> None:
+    with pytest.raises(DataError, match="is no share"):
+        metrics.wilson_interval(hits, n)

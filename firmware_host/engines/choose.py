@@ -168,6 +168,11 @@ def fit_of(manifest: Manifest, device: str = "auto") -> Fit:
     return Fit.AT_HOME if set(_HOME[manifest.target]) & set(present) else Fit.ON_THE_CPU
 
 
+def is_home(target: Target, device: str) -> bool:
+    """Whether it is a device that bundles of this target are made for."""
+    return device in _HOME[target]
+
+
 def _parse(device: str) -> Device:
     for known in get_args(Device):
         if device.lower() == known:

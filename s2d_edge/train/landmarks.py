@@ -101,7 +101,9 @@ def teach(
     torch.manual_seed(seed)
     network = MobileFaceNet(config)
     _start_at_mean_shape(network, pool)
-    network.to(memory_format=torch.channels_last)  # twice as fast on a CPU
+    for weight in network.parameters():  # channels last: twice as fast on a CPU
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=1e-4)
     network.train()
     with console.progress("teaching the landmark network", settings.steps) as advance:
@@ -122,7 +124,7 @@ def teach(
             if guard.requested:
                 raise KeyboardInterrupt
             advance(1)
-    return network.eval().to(memory_format=torch.contiguous_format)
+    return network.eval()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,7 +111,7 @@ def _as_temporal(config: S2DConfig, mode: str | None) -> S2DConfig:
 
 
 def _usual_fps(dataset: Dataset, info: RunInfo | None) -> float:
-    """The rate that fits: of a published dataset, a video run to start from, frames drawn here, an image run."""
+    """That of a published dataset, of a video run to start from, of frames drawn here, or of an image run."""
     known, drawn = dataset.published, drawn_fps(dataset.root)
     if known is not None and not known.stills:
         return known.fps

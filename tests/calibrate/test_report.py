@@ -13,17 +13,15 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from calibrate.measure import Measurement, measure_pair
-from calibrate.render import as_json, as_markdown, as_table, save_plot
-from calibrate.report import DropReport, drop_between, judge, side
-from s2d_edge.bundle import CalibrationClip, CalibrationRecord
+from calibrate.measure import measure_pair
+from calibrate.render import as_markdown, as_table, save_plot
+from calibrate.report import judge, not_measured
+from calibrate.report_file import as_json, read_report, save_clips
 from s2d_edge.data.clips import LoadedClip
 from s2d_edge.engine import Clip, Logits
-from s2d_edge.errors import DataError
-from s2d_edge.evaluation import gather
+from s2d_edge.errors import BundleError, DataError
 from s2d_edge.sampling import ClipSpec
-
-LABELS = ("red", "green", "blue")
+from tests.calibrate.reports import LABELS, clips_of, report_of
 
 
 class FakeEngine:
@@ -81,34 +79,6 @@ def test_both_engines_answer_every_window_of_the_same_clips() -> None:
 def test_nothing_to_measure_is_an_error() -> None:
     with pytest.raises(DataError, match="no clip to measure on"):
         measure_pair(FakeEngine("fp32", []), FakeEngine("int8", []), [])
-
-
-def answering(answers: NDArray[np.int64], name: str, latency_ms: float) -> Measurement:
-    logits = [np.eye(3, dtype=np.float32)[[answer]] * 4 for answer in answers]
-    return Measurement(engine=name, predictions=gather(logits), latency_ms=np.array([latency_ms]))
-
-
-def report_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]) -> DropReport:
-    fp32, int8 = answering(before, "FP32 on X", 40.0), answering(after, "INT8 on X", 10.0)
-    calibration = CalibrationRecord(
-        data="colours",
-        split="train",
-        seed=0,
-        recipe={"preset": "mixed"},
-        int8_mac_fraction=0.95,
-        clips=(CalibrationClip(path="a.png", sha256="0"),),
-    )
-    return DropReport(
-        target="intel-cpu",
-        fp32=side("b", fp32, truth, LABELS, 4_000_000, seed=0),
-        int8=side("b-int8", int8, truth, LABELS, 1_000_000, seed=0),
-        drop=drop_between(fp32, int8, truth, 3, seed=0),
-        calibration=calibration,
-        evaluation_data="colours",
-        evaluation_split="test",
-        frames=len(truth),
-        faces_missed=0,
-    )
 
 
 TRUTH = np.tile([0, 1, 2], 40)
@@ -189,6 +159,8 @@ def test_renderings_agree_with_the_numbers(tmp_path: Path) -> None:
         for shown in ("90.00 %", "80.00 %", "-10.00 pp", "4.00× as fast", "95.0 %", "12, 0"):
             assert shown in text
     assert verdict.sentences[0] in markdown
+    for shown in ("clips/108.png", "blocks.0.fc1", "INT8 hurts 'red' most", "What was not measured"):
+        assert shown in markdown
     save_plot(report, tmp_path / "report.png")
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
 
@@ -206,3 +178,92 @@ def test_class_without_clips_is_left_out_of_the_recalls() -> None:
     assert payload["drop_recall_pp"] == {"red": 0, "green": 0, "blue": None}
     assert "blue" not in as_markdown(report, judge(report, None))
     assert replace(report, frames=9).as_record().n == 4
+
+
+def test_findings_name_the_class_and_the_clips_that_changed() -> None:
+    found = report_of(TRUTH, GOOD, worsened(12)).findings
+    assert found is not None
+    ended = found.outcomes
+    assert (ended.both_right, ended.only_fp32_right, ended.only_int8_right) == (96, 12, 0)
+    assert (ended.both_wrong_alike, ended.both_wrong_differently) == (12, 0)
+    assert found.worst_class is not None
+    assert (found.worst_class.label, found.worst_class.lost, found.worst_class.won) == ("red", 4, 0)
+    assert found.worst_class.drop_pp == pytest.approx(10)
+    assert [clip.path for clip in found.most_changed] == [f"clips/{k}.png" for k in range(108, 118)]
+    first = found.most_changed[0]
+    assert (first.label, first.fp32, first.int8) == ("red", "red", "green")
+    low, high = first.fp32_probabilities[1], first.int8_probabilities[1]
+    assert first.distance == pytest.approx(high - low)  # what one class wins another loses
+
+
+def test_nothing_changed_is_no_finding() -> None:
+    found = report_of(TRUTH, GOOD, GOOD).findings
+    assert found is not None
+    assert found.worst_class is None
+    assert found.most_changed == ()
+
+
+def test_reports_on_other_clips_differ() -> None:
+    same, other = clips_of(TRUTH, GOOD, GOOD), clips_of(TRUTH, GOOD, TRUTH)
+    assert same.sha256 == other.sha256  # of the clips, not of the answers
+    assert clips_of(np.roll(TRUTH, 1), GOOD, GOOD).sha256 != same.sha256
+
+
+def test_report_is_read_as_it_was_written(tmp_path: Path) -> None:
+    report = report_of(TRUTH, GOOD, worsened(12))
+    verdict = judge(report, 1.0)
+    payload = as_json(report, verdict)
+    (tmp_path / "report.json").write_text(json.dumps(payload))
+    again, same_verdict, read = read_report(tmp_path)
+    assert (
+        as_json(again, same_verdict)
+        == payload
+        == read | {"drop": payload["drop"]} | {key: payload[key] for key in ("fp32", "int8", "findings")}
+    )
+    assert again.findings == report.findings
+
+
+def test_reports_of_version_1_are_read(tmp_path: Path) -> None:
+    report = report_of(TRUTH, GOOD, GOOD)
+    payload = as_json(report, judge(report, None))
+    del payload["format_version"], payload["findings"]
+    (tmp_path / "report.json").write_text(json.dumps(payload))
+    old, _, _ = read_report(tmp_path)
+    assert old.findings is None
+    assert "version 1" in not_measured(old)[0]
+    assert "answered alike" in as_markdown(old, judge(old, None))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not readable JSON"),
+        ("[]", "format_version None"),
+        ('{"format_version": 3}', "format_version 3"),
+        ('{"format_version": 2}', "field 'data' is missing"),
+        ('{"data": "a", "split": "b"}', "field 'target'"),
+    ],
+)
+def test_damaged_reports_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "report.json").write_text(text)
+    with pytest.raises(BundleError, match=said):
+        read_report(tmp_path)
+
+
+def test_device_that_was_not_measured_is_named() -> None:
+    report = report_of(TRUTH, GOOD, GOOD)
+    assert report.findings is not None
+    assert not any("device" in sentence for sentence in not_measured(report))
+    elsewhere = replace(report, target="jetson", findings=replace(report.findings, at_home=False))
+    assert "nothing was run on a Jetson, nor with TensorRT" in not_measured(elsewhere)[0]
+    assert "INT8 on X" in not_measured(elsewhere)[0]
+    unlayered = replace(report, findings=replace(report.findings, sensitivity=()))
+    assert any("--sensitivity" in sentence for sentence in not_measured(unlayered))
+
+
+def test_clips_are_written_with_their_logits(tmp_path: Path) -> None:
+    save_clips(clips_of(TRUTH, GOOD, worsened(12)), LABELS, tmp_path / "clips.csv")
+    head, first, *others = (tmp_path / "clips.csv").read_text().splitlines()
+    assert head.startswith("path,label,fp32,int8,distance,fp32_logit_red")
+    assert first == "clips/0.png,red,green,green,0.000000,0,4,0,0,4,0"
+    assert len(others) == 119

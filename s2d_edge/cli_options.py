@@ -1,0 +1,51 @@
+"""Options that several verbs have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+_state = {"debug": False}
+
+
+def debugging() -> bool:
+    """Whether ``--debug`` was given."""
+    return _state["debug"]
+
+
+def _set_debug(value: bool) -> None:
+    _state["debug"] = _state["debug"] or value
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", callback=_set_debug, is_eager=True)]
+Json = Annotated[
+    Optional[str],  # noqa: UP045  (Typer on Python 3.10 reads it at run time)
+    typer.Option("--json", metavar="FILE|-", help="Write JSON to FILE, or alone on stdout with '-'."),
+]
+Device = Annotated[
+    str,
+    typer.Option(help="auto, cpu, gpu, npu, cuda or tensorrt; auto takes the bundle's target if present."),
+]
+Data = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar="CSV|FOLDER|NAME:ROOT",
+        help="A CSV file, a folder with labels.csv, SPLIT/LABEL folders, or a published set such as "
+        "dfew/1:ROOT; default: the embedded avatars.",
+    ),
+]
+SkipUnreadable = Annotated[
+    bool,
+    typer.Option(
+        "--skip-unreadable", help="Leave out, and count, clips that cannot be read, not stop at one."
+    ),
+]
+Protocol = Annotated[
+    str,
+    typer.Option(
+        metavar="default|paper",
+        help="paper: sample a published set, and choose the best epoch, as the official code does.",
+    ),
+]

@@ -1,0 +1,80 @@
+"""Reports of invented answers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.measure import Measurement
+from calibrate.report import (
+    ClipAnswers,
+    DropReport,
+    Findings,
+    drop_between,
+    most_changed,
+    outcomes_of,
+    side,
+    worst_class,
+)
+from calibrate.sensitivity import LayerSensitivity
+from s2d_edge.bundle import CalibrationClip, CalibrationRecord, EngineIdentity
+from s2d_edge.evaluation import gather
+
+LABELS = ("red", "green", "blue")
+LAYERS = (
+    LayerSensitivity(name="blocks.0.fc1", layers=("fc1",), macs=30, rms_logit_diff=0.2),
+    LayerSensitivity(name="head", layers=("head",), macs=10, rms_logit_diff=0.01),
+)
+
+
+def answering(answers: NDArray[np.int64], name: str, latency_ms: float) -> Measurement:
+    logits = [np.eye(3, dtype=np.float32)[[answer]] * 4 for answer in answers]
+    return Measurement(engine=name, predictions=gather(logits), latency_ms=np.array([latency_ms]))
+
+
+def clips_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]) -> ClipAnswers:
+    return ClipAnswers(
+        paths=tuple(f"clips/{number}.png" for number in range(len(truth))),
+        truth=truth,
+        fp32=answering(before, "FP32 on X", 40.0).predictions,
+        int8=answering(after, "INT8 on X", 10.0).predictions,
+    )
+
+
+def _findings(clips: ClipAnswers) -> Findings:
+    return Findings(
+        outcomes=outcomes_of(clips),
+        worst_class=worst_class(clips, LABELS),
+        most_changed=most_changed(clips, LABELS),
+        clips_sha256=clips.sha256,
+        engine=EngineIdentity(runtime="OpenVINO 1", device="cpu", name="X"),
+        at_home=True,
+        answer="clip",
+        timed_answers=1,
+        sensitivity=LAYERS,
+        sensitivity_clips=4,
+    )
+
+
+def report_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]) -> DropReport:
+    fp32, int8 = answering(before, "FP32 on X", 40.0), answering(after, "INT8 on X", 10.0)
+    calibration = CalibrationRecord(
+        data="colours",
+        split="train",
+        seed=0,
+        recipe={"preset": "mixed"},
+        int8_mac_fraction=0.95,
+        clips=(CalibrationClip(path="a.png", sha256="0"),),
+    )
+    return DropReport(
+        target="intel-cpu",
+        fp32=side("b", fp32, truth, LABELS, 4_000_000, seed=0),
+        int8=side("b-int8", int8, truth, LABELS, 1_000_000, seed=0),
+        drop=drop_between(fp32, int8, truth, 3, seed=0),
+        calibration=calibration,
+        evaluation_data="colours",
+        evaluation_split="test",
+        frames=len(truth),
+        faces_missed=0,
+        findings=_findings(clips_of(truth, before, after)),
+    )

@@ -8,13 +8,12 @@ FP32 between casts, since their squares overflow, and the graph's own inputs and
 from __future__ import annotations
 
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from calibrate.feeds import Feed
@@ -40,27 +39,27 @@ def write_half_typed(int8: Path, out: Path) -> None:
     onnx.save_model(model, out)
 
 
-def require_same_answers(int8: Path, half: Path, feeds: Sequence[Feed]) -> Agreement:
+def require_same_answers(int8: Path, half: Path, feeds: Iterable[Feed]) -> Agreement:
     """Compare what the two graphs answer on a CPU, which rounds to 16 bits after each operation.
 
     Raises:
         QuantizationError: they differ by more than INT8 of two runtimes does.
     """
-    agreement = compare(_answers(int8, feeds), _answers(half, feeds))
-    found = faults(agreement, LIMITS["int8"])
-    if found:
+    sessions = [
+        onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"]) for graph in (int8, half)
+    ]
+    logits = sessions[0].get_outputs()[0].name
+    pairs = [[session.run([logits], feed)[0] for session in sessions] for feed in feeds]
+    wanted, found = (np.concatenate(answers) for answers in zip(*pairs, strict=True))
+    agreement = compare(wanted, found)
+    wrong = faults(agreement, LIMITS["int8"])
+    if wrong or not np.isfinite(found).all():  # what is no number passes every limit
         raise QuantizationError(
-            f"typed in 16 bits the INT8 graph answers otherwise: {'; '.join(found)}; numbers inside it do not "
-            "fit FP16, in which the jetson target computes: train it again, or export it for another target"
+            f"typed in 16 bits the INT8 graph answers otherwise: {'; '.join(wrong) or 'logits are not finite'}; "
+            "numbers inside it do not fit FP16, in which the jetson target computes: train it again, or export "
+            "it for another target"
         )
     return agreement
-
-
-def _answers(graph: Path, feeds: Sequence[Feed]) -> NDArray[np.float32]:
-    """Logits (feeds, K); those are a graph's first output."""
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    logits = session.get_outputs()[0].name
-    return np.concatenate([session.run([logits], feed)[0] for feed in feeds])
 
 
 def _type_in_half(model: onnx.ModelProto) -> None:

@@ -89,9 +89,7 @@ class Stream:
 
     def upload(self, target: Memory, source: Pinned) -> None:
         """All of the host's memory into the device's, which is as long."""
-        self._call(
-            "cudaMemcpyAsync", target.address, source.address, target.nbytes, _TO_DEVICE, self.handle
-        )
+        self._call("cudaMemcpyAsync", target.address, source.address, target.nbytes, _TO_DEVICE, self.handle)
 
     def download(self, target: Pinned, source: Memory) -> None:
         """All of the device's memory into the host's, which is as long."""
@@ -197,4 +195,6 @@ def library() -> Any:
         except (OSError, AttributeError):
             continue
         return loaded
-    raise DeviceError("CUDA's runtime library (libcudart) is not here; on a Jetson: apt-get install cuda-cudart")
+    raise DeviceError(
+        "CUDA's runtime library (libcudart) is not here; on a Jetson: apt-get install cuda-cudart"
+    )

@@ -27,9 +27,15 @@ class Machine:
     bin: Path
     cache: Path
 
-    def build(self, *arguments: str, shell: str = "sh", **environment: str) -> subprocess.CompletedProcess[str]:
+    def build(
+        self, *arguments: str, shell: str = "sh", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run the script, from elsewhere, as a user would."""
-        base = {"PATH": f"{self.bin}:/usr/bin:/bin", "HOME": str(self.bin.parent), "S2D_EDGE_CACHE": str(self.cache)}
+        base = {
+            "PATH": f"{self.bin}:/usr/bin:/bin",
+            "HOME": str(self.bin.parent),
+            "S2D_EDGE_CACHE": str(self.cache),
+        }
         return subprocess.run(
             [*shell.split(), str(self.bundle.path / "build_engine.sh"), *arguments],
             env=base | environment,
@@ -102,7 +108,10 @@ def test_int8_on_tensorrt_10(board: Machine, shell: str) -> None:
         "multiprocessors": "8",
     }
     assert f"s2d-edge selftest '{board.bundle.path}' --device tensorrt" in done.stdout
-    assert {file.suffix for file in board.folder.iterdir()} == {".plan", ".json"}  # nothing of the work is left
+    assert {file.suffix for file in board.folder.iterdir()} == {
+        ".plan",
+        ".json",
+    }  # nothing of the work is left
     open_bundle(board.bundle.path)  # as it was
 
 
@@ -131,7 +140,9 @@ def test_int8_on_tensorrt_11_takes_the_types_of_the_other_graph(board: Machine) 
     assert record["model_sha256"] == sha256_of(board.bundle.graph_path)
 
 
-@pytest.mark.parametrize(("number", "options"), [(100300, "--fp16"), (8602, "--fp16"), (110000, "--stronglyTyped")])
+@pytest.mark.parametrize(
+    ("number", "options"), [(100300, "--fp16"), (8602, "--fp16"), (110000, "--stronglyTyped")]
+)
 def test_full_precision(tmp_path: Path, number: int, options: str) -> None:
     board = Machine(_bundle(tmp_path / "b", half=False), tmp_path / "bin", tmp_path / "cache")
     install(board.bin, number=number)
@@ -196,7 +207,9 @@ def test_no_trtexec_and_one_that_is_none(board: Machine) -> None:
     assert absent.returncode == 1
     assert "there is no trtexec here" in absent.stderr
     other = board.bin / "other"
-    other.write_text("#!/bin/sh\necho 'error while loading shared libraries: libnvinfer.so.10' >&2\nexit 127\n")
+    other.write_text(
+        "#!/bin/sh\necho 'error while loading shared libraries: libnvinfer.so.10' >&2\nexit 127\n"
+    )
     other.chmod(0o755)
     assert "does not tell TensorRT's version" in board.build(TRTEXEC=str(other)).stderr
     assert "is no program" in board.build(TRTEXEC=str(board.bin / "nowhere")).stderr
@@ -205,7 +218,9 @@ def test_no_trtexec_and_one_that_is_none(board: Machine) -> None:
 
 def test_the_environment_decides(board: Machine) -> None:
     notes = install(board.bin.parent / "elsewhere", memory="[N/A]")
-    done = board.build(TRTEXEC=str(notes.parent / "trtexec"), WORKSPACE_MIB="512", S2D_EDGE_CACHE="", XDG_CACHE_HOME="")
+    done = board.build(
+        TRTEXEC=str(notes.parent / "trtexec"), WORKSPACE_MIB="512", S2D_EDGE_CACHE="", XDG_CACHE_HOME=""
+    )
     assert done.returncode == 0
     assert "--memPoolSize=workspace:512" in notes.read_text().splitlines()
     assert list((board.bin.parent / ".cache/s2d-edge/plans").glob("*/*.plan"))

@@ -37,7 +37,9 @@ def _write(path: Path, text: str) -> None:
     path.chmod(0o755)
 
 
-def install(folder: Path, *, number: int = 100300, code: int = 0, gpu: str = "Orin", memory: str = "7620") -> Path:
+def install(
+    folder: Path, *, number: int = 100300, code: int = 0, gpu: str = "Orin", memory: str = "7620"
+) -> Path:
     """Put a trtexec of that version, and an nvidia-smi, into ``folder``; returns the notes of its arguments."""
     folder.mkdir(parents=True, exist_ok=True)
     notes = folder / "arguments"

@@ -138,7 +138,9 @@ class _Enum:
 
 
 class _ILogger:
-    INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = (_Enum(f"Severity.{k}") for k in "0 1 2 3 4".split())
+    INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = (
+        _Enum(f"Severity.{k}") for k in ["0", "1", "2", "3", "4"]
+    )
 
     def __init__(self) -> None:
         self.started = True
@@ -148,7 +150,9 @@ class _ILogger:
 
 
 class _DataType:
-    UINT8, INT32, FLOAT, HALF, INT64 = (_Enum(f"DataType.{k}") for k in "UINT8 INT32 FLOAT HALF INT64".split())
+    UINT8, INT32, FLOAT, HALF, INT64 = (
+        _Enum(f"DataType.{k}") for k in ["UINT8", "INT32", "FLOAT", "HALF", "INT64"]
+    )
 
 
 class _TensorFormat:
@@ -156,7 +160,7 @@ class _TensorFormat:
 
 
 class _TensorIOMode:
-    NONE, INPUT, OUTPUT = (_Enum(f"TensorIOMode.{k}") for k in "NONE INPUT OUTPUT".split())
+    NONE, INPUT, OUTPUT = (_Enum(f"TensorIOMode.{k}") for k in ["NONE", "INPUT", "OUTPUT"])
 
 
 _TYPES = {
@@ -279,7 +283,9 @@ class _Context:
             self._array(name, bound[name])[...] = value
 
 
-def install(patch: pytest.MonkeyPatch, *, version: str = "10.3.0", **gpu: Any) -> tuple[FakeTensorRT, FakeCuda]:
+def install(
+    patch: pytest.MonkeyPatch, *, version: str = "10.3.0", **gpu: Any
+) -> tuple[FakeTensorRT, FakeCuda]:
     """Have this process find that TensorRT on that GPU."""
     cuda = FakeCuda(**gpu)
     package = FakeTensorRT(cuda, version)

@@ -6,6 +6,7 @@ The plans are built by the bundle's own script, with a stand-in for trtexec.
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import os
 import subprocess
@@ -16,17 +17,14 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from export.command import ExportOptions, export_run
 from firmware_host.engines import Fit, cudart, fit_of, onnxruntime_engine, open_engine
 from firmware_host.engines.plans import NoPlanError, find_plan, plan_folder
 from s2d_edge.bundle import Bundle, open_bundle, seal
-from s2d_edge.console import Console
 from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.errors import BundleError, DeviceError, MissingExtraError
 from tests.deploy import trtexec
 from tests.firmware_host import fake_nvidia
-from tests.firmware_host.graphs import make_bundle
-from tests.models import CAUSAL, random_clip, write_random_run
+from tests.firmware_host.graphs import make_bundle, make_stream_bundle
 
 
 @pytest.fixture(autouse=True)
@@ -43,12 +41,12 @@ def window(tmp_path: Path) -> Bundle:
     return open_bundle(made.path)
 
 
-@pytest.fixture(scope="module")
-def stream(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    folder = tmp_path_factory.mktemp("stream")
-    write_random_run(folder / "run", CAUSAL)
-    options = ExportOptions(target="jetson", mode="stream", run=folder / "run", out=folder / "b", clips=1)
-    return open_bundle(export_run(options, Console(quiet=True)))
+@pytest.fixture
+def stream(tmp_path: Path) -> Bundle:
+    made = make_stream_bundle(tmp_path / "s")
+    write_build_script(made.path, "s", "fp32")
+    seal(made.path, made.manifest)
+    return open_bundle(made.path)
 
 
 def build(bundle: Bundle, folder: Path, **machine: object) -> Path:
@@ -96,7 +94,7 @@ def test_a_stream_keeps_its_rings_on_the_device(
 ) -> None:
     build(stream, tmp_path)
     _, cuda = fake_nvidia.install(monkeypatch)
-    clip = np.concatenate([random_clip(CAUSAL, seed=k).numpy() for k in range(3)], axis=1)
+    clip = np.concatenate(clips(stream, 3), axis=1)
     with open_engine(stream, "tensorrt") as engine, open_engine(stream, "cpu") as reference:
         faces, wanted = [engine.open_stream() for _ in range(2)], [reference.open_stream() for _ in range(2)]
         held = len(cuda.blocks)
@@ -183,7 +181,9 @@ def test_pip_s_longer_version_of_tensorrt_is_the_same(
         engine.infer(clips(window, 1)[0])
 
 
-def test_plans_are_not_trusted_blindly(window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plans_are_not_trusted_blindly(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = build(window, tmp_path)
     package, _ = fake_nvidia.install(monkeypatch)
     plan = record.with_suffix(".plan")
@@ -209,7 +209,9 @@ def test_plans_are_not_trusted_blindly(window: Bundle, tmp_path: Path, monkeypat
     open_engine(window, "tensorrt").close()
     # TensorRT has the last word, and says it in its own.
     package.__version__ = "10.2.0"
-    with pytest.raises(DeviceError, match=r"refuses .*deserializeCudaEngine: Error Code 1: Serialization\); build"):
+    with pytest.raises(
+        DeviceError, match=r"refuses .*deserializeCudaEngine: Error Code 1: Serialization\); build"
+    ):
         open_engine(window, "tensorrt")
 
 
@@ -221,8 +223,6 @@ def test_a_plan_of_other_tensors_is_refused(
     other = make_bundle(tmp_path / "c", graph="model.onnx", frames=5)
     plan = record.with_suffix(".plan")
     plan.write_text(f"PLAN 100300 {other.graph_path}")
-    import hashlib
-
     told = json.loads(record.read_text()) | {"plan_sha256": hashlib.sha256(plan.read_bytes()).hexdigest()}
     record.write_text(json.dumps(told))
     with pytest.raises(BundleError, match=r"input 'clip' is uint8 \(1, 5, 48, 48, 3\) in the graph"):

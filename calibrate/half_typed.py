@@ -1,36 +1,56 @@
 """An INT8 graph typed in 16 bits, for a TensorRT that takes every value in the type the graph gives it.
 
-TensorRT 10 chooses the type of what is not INT8 by itself (``--fp16``). TensorRT 11 no longer does: of the INT8
-graph it would run everything around the quantizers in FP32. Here that is FLOAT16, scales included; norms stay in
-FP32 between casts, since their squares overflow, and the graph's own inputs and outputs keep their types.
+TensorRT 10 chooses the type of what is not INT8 by itself (``--fp16``). TensorRT 11 no longer does: of the
+INT8 graph it would run everything around the quantizers in FP32. Here that is FLOAT16, scales included; norms
+stay in FP32 between casts, since their squares overflow, and the graph's own inputs and outputs keep their
+types.
 """
 
 from __future__ import annotations
 
 import mmap
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from calibrate.feeds import Feed
-from firmware_host.agreement import LIMITS, Agreement, compare, faults
+from firmware_host.agreement import LIMITS, compare, faults
 from s2d_edge.errors import QuantizationError
+from s2d_edge.lint.onnx_view import OnnxGraph
 
 OPSET = 19  # the first whose quantizers take scales in FLOAT16
+_SHARED_BYTES = 1024  # smaller tensors are not worth a reference
 _FP32_NODES = frozenset({"LayerNormalization"})
 _FP32_INPUTS = {"Resize": (2,)}  # scales, which the standard wants in FP32
-_SHARED_BYTES = 1024  # smaller tensors are not worth a reference
+
+
+_REMEDY = "train the model again with a smaller learning rate, or export it for another target"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HalfReport:
+    """What 16 bits do to an INT8 graph.
+
+    Attributes:
+        rms: difference of the logits, as a share of their spread.
+        largest_inside: absolute number anywhere in the graph.
+    """
+
+    rms: float
+    largest_inside: float
 
 
 def write_half_typed(int8: Path, out: Path) -> None:
     """Write the graph ``int8`` to ``out`` beside it, typed in 16 bits.
 
-    Its INT8 weights are those in ``int8``, which it refers to as the standard has it for data outside a graph,
-    so nothing large is stored twice; it is of no use without that file.
+    Its INT8 weights are those in ``int8``, which it refers to as the standard has it for data outside a
+    graph, so nothing large is stored twice; it is of no use without that file.
     """
     model = onnx.load(int8)
     _type_in_half(model)
@@ -39,27 +59,65 @@ def write_half_typed(int8: Path, out: Path) -> None:
     onnx.save_model(model, out)
 
 
-def require_same_answers(int8: Path, half: Path, feeds: Iterable[Feed]) -> Agreement:
-    """Compare what the two graphs answer on a CPU, which rounds to 16 bits after each operation.
+def require_half(int8: Path, half: Path, feeds: Iterable[Feed]) -> HalfReport:
+    """Make sure that 16 bits hold the numbers inside the graph, and that its answers are the same.
+
+    ONNX Runtime keeps more than 16 bits between some operations on a CPU, so that a number too large may pass
+    there unseen: the ranges are looked at in the INT8 graph itself.
+
+    Args:
+        feeds: gone through once.
 
     Raises:
-        QuantizationError: they differ by more than INT8 of two runtimes does.
+        QuantizationError: a number is beyond FP16, or the logits differ by more than INT8's rounding.
     """
-    sessions = [
-        onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"]) for graph in (int8, half)
-    ]
-    logits = sessions[0].get_outputs()[0].name
-    pairs = [[session.run([logits], feed)[0] for session in sessions] for feed in feeds]
-    wanted, found = (np.concatenate(answers) for answers in zip(*pairs, strict=True))
-    agreement = compare(wanted, found)
-    wrong = faults(agreement, LIMITS["int8"])
-    if wrong or not np.isfinite(found).all():  # what is no number passes every limit
+    reference, typed = (_session(onnx.load(int8)), _session(half))
+    probed, probes = _probed(onnx.load(int8))
+    probing = _session(probed)
+    logits = reference.get_outputs()[0].name
+    largest: NDArray[np.float32] = np.zeros(len(probes), np.float32)
+    pairs = []
+    for feed in feeds:
+        pairs.append([session.run([logits], feed)[0] for session in (reference, typed)])
+        found = np.abs(np.array(probing.run([*probes], feed)))
+        largest = np.maximum(largest, found)
+    worst = int(largest.argmax())
+    if not largest[worst] <= np.finfo(np.float16).max:
         raise QuantizationError(
-            f"typed in 16 bits the INT8 graph answers otherwise: {'; '.join(wrong) or 'logits are not finite'}; "
-            "numbers inside it do not fit FP16, in which the jetson target computes: train it again, or export "
-            "it for another target"
+            f"{list(probes.values())[worst]} reaches {largest[worst]:.3g} on the calibration clips; FP16, "
+            f"in which the jetson target computes what is not INT8, ends at 65504; {_REMEDY}"
         )
-    return agreement
+    agreement = compare(*(np.concatenate(answers) for answers in zip(*pairs, strict=True)))
+    wrong = faults(agreement, LIMITS["int8 and more"])
+    if wrong:
+        raise QuantizationError(
+            f"typed in 16 bits the INT8 graph answers otherwise: {'; '.join(wrong)}; {_REMEDY}"
+        )
+    return HalfReport(rms=agreement.rms, largest_inside=float(largest[worst]))
+
+
+def _session(graph: Path | onnx.ModelProto) -> onnxruntime.InferenceSession:
+    source = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
+    return onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
+
+
+def _probed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """A graph that also tells the extremes of every FLOAT made inside it.
+
+    Returns:
+        It, and the value that each of the new outputs is about.
+    """
+    graph = OnnxGraph(model)
+    probes: dict[str, str] = {}
+    for node in list(model.graph.node):
+        for name in node.output:
+            if graph.types.get(name) == TensorProto.FLOAT and name not in graph.constants:
+                for kind in ("ReduceMax", "ReduceMin"):
+                    probe = f"{name}_{kind}"
+                    probes[probe] = name
+                    model.graph.node.append(helper.make_node(kind, [name], [probe], keepdims=0))
+                    model.graph.output.append(helper.make_tensor_value_info(probe, TensorProto.FLOAT, ()))
+    return model, probes
 
 
 def _type_in_half(model: onnx.ModelProto) -> None:

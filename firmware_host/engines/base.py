@@ -76,7 +76,7 @@ class GraphEngine(ABC):
         return f"{text} ({self._reason})" if self._reason else text
 
     def explain(self, reason: str) -> None:
-        """Have the description say why this device, or this way to it, was chosen; one reason after another."""
+        """Have the description say why this device, or this way to it, was chosen; may be called again."""
         self._reason = f"{self._reason}; {reason}" if self._reason else reason
 
     @property

@@ -1,7 +1,7 @@
 """The little of CUDA's runtime library that running a TensorRT plan takes, through ctypes.
 
-JetPack has the library, since TensorRT needs it, but no Python package for CUDA. Nothing is loaded before it is
-asked for. Written to CUDA's documented interface; not run on a device here.
+JetPack has the library, since TensorRT needs it, but no Python package for CUDA. Nothing is loaded before it
+is asked for. Written to CUDA's documented interface; not run on a device here.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Gpu:
 
 
 class Memory:
-    """Bytes of the device, or of the host where the device can reach them; given back when nobody holds them."""
+    """Bytes of the device, or of the host where the device reaches them; freed when nobody holds them."""
 
     def __init__(self, address: int, nbytes: int, free: Any) -> None:
         self.address = address
@@ -68,9 +68,9 @@ class Pinned(Memory):
 
     def view(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         """It as an array, of which the first bytes are used. It is good as long as this object is held."""
-        raw = (ctypes.c_uint8 * self.nbytes).from_address(self.address)
-        count = int(np.prod(shape))
-        return np.frombuffer(raw, dtype=dtype, count=count).reshape(shape)
+        raw = np.ctypeslib.as_array((ctypes.c_uint8 * self.nbytes).from_address(self.address))
+        used = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        return raw[:used].view(dtype).reshape(shape)
 
 
 class Stream:
@@ -196,5 +196,5 @@ def library() -> Any:
             continue
         return loaded
     raise DeviceError(
-        "CUDA's runtime library (libcudart) is not here; on a Jetson: apt-get install cuda-cudart"
+        "CUDA's runtime library (libcudart) is not here; on a Jetson: apt-get install nvidia-jetpack"
     )

@@ -1,8 +1,8 @@
 """TensorRT itself, without ONNX Runtime: runs the plan that ``build_engine.sh`` built on this machine.
 
-Written to NVIDIA's documentation of the Python package, from its 8.6 with named tensors to 11. It was not run on
-a device here, but on stand-ins for TensorRT and CUDA that refuse what the documentation forbids. Imported only when
-there is a plan: JetPack brings the package for the system's Python, so a virtual environment must be made with
+Written to NVIDIA's documentation of the Python package, from 8.6 to 11. It was not run on a device here, but
+on stand-ins for TensorRT and CUDA that refuse what the documentation forbids. Imported only when there is a
+plan: JetPack brings the package for the system's Python, so a virtual environment must be made with
 ``--system-site-packages``.
 """
 
@@ -183,7 +183,7 @@ class _DeviceRings:
 
 
 def _tensors(engine: Any) -> tuple[list[GraphTensor], list[GraphTensor]]:
-    """A plan's inputs and outputs. Those whose elements do not simply follow each other have no known type."""
+    """A plan's inputs and outputs. One whose elements do not simply follow each other has no known type."""
     sides: tuple[list[GraphTensor], list[GraphTensor]] = ([], [])
     for number in range(engine.num_io_tensors):
         name = engine.get_tensor_name(number)

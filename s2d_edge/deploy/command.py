@@ -1,6 +1,7 @@
 """``deploy``: a bundle in, the model repository of a server out.
 
-A repository holds a copy of the graph, which a bundle should not hold twice: so it is made where it is wanted.
+A repository holds a copy of the graph, and a bundle should not hold one twice: so it is made where it is
+wanted.
 """
 
 from __future__ import annotations
@@ -95,9 +96,7 @@ def _triton(bundle: Bundle, root: str, out: Path, console: Console) -> _Plan:
             repository = "tensorrt"
         except NoPlanError as error:
             console.say(f"{place} is left empty: {error}")
-            lines = [
-                f"for TensorRT itself, on the GPU that will serve: sh {bundle.path}/{BUILD_SCRIPT}, and deploy again"
-            ]
+            lines = [f"for TensorRT: sh {bundle.path}/{BUILD_SCRIPT} where it will serve, then deploy again"]
     run = f"tritonserver --model-repository={root}/{repository}  (with {out.absolute()} as {root or '/'})"
     cache = compiled_key(manifest, EngineIdentity(runtime="Triton", device="tensorrt", name=""))
     path = plan.path if plan is not None else None
@@ -111,7 +110,7 @@ def _ovms(bundle: Bundle, root: str, out: Path, _: Console) -> _Plan:
 
 
 def _openvino_identity(manifest: Manifest) -> EngineIdentity:
-    """Of the bundle's device, as far as this machine knows it: where it serves, its driver is in the cache's key."""
+    """Of the bundle's device, as far as this machine knows it: the machine that serves knows its driver."""
     import openvino
 
     from firmware_host.engines import openvino_engine

@@ -1,7 +1,7 @@
 """A model repository for the OpenVINO Model Server, from an IR bundle.
 
-A stream's rings are explicit inputs here, too: the server's stateful models keep theirs in variables inside the
-model, which the targets' rules forbid (``explicit-state``).
+A stream's rings are explicit inputs here, too: the server's stateful models keep theirs in variables inside
+the model, which the targets' rules forbid (``explicit-state``).
 """
 
 from __future__ import annotations

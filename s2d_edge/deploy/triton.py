@@ -1,9 +1,9 @@
 """Model repositories for NVIDIA's Triton Inference Server, from an ONNX bundle.
 
-A stream's rings are explicit inputs, and its new slots outputs. Triton's own (implicit) state of a sequence is no
-fit: it is replaced whole by an output of the same shape, so every frame would copy all of it, where the graph makes
-one slot. With explicit state any instance answers any face, and a client on the same machine keeps the rings in a
-shared memory region that it registers once, and has each slot written into its place there.
+A stream's rings are explicit inputs, and its new slots outputs. Triton's own (implicit) state of a sequence
+is no fit: it is replaced whole by an output of the same shape, so every frame would copy all of it, where the
+graph makes one slot. With explicit state any instance answers any face, and a client on the same machine keeps
+the rings in a shared memory region that it registers once, each slot written into its place there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _LABELS = "labels.txt"
 def write_triton(bundle: Bundle, folder: Path, root: str, cache: str, plan: Path | None) -> None:
     """Write a repository for each way to run the bundle, the model under the same name in both.
 
-    Two repositories, since Triton does not start if a model of its repository is not there, as the plan may be.
+    Two repositories, since Triton does not start if a model of its repository is not there, as the plan may
+    not be.
 
     Args:
         folder: gets ``onnxruntime``, and for a jetson bundle ``tensorrt``.

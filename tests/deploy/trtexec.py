@@ -28,7 +28,7 @@ echo "PLAN @number@ $graph" >"$plan"
 """
 
 _SMI = """#!/bin/sh
-case "$*" in *memory.total*) echo '@memory@' ;; *driver*) echo 'Orin (nvgpu), 540.4.0' ;; *) echo 'Orin (nvgpu)' ;; esac
+case "$*" in *memory.total*) echo '@memory@' ;; *) echo 'Orin (nvgpu)' ;; esac
 """
 
 
@@ -40,7 +40,7 @@ def _write(path: Path, text: str) -> None:
 def install(
     folder: Path, *, number: int = 100300, code: int = 0, gpu: str = "Orin", memory: str = "7620"
 ) -> Path:
-    """Put a trtexec of that version, and an nvidia-smi, into ``folder``; returns the notes of its arguments."""
+    """Put a trtexec of that version and an nvidia-smi into ``folder``; returns the file of its arguments."""
     folder.mkdir(parents=True, exist_ok=True)
     notes = folder / "arguments"
     values = {"number": number, "notes": notes, "gpu": gpu, "code": code}

@@ -1,7 +1,7 @@
 """Stand-ins for TensorRT and CUDA's runtime that compute, late, and refuse what the documentation forbids.
 
-A plan is what the stand-in trtexec of ``tests/deploy/trtexec.py`` writes: the version that built it, and the graph.
-Work on a stream is done when somebody waits for it, so whoever reads too early reads rubbish.
+A plan is what the stand-in trtexec of ``tests/deploy/trtexec.py`` writes: the version that built it, and the
+graph. Work on a stream is done when somebody waits for it, so whoever reads too early reads rubbish.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def _write_onnx(file: Path, shape: tuple[int, ...], weights: NDArray[np.float32]
 
 
 def make_stream_bundle(path: Path, *, frames: int = FRAMES, size: int = SIZE) -> Bundle:
-    """An ONNX bundle for frames: a tenth of the mean colour of the frame and of what of the past is not too old."""
+    """An ONNX bundle for frames: a tenth of the colours of the frame and of what is not too old."""
     frame = (1, size, size, 3)
     rings = {"classes": (frames, 3), "keys.0": (frames, 2, 3)}
     new = {"class": (1, 3), "key.0": (1, 2, 3)}

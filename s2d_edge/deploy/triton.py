@@ -2,8 +2,8 @@
 
 A stream's rings are explicit inputs, and its new slots outputs. Triton's own (implicit) state of a sequence
 is no fit: it is replaced whole by an output of the same shape, so every frame would copy all of it, where the
-graph makes one slot. With explicit state any instance answers any face, and a client on the same machine keeps
-the rings in a shared memory region that it registers once, each slot written into its place there.
+graph makes one slot. With explicit state any instance answers any face; a client on the same machine keeps
+the rings in a shared memory region, registered once, into which new slots are written in place.
 """
 
 from __future__ import annotations

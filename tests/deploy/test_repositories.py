@@ -64,7 +64,8 @@ def jetson(tmp_path: Path) -> Bundle:
 
 
 def _options(bundle: Bundle, to: str, **changes: Any) -> DeployOptions:
-    return DeployOptions(**({"bundle": bundle.path, "to": to, "out": bundle.path.parent / "out"} | changes))
+    fields: dict[str, Any] = {"bundle": bundle.path, "to": to, "out": bundle.path.parent / "out"}
+    return DeployOptions(**(fields | changes))
 
 
 def _config(triton: Any, model: Path) -> Any:

@@ -173,6 +173,7 @@ _TYPES = {
 class FakeTensorRT(ModuleType):
     """The ``tensorrt`` package of one version, on one GPU's CUDA."""
 
+    __version__: str
     ILogger = _ILogger
     DataType = _DataType
     TensorFormat = _TensorFormat
@@ -273,8 +274,8 @@ class _Context:
 
     def _array(self, name: str, address: int) -> Any:
         shape, dtype, nbytes = self._layout(name)
-        raw = (ctypes.c_uint8 * nbytes).from_address(address)
-        return np.frombuffer(raw, dtype=dtype).reshape(shape)
+        raw = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(address))
+        return raw.view(dtype).reshape(shape)
 
     def _compute(self, bound: dict[str, int]) -> None:
         feeds = {name: self._array(name, bound[name]) for name in self._engine.inputs}

@@ -1,9 +1,9 @@
 """TensorRT itself, without ONNX Runtime: runs the plan that ``build_engine.sh`` built on this machine.
 
-Written to NVIDIA's documentation of the Python package, from 8.6 to 11. It was not run on a device here, but
-on stand-ins for TensorRT and CUDA that refuse what the documentation forbids. Imported only when there is a
-plan: JetPack brings the package for the system's Python, so a virtual environment must be made with
-``--system-site-packages``.
+Written to NVIDIA's documentation of the Python package, from 8.6 to 11, and compared with the signatures of
+11.4's. It was not run on a device here, but on stand-ins for TensorRT and CUDA that refuse what the
+documentation forbids. Imported only when there is a plan: JetPack brings the package for the system's Python,
+so a virtual environment must be made with ``--system-site-packages``.
 """
 
 from __future__ import annotations
@@ -71,7 +71,10 @@ class TensorRTEngine(GraphEngine):
         self._plan = plan
         data = plan.read()
         self._log = _Log()
-        self._runtime = tensorrt.Runtime(self._log)
+        try:
+            self._runtime = tensorrt.Runtime(self._log)
+        except TypeError:  # how the package says that TensorRT made none, as where CUDA does not start
+            raise self._refusal() from None
         self._engine = self._runtime.deserialize_cuda_engine(data)
         if self._engine is None:
             raise self._refusal()

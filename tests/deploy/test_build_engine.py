@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -279,3 +280,18 @@ def test_a_bundle_s_name_can_do_no_harm(tmp_path: Path) -> None:
     assert board.build().returncode == 0
     assert board.record()["bundle"] == "atouch owned x"
     assert os.access(made.path / "build_engine.sh", os.X_OK)
+
+
+def test_an_interrupted_build_leaves_nothing(board: Machine) -> None:
+    install(board.bin)
+    slow = board.bin / "trtexec"
+    slow.write_text(slow.read_text().replace("if [ 0 -ne 0 ]", "sleep 60\nif [ 0 -ne 0 ]"))
+    script = ["sh", str(board.bundle.path / "build_engine.sh")]
+    environment = {"PATH": f"{board.bin}:/usr/bin:/bin", "S2D_EDGE_CACHE": str(board.cache)}
+    with subprocess.Popen(script, env=environment, stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        while b"SMs" not in process.stdout.readline():
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+    assert process.returncode == 130
+    assert list(board.folder.iterdir()) == []

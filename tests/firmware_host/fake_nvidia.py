@@ -188,6 +188,9 @@ class FakeTensorRT(ModuleType):
 
     def Runtime(self, logger: _ILogger) -> _Runtime:
         assert logger.started, "ILogger.__init__ must be called"
+        if self.cuda.memory == 0:
+            logger.log(_ILogger.ERROR, "CUDA initialization failure with error: 2")
+            raise TypeError("pybind11::init(): factory function returned nullptr")
         return _Runtime(self, logger)
 
 

@@ -241,8 +241,11 @@ def test_what_cuda_and_tensorrt_refuse_is_said(
     package.fails = True
     with pytest.raises(DeviceError, match=r"TensorRT failed \(execute_async_v3"):
         engine.infer(clips(window, 1)[0])
-    cuda.memory = 0
+    cuda.memory = 1
     with pytest.raises(DeviceError, match=r"CUDA's cudaMallocHost failed \(out of memory\)"):
+        open_engine(window, "tensorrt")
+    cuda.memory = 0
+    with pytest.raises(DeviceError, match=r"refuses .*\(CUDA initialization failure with error: 2\)"):
         open_engine(window, "tensorrt")
     with pytest.raises(DeviceError, match="cannot be looked into from here; use trtexec"):
         open_engine(window, "tensorrt", profile=True)

@@ -216,7 +216,9 @@ class _Engine:
         self.session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         self.inputs = [each.name for each in inputs]
-        self.tensors = {each.name: each for each in (*outputs, *inputs)}  # TensorRT promises no order
+        self.tensors: dict[str, Any] = {
+            each.name: each for each in (*outputs, *inputs)
+        }  # TensorRT promises no order
 
     @property
     def num_io_tensors(self) -> int:

@@ -34,8 +34,10 @@ from firmware_host.engines import is_home, open_engine
 from firmware_host.finding import named
 from firmware_host.selftest import write_self_test
 from s2d_edge.bundle import (
+    BUILD_SCRIPT,
     BUNDLES,
     FORMAT_VERSION,
+    HALF_GRAPH,
     Bundle,
     CalibrationRecord,
     Manifest,
@@ -50,11 +52,13 @@ from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.tally import LoadingTally
+from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.engine import Clip
 from s2d_edge.errors import BundleError, ConfigError, DataError, QuantizationError, TooLargeDropError
 from s2d_edge.files import choose_output, write_text
 from s2d_edge.lint.check import require_fit
 
+_HALF_CLIPS = 8  # on which the graph typed in 16 bits is compared
 _NNCF_PASSES = 2  # over the clips: before SmoothQuant, and again for ranges and biases after it
 
 
@@ -142,6 +146,8 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
         macs = count_macs(scratch / manifest.graph)
         macs.require_int8()
         require_fit(scratch / manifest.graph, manifest.target, console)
+        if manifest.target == "jetson":
+            _write_for_tensorrt(source, scratch, out.name, windows[:_HALF_CLIPS], console)
         calibration = CalibrationRecord(
             data=dataset.name,
             split=options.split,
@@ -164,7 +170,10 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
         _write_reports(scratch, report, verdict, answers)
         self_test = write_self_test(quantized, console)
         seal(scratch, sealed.model_copy(update={"accuracy": report.as_record(), "self_test": self_test}))
-    console.say(f"wrote {out}; read {out / HTML}; next: s2d-edge run --bundle {out} --camera 0")
+    following = f"s2d-edge run --bundle {out} --camera 0"
+    if manifest.target == "jetson":
+        following = f"copy it to the Jetson, and there: sh {out.name}/{BUILD_SCRIPT}"
+    console.say(f"wrote {out}; read {out / HTML}; next: {following}")
     return out, report
 
 
@@ -218,6 +227,24 @@ def _quantize(source: Bundle, out: Path, recipe: Recipe, clips: Sequence[Clip], 
             from calibrate.openvino_graph import quantize_openvino
 
             quantize_openvino(source.graph_path, out, recipe, counted, len(feeds))
+
+
+def _write_for_tensorrt(
+    source: Bundle, folder: Path, name: str, clips: Sequence[Clip], console: Console
+) -> None:
+    """Beside the INT8 graph: the same typed in 16 bits, checked, and the script that builds a plan."""
+    from calibrate.half_typed import require_half, write_half_typed
+
+    int8, half = folder / source.manifest.graph, folder / HALF_GRAPH
+    write_half_typed(int8, half)
+    with feeds_of(source, clips) as feeds:
+        found = require_half(int8, half, feeds)
+    require_fit(half, source.manifest.target, console)
+    console.say(
+        f"typed in 16 bits, the logits move by {found.rms:.2%} of their spread (RMS); the largest number "
+        f"inside is {found.largest_inside:.3g}"
+    )
+    write_build_script(folder, name, "int8")
 
 
 def _int8_manifest(fp32: Manifest, name: str, calibration: CalibrationRecord, recipe: Recipe) -> Manifest:

@@ -33,6 +33,7 @@ from s2d_edge.bundle import (
     writing_bundle,
 )
 from s2d_edge.console import Console
+from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.engine import Clip
 from s2d_edge.errors import ConfigError
 from s2d_edge.files import choose_output
@@ -109,6 +110,8 @@ def export_run(options: ExportOptions, console: Console) -> Path:
             file.rename(scratch / file.name)
         for draft, _ in candidates:
             shutil.rmtree(draft.path)
+        if target == "jetson":
+            write_build_script(scratch, out.name, "fp32")
         self_test = write_self_test(Bundle(scratch, chosen.manifest), console)
         seal(scratch, chosen.manifest.model_copy(update={"parity": parity, "self_test": self_test}))
     console.say(f"wrote {out} ({open_bundle(out).size_bytes / 1e6:.1f} MB)")

@@ -9,6 +9,8 @@ from datetime import date, datetime, timezone
 from pathlib import Path
 
 from firmware_host import nvidia
+from firmware_host.engines.plans import NoPlanError, find_plan
+from s2d_edge.bundle import BUILD_SCRIPT, BUNDLES, find_bundles
 from s2d_edge.findings import Finding
 
 # openvinotoolkit/openvino issue 37264: with the Linux driver 1.10.0.20241107 none of 500 answers of a
@@ -95,9 +97,14 @@ def target_findings(openvino: str, onnx: str) -> list[Finding]:
     """
     devices = set(re.findall(r"(?:^|[:,] )([A-Z]+)[.0-9]* \(", openvino))
     tensorrt, cuda = (f"{name}ExecutionProvider" in onnx for name in ("Tensorrt", "CUDA"))
+    planned, build = _plan_step()
     runtimes = "pip install openvino, or pip install 's2d-edge[ort]'"
     checks: tuple[tuple[str, bool, Callable[[], str]], ...] = (
-        ("jetson", tensorrt or cuda, lambda: _step_to_tensorrt(cuda=cuda, tensorrt=tensorrt)),
+        (
+            "jetson",
+            tensorrt or cuda or planned,
+            lambda: build or _step_to_tensorrt(cuda=cuda, tensorrt=tensorrt or planned),
+        ),
         ("intel-npu", "NPU" in devices, lambda: _step_to_npu("NPU" in devices)),
         ("intel-gpu", "GPU" in devices, lambda: _step_to_gpu("GPU" in devices)),
         ("intel-cpu", "CPU" in devices, lambda: "" if "CPU" in devices else "pip install openvino"),
@@ -112,6 +119,18 @@ def target_findings(openvino: str, onnx: str) -> list[Finding]:
         )
         for target, here, next_step in checks
     ]
+
+
+def _plan_step() -> tuple[bool, str]:
+    """Whether the newest jetson bundle here has a plan for this machine; if TensorRT could build it, how."""
+    if nvidia.tensorrt():
+        for path, manifest in find_bundles(BUNDLES):
+            if BUILD_SCRIPT in manifest.files:
+                try:
+                    return bool(find_plan(manifest)), ""
+                except NoPlanError:
+                    return False, f"sh {path / BUILD_SCRIPT}"
+    return False, ""
 
 
 def _step_to_tensorrt(*, cuda: bool, tensorrt: bool) -> str:

@@ -28,6 +28,8 @@ FORMAT_VERSION = 2  # 1 had no self-test
 _READABLE = (1, 2)
 BUNDLES = Path("bundles")  # under the working directory, unless --out says otherwise
 MANIFEST = "manifest.json"
+HALF_GRAPH = "model_fp16.onnx"  # the same INT8 graph typed in 16 bits, for TensorRT 11; beside model.onnx
+BUILD_SCRIPT = "build_engine.sh"  # builds TensorRT's plan on the device
 
 Mode = Literal["window", "stream"]
 Target = Literal["jetson", "intel-npu", "intel-gpu", "intel-cpu", "cpu"]

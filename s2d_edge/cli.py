@@ -276,6 +276,30 @@ def lint(
 
 
 @app.command()
+def deploy(
+    bundle: Annotated[Path, typer.Argument(help="What export or calibrate wrote.")],
+    to: Annotated[
+        str, typer.Option(metavar="triton|ovms", help="Triton takes ONNX bundles, OpenVINO Model Server IR.")
+    ],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Where to write; default: deploy/NAME-SERVER."),
+    ] = None,
+    root: Annotated[
+        str, typer.Option(metavar="PATH", help="Where the server will see that folder.")
+    ] = "/models",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write a bundle as the model repository of a server."""
+    from s2d_edge.console import Console
+    from s2d_edge.deploy.command import DeployOptions
+    from s2d_edge.deploy.command import deploy as run
+
+    run(DeployOptions(bundle=bundle, to=to, out=out, root=root), Console(quiet=quiet))
+
+
+@app.command()
 def predict(
     model: Annotated[
         Path, typer.Argument(parser=as_path, metavar="BUNDLE_OR_RUN", help="What answers, such as starter.")

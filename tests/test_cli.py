@@ -23,6 +23,7 @@ _VERBS = (
     "report",
     "compare",
     "lint",
+    "deploy",
     "benchmark",
     "predict",
     "run",
@@ -142,8 +143,22 @@ def test_tampered_bundle_is_refused_by_every_verb_that_reads_one(tmp_path: Path)
     bundle = make_bundle(tmp_path / "bundle").path
     graph = bundle / "model.xml"
     graph.write_text(graph.read_text() + " ")
-    for arguments in (("benchmark", "bundle"), ("evaluate", "bundle"), ("predict", "bundle", "bundle")):
+    for arguments in (
+        ("benchmark", "bundle"),
+        ("evaluate", "bundle"),
+        ("predict", "bundle", "bundle"),
+        ("deploy", "bundle", "--to", "ovms"),
+    ):
         _fails(arguments, tmp_path, "model.xml differs")
+
+
+def test_deploy_needs_no_more_than_a_device_has(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "faces", graph="model.onnx", target="jetson")
+    done = s2d_edge("deploy", "faces", "--to", "triton", cwd=tmp_path, code=_BLOCK)
+    assert done.returncode == 0, done.stderr
+    assert "wrote deploy/faces-triton; not run here: triton" in done.stderr
+    assert (tmp_path / "deploy/faces-triton/onnxruntime/faces/1/model.onnx").is_file()
+    _fails(("deploy", "faces", "--to", "ovms"), tmp_path, "--to ovms takes bundles with model.xml")
 
 
 def test_benchmark_times_bundles_in_turn_and_prints_json(tmp_path: Path) -> None:

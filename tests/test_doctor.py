@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -12,6 +13,11 @@ import pytest
 from firmware_host import nvidia
 from s2d_edge import accelerators
 from s2d_edge.accelerators import npu_driver_finding, nvidia_finding, target_findings
+from s2d_edge.bundle import seal
+from s2d_edge.deploy.jetson import write_build_script
+from tests.deploy import trtexec
+from tests.firmware_host import fake_nvidia
+from tests.firmware_host.graphs import make_bundle
 
 _R36 = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8\n"
 
@@ -68,6 +74,22 @@ def test_jetson_without_and_with_its_runtime(bare: Path) -> None:
     assert "--device cuda" in cuda_only.next_step
     complete = target_findings("", "1.20: TensorrtExecutionProvider, CUDAExecutionProvider")[0]
     assert complete.next_step == "before trusting it: s2d-edge selftest BUNDLE --device tensorrt"
+
+
+def test_a_jetson_bundle_whose_plan_is_not_built_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S2D_EDGE_CACHE", str(tmp_path / "cache"))
+    made = make_bundle(tmp_path / "bundles" / "b", graph="model.onnx", target="jetson")
+    write_build_script(made.path, "b", "fp32")
+    seal(made.path, made.manifest)
+    fake_nvidia.install(monkeypatch)
+    unbuilt = target_findings("", "1.31: CPUExecutionProvider")[0]
+    assert (unbuilt.ready, unbuilt.next_step) == (False, "sh bundles/b/build_engine.sh")
+    trtexec.install(tmp_path / "bin")
+    environment = {"S2D_EDGE_CACHE": str(tmp_path / "cache"), "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
+    subprocess.run(unbuilt.next_step.split(), env=environment, check=True, capture_output=True)
+    built = target_findings("", "1.31: CPUExecutionProvider")[0]
+    assert (built.ready, "--device tensorrt" in built.next_step) == (True, True)
 
 
 def test_versions_come_from_the_libraries_where_there_is_no_package(

@@ -76,8 +76,8 @@ class GraphEngine(ABC):
         return f"{text} ({self._reason})" if self._reason else text
 
     def explain(self, reason: str) -> None:
-        """Have the description say why this device was chosen."""
-        self._reason = reason
+        """Have the description say why this device, or this way to it, was chosen; may be called again."""
+        self._reason = f"{self._reason}; {reason}" if self._reason else reason
 
     @property
     @abstractmethod

@@ -21,15 +21,23 @@ def compiled_folder(runtime: str, manifest: Manifest, identity: EngineIdentity) 
     Returns:
         None where the graph is not hashed yet or nothing can be written: then nothing is kept.
     """
-    hashes = [
-        f"{name} {digest}" for name, digest in sorted(manifest.files.items()) if name.startswith("model.")
-    ]
-    if not hashes or not all(manifest.files.values()):
+    if not _hashes(manifest) or not all(manifest.files.values()):
         return None
-    key = hashlib.sha256("\n".join([*hashes, identity.model_dump_json()]).encode()).hexdigest()[:32]
-    folder = cache_folder() / runtime / key
+    folder = cache_folder() / runtime / compiled_key(manifest, identity)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
     return folder
+
+
+def compiled_key(manifest: Manifest, identity: EngineIdentity) -> str:
+    """A folder's name for this graph on this device, driver and runtime; 32 hexadecimal digits."""
+    key = "\n".join([*_hashes(manifest), identity.model_dump_json()])
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _hashes(manifest: Manifest) -> list[str]:
+    return [
+        f"{name} {digest}" for name, digest in sorted(manifest.files.items()) if name.startswith("model.")
+    ]

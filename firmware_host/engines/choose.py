@@ -9,6 +9,7 @@ from typing import get_args
 
 from firmware_host import nvidia
 from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine
+from firmware_host.engines.plans import NoPlanError, Plan, find_plan
 from s2d_edge import starter
 from s2d_edge.bundle import MANIFEST, Bundle, Manifest, Target, find_bundles, read_manifest
 from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
@@ -59,7 +60,7 @@ def open_engine(
         if wanted not in present:
             raise DeviceError(
                 f"--device {device}: {_runtime(manifest)} has no such device on this machine; it has "
-                f"{', '.join(present)}"
+                f"{', '.join(present)}{_unplanned(manifest) if wanted == 'tensorrt' else ''}"
             )
         return _open(bundle, wanted, threads, profile)
     home = _HOME[manifest.target]
@@ -185,6 +186,17 @@ def _is_openvino(manifest: Manifest) -> bool:
     return manifest.graph == "model.xml"
 
 
+def _unplanned(manifest: Manifest) -> str:
+    """Why TensorRT itself does not run a bundle, for the end of a sentence; empty for one not made for it."""
+    if manifest.target != "jetson":
+        return ""
+    try:
+        _plan_for(manifest)
+    except NoPlanError as error:
+        return f"; TensorRT itself would run it, but {error}"
+    return ""
+
+
 def _runtime(manifest: Manifest) -> str:
     return "OpenVINO" if _is_openvino(manifest) else "ONNX Runtime"
 
@@ -195,9 +207,34 @@ def _devices_for(manifest: Manifest) -> tuple[Device, ...]:
         from firmware_host.engines import openvino_engine
 
         return openvino_engine.devices()
-    from firmware_host.engines import onnxruntime_engine
+    try:
+        _plan_for(manifest)
+    except NoPlanError:
+        planned: tuple[Device, ...] = ()
+    else:
+        planned = ("tensorrt",)
+    try:
+        from firmware_host.engines import onnxruntime_engine
+    except MissingExtraError:
+        if not planned:
+            raise
+        return planned
+    present = onnxruntime_engine.devices()
+    return (*present, *(device for device in planned if device not in present))
 
-    return onnxruntime_engine.devices()
+
+def _plan_for(manifest: Manifest) -> Plan:
+    """A plan that TensorRT can run here without ONNX Runtime.
+
+    Raises:
+        NoPlanError: there is none, or no Python package to run it.
+    """
+    plan = find_plan(manifest)
+    try:
+        import firmware_host.engines.tensorrt_engine  # noqa: F401
+    except DeviceAbsentError as error:
+        raise NoPlanError(str(error)) from None
+    return plan
 
 
 def _devices_text(manifests: Sequence[Manifest]) -> str:
@@ -215,6 +252,19 @@ def _open(bundle: Bundle, device: Device, threads: int | None, profile: bool) ->
         from firmware_host.engines.openvino_engine import OpenVINOEngine
 
         return OpenVINOEngine(bundle, device, threads, profile=profile)
+    unplanned = ""
+    if device == "tensorrt":
+        try:
+            plan = _plan_for(bundle.manifest)
+        except NoPlanError as error:
+            unplanned = str(error)
+        else:
+            from firmware_host.engines.tensorrt_engine import TensorRTEngine
+
+            return TensorRTEngine(bundle, plan, profile=profile)
     from firmware_host.engines.onnxruntime_engine import ONNXRuntimeEngine
 
-    return ONNXRuntimeEngine(bundle, device, threads, profile=profile)
+    engine = ONNXRuntimeEngine(bundle, device, threads, profile=profile)
+    if unplanned:
+        engine.explain(f"through ONNX Runtime: {unplanned}")
+    return engine

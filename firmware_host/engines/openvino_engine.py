@@ -47,6 +47,21 @@ def driver_version(core: Any, device: Device, plugin: str | None = None) -> str:
         return ""
 
 
+def identity_of(core: Any, device: Device) -> EngineIdentity:
+    """What the answers of a device depend on.
+
+    Raises:
+        RuntimeError: OpenVINO sees no such device.
+    """
+    name = f"{core.get_property(_PLUGINS[device], 'FULL_DEVICE_NAME')}".strip()
+    return EngineIdentity(
+        runtime=f"OpenVINO {openvino.__version__}",
+        device=device,
+        name=processor() if device == "cpu" else name,
+        driver=driver_version(core, device),
+    )
+
+
 class OpenVINOEngine(GraphEngine):
     """A compiled OpenVINO graph."""
 
@@ -78,12 +93,7 @@ class OpenVINOEngine(GraphEngine):
             properties["PERF_COUNT"] = True
         try:
             self._name = f"{core.get_property(plugin, 'FULL_DEVICE_NAME')}".strip()
-            self._identity = EngineIdentity(
-                runtime=f"OpenVINO {openvino.__version__}",
-                device=device,
-                name=processor() if device == "cpu" else self._name,
-                driver=driver_version(core, device),
-            )
+            self._identity = identity_of(core, device)
             if device != "cpu" and not profile:
                 folder = compiled_folder("openvino", self._manifest, self._identity)
                 properties |= {} if folder is None else {"CACHE_DIR": str(folder)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from s2d_edge.bundle import open_bundle
+from s2d_edge.bundle import HALF_GRAPH, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.lint.check import lint_graph, rules_for
 
@@ -23,12 +23,13 @@ def lint_bundle(path: Path, console: Console) -> dict[str, Any]:
     bundle = open_bundle(path)
     manifest = bundle.manifest
     rules = rules_for(manifest.target, manifest.graph)
-    violations = lint_graph(bundle.graph_path, manifest.target)
+    graphs = [manifest.graph, *({HALF_GRAPH} & manifest.files.keys())]
+    violations = [each for graph in graphs for each in lint_graph(path / graph, manifest.target)]
     for violation in violations:
         (console.warn if violation.warns else console.fault)(violation.sentence)
     errors = sum(not violation.warns for violation in violations)
     verdict = f"breaks {errors} times" if errors else "keeps"
-    console.say(f"{path} {verdict} the {len(rules)} rules of {manifest.target} for {manifest.graph}")
+    console.say(f"{path} {verdict} the {len(rules)} rules of {manifest.target} for {' and '.join(graphs)}")
     return {
         "bundle": str(path),
         "name": manifest.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -94,4 +95,82 @@ def _write_onnx(file: Path, shape: tuple[int, ...], weights: NDArray[np.float32]
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     checker.check_model(model)
+    save(model, file)
+
+
+def make_stream_bundle(path: Path, *, frames: int = FRAMES, size: int = SIZE) -> Bundle:
+    """An ONNX bundle for frames: a tenth of the colours of the frame and of what is not too old."""
+    frame = (1, size, size, 3)
+    rings = {"classes": (frames, 3), "keys.0": (frames, 2, 3)}
+    new = {"class": (1, 3), "key.0": (1, 2, 3)}
+    with writing_bundle(path) as folder:
+        _write_onnx_stream(folder / "model.onnx", frame, rings, new)
+        layouts = {2: "SD", 3: "SND"}
+        manifest = make_bundle(folder / "window", graph="model.onnx", frames=frames, size=size).manifest
+        shutil.rmtree(folder / "window")
+        state = [
+            TensorSpec(name=name, layout=layouts[len(shape)], shape=shape, dtype="float32")
+            for name, shape in (rings | new).items()
+        ]
+        inputs = (
+            TensorSpec(name="frame", layout="BHWC", shape=frame, dtype="uint8", colour="RGB", range=(0, 255)),
+            TensorSpec(name="age", layout="S", shape=(frames,), dtype="int32"),
+            *state[: len(rings)],
+        )
+        changes = {
+            "name": path.name,
+            "mode": "stream",
+            "target": "jetson",
+            "inputs": inputs,
+            "outputs": (*manifest.outputs, *state[len(rings) :]),
+        }
+        seal(folder, manifest.model_copy(update=changes))
+    return open_bundle(path)
+
+
+def _write_onnx_stream(
+    file: Path, frame: tuple[int, ...], rings: dict[str, tuple[int, ...]], new: dict[str, tuple[int, ...]]
+) -> None:
+    from onnx import TensorProto, checker, helper, numpy_helper, save
+
+    node = helper.make_node
+    frames = rings["classes"][0]
+    constants = {
+        "sides": np.array([1, 2]),
+        "all": np.array([0, 1]),
+        "never": np.array(frames, np.int32),
+        "row": np.array([1, frames]),
+        "column": np.array([frames, 1, 1]),
+        "key_shape": np.array(new["key.0"]),
+        "tenth": np.array(0.1, np.float32),
+    }
+    graph = helper.make_graph(
+        [
+            node("Cast", ["frame"], ["pixels"], to=TensorProto.FLOAT),
+            node("ReduceMean", ["pixels", "sides"], ["class"], keepdims=0),
+            node("Expand", ["class", "key_shape"], ["key.0"]),
+            node("Less", ["age", "never"], ["young"]),
+            node("Cast", ["young"], ["seen"], to=TensorProto.FLOAT),
+            node("Reshape", ["seen", "row"], ["seen_row"]),
+            node("Reshape", ["seen", "column"], ["seen_column"]),
+            node("MatMul", ["seen_row", "classes"], ["past"]),
+            node("Mul", ["seen_column", "keys.0"], ["seen_keys"]),
+            node("ReduceSum", ["seen_keys", "all"], ["past_keys"], keepdims=0),
+            node("Sum", ["class", "past", "past_keys"], ["colour"]),
+            node("Mul", ["colour", "tenth"], ["logits"]),
+        ],
+        "colours_of_frames",
+        [
+            helper.make_tensor_value_info("frame", TensorProto.UINT8, frame),
+            helper.make_tensor_value_info("age", TensorProto.INT32, (frames,)),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in rings.items()),
+        ],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, (1, 3)),
+            *(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in new.items()),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    checker.check_model(model, full_check=True)
     save(model, file)

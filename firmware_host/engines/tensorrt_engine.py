@@ -1,0 +1,211 @@
+"""TensorRT itself, without ONNX Runtime: runs the plan that ``build_engine.sh`` built on this machine.
+
+Written to NVIDIA's documentation of the Python package, from 8.6 to 11, and compared with the signatures of
+11.4's. It was not run on a device here, but on stand-ins for TensorRT and CUDA that refuse what the
+documentation forbids. Imported only when there is a plan: JetPack brings the package for the system's Python,
+so a virtual environment must be made with ``--system-site-packages``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firmware_host import nvidia
+from firmware_host.agreement import Arithmetic
+from firmware_host.engines.base import DeviceAbsentError, GraphEngine, GraphTensor, NodeTime
+from firmware_host.engines.cudart import Memory, Pinned, Stream, device_memory, pinned_memory
+from firmware_host.engines.plans import Plan
+from firmware_host.engines.stream import RingMemory
+from s2d_edge.bundle import BUILD_SCRIPT, Bundle, EngineIdentity, TensorSpec
+from s2d_edge.engine import Clip, Frame, Logits
+from s2d_edge.errors import DeviceError
+
+try:
+    import tensorrt
+except ImportError as error:
+    raise DeviceAbsentError(
+        f"Python finds no TensorRT to run a plan ({error}); JetPack has it for the system's Python: make the "
+        "virtual environment with --system-site-packages"
+    ) from None
+
+_DTYPES = {
+    tensorrt.DataType.UINT8: "uint8",
+    tensorrt.DataType.INT32: "int32",
+    tensorrt.DataType.FLOAT: "float32",
+}
+
+
+class _Log(tensorrt.ILogger):  # type: ignore[misc]  # the package has no types
+    """Keeps the last error that TensorRT told."""
+
+    def __init__(self) -> None:
+        tensorrt.ILogger.__init__(self)
+        self.last = "it does not say why"
+
+    def log(self, severity: Any, message: str) -> None:
+        """TensorRT's own call."""
+        if severity in (tensorrt.ILogger.INTERNAL_ERROR, tensorrt.ILogger.ERROR):
+            self.last = " ".join(message.split())
+
+
+class TensorRTEngine(GraphEngine):
+    """A deserialized plan. Rings of a stream stay in the device's memory."""
+
+    def __init__(self, bundle: Bundle, plan: Plan, *, profile: bool = False) -> None:
+        """Load a plan from :func:`firmware_host.engines.plans.find_plan`.
+
+        Raises:
+            DeviceError: the plan is damaged, or TensorRT or CUDA refuse it.
+            BundleError: its tensors are not those of the manifest.
+        """
+        super().__init__(bundle)
+        if profile:
+            raise DeviceError(
+                f"a TensorRT plan cannot be looked into from here; use trtexec --loadEngine='{plan.path}' "
+                "--dumpProfile"
+            )
+        self._plan = plan
+        data = plan.read()
+        self._log = _Log()
+        try:
+            self._runtime = tensorrt.Runtime(self._log)
+        except TypeError:  # how the package says that TensorRT made none, as where CUDA does not start
+            raise self._refusal() from None
+        self._engine = self._runtime.deserialize_cuda_engine(data)
+        if self._engine is None:
+            raise self._refusal()
+        self._check_graph(*_tensors(self._engine))
+        self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise self._refusal()
+        manifest = self._manifest
+        self._stream_of_work = Stream()
+        # What the host makes for each answer: its memory, an array in it, and the device's memory.
+        fed = manifest.inputs[: len(manifest.inputs) - len(manifest.rings)]
+        self._fed = [(pinned, view, device_memory(pinned.nbytes)) for pinned, view in map(_pinned, fed)]
+        self._outputs = [device_memory(_nbytes(spec)) for spec in manifest.outputs]
+        self._logits = _pinned(manifest.outputs[0])
+        for spec, (_, _, memory) in zip(fed, self._fed, strict=True):
+            self._bind(spec, memory)
+        for spec, memory in zip(manifest.outputs, self._outputs, strict=True):
+            self._bind(spec, memory)
+
+    @property
+    def identity(self) -> EngineIdentity:
+        record = self._plan.record
+        # Another plan of the same graph may round otherwise, so what is known of one is not of the other.
+        return EngineIdentity(
+            runtime=f"TensorRT {record.tensorrt}, plan {record.plan_sha256[:12]}",
+            device="tensorrt",
+            name=record.gpu,
+            driver=nvidia.gpu()[1],
+        )
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        return "int8 and more" if self._manifest.precision == "int8" else "16-bit"
+
+    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
+        raise NotImplementedError("the constructor refuses to profile")
+
+    def close(self) -> None:
+        """Free the device; rings of open streams go with those who hold them."""
+        self._context = self._engine = self._runtime = None
+        self._fed, self._outputs = [], []
+
+    def _run(self, clip: Clip) -> Logits:
+        return self._answer([clip], [], 0)
+
+    def _new_rings(self) -> RingMemory:
+        return _DeviceRings(self._manifest.rings, self._stream_of_work, self._answer)
+
+    def _answer(self, fed: Sequence[NDArray[Any]], rings: Sequence[Memory], slot: int) -> Logits:
+        """Run the plan on what the host feeds and on rings, whose ``slot`` is written; (1, K) logits."""
+        if self._context is None:
+            raise DeviceError("this engine is closed; open the bundle again")
+        stream = self._stream_of_work
+        for array, (pinned, view, memory) in zip(fed, self._fed, strict=True):
+            np.copyto(view, array)
+            stream.upload(memory, pinned)
+        for spec, ring in zip(self._manifest.rings, rings, strict=True):
+            self._bind(spec, ring)
+        if not self._context.execute_async_v3(stream.handle):
+            raise DeviceError(f"TensorRT failed ({self._log.last})")
+        for ring, new in zip(rings, self._outputs[1:], strict=True):
+            # Not written in place: a slot's address need not be aligned as TensorRT may want an output's.
+            stream.copy(ring, slot * new.nbytes, new)
+        pinned, view = self._logits
+        stream.download(pinned, self._outputs[0])
+        stream.wait()
+        return view.copy()
+
+    def _bind(self, spec: TensorSpec, memory: Memory) -> None:
+        if not self._context.set_tensor_address(spec.name, memory.address):
+            raise DeviceError(f"TensorRT takes no memory for {spec.name} ({self._log.last})")
+
+    def _refusal(self) -> DeviceError:
+        return DeviceError(
+            f"TensorRT {tensorrt.__version__} refuses {self._plan.path} ({self._log.last}); "
+            f"build it anew with 'sh {self._where / BUILD_SCRIPT} --force'"
+        )
+
+    def _device_text(self) -> str:
+        record = self._plan.record
+        return f"TensorRT {record.tensorrt}, {record.gpu or 'GPU'} (plan {self._plan.path.name})"
+
+
+class _DeviceRings:
+    """Rings in the device's memory, slots along their first axis; nothing of them passes through the host."""
+
+    def __init__(
+        self,
+        specs: Sequence[TensorSpec],
+        stream: Stream,
+        answer: Callable[[Sequence[NDArray[Any]], Sequence[Memory], int], Logits],
+    ) -> None:
+        self._specs = specs
+        self._stream = stream
+        self._answer = answer
+        self._rings = [device_memory(_nbytes(spec)) for spec in specs]
+        for ring in self._rings:
+            stream.zero(ring)
+
+    def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
+        return self._answer([frame, age], self._rings, slot)
+
+    def copies(self) -> dict[str, NDArray[Any]]:
+        held = [_pinned(spec) for spec in self._specs]
+        for (pinned, _), ring in zip(held, self._rings, strict=True):
+            self._stream.download(pinned, ring)
+        self._stream.wait()
+        return {spec.name: view.copy() for spec, (_, view) in zip(self._specs, held, strict=True)}
+
+
+def _tensors(engine: Any) -> tuple[list[GraphTensor], list[GraphTensor]]:
+    """A plan's inputs and outputs. One whose elements do not simply follow each other has no known type."""
+    sides: tuple[list[GraphTensor], list[GraphTensor]] = ([], [])
+    for number in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(number)
+        dtype = engine.get_tensor_dtype(name)
+        linear = engine.get_tensor_format(name) == tensorrt.TensorFormat.LINEAR
+        tensor = GraphTensor(
+            names=frozenset({name}),
+            shape=tuple(int(size) if size >= 0 else None for size in engine.get_tensor_shape(name)),
+            dtype=_DTYPES.get(dtype, str(dtype)) if linear else f"{dtype} in a format of its own",
+        )
+        sides[engine.get_tensor_mode(name) != tensorrt.TensorIOMode.INPUT].append(tensor)
+    return sides
+
+
+def _nbytes(spec: TensorSpec) -> int:
+    return int(np.prod(spec.shape)) * np.dtype(spec.dtype).itemsize
+
+
+def _pinned(spec: TensorSpec) -> tuple[Pinned, NDArray[Any]]:
+    """Memory of the host for a tensor, and an array in it."""
+    memory = pinned_memory(_nbytes(spec))
+    return memory, memory.view(spec.shape, spec.dtype)

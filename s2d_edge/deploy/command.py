@@ -1,0 +1,122 @@
+"""``deploy``: a bundle in, the model repository of a server out.
+
+A repository holds a copy of the graph, and a bundle should not hold one twice: so it is made where it is
+wanted.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from firmware_host.engines.caches import compiled_key
+from firmware_host.engines.plans import NoPlanError, find_plan
+from s2d_edge.bundle import BUILD_SCRIPT, MANIFEST, Bundle, EngineIdentity, Manifest, open_bundle
+from s2d_edge.console import Console
+from s2d_edge.deploy.ovms import DEVICES, write_ovms
+from s2d_edge.deploy.triton import write_triton
+from s2d_edge.errors import ConfigError
+from s2d_edge.files import choose_output, whole_folder
+
+Server = Literal["triton", "ovms"]
+_FORMATS: dict[Server, str] = {"triton": "model.onnx", "ovms": "model.xml"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployOptions:
+    """What the user asked for.
+
+    Attributes:
+        bundle: what export or calibrate wrote.
+        to: which server.
+        out: the folder to write; None is ``deploy/NAME-SERVER``.
+        root: where the server will see that folder, such as a container's mount point.
+    """
+
+    bundle: Path
+    to: str
+    out: Path | None = None
+    root: str = "/models"
+
+    def __post_init__(self) -> None:
+        if self.to not in get_args(Server):
+            raise ConfigError(f"--to {self.to!r} is unknown; choose one of {', '.join(get_args(Server))}")
+        if not self.root.startswith("/"):
+            raise ConfigError(f"--root {self.root!r} is no absolute path; give the place the server sees")
+
+
+def deploy(options: DeployOptions, console: Console) -> Path:
+    """Write a server's model repository.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        ConfigError: the bundle holds a graph of another format.
+        S2DEdgeError: a damaged bundle, or a folder that exists already.
+    """
+    bundle = open_bundle(options.bundle)
+    manifest = bundle.manifest
+    server: Server = "triton" if options.to == "triton" else "ovms"
+    if manifest.graph != _FORMATS[server]:
+        other = "ovms" if server == "triton" else "triton"
+        raise ConfigError(
+            f"--to {server} takes bundles with {_FORMATS[server]}, {options.bundle} holds {manifest.graph}; "
+            f"use --to {other}, or export the run for another target"
+        )
+    out = choose_output(options.out, Path("deploy") / f"{manifest.name}-{server}")
+    root = options.root.rstrip("/")
+    write, lines = (_triton if server == "triton" else _ovms)(bundle, root, out, console)
+    with whole_folder(out) as scratch:
+        write(scratch)
+        (scratch / "cache").mkdir()
+        shutil.copyfile(bundle.path / MANIFEST, scratch / MANIFEST)  # what a client must know
+    console.say(f"wrote {out}; not run here: {server}. Next:")
+    for line in lines:
+        console.say(f"  {line}")
+    return out
+
+
+_Plan = tuple[Callable[[Path], None], list[str]]  # what to write, and what to do then
+
+
+def _triton(bundle: Bundle, root: str, out: Path, console: Console) -> _Plan:
+    manifest = bundle.manifest
+    plan = None
+    repository = "onnxruntime"
+    lines = []
+    if manifest.target == "jetson":
+        place = f"{out}/tensorrt/{manifest.name}/1/model.plan"
+        try:
+            plan = find_plan(manifest)
+            plan.read()
+            repository = "tensorrt"
+        except NoPlanError as error:
+            console.say(f"{place} is left empty: {error}")
+            lines = [f"for TensorRT: sh {bundle.path}/{BUILD_SCRIPT} where it will serve, then deploy again"]
+    run = f"tritonserver --model-repository={root}/{repository}  (with {out.absolute()} as {root or '/'})"
+    cache = compiled_key(manifest, EngineIdentity(runtime="Triton", device="tensorrt", name=""))
+    path = plan.path if plan is not None else None
+    return lambda folder: write_triton(bundle, folder, root, cache, path), [run, *lines]
+
+
+def _ovms(bundle: Bundle, root: str, out: Path, _: Console) -> _Plan:
+    run = f"ovms --port 9000 --config_path {root}/config.json  (with {out.absolute()} as {root or '/'})"
+    key = compiled_key(bundle.manifest, _openvino_identity(bundle.manifest))
+    return lambda folder: write_ovms(bundle, folder, root, key), [run]
+
+
+def _openvino_identity(manifest: Manifest) -> EngineIdentity:
+    """Of the bundle's device, as far as this machine knows it: the machine that serves knows its driver."""
+    import openvino
+
+    from firmware_host.engines import openvino_engine
+
+    device: Literal["cpu", "gpu", "npu"] = {"NPU": "npu", "GPU": "gpu"}.get(DEVICES[manifest.target], "cpu")  # type: ignore[assignment]
+    try:
+        return openvino_engine.identity_of(openvino.Core(), device)
+    except RuntimeError:
+        return EngineIdentity(runtime=f"OpenVINO {openvino.__version__}", device=device, name="")

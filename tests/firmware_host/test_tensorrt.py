@@ -1,0 +1,355 @@
+"""TensorRT's own engine on stand-ins for TensorRT and CUDA. None of it ran on a device.
+
+The plans are built by the bundle's own script, with a stand-in for trtexec.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from firmware_host.engines import Fit, cudart, fit_of, onnxruntime_engine, open_engine
+from firmware_host.engines.plans import NoPlanError, find_plan, plan_folder
+from s2d_edge.bundle import Bundle, open_bundle, seal
+from s2d_edge.deploy.jetson import write_build_script
+from s2d_edge.errors import BundleError, DeviceError, MissingExtraError
+from tests.deploy import trtexec
+from tests.firmware_host import fake_nvidia
+from tests.firmware_host.graphs import make_bundle, make_stream_bundle
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("S2D_EDGE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def window(tmp_path: Path) -> Bundle:
+    made = make_bundle(tmp_path / "b", graph="model.onnx", target="jetson")
+    write_build_script(made.path, "b", "fp32")
+    seal(made.path, made.manifest)
+    return open_bundle(made.path)
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> Bundle:
+    made = make_stream_bundle(tmp_path / "s")
+    write_build_script(made.path, "s", "fp32")
+    seal(made.path, made.manifest)
+    return open_bundle(made.path)
+
+
+def build(bundle: Bundle, folder: Path, **machine: object) -> Path:
+    """Run the bundle's script with a stand-in trtexec; returns the record it wrote."""
+    trtexec.install(folder / "bin", **machine)  # type: ignore[arg-type]
+    subprocess.run(
+        ["sh", str(bundle.path / "build_engine.sh"), "--force"],
+        env=os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"},
+        check=True,
+        capture_output=True,
+    )
+    folder = plan_folder(bundle.manifest.files["model.onnx"])
+    return max(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+
+
+def clips(bundle: Bundle, count: int) -> list[np.ndarray]:  # type: ignore[type-arg]
+    spec = bundle.manifest.spec
+    shape = (count, 1, spec.frames, spec.size, spec.size, 3)
+    return list(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
+
+def test_a_plan_answers_clips_as_the_graph_does(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = build(window, tmp_path)
+    _, cuda = fake_nvidia.install(monkeypatch)
+    with open_engine(window, "tensorrt") as engine, open_engine(window, "cpu") as reference:
+        assert engine.identity.device == "tensorrt"
+        assert engine.identity.runtime.startswith("TensorRT 10.3.0, plan ")
+        assert (engine.identity.name, engine.identity.driver) == ("Orin", "540.4.0")
+        assert engine.description == f"b: FP32 on TensorRT 10.3.0, Orin (plan {record.stem}.plan)"
+        for clip in clips(window, 3):
+            np.testing.assert_array_equal(engine.infer(clip), reference.infer(clip))
+        assert (cuda.uploads, cuda.downloads) == (3, 3)
+    with pytest.raises(DeviceError, match="this engine is closed"):
+        engine.infer(clips(window, 1)[0])
+    del engine
+    gc.collect()
+    assert not cuda.blocks  # nothing of the device's memory is left behind
+    assert not cuda.streams
+
+
+def test_a_stream_keeps_its_rings_on_the_device(
+    stream: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(stream, tmp_path)
+    _, cuda = fake_nvidia.install(monkeypatch)
+    clip = np.concatenate(clips(stream, 3), axis=1)
+    with open_engine(stream, "tensorrt") as engine, open_engine(stream, "cpu") as reference:
+        faces, wanted = [engine.open_stream() for _ in range(2)], [reference.open_stream() for _ in range(2)]
+        held = len(cuda.blocks)
+        for number in range(clip.shape[1]):
+            if number == 5:
+                continue  # a lost sample
+            # Two faces through one plan, each with a past of its own; the second starts later.
+            for face, other in [*zip(faces, wanted, strict=True)][: 1 + (number > 2)]:
+                frame = np.ascontiguousarray(clip[:, number] if face is faces[0] else 255 - clip[:, number])
+                np.testing.assert_array_equal(face.step(frame, number), other.step(frame, number))
+        assert len(cuda.blocks) == held  # nothing is allocated for a frame
+        assert cuda.downloads == cuda.uploads // 2  # logits alone come back
+        for face, other in zip(faces, wanted, strict=True):
+            found, kept = face.feed(frame, 99), other.feed(frame, 99)
+            assert found.keys() == kept.keys()
+            for name in found:
+                np.testing.assert_array_equal(found[name], kept[name])
+        faces[0].reset()
+        wanted[0].reset()
+        np.testing.assert_array_equal(faces[0].step(frame, 0), wanted[0].step(frame, 0))
+
+
+def test_auto_takes_the_plan_on_a_jetson_without_onnx_runtime(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(window, tmp_path)
+    fake_nvidia.install(monkeypatch)
+    monkeypatch.setitem(sys.modules, "firmware_host.engines.onnxruntime_engine", None)
+    import firmware_host.engines as engines
+
+    monkeypatch.delattr(engines, "onnxruntime_engine", raising=False)
+
+    class Missing:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "firmware_host.engines.onnxruntime_engine":
+                raise MissingExtraError("onnxruntime", "ort", "running an ONNX bundle (model.onnx)")
+
+    monkeypatch.delitem(sys.modules, "firmware_host.engines.onnxruntime_engine")
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    assert fit_of(window.manifest) is Fit.AT_HOME
+    with open_engine(window) as engine:
+        assert engine.description.endswith("(auto: the target of this jetson bundle)")
+        assert "on TensorRT 10.3.0" in engine.description
+    plan_folder(window.manifest.files["model.onnx"]).rename(tmp_path / "gone")
+    with pytest.raises(MissingExtraError, match="onnxruntime"):
+        open_engine(window)
+
+
+@pytest.mark.parametrize(
+    ("machine", "reason"),
+    [
+        ({"version": "10.4.0"}, r"is of TensorRT 10\.3\.0, not 10\.4\.0"),
+        ({"name": "Thor"}, r"is for another GPU \(Orin, not Thor\)"),
+        ({"multiprocessors": 16}, r"is for another GPU \(multiprocessors: 8, not 16\)"),
+    ],
+)
+def test_a_plan_for_another_machine_is_not_used(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: dict[str, object], reason: str
+) -> None:
+    build(window, tmp_path)
+    fake_nvidia.install(monkeypatch, **machine)  # type: ignore[arg-type]
+    with pytest.raises(NoPlanError, match=f"no plan fits: Orin-nvgpu--trt10.3.0 {reason}"):
+        find_plan(window.manifest)
+    with pytest.raises(DeviceError, match=f"no such device on this machine; it has cpu; TensorRT .*{reason}"):
+        open_engine(window, "tensorrt")
+
+
+def test_the_plan_that_fits_is_found_among_others(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = build(window, tmp_path)
+    build(window, tmp_path, number=100700)
+    (right.parent / "noise.json").write_text("{}")
+    fake_nvidia.install(monkeypatch)
+    assert find_plan(window.manifest).path == right.with_suffix(".plan")
+
+
+def test_pip_s_longer_version_of_tensorrt_is_the_same(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(window, tmp_path, number=101300)
+    fake_nvidia.install(monkeypatch, version="10.13.0.35")
+    with open_engine(window, "tensorrt") as engine:
+        engine.infer(clips(window, 1)[0])
+
+
+def test_plans_are_not_trusted_blindly(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = build(window, tmp_path)
+    package, _ = fake_nvidia.install(monkeypatch)
+    plan = record.with_suffix(".plan")
+    whole = plan.read_bytes()
+    plan.write_bytes(whole[:-1])
+    with pytest.raises(DeviceError, match=r"\.plan differs from what build_engine\.sh recorded .*--force"):
+        open_engine(window, "tensorrt")
+    plan.unlink()
+    with pytest.raises(DeviceError, match="the plan cannot be read"):
+        open_engine(window, "tensorrt")
+    plan.write_bytes(whole)
+    told = json.loads(record.read_text())
+    for change, reason in (
+        ({"model_sha256": "0" * 64}, "was built from another model.onnx"),
+        ({"graph": "model_fp16.onnx"}, "was built from another model_fp16.onnx"),
+        ({"format": 2}, "is no record of a plan"),
+        ({"extra": 1}, "is no record of a plan"),
+    ):
+        record.write_text(json.dumps(told | change))
+        with pytest.raises(DeviceError, match=reason):
+            open_engine(window, "tensorrt")
+    record.write_text(json.dumps(told))
+    open_engine(window, "tensorrt").close()
+    # TensorRT has the last word, and says it in its own.
+    package.__version__ = "10.2.0"
+    with pytest.raises(
+        DeviceError, match=r"refuses .*deserializeCudaEngine: Error Code 1: Serialization\); build"
+    ):
+        open_engine(window, "tensorrt")
+
+
+def test_a_plan_of_other_tensors_is_refused(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = build(window, tmp_path)
+    package, _ = fake_nvidia.install(monkeypatch)
+    other = make_bundle(tmp_path / "c", graph="model.onnx", frames=5)
+    plan = record.with_suffix(".plan")
+    plan.write_text(f"PLAN 100300 {other.graph_path}")
+    told = json.loads(record.read_text()) | {"plan_sha256": hashlib.sha256(plan.read_bytes()).hexdigest()}
+    record.write_text(json.dumps(told))
+    with pytest.raises(BundleError, match=r"input 'clip' is uint8 \(1, 5, 48, 48, 3\) in the graph"):
+        open_engine(window, "tensorrt")
+    package.format = package.TensorFormat.HWC
+    with pytest.raises(BundleError, match="in a format of its own"):
+        open_engine(window, "tensorrt")
+
+
+def test_what_cuda_and_tensorrt_refuse_is_said(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(window, tmp_path)
+    package, cuda = fake_nvidia.install(monkeypatch)
+    engine = open_engine(window, "tensorrt")
+    package.fails = True
+    with pytest.raises(DeviceError, match=r"TensorRT failed \(execute_async_v3"):
+        engine.infer(clips(window, 1)[0])
+    cuda.memory = 1
+    with pytest.raises(DeviceError, match=r"CUDA's cudaMallocHost failed \(out of memory\)"):
+        open_engine(window, "tensorrt")
+    cuda.memory = 0
+    with pytest.raises(DeviceError, match=r"refuses .*\(CUDA initialization failure with error: 2\)"):
+        open_engine(window, "tensorrt")
+    with pytest.raises(DeviceError, match="cannot be looked into from here; use trtexec"):
+        open_engine(window, "tensorrt", profile=True)
+
+
+def test_without_a_plan_onnx_runtime_s_provider_is_used_and_said(
+    window: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = onnxruntime.InferenceSession
+
+    class OnTheCpu:
+        def __init__(self, file: str, **_: object) -> None:
+            self._real = real(file, providers=["CPUExecutionProvider"])
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._real, name)
+
+        def get_providers(self) -> list[str]:
+            return ["TensorrtExecutionProvider"]
+
+        def get_provider_graph_assignment_info(self) -> list[object]:
+            return []
+
+    fake_nvidia.install(monkeypatch)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", OnTheCpu)
+    monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu", "cuda", "tensorrt"))
+    with open_engine(window, "tensorrt") as engine:
+        assert "TensorrtExecutionProvider" in engine.description
+        assert engine.description.endswith(
+            "(through ONNX Runtime: no plan was built by the bundle's build_engine.sh)"
+        )
+
+
+def test_a_plan_without_the_python_package(
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(window, tmp_path)
+    fake_nvidia.install(monkeypatch)
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(DeviceError, match="virtual environment with --system-site-packages"):
+        open_engine(window, "tensorrt")
+
+
+_C_LIBRARY = r"""
+#include <stdlib.h>
+#include <string.h>
+static char *expected;
+int cudaMalloc(void **p, size_t n) { *p = aligned_alloc(256, (n + 255) / 256 * 256); return *p ? 0 : 2; }
+int cudaFree(void *p) { free(p); return 0; }
+int cudaMallocHost(void **p, size_t n) { return cudaMalloc(p, n); }
+int cudaFreeHost(void *p) { return cudaFree(p); }
+int cudaStreamCreate(void **s) { *s = expected = malloc(1); return 0; }
+int cudaStreamDestroy(void *s) { free(s); return 0; }
+int cudaStreamSynchronize(void *s) { return s == expected ? 0 : 1; }
+int cudaMemsetAsync(void *p, int v, size_t n, void *s) { memset(p, v, n); return s == expected ? 0 : 1; }
+int cudaMemcpyAsync(void *t, const void *f, size_t n, int kind, void *s)
+{ if (kind < 1 || kind > 3 || s != expected) return 1; memcpy(t, f, n); return 0; }
+int cudaDeviceGetAttribute(int *v, int a, int d) { *v = a == 16 ? 8 : a == 75 ? 8 : 7; return d; }
+int cudaGetDeviceProperties(void *p, int d) { memset(p, 0, 1032); strcpy(p, "Orin"); return d; }
+const char *cudaGetErrorString(int e) { return e == 1 ? "invalid argument" : "out of memory"; }
+"""
+
+
+def test_the_calls_reach_a_library_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through ctypes into compiled code: pointers of 64 bits, sizes, and words for errors."""
+    source, library = tmp_path / "cudart.c", tmp_path / "libcudart.so"
+    source.write_text(_C_LIBRARY)
+    try:
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("needs a C compiler (cc)")
+    monkeypatch.setattr(cudart, "find_library", lambda name: str(library))
+    monkeypatch.setattr(cudart, "_NAMES", ())
+    cudart.library.cache_clear()
+    try:
+        assert cudart.gpu() == cudart.Gpu("Orin", "8.7", 8)
+        stream, ring, slot = cudart.Stream(), cudart.device_memory(12), cudart.device_memory(4)
+        sent, returned = cudart.pinned_memory(4), cudart.pinned_memory(12)
+        stream.zero(ring)
+        sent.view((2,), "int16")[:] = (7, -1)
+        stream.upload(slot, sent)
+        stream.copy(ring, 4, slot)
+        stream.download(returned, ring)
+        stream.wait()
+        assert returned.view((2, 3), "int16").tolist() == [[0, 0, 7], [-1, 0, 0]]
+        stream.handle += 1
+        with pytest.raises(DeviceError, match=r"CUDA's cudaStreamSynchronize failed \(invalid argument\)"):
+            stream.wait()
+        stream.handle -= 1
+        with pytest.raises(DeviceError, match="out of memory"):
+            cudart.device_memory(1 << 60)
+        del stream, ring, slot, sent, returned
+        gc.collect()
+    finally:
+        cudart.library.cache_clear()
+
+
+def test_without_cuda_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cudart, "find_library", lambda name: None)
+    monkeypatch.setattr(cudart, "_NAMES", ("libcudart-that-is-not-there.so",))
+    cudart.library.cache_clear()
+    try:
+        assert cudart.gpu() is None
+        with pytest.raises(DeviceError, match="libcudart"):
+            cudart.device_memory(1)
+    finally:
+        cudart.library.cache_clear()

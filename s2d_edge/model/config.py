@@ -179,6 +179,7 @@ PRESETS: dict[str, S2DConfig] = {
         vit=ViTConfig(image_size=112, patch_size=8, width=128, depth=6, heads=4),
         landmark=LandmarkConfig(width=32),
         temporal=TemporalConfig(heads=4),
+        frames=8,
     ),
     # Trains in minutes on a laptop CPU: 7×7 patches, and a landmark network a sixteenth the cost.
     "demo": S2DConfig(

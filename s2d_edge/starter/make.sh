@@ -47,8 +47,9 @@ once "$RUNS/faces-landmark" s2d-edge train --stage landmark --data "$DATA" --mod
   --seed $SEED --out "$RUNS/faces-landmark"
 train "$RUNS/faces-image" --stage image --data "$DATA" --model starter --landmark "$RUNS/faces-landmark" \
   --recipe faces
-once "$MOVING/labels.csv" s2d-edge data animate "$DATA" "$MOVING" --seed $SEED
-train "$RUNS/faces-video" --stage video --temporal causal --init "$RUNS/faces-image" --data "$MOVING" --recipe faces
+once "$MOVING/labels.csv" s2d-edge data animate "$DATA" "$MOVING" --limit 1400 --seed $SEED
+train "$RUNS/faces-video" --stage video --temporal causal --init "$RUNS/faces-image" --data "$MOVING" \
+  --frames 8 --fps 4 --recipe faces
 
 for target in "${TARGETS[@]}"; do
   fp32=$WORK/bundles/faces-$target-fp32

@@ -44,8 +44,8 @@ class WithoutPrompters(S2D):
 
     def __init__(self, config: S2DConfig) -> None:
         super().__init__(config)
-        for prompter in self.prompters:
-            for parameter in prompter.to_prompt.parameters():
+        for name, parameter in self.prompters.named_parameters():
+            if ".to_prompt." in name:
                 torch.nn.init.zeros_(parameter)
         self.prompters.requires_grad_(False)
         self.prompt_embed.requires_grad_(False)

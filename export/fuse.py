@@ -197,6 +197,7 @@ class FusedS2D(nn.Module):
         self.frames, self.grid = config.frames, config.vit.grid
         self.pixel_mean = nn.Buffer(model.pixel_mean.clone())
         self.pixel_std = nn.Buffer(model.pixel_std.clone())
+        self.luma = nn.Buffer(model.colours[0].view(3, 1, 1).clone()) if config.grey else None
         self.patch = self._fold_normalisation(model)
         self.landmark = model.landmark
         fold_batch_norms(self.landmark)
@@ -212,13 +213,17 @@ class FusedS2D(nn.Module):
 
     @staticmethod
     def _fold_normalisation(model: S2D) -> nn.Conv2d:
-        """Patch projection of raw pixels: W((p - mean) / std) + b = (W / std)p + (b - ΣW·mean / std)."""
+        """Patch projection of raw pixels: W((Cp - mean) / std) + b = (W / std)Cp + (b - ΣW·mean / std).
+
+        C mixes the colours; it is the identity unless the model looks at luma alone.
+        """
         conv = copy.deepcopy(model.vit.patch_embed.proj).double()
         mean, std = model.pixel_mean.double(), model.pixel_std.double()
         with torch.no_grad():
             conv.weight.div_(std)
             assert conv.bias is not None
             conv.bias.sub_((conv.weight * mean).sum(dim=(1, 2, 3)))
+            conv.weight.copy_(torch.einsum("ochw,ck->okhw", conv.weight, model.colours.double()))
         return conv.float()
 
     @staticmethod
@@ -232,7 +237,10 @@ class FusedS2D(nn.Module):
 
     def landmark_tokens(self, pictures: Tensor) -> Tensor:
         """(T, 3, H, W) in 0-255 -> (T, N, channels): the landmark network's map, one vector per patch."""
-        small = (self.landmark.resize(pictures) - self.pixel_mean) / self.pixel_std
+        small = self.landmark.resize(pictures)
+        if self.luma is not None:
+            small = (small * self.luma).sum(dim=1, keepdim=True)  # (T, 1, 112, 112) for all colours
+        small = (small - self.pixel_mean) / self.pixel_std
         features = self.landmark.features(small)
         if self.grid != LANDMARK_GRID:
             features = F.interpolate(features, (self.grid, self.grid), mode="bilinear", align_corners=False)

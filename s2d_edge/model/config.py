@@ -120,6 +120,8 @@ class S2DConfig:
         prompt_width: hidden width of a Multi-View Complementary Prompter.
         classes: K.
         dropout: before the classifier, in training.
+        grey: each pixel is its luma, so that colours count for nothing: for photographs in which colour tells
+            the label, as where some expressions come in grey and others in colour.
     """
 
     vit: ViTConfig = field(default_factory=ViTConfig)
@@ -129,6 +131,7 @@ class S2DConfig:
     prompt_width: int = 8
     classes: int = 7
     dropout: float = 0.0
+    grey: bool = False
 
     def __post_init__(self) -> None:
         _positive("model", frames=self.frames, prompt_width=self.prompt_width)
@@ -180,6 +183,7 @@ PRESETS: dict[str, S2DConfig] = {
         landmark=LandmarkConfig(width=32),
         temporal=TemporalConfig(heads=4),
         frames=8,
+        grey=True,
     ),
     # Trains in minutes on a laptop CPU: 7×7 patches, and a landmark network a sixteenth the cost.
     "demo": S2DConfig(

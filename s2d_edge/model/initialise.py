@@ -58,6 +58,9 @@ def _from_run(model: S2D, source: Path, labels: Sequence[str] | None) -> tuple[s
     elif given.adapters and not model.adapters:
         tensors = {name: value for name, value in tensors.items() if not name.startswith(_TEMPORAL)}
         notes.append("temporal adapters were left out")
+    if given.config.grey != model.config.grey:
+        seen, sees = ("luma" if each.grey else "colours" for each in (given.config, model.config))
+        notes.append(f"it was trained on {seen}; from here on it sees {sees}")
     strange = labels is not None and tuple(labels) != info.labels
     if strange or given.head.weight.shape != model.head.weight.shape:
         tensors |= {"head.weight": fresh["head.weight"], "head.bias": fresh["head.bias"]}

@@ -18,6 +18,7 @@ from s2d_edge.model.vit import VIT_EPS, ViT, sine_cosine
 # ImageNet statistics, on the 0-255 scale the clips arrive in. The only place they stand.
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
+LUMA = (0.299, 0.587, 0.114)  # of R, G and B, by ITU-R BT.601, as JPEG and OpenCV have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class S2D(nn.Module):
 
     pixel_mean: Tensor
     pixel_std: Tensor
+    colours: Tensor
 
     def __init__(self, config: S2DConfig) -> None:
         super().__init__()
@@ -77,6 +79,9 @@ class S2D(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+        # What each colour that the network sees is mixed of: (3, 3), of itself or of all as in its luma.
+        mixture = torch.tensor(LUMA).expand(3, 3) if config.grey else torch.eye(3)
+        self.register_buffer("colours", mixture.clone(), persistent=False)
         self.landmark.requires_grad_(False)
         self.landmark.eval()
 
@@ -119,8 +124,14 @@ class S2D(nn.Module):
         frames = clip.shape[1] if self.config.causal and clip.ndim == 5 else self.config.frames
         if clip.ndim != 5 or clip.shape[1] != frames or clip.shape[-1] != 3:
             raise ConfigError(f"the model takes clips (B, {frames}, H, W, 3), not {tuple(clip.shape)}")
-        pictures = clip.flatten(0, 1).permute(0, 3, 1, 2).to(self.pixel_mean.dtype)
-        normalised: Tensor = (pictures - self.pixel_mean) / self.pixel_std
+        return self.normalise_pictures(clip.flatten(0, 1))
+
+    def normalise_pictures(self, pictures: Tensor) -> Tensor:
+        """(B, H, W, 3) RGB in 0-255, uint8 or float -> (B, 3, H, W) ImageNet-normalised."""
+        pictures = pictures.to(self.pixel_mean.dtype)
+        if self.config.grey:
+            pictures = pictures @ self.colours.T
+        normalised: Tensor = (pictures.permute(0, 3, 1, 2) - self.pixel_mean) / self.pixel_std
         return normalised
 
     def landmark_maps(self, pictures: Tensor) -> Tensor:

@@ -62,7 +62,7 @@ def compute_maps(
                 device
             )  # (b, S, S, 3)
             for side, seen in enumerate((pixels, pixels.flip(2))):
-                pictures = (seen.permute(0, 3, 1, 2).float() - model.pixel_mean) / model.pixel_std
-                values[start : start + len(pixels), side] = model.landmark_maps(pictures).half().cpu()
+                maps = model.landmark_maps(model.normalise_pictures(seen))
+                values[start : start + len(pixels), side] = maps.half().cpu()
             advance(len(pixels))
     return LandmarkMaps(values=values)

@@ -24,8 +24,14 @@ _WIDE = S2DConfig(
 
 @pytest.mark.parametrize(
     "config",
-    [TINY, TINY.as_image(), _WIDE, replace(TINY, frames=1, temporal=TemporalConfig(ratio=0.5, heads=3))],
-    ids=["tiny", "image", "wide", "one-frame"],
+    [
+        TINY,
+        TINY.as_image(),
+        _WIDE,
+        replace(TINY, frames=1, temporal=TemporalConfig(ratio=0.5, heads=3)),
+        replace(TINY, grey=True),
+    ],
+    ids=["tiny", "image", "wide", "one-frame", "grey"],
 )
 def test_fused_model_equals_the_model(config: S2DConfig) -> None:
     model = random_model(config)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -52,6 +54,24 @@ def test_wrong_clip_shape_is_refused() -> None:
     model = random_model(TINY)
     with pytest.raises(ConfigError, match=r"takes clips \(B, 4, H, W, 3\)"):
         model(torch.zeros(1, 5, 64, 64, 3, dtype=torch.uint8))
+
+
+def test_a_grey_model_sees_luma_alone() -> None:
+    clip = random_clip(TINY)
+    frames = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in clip[0].numpy()]
+    grey = torch.from_numpy(np.stack(frames))[None, ..., None].expand(-1, -1, -1, -1, 3)
+    coloured, luma = random_model(TINY), random_model(replace(TINY, grey=True))
+    with torch.inference_mode():
+        assert not torch.allclose(coloured(clip), coloured(grey), atol=1e-2)
+        torch.testing.assert_close(luma(clip), luma(grey), atol=2e-3, rtol=0)  # OpenCV rounds
+        torch.testing.assert_close(luma(grey), coloured(grey), atol=1e-5, rtol=1e-5)
+
+
+def test_a_change_to_luma_is_said(tmp_path: Path) -> None:
+    write_random_run(tmp_path / "run", TINY)
+    notes = initialise(S2D(replace(TINY, grey=True)), tmp_path / "run")
+    assert "it was trained on colours; from here on it sees luma" in notes
+    assert not any("it sees" in note for note in initialise(S2D(TINY), tmp_path / "run"))
 
 
 def test_uint8_and_float_pixels_give_the_same_answer() -> None:

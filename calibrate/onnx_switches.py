@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,18 +18,13 @@ from s2d_edge.errors import QuantizationError
 from s2d_edge.lint.onnx_view import OnnxGraph
 
 _SWITCHES = "s2d_edge_switches"
-_SCOPES = "pkg.torch.onnx.name_scopes"  # the exporter's list of the modules around a node, and the node
 _ERRORS_ONLY = 3
 
 
 def modules_of(graph: Path) -> dict[str, str]:
     """The module each node comes from, by its name; the name itself where it tells none."""
-    found = {}
-    for node in load_named(graph).graph.node:
-        scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "[]")
-        modules = ast.literal_eval(scopes)[:-1]
-        found[node.name] = str(modules[-1]) if modules else node.name
-    return found
+    names = [node.name for node in load_named(graph).graph.node]
+    return {name: name.rpartition("/")[0] or name for name in names}  # export names nodes MODULE/NODE
 
 
 class SwitchedOnnx:

@@ -124,7 +124,7 @@ def affordable_clips(graph: Path) -> int:
 
 def quantized_groups(graph: Path) -> dict[str, list[Layer]]:
     """The INT8 linears and convolutions of a graph by group, in the graph's order."""
-    modules = _modules(graph)
+    modules = modules_of(graph)
     groups: dict[str, list[Layer]] = {}
     for layer in layers_of(graph):
         if layer.int8:
@@ -142,7 +142,8 @@ def group_of(module: str) -> str:
     return module
 
 
-def _modules(graph: Path) -> Mapping[str, str]:
+def modules_of(graph: Path) -> Mapping[str, str]:
+    """The module each operation of a graph comes from, by its name; the name itself where it tells none."""
     if graph.suffix == ".onnx":
         from calibrate.onnx_switches import modules_of
 

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from calibrate.int8_macs import layers_of
 from calibrate.onnx_graph import quantize_onnx
 from calibrate.openvino_graph import quantize_openvino
 from calibrate.recipe import recipe_for
@@ -20,14 +21,18 @@ from calibrate.sensitivity import (
     affordable_clips,
     group_of,
     layer_sensitivity,
+    modules_of,
     quantized_groups,
 )
-from s2d_edge.bundle import Bundle
+from export.command import ExportOptions, export_run
+from s2d_edge.bundle import Bundle, Mode, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.errors import QuantizationError
+from s2d_edge.model.config import S2DConfig
 from tests.calibrate.graphs import CLIP_SHAPE, DEPTHWISE_MACS, MACS, write_transformer
 from tests.calibrate.test_quantize import answers, feeds
 from tests.firmware_host.graphs import make_bundle
+from tests.models import CAUSAL, TINY, write_random_run
 
 F32 = {"INFERENCE_PRECISION_HINT": "f32"}
 
@@ -92,11 +97,10 @@ def test_every_int8_layer_is_measured_alone(pair: tuple[Bundle, Bundle]) -> None
     assert len({name for layer in measured for name in layer.layers}) == 9 - (depthwise > 0)
 
 
+@pytest.mark.parametrize("pair", ["model.onnx"], indirect=True)
 def test_spoilt_layer_costs_most(pair: tuple[Bundle, Bundle], tmp_path: Path) -> None:
-    """Double the scale of one layer's weights: what was among the others leads the list."""
+    """Four times the scale of one layer's weights: what was the least of all leads the list."""
     fp32, int8 = pair
-    if int8.graph_path.suffix != ".onnx":
-        pytest.skip("spoilt as ONNX; the measurement is the same")
     before = layer_sensitivity(fp32, int8, clips(2), Console(quiet=True))
     victim = before[-1].layers[0]
     model = onnx.load(int8.graph_path)
@@ -132,6 +136,20 @@ def test_large_models_are_measured_on_fewer_clips(
     assert affordable_clips(int8.graph_path) == 2
     monkeypatch.setattr("calibrate.sensitivity._AFFORDABLE_MACS", 1)
     assert affordable_clips(int8.graph_path) == 1
+
+
+@pytest.mark.parametrize(("config", "mode"), [(TINY, "window"), (CAUSAL, "stream")])
+def test_groups_are_the_same_in_both_formats(config: S2DConfig, mode: Mode, tmp_path: Path) -> None:
+    write_random_run(tmp_path / "run", config)
+    groups = []
+    for target in ("jetson", "intel-cpu"):
+        options = ExportOptions(target=target, run=tmp_path / "run", out=tmp_path / target, mode=mode)
+        graph = open_bundle(export_run(options, Console(quiet=True))).graph_path
+        modules = modules_of(graph)
+        groups.append({group_of(modules[layer.name]) for layer in layers_of(graph)})
+    assert groups[0] == groups[1]
+    assert {"patch", "landmark.conv_4", "blocks.2.qkv", "promptings.0.adapter", "head"} <= groups[0]
+    assert len(groups[0]) == 29
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from s2d_edge.video import frame_paths
 def choose_samples(dataset: Dataset, split: str, subset: int, seed: int) -> tuple[Sample, ...]:
     """Choose calibration clips, the classes in turn, so that rare expressions set the ranges too.
 
-    A class with fewer clips than its share gives all it has and the others fill up.
+    A class with fewer clips than its share gives all it has and the others fill up. Within a class nobody is
+    taken a second time before everybody was taken once: faces differ more than pictures of one face.
 
     Args:
         subset: clips wanted; a smaller split gives all its clips.
@@ -33,8 +35,9 @@ def choose_samples(dataset: Dataset, split: str, subset: int, seed: int) -> tupl
     by_class: dict[int, list[Sample]] = {}
     for sample in require_split(dataset, split):
         by_class.setdefault(sample.label, []).append(sample)
-    for samples in by_class.values():
+    for label, samples in by_class.items():
         generator.shuffle(samples)
+        by_class[label] = _people_in_turn(samples)
     turns = max(len(samples) for samples in by_class.values())
     in_turn = [
         by_class[label][turn]
@@ -43,6 +46,20 @@ def choose_samples(dataset: Dataset, split: str, subset: int, seed: int) -> tupl
         if turn < len(by_class[label])
     ]
     return tuple(in_turn[:subset])
+
+
+def _people_in_turn(samples: Sequence[Sample]) -> list[Sample]:
+    """The same samples: first one of each subject, then a second one of each, and so on; each turn in order.
+
+    A sample that does not say who is seen counts as a person of its own.
+    """
+    seen: Counter[str] = Counter()
+    turns = []
+    for sample in samples:
+        turns.append(0 if sample.subject is None else seen[sample.subject])
+        if sample.subject is not None:
+            seen[sample.subject] += 1
+    return [samples[k] for k in sorted(range(len(samples)), key=lambda k: turns[k])]
 
 
 def record(samples: Sequence[Sample], root: Path) -> tuple[CalibrationClip, ...]:

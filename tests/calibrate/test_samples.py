@@ -34,6 +34,20 @@ def test_choice_is_balanced_and_seeded(tmp_path: Path) -> None:
     assert len(set(chosen)) == 21
 
 
+def test_nobody_is_taken_twice_before_everybody_was_once(tmp_path: Path) -> None:
+    people = ["Ann"] * 30 + ["Bo"] * 2 + ["Cy", None, None]
+    samples = tuple(
+        Sample(path=tmp_path / f"{k}.png", label=0, split="train", subject=person)
+        for k, person in enumerate(people)
+    )
+    data = Dataset(name="d", root=tmp_path, labels=("a", "b"), samples=samples)
+    for seed in range(5):
+        chosen = [sample.subject for sample in choose_samples(data, "train", 9, seed)]
+        assert Counter(chosen[:5]) == {"Ann": 1, "Bo": 1, "Cy": 1, None: 2}
+        assert Counter(chosen[5:7]) == {"Ann": 1, "Bo": 1}
+        assert chosen[7:] == ["Ann", "Ann"]
+
+
 def test_small_split_gives_all_it_has(tmp_path: Path) -> None:
     assert len(choose_samples(dataset(tmp_path, {0: 2, 1: 1}), "train", 64, seed=0)) == 3
 

@@ -104,6 +104,11 @@ class MobileFaceNet(nn.Module):
         self.conv_6_sep = ConvNormAct(2 * w, 8 * w)
         self.output_layer = PointHead(8 * w, config.points)
 
+    def tune_features(self) -> None:
+        """Let what leads to the feature map train; the rest, which finds the points, stays as it is."""
+        for part in (self.conv1, self.conv2_dw, self.conv_23, self.conv_3, self.conv_34, self.conv_4):
+            part.requires_grad_(True)
+
     def resize(self, pictures: Tensor) -> Tensor:
         """(B·T, 3, H, W) -> (B·T, 3, 112, 112), bilinear with aligned corners as in the official code."""
         if pictures.shape[-1] == LANDMARK_INPUT:

@@ -29,18 +29,22 @@ class ParameterCount:
         total: all of them.
         trainable: those with ``requires_grad``.
         landmark: those of the landmark network, not part of ``total``.
+        landmark_trainable: those of it with ``requires_grad``.
     """
 
     total: int
     trainable: int
     landmark: int
+    landmark_trainable: int = 0
 
     def __str__(self) -> str:
         text = f"{self.total / 1e6:.2f} M parameters"
         if self.trainable != self.total:
             share = 100 * self.trainable / self.total
             text += f", {self.trainable / 1e6:.2f} M trainable ({share:.1f} %)"
-        return f"{text}, beside a frozen landmark network of {self.landmark / 1e6:.2f} M"
+        text += f", beside a {'' if self.landmark_trainable else 'frozen '}landmark network of "
+        text += f"{self.landmark / 1e6:.2f} M"
+        return f"{text}, {self.landmark_trainable / 1e6:.2f} M trainable" if self.landmark_trainable else text
 
 
 class S2D(nn.Module):
@@ -114,6 +118,7 @@ class S2D(nn.Module):
             total=sum(p.numel() for p in own),
             trainable=sum(p.numel() for p in own if p.requires_grad),
             landmark=sum(p.numel() for p in self.landmark.parameters()),
+            landmark_trainable=sum(p.numel() for p in self.landmark.parameters() if p.requires_grad),
         )
 
     def normalise(self, clip: Tensor) -> Tensor:
@@ -136,11 +141,10 @@ class S2D(nn.Module):
 
     def landmark_maps(self, pictures: Tensor) -> Tensor:
         """(B·T, 3, H, W) normalised -> (B·T, channels, h, w): the landmark map, a cell per patch."""
-        with torch.no_grad():
-            features = self.landmark.features(self.landmark.resize(pictures))
-            grid = self.config.vit.grid
-            if grid != LANDMARK_GRID:
-                features = F.interpolate(features, (grid, grid), mode="bilinear", align_corners=False)
+        features = self.landmark.features(self.landmark.resize(pictures))
+        grid = self.config.vit.grid
+        if grid != LANDMARK_GRID:
+            features = F.interpolate(features, (grid, grid), mode="bilinear", align_corners=False)
         return features
 
     def first_prompt(self, maps: Tensor) -> Tensor:

@@ -3,17 +3,18 @@
 #
 #   s2d_edge/starter/make.sh DATA WORK [TARGET...]
 #
-# DATA holds labels.csv and the photographs; WORK gets runs, clips, bundles and scores; without a TARGET they are
-# intel-cpu and jetson. The INT8 bundles and CARD.md end up beside this script. A step whose result is there is
+# DATA holds labels.csv and the photographs; WORK gets copies of these without names, runs, clips, bundles and
+# scores; without a TARGET they are intel-cpu and jetson. The INT8 bundles and CARD.md end up beside this script. A step whose result is there is
 # skipped, and said so: to make something anew, remove it and what was made from it. A training that was stopped
 # goes on.
 set -euo pipefail
 
-DATA=${1:?give the folder of the photographs, then one to work in}
+PHOTOGRAPHS=${1:?give the folder of the photographs, then one to work in}
 WORK=${2:?give a folder to work in, after that of the photographs}
 TARGETS=("${@:3}")
 [ ${#TARGETS[@]} -gt 0 ] || TARGETS=(intel-cpu jetson)
 HERE=$(cd "$(dirname "$0")" && pwd)
+DATA=$WORK/faces
 RUNS=$WORK/runs
 MOVING=$WORK/faces-moving
 SEED=0
@@ -43,6 +44,7 @@ train() {
 
 mkdir -p "$RUNS" "$WORK/bundles" "$WORK/scores"
 
+once "$DATA" python -m s2d_edge.starter.pseudonyms "$PHOTOGRAPHS" "$DATA"
 once "$RUNS/faces-landmark" s2d-edge train --stage landmark --data "$DATA" --model starter --recipe landmark \
   --seed $SEED --out "$RUNS/faces-landmark"
 train "$RUNS/faces-image" --stage image --data "$DATA" --model starter --landmark "$RUNS/faces-landmark" \

@@ -2,7 +2,8 @@
 
     python -m s2d_edge.starter.pseudonyms DATA OUT
 
-What is shipped lists the clips it was calibrated and measured on, and photographs are often named after people.
+What is shipped lists the clips it was calibrated and measured on, and photographs are often named after
+people.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import shutil
 import sys
 from pathlib import Path
 
+from s2d_edge.console import Console
 from s2d_edge.data.datasets import open_dataset
 from s2d_edge.data.readers import LABELS_FILE
-from s2d_edge.console import Console
 from s2d_edge.errors import DataError, S2DEdgeError
 from s2d_edge.files import sha256_of, whole_folder
 from s2d_edge.media_types import IMAGE_SUFFIXES

@@ -27,13 +27,15 @@ from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.job import Job
 from s2d_edge.train.landmark_stage import train_landmark
 from s2d_edge.train.landmarks import taught_network
+from s2d_edge.train.learner import multiplies_bfloat16
 from s2d_edge.train.loop import StageTraining
 from s2d_edge.train.plan import LANDMARK_STAGE, STAGES, Plan, Stage, TrainOptions, describe, plan_from_record
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.progress import RESUME, Snapshot, load_snapshot
 from s2d_edge.train.record import is_finished
+from s2d_edge.train.settings import StageSettings
 from s2d_edge.train.start import resolve, video_config
-from s2d_edge.train.supply import Supply, open_supply
+from s2d_edge.train.supply import Maps, Supply, keep_maps, open_supply
 from s2d_edge.train.teacher import Teacher, require_fitting
 
 RUNS = Path("runs")
@@ -126,6 +128,7 @@ class _Session:
         self._guard = guard
         self._console = console
         self._supply: Supply | None = None
+        self._maps: Maps | None = None  # of the landmark network as it is
 
     def run(
         self,
@@ -182,27 +185,38 @@ class _Session:
 
     def _train(self, folder: Path, info: RunInfo, model: S2D, snapshot: Snapshot | None) -> None:
         stage, device = info.stage, self._processes.device
+        settings = self._plan.stage_settings(stage)
         if stage == "video":
             model.freeze_backbone()
+        if settings.landmark_lr:
+            model.landmark.tune_features()
         model = model.to(device)
         if self._supply is None:
             self._supply = self._processes.here_first(
-                lambda: open_supply(self._plan, self._dataset, info.crop, model, device, self._console)
+                lambda: open_supply(self._plan, self._dataset, info.crop, self._console)
             )
+        maps = self._maps_for(model, self._supply, settings)
+        amp = self._plan.settings.amp
+        if device.type == "cpu":
+            amp = self._plan.settings.cpu_bfloat16
+            if amp and not multiplies_bfloat16():
+                self._console.warn(
+                    "this CPU does not multiply bfloat16 (cpu_bfloat16=true): it trains in FP32"
+                )
         self._console.say(f"{stage} stage -> {folder}: {model.count_parameters()}, on {self._processes}")
-        train_feed, val_feed = self._supply.feeds(stage)
+        train_feed, val_feed = self._supply.feeds(stage, maps)
         follows = stage == "video" and self._plan.teacher
         job = Job(
             model=model,
             info=info,
             teacher=Teacher(Path(self._plan.teacher), model, info.labels, device) if follows else None,
-            settings=self._plan.stage_settings(stage),
+            settings=settings,
             seed=self._plan.settings.seed,
             train=train_feed,
             val=val_feed,
             folder=folder,
             processes=self._processes,
-            amp=self._plan.settings.amp,
+            amp=amp,
             snapshot_minutes=self._plan.settings.snapshot_minutes,
             score_start=_answers(info.origin["init"], info),
         )
@@ -213,6 +227,17 @@ class _Session:
         best = read_run(folder).origin["best_epoch"]
         judge = "test" if self._plan.protocol == "paper" else "validation"
         self._console.say(f"{folder} holds the weights of epoch {best}, the best on {judge}")
+
+    def _maps_for(self, model: S2D, supply: Supply, settings: StageSettings) -> Maps:
+        """Landmark maps for a stage; none where it changes the network that makes them."""
+        if settings.landmark_lr:
+            self._maps = None
+        if settings.landmark_lr or not self._plan.settings.cache_landmarks:
+            return Maps()
+        if self._maps is None:
+            device = self._processes.device
+            self._maps = self._processes.here_first(lambda: keep_maps(supply, model, device, self._console))
+        return self._maps
 
 
 def _answers(init: str, info: RunInfo) -> bool:

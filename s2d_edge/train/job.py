@@ -27,7 +27,7 @@ class Job:
         val: validation clips, which choose the best epoch.
         folder: the run folder.
         processes: those that train together.
-        amp: mixed precision, on CUDA only.
+        amp: mixed precision, if the device computes in it.
         snapshot_minutes: how often the training is saved beside the end of each epoch; 0 never.
         score_start: validate before the first step, too, as epoch 0.
     """

@@ -22,7 +22,8 @@ class Learner:
         """Set up ``model``, whose ``requires_grad`` says what trains.
 
         Args:
-            amp: mixed precision, on CUDA only: bfloat16 where the GPU computes in it, else float16.
+            amp: mixed precision: bfloat16 where the device computes in it; else float16 on CUDA, and none on
+                a CPU.
         """
         model.prompt_norms[1:][-1:].requires_grad_(False)  # never used: others would wait for its gradients
         self._clip_norm = settings.clip_norm
@@ -117,9 +118,17 @@ class _Mixed(MixedPrecision):
             self.scaler.unscale_(optimizer)
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for it; without them it would be slower than FP32."""
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # an older PyTorch does not tell
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
 def _choose_precision(device: torch.device, amp: bool) -> Precision:
-    if not amp or device.type != "cuda":
+    if not amp or (device.type == "cpu" and not multiplies_bfloat16()):
         return Precision()
+    if device.type == "cpu":
+        return _Mixed("bf16-mixed", "cpu")
     if torch.cuda.is_bf16_supported(including_emulation=False):
         return _Mixed("bf16-mixed", "cuda")
     return _Mixed("16-mixed", "cuda", torch.amp.GradScaler("cuda"))

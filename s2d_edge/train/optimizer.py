@@ -15,14 +15,18 @@ def make_optimizer(model: S2D, settings: StageSettings) -> torch.optim.AdamW:
     """AdamW; biases, norms, tokens and embeddings are left out of the weight decay, as ViTs are trained.
 
     Each group has an ``lr_share``: the fraction of the schedule's learning rate that it gets, which is
-    ``layer_decay`` to the power of the blocks after its own (layer-wise decay, as in BEiT, arXiv 2106.08254).
+    ``layer_decay`` to the power of the blocks after its own (layer-wise decay, as in BEiT, arXiv 2106.08254),
+    and ``landmark_lr`` for the landmark network.
     """
+    depth = model.config.vit.depth
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             is_matrix = parameter.ndim > 1 and not name.endswith(_NOT_DECAYED)
-            share = settings.layer_decay ** (
-                model.config.vit.depth + 1 - _layer(name, model.config.vit.depth)
+            share = (
+                settings.landmark_lr
+                if name.startswith("landmark.")
+                else settings.layer_decay ** (depth + 1 - _layer(name, depth))
             )
             groups.setdefault((share, settings.weight_decay if is_matrix else 0.0), []).append(parameter)
     return torch.optim.AdamW(

@@ -131,6 +131,8 @@ class StageSettings:
         warmup_epochs: linear warm-up before the cosine decay to ``final_lr_fraction`` × ``lr``.
         layer_decay: each block of the ViT learns at this fraction of the rate of the block after it; 1 treats
             all alike.
+        landmark_lr: the landmark network's features learn at this fraction of the rate; 0 freezes them, as
+            published. Only the image stage may: the video stage freezes what it starts from.
         ema: decay per step of the moving average of the weights, which is then what is validated and kept; 0
             keeps the weights themselves.
         clip_norm: largest norm of the gradient; 0 leaves it as it is.
@@ -154,6 +156,7 @@ class StageSettings:
     warmup_epochs: float = 2.0
     final_lr_fraction: float = 0.01
     layer_decay: float = 1.0
+    landmark_lr: float = 0.0
     ema: float = 0.0
     clip_norm: float = 1.0
     label_smoothing: float = 0.1
@@ -176,6 +179,7 @@ class StageSettings:
             clip_norm=self.clip_norm,
         )
         _fraction("", final_lr_fraction=self.final_lr_fraction, balance=self.balance)
+        _fraction("", landmark_lr=self.landmark_lr)
         _at_least(0, "", distill=self.distill)
         if not self.lr > 0 or not self.temperature > 0:
             raise ConfigError(f"lr={self.lr} and temperature={self.temperature} must be positive")
@@ -221,10 +225,12 @@ class TrainSettings:
     Attributes:
         seed: of everything random.
         workers: processes that decode and crop; 0 takes one per core.
-        amp: mixed precision on CUDA; a CPU always computes in FP32.
+        amp: mixed precision on CUDA.
+        cpu_bfloat16: mixed precision on a CPU, too, if it multiplies bfloat16 itself (AVX512-BF16, AMX);
+            others compute in FP32, and say so.
         cache_landmarks: compute the frozen landmark network's maps once per prepared frame (and its
             mirror image) instead of at every step. Geometric augmentation then moves the maps along; changes
-            of colour and erased rectangles do not show in them.
+            of colour and erased rectangles do not show in them. A stage that trains the network keeps none.
         val_fraction: share of the training clips kept for validation where there is no ``val`` split.
         margin: added around the face when it is cropped, as a fraction of its side.
         temporal_scale: amplitude of the sine-cosine times a fresh temporal embedding starts from. 0, as
@@ -236,6 +242,7 @@ class TrainSettings:
     seed: int = 0
     workers: int = 0
     amp: bool = True
+    cpu_bfloat16: bool = False
     cache_landmarks: bool = False
     val_fraction: float = 0.1
     margin: float = 0.2
@@ -248,5 +255,10 @@ class TrainSettings:
     def __post_init__(self) -> None:
         _at_least(0, "", seed=self.seed, workers=self.workers, temporal_scale=self.temporal_scale)
         _at_least(0, "", snapshot_minutes=self.snapshot_minutes)
+        if self.video.landmark_lr:
+            raise ConfigError(
+                f"video.landmark_lr={self.video.landmark_lr} must be 0: the video stage freezes the landmark "
+                "network; tune it in the image stage (image.landmark_lr)"
+            )
         if not 0 < self.val_fraction < 1:
             raise ConfigError(f"val_fraction={self.val_fraction} must lie in (0, 1)")

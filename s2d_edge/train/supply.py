@@ -1,4 +1,4 @@
-"""The clips both stages of a training share: prepared once, with their landmark maps where these are kept."""
+"""The clips both stages of a training share: prepared once; and their landmark maps where these are kept."""
 
 from __future__ import annotations
 
@@ -23,36 +23,32 @@ from s2d_edge.train.plan import Plan, Stage
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Supply:
-    """Training and validation clips.
-
-    Attributes:
-        train, val: the prepared clips.
-        train_maps, val_maps: landmark maps of their frames, where they are kept.
-    """
+    """Training and validation clips, prepared."""
 
     train: PreparedClips
     val: PreparedClips
-    train_maps: LandmarkMaps | None
-    val_maps: LandmarkMaps | None
 
-    def feeds(self, stage: Stage) -> tuple[Feed, Feed]:
+    def feeds(self, stage: Stage, maps: Maps) -> tuple[Feed, Feed]:
         """What a stage trains on, and what it is validated on."""
         single = stage == "image"
         return (
-            Feed(clips=self.train, single_frames=single, maps=self.train_maps),
-            Feed(clips=self.val, single_frames=single, maps=self.val_maps),
+            Feed(clips=self.train, single_frames=single, maps=maps.train),
+            Feed(clips=self.val, single_frames=single, maps=maps.val),
         )
 
 
-def open_supply(
-    plan: Plan, dataset: Dataset, crop: CropRecipe, model: S2D, device: torch.device, console: Console
-) -> Supply:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Maps:
+    """Landmark maps of the frames of a supply, where they are kept."""
+
+    train: LandmarkMaps | None = None
+    val: LandmarkMaps | None = None
+
+
+def open_supply(plan: Plan, dataset: Dataset, crop: CropRecipe, console: Console) -> Supply:
     """Prepare the ``train`` and ``val`` splits; without a ``val`` split, carve one from ``train`` by subject.
 
     Under the papers' protocol, ``test`` takes the place of ``val``, and pictures are taken as they are.
-
-    Args:
-        model: on ``device``, with the landmark network it will keep.
 
     Raises:
         DataError: no training split, or too few subjects to carve a validation split from.
@@ -98,18 +94,24 @@ def open_supply(
     train = prepared(training, "training clips", "every")
     val = prepared(validation, "validation clips", "ends")
     console.say(f"{len(train)} training and {len(val)} validation clips from {dataset.name!r}")
-    if not plan.settings.cache_landmarks:
-        return Supply(train=train, val=val, train_maps=None, val_maps=None)
+    return Supply(train=train, val=val)
+
+
+def keep_maps(supply: Supply, model: S2D, device: torch.device, console: Console) -> Maps:
+    """The landmark maps of all frames, if they fit into memory.
+
+    Args:
+        model: on ``device``, with the landmark network it will keep.
+    """
+    train, val = supply.train, supply.val
     needed = maps_bytes(model, len(train.frames) + len(val.frames))
     if needed > LIMIT_BYTES:
         console.warn(
             f"landmark maps would take {needed / 2**30:.1f} GiB, more than {LIMIT_BYTES >> 30} GiB: they are "
             "computed at every step instead (cache_landmarks=false)"
         )
-        return Supply(train=train, val=val, train_maps=None, val_maps=None)
-    return Supply(
-        train=train,
-        val=val,
-        train_maps=compute_maps(model, train.frames, device, console, title="training clips"),
-        val_maps=compute_maps(model, val.frames, device, console, title="validation clips"),
+        return Maps()
+    return Maps(
+        train=compute_maps(model, train.frames, device, console, title="training clips"),
+        val=compute_maps(model, val.frames, device, console, title="validation clips"),
     )

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from s2d_edge.console import Console
 from s2d_edge.errors import CheckpointError, ConfigError, DataError, DeviceError, S2DEdgeError
@@ -25,9 +25,11 @@ from s2d_edge.labels import DEFAULT_FPS
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.config import PRESETS
 from s2d_edge.model.landmark import MobileFaceNet
+from s2d_edge.model.s2d import S2D
 from s2d_edge.runs import read_run
-from s2d_edge.train import command
+from s2d_edge.train import command, landmark_maps, supply
 from s2d_edge.train.command import train
+from s2d_edge.train.landmark_maps import LandmarkMaps
 from s2d_edge.train.plan import TrainOptions
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.start import resolve
@@ -180,6 +182,27 @@ def test_cached_landmark_maps_change_next_to_nothing(data: Path, landmark: Path)
         (run,) = train(_options(data, landmark, stage="image", changes=changes, epochs=1), QUIET)
         losses.append(json.loads((run / "metrics.jsonl").read_text())["train_loss"])
     assert losses[0] == pytest.approx(losses[1], rel=2e-3)
+
+
+def test_a_tuned_landmark_network_is_kept_and_the_video_stage_looks_through_it(
+    data: Path, landmark: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    compute = landmark_maps.compute_maps
+
+    def watch(model: S2D, *given: Any, **options: Any) -> LandmarkMaps:
+        seen.append(model.landmark.conv1.conv.weight.detach().clone())
+        return compute(model, *given, **options)
+
+    monkeypatch.setattr(supply, "compute_maps", watch)
+    changes = (*FAST, "image.landmark_lr=0.5", "image.lr=1e-3", "cache_landmarks=true")
+    image, video = train(_options(data, landmark, changes=changes), QUIET)
+    given = load_file(landmark)["conv1.conv.weight"]
+    tuned = load_run(image)[0].landmark.conv1.conv.weight
+    assert not torch.equal(tuned, given)
+    assert torch.equal(load_run(video)[0].landmark.conv1.conv.weight, tuned)
+    assert len(seen) == 2  # training and validation clips of the video stage; the image stage keeps no maps
+    assert all(torch.equal(each, tuned) for each in seen)
 
 
 def test_the_video_stage_alone_starts_from_the_newest_image_run(data: Path, landmark: Path) -> None:

@@ -71,5 +71,11 @@ def test_pictures_reach_the_model_unrounded_and_answers_leave_it_in_fp32(
     torch.testing.assert_close(logits, exact, atol=0.05, rtol=0)
 
 
-def test_a_cpu_computes_in_fp32_whatever_is_asked() -> None:
-    assert learner._choose_precision(torch.device("cpu"), True).precision == "32-true"
+@pytest.mark.parametrize(
+    ("asked", "able", "precision"), [(0, 1, "32-true"), (1, 0, "32-true"), (1, 1, "bf16-mixed")]
+)
+def test_a_cpu_computes_in_bfloat16_only_if_asked_and_able(
+    monkeypatch: pytest.MonkeyPatch, asked: int, able: int, precision: str
+) -> None:
+    monkeypatch.setattr(learner, "multiplies_bfloat16", lambda: bool(able))
+    assert learner._choose_precision(torch.device("cpu"), bool(asked)).precision == precision

@@ -201,6 +201,31 @@ def test_layer_decay_holds_the_first_layers_back(tmp_path: Path) -> None:
     assert moved[1e-4] < 1e-6 * moved[1.0]
 
 
+def test_landmark_features_learn_at_their_share_of_the_rate_and_points_stay(tmp_path: Path) -> None:
+    moved = {}
+    for share in (1.0, 1e-3):
+        settings = replace(SETTINGS, landmark_lr=share)
+        work = job(tmp_path / f"{share}", settings, noisy_clips(8), noisy_clips(4))
+        work.model.landmark.tune_features()
+        network = work.model.landmark
+        begin = {name: value.clone() for name, value in network.state_dict().items()}
+        StageTraining(work, InterruptGuard(), QUIET).run()
+        moved[share] = {
+            name: float((value - begin[name]).abs().max())
+            for name, value in network.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+    features = [
+        name for name in moved[1.0] if name.startswith(("conv1.", "conv_4.")) and "conv.weight" in name
+    ]
+    assert features
+    for name in features:
+        assert moved[1.0][name] > 1e-4
+        assert moved[1e-3][name] < 0.01 * moved[1.0][name]
+    still = ("conv_45.", "conv_5.", "conv_6_sep.", "output_layer.")
+    assert not any(far for name, far in moved[1.0].items() if name.startswith(still) or "running" in name)
+
+
 def test_anchors_change_the_training_once_their_time_has_come(tmp_path: Path) -> None:
     weights = {}
     for name, sdl in (

@@ -17,7 +17,6 @@ from s2d_edge.data import clips
 from s2d_edge.errors import ConfigError, MediaError
 from s2d_edge.model.config import PRESETS
 from s2d_edge.model.landmark import MobileFaceNet
-from s2d_edge.model.s2d import S2D
 from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import read_run
 from s2d_edge.train.command import train
@@ -54,10 +53,7 @@ def start(data: str, **more: Any) -> Start:
 
 
 def supply(started: Start) -> Supply:
-    model = S2D(IMAGE)
-    return open_supply(
-        started.plan, started.dataset, CropRecipe(size=SIZE), model, torch.device("cpu"), QUIET
-    )
+    return open_supply(started.plan, started.dataset, CropRecipe(size=SIZE), QUIET)
 
 
 def test_the_plan_knows_the_datasets_rate_and_where_it_lies(

@@ -105,6 +105,7 @@ def test_a_value_that_does_not_fit_is_an_error(text: str, message: str) -> None:
         {"dropout": 1.0},
         {"balance": 1.1},
         {"weight_decay": -1.0},
+        {"landmark_lr": 1.5},
         {"batch_clips": 0},
         {"lr": float("nan")},
     ],
@@ -112,6 +113,12 @@ def test_a_value_that_does_not_fit_is_an_error(text: str, message: str) -> None:
 def test_stage_settings_check_themselves(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         StageSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_only_the_image_stage_may_tune_the_landmark_network() -> None:
+    assert TrainSettings(image=StageSettings(landmark_lr=0.5)).image.landmark_lr == 0.5
+    with pytest.raises(ConfigError, match=r"video\.landmark_lr=0\.5 must be 0"):
+        TrainSettings(video=StageSettings(landmark_lr=0.5))
 
 
 def test_augmentation_settings_check_themselves() -> None:

@@ -115,5 +115,5 @@ def job(
         val=Feed(clips=val, single_frames=not video, maps=None),
         folder=folder,
         processes=Processes("cpu"),
-        amp=True,
+        amp=False,
     )

@@ -119,6 +119,12 @@ def test_what_stops_it_before_anything_is_written(fp32: Bundle, data: Path) -> N
     (data / "test" / "red" / "0.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
     with pytest.raises(DataError, match="overlaps the calibration clips"):
         calibrate(options(fp32, data, subset=12), QUIET)
+    (data / "test" / "red" / "0.png").write_bytes((data / "val" / "red" / "0.png").read_bytes())
+    with pytest.raises(DataError, match="the evaluation split overlaps the validation clips"):
+        calibrate(options(fp32, data), QUIET)
+    (data / "val" / "red" / "1.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
+    with pytest.raises(DataError, match="the validation split overlaps the calibration clips"):
+        calibrate(options(fp32, data, subset=12), QUIET)
     (data / "test" / "purple").mkdir()
     (data / "test" / "red" / "1.png").rename(data / "test" / "purple" / "1.png")
     with pytest.raises(DataError, match="'purple' is not in the set red, green, blue"):

@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from math import inf, isnan
 from pathlib import Path
 
 import numpy as np
 
-from calibrate.feeds import Counted, feeds_of
-from calibrate.int8_macs import count_macs
+from calibrate.choose import choose_recipe
+from calibrate.drop import drop_between
+from calibrate.gate import GateReport
+from calibrate.making import Workshop
 from calibrate.measure import measure_pair
 from calibrate.page import as_html
-from calibrate.recipe import Recipe, recipe_for
-from calibrate.render import as_markdown, as_table, save_plot
+from calibrate.recipe import recipe_for
+from calibrate.render import as_markdown, as_table, gate_table, save_plot
 from calibrate.report import (
     ClipAnswers,
     DropReport,
     Findings,
     Verdict,
-    drop_between,
+    gate_sentence,
     judge,
     most_changed,
     outcomes_of,
     side,
     worst_class,
 )
-from calibrate.report_file import CLIPS, HTML, REPORT, as_json, save_clips
-from calibrate.samples import choose_samples, record, relative_path, require_disjoint
+from calibrate.report_file import CLIPS, HTML, REPORT, as_json, refusal_as_json, save_clips
+from calibrate.samples import choose_samples, record, relative_path, require_disjoint, with_content
 from calibrate.sensitivity import affordable_clips, layer_sensitivity
+from calibrate.validation import ValidationClips, choose_validation, validating
 from firmware_host.engines import is_home, open_engine
 from firmware_host.finding import named
 from firmware_host.selftest import write_self_test
 from s2d_edge.bundle import (
     BUILD_SCRIPT,
     BUNDLES,
-    FORMAT_VERSION,
-    HALF_GRAPH,
     Bundle,
-    CalibrationRecord,
     Manifest,
     find_bundles,
     open_bundle,
+    read_manifest,
     seal,
-    tool_versions,
     writing_bundle,
 )
 from s2d_edge.console import Console, write_json
@@ -52,14 +54,9 @@ from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.tally import LoadingTally
-from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.engine import Clip
 from s2d_edge.errors import BundleError, ConfigError, DataError, QuantizationError, TooLargeDropError
 from s2d_edge.files import choose_output, write_text
-from s2d_edge.lint.check import require_fit
-
-_HALF_CLIPS = 8  # on which the graph typed in 16 bits is compared
-_NNCF_PASSES = 2  # over the clips: before SmoothQuant, and again for ranges and biases after it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +70,9 @@ class CalibrateOptions:
         eval_split: the drop is measured on it.
         subset: calibration clips wanted.
         seed: of the choice of clips and of the bootstraps.
-        max_drop_pp: largest allowed drop of WAR and UAR, percentage points; None allows any.
+        max_drop_pp: largest allowed drop of WAR and UAR on the validation clips, percentage points; ``inf``
+            allows any, and then no clips are needed to decide.
+        val_split: of the validation clips; None is ``val``, or a part of ``split`` where the data has none.
         skip_unreadable: leave out, and count, clips that cannot be read.
         sensitivity: calibration clips to measure single layers on, 0 for none; None takes as many as do not
             take long.
@@ -88,7 +87,8 @@ class CalibrateOptions:
     eval_split: str = "test"
     subset: int = 64
     seed: int = 0
-    max_drop_pp: float | None = None
+    max_drop_pp: float = 0.5
+    val_split: str | None = None
     skip_unreadable: bool = False
     sensitivity: int | None = None
     device: str = "auto"
@@ -101,80 +101,156 @@ class CalibrateOptions:
                 f"--split and --eval-split are both {self.split!r}; a drop measured on the calibration clips "
                 "flatters INT8: name two different splits"
             )
+        if isnan(self.max_drop_pp) or self.max_drop_pp == -inf:
+            raise ConfigError(f"--max-drop {self.max_drop_pp}: give percentage points, or inf for any drop")
+        if self.is_gated and self.val_split in (self.split, self.eval_split):
+            raise ConfigError(
+                f"--val-split {self.val_split!r} is --split or --eval-split too: the clips that decide which "
+                "recipe is good enough must be neither calibrated nor measured on; name a third split"
+            )
         if self.subset < 1:
             raise ConfigError(f"--subset {self.subset}: at least one calibration clip is needed")
         if self.sensitivity is not None and self.sensitivity < 0:
             raise ConfigError(f"--sensitivity {self.sensitivity}: give a number of clips, or 0 for none")
 
+    @property
+    def is_gated(self) -> bool:
+        """Whether any drop is too large."""
+        return self.max_drop_pp < inf
+
 
 def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropReport]:
-    """Quantize a bundle, measure what that costs, and write the INT8 bundle with its report.
+    """Quantize a bundle until the drop is small enough, and write the INT8 bundle with its report.
+
+    Validation clips decide; the evaluation split is measured on once, with the recipe they chose.
 
     Returns:
         The INT8 bundle's folder and the report.
 
     Raises:
-        TooLargeDropError: the drop exceeds ``max_drop_pp``; the report was printed, no bundle is left.
+        TooLargeDropError: no recipe's drop is within ``max_drop_pp``; what was tried was printed, no bundle
+            is left.
         QuantizationError: the graph is not INT8 enough.
         UnfitGraphError: the graph is not what the target needs.
-        DataError: no calibration clips, or an evaluation split that overlaps them.
+        DataError: no calibration clips, or clips, people or content in two of the three kinds of clips.
         S2DEdgeError: what opening, loading and running raise.
     """
     source = _open_source(options, console)
     manifest = source.manifest
-    name = f"{manifest.name.removesuffix('-fp32')}-int8"
-    out = choose_output(options.out, BUNDLES / name)
+    out = choose_output(options.out, BUNDLES / f"{manifest.name.removesuffix('-fp32')}-int8")
     dataset = open_dataset(options.data, console, manifest.labels, missing_ok=options.skip_unreadable)
     evaluation = require_split(dataset, options.eval_split)
+    deciding = None
+    if options.is_gated:
+        dataset, deciding = choose_validation(
+            dataset, options.val_split, options.split, options.seed, console
+        )
     chosen = choose_samples(dataset, options.split, options.subset, options.seed)
     if len(chosen) < options.subset:
         console.warn(
-            f"split {options.split!r} has {len(chosen)} clips, fewer than --subset {options.subset}; "
-            "all are used"
+            f"split {options.split!r} has {len(chosen)} clips to calibrate on, fewer than --subset "
+            f"{options.subset}; all are used"
         )
     chosen, windows = _load(manifest, chosen, options, console)
     clips = record(chosen, dataset.root)
     require_disjoint(chosen, clips, evaluation)
+    if deciding is not None:
+        require_disjoint(chosen, clips, deciding.samples, split="validation")
+        readable = with_content(deciding.samples)
+        require_disjoint(readable, record(readable, dataset.root), evaluation, kind="validation")
 
-    recipe = recipe_for(manifest.target, manifest.graph, manifest.mode)
+    workshop = Workshop(
+        source=source,
+        name=out.name,
+        windows=windows,
+        data=dataset.name,
+        split=options.split,
+        seed=options.seed,
+        clips=clips,
+    )
     console.say(
         f"quantizing {source.path} for {manifest.target} on {len(chosen)} clips of "
         f"{dataset.name}/{options.split}"
     )
-    with writing_bundle(out) as scratch:
-        _quantize(source, scratch / manifest.graph, recipe, windows, console)
-        macs = count_macs(scratch / manifest.graph)
-        macs.require_int8()
-        require_fit(scratch / manifest.graph, manifest.target, console)
-        if manifest.target == "jetson":
-            _write_for_tensorrt(source, scratch, out.name, windows[:_HALF_CLIPS], console)
-        calibration = CalibrationRecord(
-            data=dataset.name,
-            split=options.split,
-            seed=options.seed,
-            recipe=recipe.as_record(),
-            int8_mac_fraction=macs.fraction,
-            clips=clips,
-        )
-        sealed = seal(scratch, _int8_manifest(manifest, out.name, calibration, recipe))
-        quantized = Bundle(scratch, sealed)
-        report, answers = _measure(source, quantized, dataset, evaluation, options, console)
-        verdict = judge(report, options.max_drop_pp)
-        if verdict.passed:
-            report = _with_layers(report, source, quantized, windows, options, console)
-        _show(report, verdict, console)
-        if options.json is not None:
-            write_json(options.json, as_json(report, verdict))
-        if not verdict.passed:
-            raise TooLargeDropError(f"{' '.join(verdict.sentences)} No bundle was written to {out}.")
-        _write_reports(scratch, report, verdict, answers)
-        self_test = write_self_test(quantized, console)
-        seal(scratch, sealed.model_copy(update={"accuracy": report.as_record(), "self_test": self_test}))
+    with tempfile.TemporaryDirectory(prefix="s2d-edge-") as folder:
+        made, gate = _make(workshop, deciding, Path(folder), options, console)
+        if made is None:
+            assert gate is not None  # without a gate, the one graph is made or an error tells why not
+            raise TooLargeDropError(_refusal(workshop, gate, out, options))
+        with writing_bundle(out) as scratch:
+            shutil.copytree(made.path, scratch, dirs_exist_ok=True)
+            report = _finish(workshop, scratch, dataset, evaluation, gate, options, console)
     following = f"s2d-edge run --bundle {out} --camera 0"
     if manifest.target == "jetson":
         following = f"copy it to the Jetson, and there: sh {out.name}/{BUILD_SCRIPT}"
     console.say(f"wrote {out}; read {out / HTML}; next: {following}")
     return out, report
+
+
+def _make(
+    workshop: Workshop,
+    deciding: ValidationClips | None,
+    folder: Path,
+    options: CalibrateOptions,
+    console: Console,
+) -> tuple[Bundle | None, GateReport | None]:
+    """The INT8 bundle that the gate lets through, if any, or without a gate that of the target's recipe."""
+    source = workshop.source
+    usual = recipe_for(source.manifest.target, source.manifest.graph, source.manifest.mode)
+    if deciding is None:
+        return workshop.complete(workshop.make(folder, usual, console), console), None
+    with validating(
+        source,
+        deciding.samples,
+        f"{workshop.data}/{deciding.split}",
+        max_drop_pp=options.max_drop_pp,
+        device=options.device,
+        seed=options.seed,
+        skip_unreadable=options.skip_unreadable,
+        console=console,
+    ) as validation:
+        made, gate = choose_recipe(workshop, usual, validation, deciding, folder, console)
+    if len(gate.trials) > 1 or made is None:
+        console.show(gate_table(gate))
+    return made, gate
+
+
+def _refusal(workshop: Workshop, gate: GateReport, out: Path, options: CalibrateOptions) -> str:
+    """Why there is no bundle; also as JSON, where it is wanted."""
+    sentence = gate_sentence(gate)
+    if options.json is not None:
+        payload = refusal_as_json(workshop.source.manifest.target, workshop.data, gate, sentence)
+        write_json(options.json, payload)
+    return (
+        f"{sentence} No bundle was written to {out}; allow more with --max-drop, calibrate on more clips "
+        "with --subset, or take another target"
+    )
+
+
+def _finish(
+    workshop: Workshop,
+    folder: Path,
+    dataset: Dataset,
+    evaluation: Sequence[Sample],
+    gate: GateReport | None,
+    options: CalibrateOptions,
+    console: Console,
+) -> DropReport:
+    """Measure the bundle in ``folder`` on the evaluation split, and seal it with its reports."""
+    source = workshop.source
+    sealed = read_manifest(folder)
+    quantized = Bundle(folder, sealed)
+    report, answers = _measure(source, quantized, dataset, evaluation, options, console)
+    report = replace(report, gate=gate)
+    report = _with_layers(report, source, quantized, workshop.windows, options, console)
+    verdict = judge(report)
+    _show(report, verdict, console)
+    if options.json is not None:
+        write_json(options.json, as_json(report, verdict))
+    _write_reports(folder, report, verdict, answers)
+    self_test = write_self_test(quantized, console)
+    seal(folder, sealed.model_copy(update={"accuracy": report.as_record(), "self_test": self_test}))
+    return report
 
 
 def _open_source(options: CalibrateOptions, console: Console) -> Bundle:
@@ -212,56 +288,6 @@ def _load(
     if not windows:
         raise DataError(f"none of the {len(chosen)} calibration clips can be read, such as {chosen[0].path}")
     return tally.readable(chosen), windows
-
-
-def _quantize(source: Bundle, out: Path, recipe: Recipe, clips: Sequence[Clip], console: Console) -> None:
-    with ExitStack() as stack:
-        feeds = stack.enter_context(feeds_of(source, clips))
-        advance = stack.enter_context(console.progress("quantizing", _NNCF_PASSES * len(feeds)))
-        counted = Counted(feeds, advance)
-        if recipe.backend == "onnx":
-            from calibrate.onnx_graph import quantize_onnx
-
-            quantize_onnx(source.graph_path, out, recipe, counted, len(feeds))
-        else:
-            from calibrate.openvino_graph import quantize_openvino
-
-            quantize_openvino(source.graph_path, out, recipe, counted, len(feeds))
-
-
-def _write_for_tensorrt(
-    source: Bundle, folder: Path, name: str, clips: Sequence[Clip], console: Console
-) -> None:
-    """Beside the INT8 graph: the same typed in 16 bits, checked, and the script that builds a plan."""
-    from calibrate.half_typed import require_half, write_half_typed
-
-    int8, half = folder / source.manifest.graph, folder / HALF_GRAPH
-    write_half_typed(int8, half)
-    with feeds_of(source, clips) as feeds:
-        found = require_half(int8, half, feeds)
-    require_fit(half, source.manifest.target, console)
-    console.say(
-        f"typed in 16 bits, the logits move by {found.rms:.2%} of their spread (RMS); the largest number "
-        f"inside is {found.largest_inside:.3g}"
-    )
-    write_build_script(folder, name, "int8")
-
-
-def _int8_manifest(fp32: Manifest, name: str, calibration: CalibrationRecord, recipe: Recipe) -> Manifest:
-    """The FP32 contract with another precision; inputs, labels, crop and the hints of FP32 stay."""
-    tools = fp32.tools | tool_versions("nncf", "onnx", "onnxruntime", "openvino")
-    return fp32.model_copy(
-        update={
-            "format_version": FORMAT_VERSION,
-            "name": name,
-            "precision": "int8",
-            "execution": fp32.execution | recipe.execution,
-            "tools": tools,
-            "calibration": calibration,
-            "accuracy": None,
-            "self_test": None,
-        }
-    )
 
 
 def _measure(
@@ -305,7 +331,7 @@ def _measure(
         target=source.manifest.target,
         fp32=sides[0],
         int8=sides[1],
-        drop=drop_between(*measured, truth, len(labels), options.seed),
+        drop=drop_between(measured[0].predictions, measured[1].predictions, truth, len(labels), options.seed),
         calibration=quantized.manifest.calibration,
         evaluation_data=dataset.name,
         evaluation_split=options.eval_split,

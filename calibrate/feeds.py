@@ -31,13 +31,13 @@ class Feeds(Protocol):
 
 
 @contextmanager
-def feeds_of(bundle: Bundle, clips: Sequence[Clip]) -> Iterator[Feeds]:
-    """The feeds of an FP32 bundle on calibration clips, (1, T, S, S, 3) uint8 each."""
+def feeds_of(bundle: Bundle, clips: Sequence[Clip], steps: int = _STEPS) -> Iterator[Feeds]:
+    """The feeds of an FP32 bundle on clips, (1, T, S, S, 3) uint8 each; of a stream ``steps`` of each."""
     if bundle.manifest.mode == "window":
         yield WindowFeeds(clips, bundle.manifest.inputs[0].name)
         return
     with open_engine(bundle, "cpu") as engine:
-        yield StreamFeeds(clips, engine.open_stream())
+        yield StreamFeeds(clips, engine.open_stream(), steps)
 
 
 class WindowFeeds:
@@ -61,16 +61,17 @@ class StreamFeeds:
     A state of zeros would teach the quantizers ranges that no stream ever has.
     """
 
-    def __init__(self, clips: Sequence[Clip], session: StreamSession) -> None:
+    def __init__(self, clips: Sequence[Clip], session: StreamSession, steps: int = _STEPS) -> None:
         self._clips = clips
         self._session = session
+        self._steps = steps
 
     def __len__(self) -> int:
-        return sum(len(_steps_of(clip)) for clip in self._clips)
+        return sum(len(_steps_of(clip, self._steps)) for clip in self._clips)
 
     def __iter__(self) -> Iterator[Feed]:
         for clip in self._clips:
-            kept = _steps_of(clip)
+            kept = _steps_of(clip, self._steps)
             self._session.reset()
             for number in range(clip.shape[1]):
                 frame = np.ascontiguousarray(clip[:, number])
@@ -79,12 +80,12 @@ class StreamFeeds:
                 self._session.step(frame, number)
 
 
-def _steps_of(clip: Clip) -> set[int]:
-    """Which frames of a clip are fed: :data:`_STEPS` of them, or all where it has no more."""
+def _steps_of(clip: Clip, steps: int) -> set[int]:
+    """Which frames of a clip are fed: ``steps`` of them, or all where it has no more."""
     frames = clip.shape[1]
     return (
-        {(turn * frames) // _STEPS - 1 for turn in range(1, _STEPS + 1)}
-        if frames > _STEPS
+        {(turn * frames) // steps - 1 for turn in range(1, steps + 1)}
+        if frames > steps
         else set(range(frames))
     )
 

@@ -14,7 +14,7 @@ from s2d_edge.engine import Engine
 from s2d_edge.errors import DataError
 from s2d_edge.evaluation import Predictions, gather, predict_windows
 
-_TIMED_CLIPS = 32
+TIMED_CLIPS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +52,11 @@ def measure_pair(fp32: Engine, int8: Engine, clips: Iterable[LoadedClip]) -> tup
         windows = clip.windows
         for engine, logits in zip((fp32, int8), answers, strict=True):
             logits.append(predict_windows(engine, windows))
-        if len(kept) < _TIMED_CLIPS:
+        if len(kept) < TIMED_CLIPS:
             kept.append(windows[:1])
     if not kept:
         raise DataError("there is no clip to measure on; give an evaluation split with clips")
-    times = _alternate(fp32, int8, kept)
+    times = time_in_turn(fp32, int8, kept)
     one, other = (
         Measurement(engine=engine.description, predictions=gather(logits), latency_ms=spans)
         for engine, logits, spans in zip((fp32, int8), answers, times, strict=True)
@@ -64,10 +64,14 @@ def measure_pair(fp32: Engine, int8: Engine, clips: Iterable[LoadedClip]) -> tup
     return one, other
 
 
-def _alternate(
+def time_in_turn(
     fp32: Engine, int8: Engine, clips: Sequence[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Milliseconds per answer of each engine; both are warm, having answered these clips before."""
+    """Milliseconds per answer of each engine, which alternate; both are warm, having answered before.
+
+    Args:
+        clips: (1, T, S, S, 3) uint8 each; an answer of each engine to each is timed, of a stream to a frame.
+    """
     engines = (fp32, int8)
     streams = [full_stream(engine, clips[0]) for engine in engines]
     spans = np.empty((2, len(clips)))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, Union
 
+from calibrate.accuracy_control import RANKED_ON, RESTORED_AT_MOST, Control
 from calibrate.feeds import Feed
 from calibrate.recipe import Recipe
 from s2d_edge.errors import MissingExtraError
@@ -42,6 +43,7 @@ def quantize_graph(
     *,
     ignored_names: list[str],
     ignored_types: list[str],
+    control: Control | None = None,
 ) -> Any:
     """Quantize an ONNX or OpenVINO model as ``recipe`` says.
 
@@ -51,6 +53,7 @@ def quantize_graph(
         count: how many feeds there are.
         ignored_names: operations left in floating point.
         ignored_types: types of operations left in floating point; each must occur.
+        control: what a recipe of the algorithm ``accuracy-control`` is judged by.
 
     Returns:
         The quantized model, of the same library.
@@ -62,24 +65,45 @@ def quantize_graph(
         ranges = {
             "minmax": RangeEstimatorParametersSet.MEAN_MINMAX,
             "quantile": RangeEstimatorParametersSet.MEAN_QUANTILE,
+            "histogram": RangeEstimatorParametersSet.HISTOGRAM,
         }
         # NNCF gives each channel before a depthwise convolution its own scale; OpenVINO takes that, but
         # neither TensorRT nor ONNX Runtime then multiplies in INT8.
         activations = QuantizationParameters(per_channel=False) if recipe.backend == "onnx" else None
-        return nncf.quantize(
+        advanced = nncf.AdvancedQuantizationParameters(
+            activations_quantization_params=activations,
+            activations_range_estimator_params=ranges[recipe.ranges],
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(
+                matmul=recipe.smooth_quant_alpha, convolution=recipe.smooth_convolutions_alpha
+            ),
+        )
+        settings = {
+            "model_type": nncf.ModelType.TRANSFORMER,
+            "preset": nncf.QuantizationPreset(recipe.preset),
+            "target_device": nncf.TargetDevice(recipe.device),
+            "subset_size": count,
+            "fast_bias_correction": recipe.fast_bias_correction,
+            "ignored_scope": nncf.IgnoredScope(
+                names=[*ignored_names, *recipe.float_layers], types=ignored_types
+            ),
+        }
+        if recipe.algorithm == "post-training":
+            return nncf.quantize(model, nncf.Dataset(feeds), advanced_parameters=advanced, **settings)
+        assert control is not None  # the gate gives one with each such recipe
+        return nncf.quantize_with_accuracy_control(
             model,
             nncf.Dataset(feeds),
-            model_type=nncf.ModelType.TRANSFORMER,
-            preset=nncf.QuantizationPreset(recipe.preset),
-            target_device=nncf.TargetDevice(recipe.device),
-            subset_size=count,
-            fast_bias_correction=recipe.fast_bias_correction,
-            ignored_scope=nncf.IgnoredScope(names=ignored_names, types=ignored_types),
-            advanced_parameters=nncf.AdvancedQuantizationParameters(
-                activations_quantization_params=activations,
-                activations_range_estimator_params=ranges[recipe.ranges],
-                smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(matmul=recipe.smooth_quant_alpha),
+            nncf.Dataset(control.items, control.feed),
+            control.validate,
+            max_drop=control.max_drop,
+            drop_type=nncf.DropType.ABSOLUTE,
+            advanced_quantization_parameters=advanced,
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                max_num_iterations=RESTORED_AT_MOST,
+                ranking_subset_size=min(RANKED_ON, len(control.items)),
+                num_ranking_workers=1,
             ),
+            **settings,
         )
 
 

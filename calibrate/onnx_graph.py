@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from calibrate.accuracy_control import Control
 from calibrate.feeds import Feed
 from calibrate.nncf_session import quantize_graph
 from calibrate.recipe import FLOAT_LOOKUPS, Recipe
@@ -18,12 +19,20 @@ _RESAMPLING = "Resize"  # of pictures: their 8 bits are spent before the landmar
 _SINGLE_FILE_BYTES = 2**31 - 1  # protobuf's limit; beyond it weights move to a file beside the graph
 
 
-def quantize_onnx(source: Path, out: Path, recipe: Recipe, feeds: Iterable[Feed], count: int) -> None:
+def quantize_onnx(
+    source: Path,
+    out: Path,
+    recipe: Recipe,
+    feeds: Iterable[Feed],
+    count: int,
+    control: Control | None = None,
+) -> None:
     """Quantize ``source`` into ``out``.
 
     Args:
         feeds: the graph's inputs by name, from :mod:`calibrate.feeds`; NNCF goes through them twice.
         count: how many feeds there are.
+        control: what NNCF's accuracy control goes by, where the recipe asks for it.
     """
     model = load_named(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
@@ -35,6 +44,7 @@ def quantize_onnx(source: Path, out: Path, recipe: Recipe, feeds: Iterable[Feed]
         count,
         ignored_names=ignored,
         ignored_types=sorted(kinds & {_RESAMPLING, *FLOAT_LOOKUPS}),
+        control=control,
     )
     if recipe.preset == "performance":
         make_signed(quantized)

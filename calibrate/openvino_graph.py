@@ -7,6 +7,7 @@ from pathlib import Path
 
 import openvino as ov
 
+from calibrate.accuracy_control import Control
 from calibrate.feeds import Feed
 from calibrate.nncf_session import quantize_graph
 from calibrate.recipe import FLOAT_LOOKUPS, Recipe
@@ -18,12 +19,20 @@ _HEAD_SUMS = (".per_head/", ".per_channel/")  # modules of export.step
 _ATTENTION = "ScaledDotProductAttention"
 
 
-def quantize_openvino(source: Path, out: Path, recipe: Recipe, feeds: Iterable[Feed], count: int) -> None:
+def quantize_openvino(
+    source: Path,
+    out: Path,
+    recipe: Recipe,
+    feeds: Iterable[Feed],
+    count: int,
+    control: Control | None = None,
+) -> None:
     """Quantize ``source`` (.xml) into ``out`` (.xml, its weights in the .bin beside it).
 
     Args:
         feeds: the graph's inputs by name, from :mod:`calibrate.feeds`; NNCF goes through them twice.
         count: how many feeds there are.
+        control: what NNCF's accuracy control goes by, where the recipe asks for it.
     """
     model = ov.Core().read_model(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
@@ -38,6 +47,7 @@ def quantize_openvino(source: Path, out: Path, recipe: Recipe, feeds: Iterable[F
         count,
         ignored_names=ignored,
         ignored_types=sorted(kinds & {_RESAMPLING, *FLOAT_LOOKUPS}),
+        control=control,
     )
     # Uncompressed: what is not INT8 keeps the 32 bits it was measured with.
     ov.save_model(quantized, out, compress_to_fp16=False)

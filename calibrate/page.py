@@ -10,10 +10,13 @@ from calibrate import figures
 from calibrate.page_style import STYLE
 from calibrate.render import (
     CHANGED_HEAD,
+    GATE_HEAD,
     LAYER_HEAD,
     accuracy_rows,
     changed_rows,
     cost_rows,
+    gate_rows,
+    gate_title,
     layer_rows,
     layers_sentence,
     method_sentences,
@@ -38,6 +41,7 @@ def as_html(report: DropReport, verdict: Verdict, clips: ClipAnswers) -> str:
         _section("Clips whose answer changed most", *_changed(found)),
         _section("Layers", *_layers(found)),
         _section("Time and size", *_costs(report, found)),
+        _section("Recipes tried", *_gate(report)),
         _section("What was not measured", _list(not_measured(report))),
         _section("How it was measured", _list(method_sentences(report))),
     ]
@@ -215,6 +219,14 @@ def _costs(report: DropReport, found: Findings) -> Iterable[str]:
     )
     yield _figure(figures.cost_figure(report))
     yield _behind(_table(("", "FP32", "INT8", "change"), cost_rows(report)))
+
+
+def _gate(report: DropReport) -> Iterable[str]:
+    if report.gate is None:
+        yield "<p>One, the target's own: any drop was allowed (<code>--max-drop inf</code>).</p>"
+        return
+    yield f"<p>{escape(gate_title(report.gate))}.</p>"
+    yield _table(GATE_HEAD, gate_rows(report.gate), wide=True)
 
 
 def _section(title: str, *parts: str) -> str:

@@ -11,6 +11,8 @@ from s2d_edge.bundle import Mode, Target
 # stands for a slot not to be seen, and NNCF would round them to multiples of a scale fit for that number.
 FLOAT_LOOKUPS = ("Gather",)
 
+Ranges = Literal["minmax", "quantile", "histogram"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -27,9 +29,14 @@ class Recipe:
         quantize_depthwise: also quantize depthwise convolutions and the landmark network's first one, which
             are 0.09 % of the base model's multiplications.
         ranges: how an activation's range comes from the clips: ``minmax`` averages each clip's extremes,
-            ``quantile`` each clip's 0.01 % and 99.99 % quantiles, which takes longer.
-        smooth_quant_alpha: how much of the activations' spread is moved into the weights, 0 to 1.
+            ``quantile`` each clip's 0.01 % and 99.99 % quantiles, which takes longer; ``histogram`` is the
+            range that loses least of all values, which takes longest.
+        smooth_quant_alpha: how much of the spread of linears' activations is moved into their weights, 0 to
+            1; -1 for none.
+        smooth_convolutions_alpha: the same of convolutions.
         fast_bias_correction: correct each layer's mean error from the calibration clips.
+        float_layers: names of further linears and convolutions that stay in floating point.
+        algorithm: of NNCF; ``accuracy-control`` puts layers back into floating point as it sees fit.
     """
 
     backend: Literal["onnx", "openvino"]
@@ -38,9 +45,12 @@ class Recipe:
     quantize_attention: bool
     elementwise_attention: bool = False
     quantize_depthwise: bool = True
-    ranges: Literal["minmax", "quantile"] = "minmax"
+    ranges: Ranges = "minmax"
     smooth_quant_alpha: float = 0.95
+    smooth_convolutions_alpha: float = -1
     fast_bias_correction: bool = True
+    float_layers: tuple[str, ...] = ()
+    algorithm: Literal["post-training", "accuracy-control"] = "post-training"
 
     @property
     def float_products(self) -> tuple[str, ...]:
@@ -63,8 +73,17 @@ class Recipe:
         }
 
     def as_record(self) -> dict[str, str | float | int | bool]:
-        """For the manifest."""
-        return {"algorithm": "nncf-post-training", "model_type": "transformer", **asdict(self)}
+        """For the manifest; names of layers are joined by commas."""
+        settings = asdict(self) | {
+            "algorithm": f"nncf-{self.algorithm}",
+            "model_type": "transformer",
+            "float_layers": ", ".join(self.float_layers),
+        }
+        return (
+            settings
+            if self.float_layers
+            else {key: settings[key] for key in settings if key != "float_layers"}
+        )
 
 
 def recipe_for(target: Target, graph: str, mode: Mode = "window") -> Recipe:

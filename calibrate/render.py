@@ -8,10 +8,22 @@ from pathlib import Path
 
 from rich.table import Table
 
+from calibrate.gate import GateReport
 from calibrate.report import DropReport, Findings, Verdict, not_measured, recall_drops
 from s2d_edge.plots import draw_confusion
 
 CHANGED_HEAD = ("clip", "true", "FP32", "INT8", "moved")
+GATE_HEAD = (
+    "step",
+    "change",
+    "WAR drop",
+    "UAR drop",
+    "alike",
+    "logits apart",
+    "INT8",
+    "ms / FP32",
+    "outcome",
+)
 LAYER_HEAD = ("group", "logits apart (RMS)", "of the INT8 MACs", "layers")
 _LAYERS_TOLD = 12  # the page has all
 
@@ -40,6 +52,7 @@ def as_markdown(report: DropReport, verdict: Verdict) -> str:
         *_rows_of_change("", accuracy_rows(report)),
         *_rows_of_change("recall", recall_rows(report)),
         *_rows_of_change("cost", cost_rows(report)),
+        *_gate(report),
         *_findings(report),
         "## What was not measured",
         "",
@@ -83,6 +96,42 @@ def method_sentences(report: DropReport) -> Iterator[str]:
     yield (f"{100 * calibration.int8_mac_fraction:.1f} % of the linear and convolution MACs are INT8.")
 
 
+def gate_table(gate: GateReport) -> Table:
+    """The recipes tried, for the terminal."""
+    table = Table(*GATE_HEAD, title=gate_title(gate), title_justify="left")
+    for row in gate_rows(gate):
+        table.add_row(*row)
+    return table
+
+
+def gate_title(gate: GateReport) -> str:
+    """Which clips decided."""
+    where = gate.split if gate.carved_from is None else f"taken out of {gate.carved_from}"
+    return (
+        f"recipes tried on {gate.n} validation clips ({where}); one clip of the rarest class, "
+        f"{gate.rarest_class}, is {gate.granularity_pp:.2f} pp of UAR"
+    )
+
+
+def gate_rows(gate: GateReport) -> Iterator[tuple[str, ...]]:
+    """What each recipe gained and cost, in turn; drops in percentage points."""
+    for trial in gate.trials:
+        drop = trial.drop
+        figures = [""] * 6
+        if drop is not None:
+            assert trial.int8_mac_fraction is not None  # measured with it
+            assert trial.times_fp32 is not None
+            figures = [
+                f"{drop.war_pp + 0.0:+.2f} pp",
+                f"{drop.uar_pp + 0.0:+.2f} pp",
+                f"{100 * drop.agreement:.1f} %",
+                f"{drop.rms_logit_diff:.3f}",
+                f"{100 * trial.int8_mac_fraction:.1f} %",
+                f"{trial.times_fp32:.2f}",
+            ]
+        yield (trial.step, trial.change, *figures, trial.outcome)
+
+
 def worst_class_sentence(found: Findings) -> str:
     """Which class INT8 hurts most."""
     worst = found.worst_class
@@ -112,6 +161,12 @@ def layer_rows(found: Findings) -> Iterator[tuple[str, ...]]:
     for layer in found.sensitivity:
         share = f"{100 * layer.macs / total:.1f} %"
         yield (layer.name, f"{layer.rms_logit_diff:.4f}", share, str(len(layer.layers)))
+
+
+def _gate(report: DropReport) -> Iterator[str]:
+    if report.gate is not None:
+        yield from ("## Recipes tried", "", f"{gate_title(report.gate)}.".capitalize(), "")
+        yield from _markdown_rows(GATE_HEAD, gate_rows(report.gate))
 
 
 def _findings(report: DropReport) -> Iterator[str]:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.drop import Drop
+from calibrate.gate import NO_CHANGE, GateReport, allowance
 from calibrate.measure import Measurement
 from calibrate.sensitivity import LayerSensitivity
 from s2d_edge import metrics
@@ -42,35 +44,6 @@ class Side:
     size_bytes: int
     latency_p50_ms: float
     latency_p95_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
-    """FP32 minus INT8 on the same clips; positive is worse.
-
-    Attributes:
-        war_pp, uar_pp, macro_f1_pp: percentage points.
-        war_pp_ci95, uar_pp_ci95: paired bootstrap, percentage points.
-        agreement: share of clips answered alike.
-        lost: clips only FP32 answers rightly.
-        won: clips only INT8 answers rightly.
-        mcnemar_p: exact p that the two err equally often.
-        max_abs_probability_diff: the largest change of any probability on any clip.
-        rms_logit_diff: root mean square of how far INT8's logits are from FP32's, over clips and classes. It
-            tells recipes apart that a few hundred answers cannot.
-    """
-
-    war_pp: float
-    war_pp_ci95: metrics.Interval
-    uar_pp: float
-    uar_pp_ci95: metrics.Interval
-    macro_f1_pp: float
-    agreement: float
-    lost: int
-    won: int
-    mcnemar_p: float
-    max_abs_probability_diff: float
-    rms_logit_diff: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +160,7 @@ class DropReport:
         faces_missed, frames: frames of it without a face, of how many.
         skipped: clips of it that could not be read.
         findings: None in a report of version 1.
+        gate: which recipes were tried; None where any drop was allowed, and in reports before version 3.
     """
 
     target: str
@@ -200,6 +174,7 @@ class DropReport:
     faces_missed: int
     skipped: int = 0
     findings: Findings | None = None
+    gate: GateReport | None = None
 
     @property
     def speedup(self) -> float:
@@ -254,36 +229,6 @@ def side(
         size_bytes=size_bytes,
         latency_p50_ms=measured.percentile_ms(50),
         latency_p95_ms=measured.percentile_ms(95),
-    )
-
-
-def drop_between(
-    fp32: Measurement, int8: Measurement, truth: metrics.Labels, classes: int, seed: int
-) -> Drop:
-    """Compare the two graphs' answers on the same clips.
-
-    Args:
-        truth: (n,) class indices.
-        seed: of the bootstrap.
-    """
-    before, after = fp32.predictions.answers, int8.predictions.answers
-    counts = [metrics.confusion(truth, answers, classes) for answers in (before, after)]
-    low, high = metrics.war_drop_interval(truth, before, after, classes, seed=seed)
-    uar_low, uar_high = metrics.uar_drop_interval(truth, before, after, classes, seed=seed)
-    return Drop(
-        war_pp=100 * (metrics.war(counts[0]) - metrics.war(counts[1])),
-        war_pp_ci95=(100 * low, 100 * high),
-        uar_pp=100 * (metrics.uar(counts[0]) - metrics.uar(counts[1])),
-        uar_pp_ci95=(100 * uar_low, 100 * uar_high),
-        macro_f1_pp=100 * (metrics.macro_f1(counts[0]) - metrics.macro_f1(counts[1])),
-        agreement=metrics.agreement(before, after),
-        lost=int(np.sum((before == truth) & (after != truth))),
-        won=int(np.sum((before != truth) & (after == truth))),
-        mcnemar_p=metrics.mcnemar_p(truth, before, after),
-        max_abs_probability_diff=float(
-            np.abs(fp32.predictions.probabilities - int8.predictions.probabilities).max()
-        ),
-        rms_logit_diff=float(np.sqrt(np.mean((fp32.predictions.logits - int8.predictions.logits) ** 2))),
     )
 
 
@@ -372,28 +317,56 @@ def not_measured(report: DropReport) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def judge(report: DropReport, max_drop_pp: float | None) -> Verdict:
-    """Say what the drop proves, and whether it is allowed.
-
-    Args:
-        max_drop_pp: the largest allowed drop of WAR, and of UAR, in percentage points; None allows any.
-    """
-    drop, n = report.drop, report.fp32.score["n"]
-    sentences = [_drop_sentence(drop, n)]
-    worst = max(drop.war_pp, drop.uar_pp)
-    passed = max_drop_pp is None or worst <= max_drop_pp
-    if max_drop_pp is not None:
-        comparison = "within" if passed else "above"
-        sentences.append(
-            f"The larger drop of WAR and UAR, {worst:.2f} pp, is {comparison} the allowed {max_drop_pp:g} pp."
-        )
+def judge(report: DropReport) -> Verdict:
+    """Say what the drop proves, and what the gate made of it."""
+    n = report.fp32.score["n"]
+    sentences = [_drop_sentence(report.drop, n)]
+    if report.gate is not None:
+        sentences.append(gate_sentence(report.gate))
+        sentences += _split_sentences(report, report.gate)
     majority = max(entry["support"] for entry in report.fp32.score["per_class"].values()) / n
     if report.fp32.score["war"] <= majority:
         sentences.append(
             f"FP32 itself answers no better (WAR {100 * report.fp32.score['war']:.1f} %) than naming the "
             f"most frequent class always ({100 * majority:.1f} %): a drop of such a model says nothing."
         )
-    return Verdict(passed=passed, sentences=tuple(sentences))
+    return Verdict(passed=report.gate is None or report.gate.passed, sentences=tuple(sentences))
+
+
+def gate_sentence(gate: GateReport) -> str:
+    """What the gate decided, and on what."""
+    best, count = gate.best, len(gate.trials)
+    assert best.drop is not None  # the first recipe was measured, or nothing would be reported
+    lost = f"WAR {_loss(best.drop.war_pp)} and UAR {_loss(best.drop.uar_pp)} on the {gate.n} validation clips"
+    allowed = f"{gate.max_drop_pp:g} pp"
+    if gate.uar_allowed_pp > gate.max_drop_pp:
+        allowed += f", and of UAR {gate.uar_allowed_pp:.2f} pp, one clip of {gate.rarest_class!r}"
+    if not gate.passed:
+        nearest = f"{best.step}" + (f" ({best.change})" if best.change != NO_CHANGE else "")
+        return (
+            f"None of {count} steps brings the drop within the allowed {allowed}: with the best of them, "
+            f"{nearest}, {lost}."
+        )
+    if count == 1:
+        return f"The target's own recipe is good enough: {lost}; allowed are {allowed}."
+    return (
+        f"The target's own recipe was not good enough, and number {count} of those tried is: {best.step} "
+        f"({best.change}). With it {lost}; allowed are {allowed}."
+    )
+
+
+def _split_sentences(report: DropReport, gate: GateReport) -> list[str]:
+    """Said where the split measured on sees a drop larger than was allowed on the validation clips."""
+    drop = report.drop
+    supports = [entry["support"] for entry in report.fp32.score["per_class"].values()]
+    if allowance(supports, gate.max_drop_pp).allows(drop.war_pp, drop.uar_pp):
+        return []
+    worst, split = max(drop.war_pp, drop.uar_pp), report.evaluation_split
+    return [
+        f"On {split!r} the larger drop of WAR and UAR, {worst:.2f} pp, is above the allowed "
+        f"{gate.max_drop_pp:g} pp all the same. The validation clips decide, and {split!r} was measured "
+        "once, with the recipe they chose; its interval says how much of this may be chance."
+    ]
 
 
 def _drop_sentence(drop: Drop, n: int) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from calibrate.gate import GateReport
 from calibrate.report import ClipAnswers, DropReport, Findings, Verdict, recall_drops
 from s2d_edge.errors import BundleError
 from s2d_edge.files import write_text
@@ -18,7 +19,8 @@ from s2d_edge.files import write_text
 REPORT = "report.json"
 CLIPS = "report-clips.csv"
 HTML = "report.html"
-FORMAT_VERSION = 2  # 1 had no findings, and did not name its version
+FORMAT_VERSION = 3  # 2 had no gate; 1 had no findings, and did not name its version
+_READABLE = (1, 2, FORMAT_VERSION)
 _REPORT: TypeAdapter[DropReport] = TypeAdapter(DropReport)
 
 
@@ -38,11 +40,24 @@ def as_json(report: DropReport, verdict: Verdict) -> dict[str, Any]:
         "drop": asdict(report.drop),
         "drop_recall_pp": recall_drops(report.fp32, report.int8),
         "findings": None if report.findings is None else _findings(report.findings),
+        "gate": None if report.gate is None else asdict(report.gate),
         "speedup_p50": report.speedup,
         "int8_mac_fraction": report.calibration.int8_mac_fraction,
         "calibration": report.calibration.model_dump(mode="json"),
         "passed": verdict.passed,
         "verdict": list(verdict.sentences),
+    }
+
+
+def refusal_as_json(target: str, data: str, gate: GateReport, sentence: str) -> dict[str, Any]:
+    """What is told where no recipe passed, so that no other split was measured on and no bundle written."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "target": target,
+        "data": data,
+        "gate": asdict(gate),
+        "passed": False,
+        "verdict": [sentence],
     }
 
 
@@ -67,9 +82,9 @@ def read_report(folder: Path) -> tuple[DropReport, Verdict, dict[str, Any]]:
     try:
         payload = json.loads(file.read_text(encoding="utf-8"))
         version = payload.get("format_version", 1) if isinstance(payload, dict) else None
-        if version not in (1, FORMAT_VERSION):
+        if version not in _READABLE:
             raise BundleError(
-                f"{file} has format_version {version!r}; this s2d-edge reads 1 and {FORMAT_VERSION}: "
+                f"{file} has format_version {version!r}; this s2d-edge reads 1 to {FORMAT_VERSION}: "
                 "calibrate again, or use the s2d-edge that wrote it"
             )
         report = _REPORT.validate_python(

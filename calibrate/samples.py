@@ -71,33 +71,39 @@ def record(samples: Sequence[Sample], root: Path) -> tuple[CalibrationClip, ...]
 
 
 def require_disjoint(
-    calibration: Sequence[Sample], clips: Sequence[CalibrationClip], evaluation: Sequence[Sample]
+    used: Sequence[Sample],
+    clips: Sequence[CalibrationClip],
+    measured: Sequence[Sample],
+    *,
+    kind: str = "calibration",
+    split: str = "evaluation",
 ) -> None:
-    """Refuse to measure on what was calibrated on: the same path, the same content, or the same person.
+    """Refuse to measure on what was used before: the same path, the same content, or the same person.
 
     Args:
-        calibration: the chosen clips.
+        used: the clips calibrated on, or chosen a recipe by.
         clips: their records, in the same order.
-        evaluation: every clip of the evaluation split.
+        measured: every clip of the split to measure on.
+        kind, split: what both are, for people.
 
     Raises:
         DataError: they overlap; names the first clip that does, and how.
     """
-    paths = {sample.path.resolve() for sample in calibration}
-    subjects = {sample.subject for sample in calibration if sample.subject is not None}
+    paths = {sample.path.resolve() for sample in used}
+    subjects = {sample.subject for sample in used if sample.subject is not None}
     by_content = dict(zip((clip.sha256 for clip in clips), clips, strict=True))
-    sizes = {_size(sample.path) for sample in calibration}  # clips of other sizes need no hashing
-    for sample in evaluation:
+    sizes = {_size(sample.path) for sample in used}  # clips of other sizes need no hashing
+    for sample in measured:
         if sample.path.resolve() in paths:
-            how = "is a calibration clip itself"
+            how = f"is a {kind} clip itself"
         elif sample.subject in subjects:
-            how = f"shows {sample.subject!r}, who is in the calibration clips too"
+            how = f"shows {sample.subject!r}, who is in the {kind} clips too"
         elif _size(sample.path) in sizes and (clip := by_content.get(clip_sha256(sample.path))):
-            how = f"has the content of the calibration clip {clip.path}"
+            how = f"has the content of the {kind} clip {clip.path}"
         else:
             continue
         raise DataError(
-            f"the evaluation split overlaps the calibration clips: {sample.path} {how}; "
+            f"the {split} split overlaps the {kind} clips: {sample.path} {how}; "
             "a drop measured on it would flatter INT8: use splits that share no clip and no person"
         )
 
@@ -108,6 +114,11 @@ def relative_path(path: Path, root: Path) -> str:
         return path.relative_to(root).as_posix()
     except ValueError:
         return str(path)
+
+
+def with_content(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Those of the clips that hold any bytes: the others have no content that could be elsewhere too."""
+    return tuple(sample for sample in samples if _size(sample.path))
 
 
 def _size(path: Path) -> int:

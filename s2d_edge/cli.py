@@ -149,15 +149,25 @@ def calibrate(
     ] = None,
     data: Data = None,
     split: Annotated[str, typer.Option(help="Calibration clips come from this split.")] = "train",
-    eval_split: Annotated[str, typer.Option(help="The drop is measured on this split.")] = "test",
+    eval_split: Annotated[str, typer.Option(help="Measured on once, at the end.")] = "test",
     subset: Annotated[int, typer.Option(help="Calibration clips, chosen evenly over the classes.")] = 64,
     seed: Annotated[int, typer.Option(help="Seed of that choice and of the intervals.")] = 0,
-    max_drop: Annotated[
-        Optional[float],  # noqa: UP045
+    val_split: Annotated[
+        Optional[str],  # noqa: UP045
         typer.Option(
-            metavar="PP", help="Fail, and keep no bundle, if WAR or UAR drops by more percentage points."
+            help="The clips that decide which recipe is good enough; default: val, or where there is none, a "
+            "quarter of --split, whole people."
         ),
     ] = None,
+    max_drop: Annotated[
+        float,
+        typer.Option(
+            metavar="PP",
+            help="The most that WAR or UAR may drop on --val-split, in percentage points; of UAR one clip of "
+            "the rarest class at least. While it drops by more, costlier recipes are tried; if none is good "
+            "enough, no bundle is written. inf: take the first, whatever it loses.",
+        ),
+    ] = 0.5,
     skip_unreadable: SkipUnreadable = False,
     sensitivity: Annotated[
         Optional[int],  # noqa: UP045
@@ -190,6 +200,7 @@ def calibrate(
             subset=subset,
             seed=seed,
             max_drop_pp=max_drop,
+            val_split=val_split,
             skip_unreadable=skip_unreadable,
             sensitivity=sensitivity,
             device=device,

@@ -15,6 +15,7 @@ from calibrate.render import (
     LAYER_HEAD,
     as_table,
     changed_rows,
+    gate_table,
     layer_rows,
     worst_class_sentence,
 )
@@ -72,6 +73,8 @@ def _tell(report: DropReport, verdict: Verdict, console: Console) -> None:
     console.show(as_table(report))
     for sentence in verdict.sentences:
         console.say(sentence)
+    if report.gate is not None:
+        console.show(gate_table(report.gate))
     if (found := report.findings) is not None:
         console.say(worst_class_sentence(found))
         if found.most_changed:

@@ -106,7 +106,9 @@ def _bundle(out: Path, run: Path, mode: str) -> Path:
     if not fp32.is_dir():
         _s2d_edge("export", run, "--target", "intel-cpu", "--mode", mode, "--parity-clips", 1, "--out", fp32)
     if not int8.is_dir():
-        _s2d_edge("calibrate", fp32, "--data", out / "avatars", "--subset", 4, "--out", int8)
+        _s2d_edge(
+            "calibrate", fp32, "--data", out / "avatars", "--subset", 4, "--max-drop", "inf", "--out", int8
+        )
     return int8
 
 

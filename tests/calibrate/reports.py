@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.drop import drop_between
+from calibrate.gate import GateReport, Trial, allowance
 from calibrate.measure import Measurement
 from calibrate.report import (
     ClipAnswers,
     DropReport,
     Findings,
-    drop_between,
     most_changed,
     outcomes_of,
     side,
@@ -70,11 +71,47 @@ def report_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArra
         target="intel-cpu",
         fp32=side("b", fp32, truth, LABELS, 4_000_000, seed=0),
         int8=side("b-int8", int8, truth, LABELS, 1_000_000, seed=0),
-        drop=drop_between(fp32, int8, truth, 3, seed=0),
+        drop=drop_between(fp32.predictions, int8.predictions, truth, 3, seed=0),
         calibration=calibration,
         evaluation_data="colours",
         evaluation_split="test",
         frames=len(truth),
         faces_missed=0,
         findings=_findings(clips_of(truth, before, after)),
+    )
+
+
+def trial_of(
+    truth: NDArray[np.int64],
+    before: NDArray[np.int64],
+    after: NDArray[np.int64],
+    *,
+    passed: bool,
+    step: str = "the target's recipe",
+    change: str = "none",
+) -> Trial:
+    clips = clips_of(truth, before, after)
+    return Trial(
+        step=step,
+        change=change,
+        passed=passed,
+        drop=drop_between(clips.fp32, clips.int8, truth, 3, seed=0),
+        int8_mac_fraction=0.95,
+        times_fp32=0.25,
+        outcome="chosen" if passed else "WAR falls",
+    )
+
+
+def gate_of(*trials: Trial, n: int = 120) -> GateReport:
+    """A gate of 0.5 points on as many clips of each class."""
+    allowed = allowance([n // 3] * 3, 0.5)
+    return GateReport(
+        max_drop_pp=allowed.war_pp,
+        uar_allowed_pp=allowed.uar_pp,
+        granularity_pp=allowed.granularity_pp,
+        rarest_class=LABELS[allowed.rarest],
+        split="val",
+        carved_from=None,
+        n=n,
+        trials=trials,
     )

@@ -22,8 +22,9 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """12 calibration pictures, and 15 to measure on of which 3 are mislabelled."""
+    """12 calibration pictures, 9 to decide on, and 15 to measure on of which 3 are mislabelled."""
     write_colours(tmp_path / "data", "train", 4)
+    write_colours(tmp_path / "data", "val", 3)
     return write_colours(tmp_path / "data", "test", 5, wrong=1)
 
 
@@ -45,7 +46,7 @@ def options(fp32: Bundle, data: Path, **changes: object) -> CalibrateOptions:
 def test_int8_bundle_records_how_it_was_made_and_what_it_costs(
     fp32: Bundle, data: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    out, report = calibrate(options(fp32, data, json="-", max_drop_pp=5.0), Console())
+    out, report = calibrate(options(fp32, data, json="-"), Console())
     printed = capfd.readouterr()
     bundle = open_bundle(out)  # every hash holds
     manifest = bundle.manifest
@@ -75,6 +76,10 @@ def test_int8_bundle_records_how_it_was_made_and_what_it_costs(
     assert "no face was found in 15 of 15 frames" in " ".join(printed.err.split())
     assert "80.00 %" in (out / "report.md").read_text()
     assert report.drop.war_pp == 0
+    assert report.gate is not None
+    assert (report.gate.n, report.gate.split, report.gate.carved_from) == (9, "val", None)
+    assert [(one.step, one.passed) for one in report.gate.trials] == [("the target's recipe", True)]
+    assert payload["gate"]["granularity_pp"] == pytest.approx(100 / 9)
     with open_engine(bundle) as engine:
         assert "INT8" in engine.description
         assert self_test(bundle, engine).passed
@@ -84,9 +89,16 @@ def test_int8_bundle_records_how_it_was_made_and_what_it_costs(
 def test_too_large_drop_leaves_no_bundle_and_still_reports(fp32: Bundle, data: Path) -> None:
     report = fp32.path.parent / "report.json"
     before = sorted(fp32.path.parent.iterdir())
-    with pytest.raises(TooLargeDropError, match=r"0\.00 pp, is above the allowed -1 pp.* No bundle"):
+    with pytest.raises(
+        TooLargeDropError, match=r"within the allowed -1 pp.* WAR does not change.* No bundle"
+    ):
         calibrate(options(fp32, data, max_drop_pp=-1.0, json=str(report)), QUIET)
-    assert json.loads(report.read_text())["passed"] is False
+    refusal = json.loads(report.read_text())
+    assert refusal["passed"] is False
+    assert "int8" not in refusal  # the test split was not touched
+    steps = [trial["step"] for trial in refusal["gate"]["trials"]]
+    assert steps[:3] == ["the target's recipe", "ranges", "ranges"]
+    assert steps[-1] == "NNCF accuracy control"
     report.unlink()
     assert sorted(fp32.path.parent.iterdir()) == before  # nothing hidden either
 
@@ -98,12 +110,20 @@ def test_same_split_for_both_is_refused(fp32: Bundle, data: Path) -> None:
 
 def test_what_stops_it_before_anything_is_written(fp32: Bundle, data: Path) -> None:
     before = sorted(fp32.path.parent.iterdir())
-    with pytest.raises(DataError, match="no split 'val'"):
-        calibrate(options(fp32, data, split="val"), QUIET)
+    with pytest.raises(DataError, match="no split 'validation'"):
+        calibrate(options(fp32, data, split="validation"), QUIET)
+    with pytest.raises(DataError, match="no split 'decide'"):
+        calibrate(options(fp32, data, val_split="decide"), QUIET)
     with pytest.raises(DataError, match="no split 'dev'"):
         calibrate(options(fp32, data, eval_split="dev"), QUIET)
     (data / "test" / "red" / "0.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
     with pytest.raises(DataError, match="overlaps the calibration clips"):
+        calibrate(options(fp32, data, subset=12), QUIET)
+    (data / "test" / "red" / "0.png").write_bytes((data / "val" / "red" / "0.png").read_bytes())
+    with pytest.raises(DataError, match="the evaluation split overlaps the validation clips"):
+        calibrate(options(fp32, data), QUIET)
+    (data / "val" / "red" / "1.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
+    with pytest.raises(DataError, match="the validation split overlaps the calibration clips"):
         calibrate(options(fp32, data, subset=12), QUIET)
     (data / "test" / "purple").mkdir()
     (data / "test" / "red" / "1.png").rename(data / "test" / "purple" / "1.png")

@@ -16,7 +16,7 @@ import pytest
 from calibrate.figures import recall_figure
 from calibrate.page import as_html
 from calibrate.report import judge
-from tests.calibrate.reports import clips_of, report_of
+from tests.calibrate.reports import clips_of, gate_of, report_of, trial_of
 
 TRUTH = np.tile([0, 1, 2], 40)
 CHANGED = np.where(np.arange(120) < 12, (TRUTH + 1) % 3, TRUTH)
@@ -61,8 +61,9 @@ class Page(HTMLParser):
 def page() -> str:
     """Of a bundle whose name is an attack."""
     report = report_of(TRUTH, TRUTH, CHANGED)
-    report = replace(report, int8=replace(report.int8, bundle="<script>alert(1)</script>"))
-    return as_html(report, judge(report, 20.0), clips_of(TRUTH, TRUTH, CHANGED))
+    gate = gate_of(trial_of(TRUTH, TRUTH, CHANGED, passed=False), trial_of(TRUTH, TRUTH, TRUTH, passed=True))
+    report = replace(report, int8=replace(report.int8, bundle="<script>alert(1)</script>"), gate=gate)
+    return as_html(report, judge(report), clips_of(TRUTH, TRUTH, CHANGED))
 
 
 def test_page_has_every_section_and_asks_for_nothing(page: str) -> None:
@@ -77,6 +78,7 @@ def test_page_has_every_section_and_asks_for_nothing(page: str) -> None:
         "Clips whose answer changed most",
         "Layers",
         "Time and size",
+        "Recipes tried",
         "What was not measured",
         "How it was measured",
     ]
@@ -85,7 +87,7 @@ def test_page_has_every_section_and_asks_for_nothing(page: str) -> None:
     assert all(value.startswith(("#", "data:")) for value in read.asked)
     assert not re.search(r"url\((?!#)|@import", page)
     assert "default-src 'none'" in page
-    for shown in ("clips/0.png", "blocks.0.fc1", "INT8 costs accuracy", "McNemar", "90.0 %"):
+    for shown in ("clips/0.png", "blocks.0.fc1", "INT8 costs accuracy", "McNemar", "90.0 %", "+10.00 pp"):
         assert shown in page
 
 

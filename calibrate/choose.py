@@ -1,0 +1,104 @@
+"""Choosing the recipe: the gate's steps on real graphs and validation clips."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from calibrate.drop import Drop
+from calibrate.gate import GateReport, Trial, search
+from calibrate.making import Workshop
+from calibrate.recipe import Recipe
+from calibrate.sensitivity import LayerSensitivity, affordable_clips, layer_sensitivity
+from calibrate.steps import Candidate, change_between, steps_for
+from calibrate.validation import Validation, ValidationClips
+from s2d_edge.bundle import Bundle
+from s2d_edge.console import Console
+
+
+def choose_recipe(
+    workshop: Workshop,
+    usual: Recipe,
+    validation: Validation,
+    chosen_clips: ValidationClips,
+    folder: Path,
+    console: Console,
+) -> tuple[Bundle | None, GateReport]:
+    """Try recipes until INT8 loses no more on the validation clips than is allowed.
+
+    Args:
+        usual: the target's own recipe, tried first.
+        folder: empty; what is tried lies there.
+
+    Returns:
+        The bundle of the recipe that passed, None where none did, and the record of all that were tried.
+
+    Raises:
+        QuantizationError, UnfitGraphError: not even the target's own recipe gives an INT8 graph.
+        S2DEdgeError: what measuring raises.
+    """
+    numbers = iter(range(1_000_000))
+
+    def attempt(step: str, recipe: Recipe) -> Candidate:
+        change = change_between(usual, recipe)
+        if recipe != usual:
+            console.say(f"trying {step}: {change}")
+        place = folder / str(next(numbers))
+        place.mkdir()
+        with ExitStack() as stack:
+            controlled = recipe.algorithm == "accuracy-control"
+            control = stack.enter_context(validation.control()) if controlled else None
+            bundle = workshop.make(place, recipe, console, control)
+        measured = validation.measure(bundle, console)
+        allowed = validation.allowed
+        passed = allowed.allows(measured.drop.war_pp, measured.drop.uar_pp)
+        if passed:
+            bundle = workshop.complete(bundle, console)
+        record = bundle.manifest.calibration
+        assert record is not None  # the manifest's own check
+        trial = Trial(
+            step=step,
+            change=change,
+            passed=passed,
+            drop=measured.drop,
+            int8_mac_fraction=record.int8_mac_fraction,
+            times_fp32=measured.times_fp32,
+            outcome="chosen" if passed else _why_not(measured.drop, validation),
+        )
+        margin = allowed.margin_pp(measured.drop.war_pp, measured.drop.uar_pp)
+        return Candidate(trial=trial, recipe=recipe, bundle=bundle, margin_pp=margin)
+
+    def refuse(step: str, why: str) -> Candidate:
+        return Candidate(trial=Trial(step=step, change="", passed=False, outcome=why))
+
+    def sensitivity(bundle: Bundle) -> tuple[LayerSensitivity, ...]:
+        clips = workshop.windows[: affordable_clips(bundle.graph_path)]
+        return layer_sensitivity(workshop.source, bundle, clips, console)
+
+    tried = search(steps_for(usual, sensitivity), attempt, refuse)
+    allowed = validation.allowed
+    report = GateReport(
+        max_drop_pp=allowed.war_pp,
+        uar_allowed_pp=allowed.uar_pp,
+        granularity_pp=allowed.granularity_pp,
+        rarest_class=workshop.source.manifest.labels[allowed.rarest],
+        split=chosen_clips.split,
+        carved_from=chosen_clips.carved_from,
+        n=len(validation),
+        trials=tuple(candidate.trial for candidate in tried),
+    )
+    return (tried[-1].bundle if report.passed else None), report
+
+
+def _why_not(drop: Drop, validation: Validation) -> str:
+    """Which of the two drops is too large."""
+    allowed = validation.allowed
+    too_large = [
+        f"{name} falls by {lost:.2f} pp, more than {most:.2f}"
+        for name, lost, most in (
+            ("WAR", drop.war_pp, allowed.war_pp),
+            ("UAR", drop.uar_pp, allowed.uar_pp),
+        )
+        if lost > most
+    ]
+    return "; ".join(too_large)

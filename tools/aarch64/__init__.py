@@ -1,1 +1,1 @@
-"""Does what a 64-bit Arm device installs exist, and does it answer as x86 does? ``make wheels`` and ``make aarch64``."""
+"""Does what a 64-bit Arm device installs exist (``make wheels``), and answer as on x86 (``make aarch64``)?"""

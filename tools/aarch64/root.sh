@@ -12,7 +12,7 @@
 set -eu
 
 SUITE=bookworm # Python 3.11; Python 3.10 was in no release of Debian
-# OpenCV's aarch64 wheel is linked against libGL.so.1 and libgthread-2.0.so.0, which a bare system lacks.
+# OpenCV's aarch64 wheel is linked against libGL.so.1 and GLib, which a desktop has and a bare system lacks.
 PACKAGES=python3,libgl1,libglib2.0-0
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -20,7 +20,9 @@ root=${1:?"usage: root.sh FOLDER"}
 debs=$root-packages
 PATH=$PATH:/usr/sbin:/sbin # where debootstrap lies, and users do not look
 
-if [ -x "$root/usr/bin/python3.11" ]; then
+unpacked=
+[ ! -r "$root/.packages" ] || read -r unpacked <"$root/.packages"
+if [ "$unpacked" = "$SUITE $PACKAGES" ]; then
 	exit 0
 fi
 
@@ -58,5 +60,6 @@ mkdir -p "$root.part"
 for package in "$debs"/var/cache/apt/archives/*.deb; do
 	dpkg -x "$package" "$root.part"
 done
+echo "$SUITE $PACKAGES" >"$root.part/.packages"
 rm -rf "$root"
 mv "$root.part" "$root"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 from calibrate.drop import Drop
@@ -37,7 +38,7 @@ def choose_recipe(
         QuantizationError, UnfitGraphError: not even the target's own recipe gives an INT8 graph.
         S2DEdgeError: what measuring raises.
     """
-    numbers = iter(range(1_000_000))
+    numbers = count()
 
     def attempt(step: str, recipe: Recipe) -> Candidate:
         change = change_between(usual, recipe)

@@ -54,12 +54,14 @@ def _people_in_turn(samples: Sequence[Sample]) -> list[Sample]:
     A sample that does not say who is seen counts as a person of its own.
     """
     seen: Counter[str] = Counter()
-    turns = []
+    turns: dict[int, list[Sample]] = {}
     for sample in samples:
-        turns.append(0 if sample.subject is None else seen[sample.subject])
+        turn = 0
         if sample.subject is not None:
+            turn = seen[sample.subject]
             seen[sample.subject] += 1
-    return [samples[k] for k in sorted(range(len(samples)), key=lambda k: turns[k])]
+        turns.setdefault(turn, []).append(sample)
+    return [sample for turn in sorted(turns) for sample in turns[turn]]
 
 
 def record(samples: Sequence[Sample], root: Path) -> tuple[CalibrationClip, ...]:

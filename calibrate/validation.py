@@ -203,8 +203,8 @@ def validating(
 ) -> Iterator[Validation]:
     """Load the validation clips, have FP32 answer them, and keep its engine open while the block runs.
 
-    The pictures are kept on disk, for a split may be larger than memory, and finding faces in it again for
-    every recipe would take longer than the answers.
+    The pictures are kept on disk (``$TMPDIR``), for a split may be larger than memory, and finding faces in
+    it again for every recipe would take longer than the answers.
 
     Args:
         where: the split's name, for people.

@@ -139,7 +139,7 @@ def _step_to_tensorrt(*, cuda: bool, tensorrt: bool) -> str:
     if cuda:
         return f"{_SELFTEST.format('cuda')}; TensorRT is faster: install an ONNX Runtime built with it"
     if nvidia.jetson_linux():
-        return "pip uninstall onnxruntime; then install JetPack's own onnxruntime-gpu wheel"
+        return "pip uninstall onnxruntime; then install NVIDIA's onnxruntime-gpu wheel"
     if nvidia.gpu()[1]:
         return "pip uninstall onnxruntime; pip install 's2d-edge[ort-cuda]'"
     return _ELSEWHERE

@@ -89,7 +89,7 @@ def _onnxruntime_providers() -> Finding:
             part="ONNX Runtime",
             ready=False,
             found="not installed",
-            next_step="pip install 's2d-edge[ort]'; on a Jetson, JetPack's wheel",
+            next_step="pip install 's2d-edge[ort]'; on a Jetson, NVIDIA's wheel",
         )
     providers = ", ".join(onnxruntime.get_available_providers())
     return Finding(part="ONNX Runtime", ready=True, found=f"{onnxruntime.__version__}: {providers}")

@@ -68,7 +68,7 @@ def test_jetson_without_and_with_its_runtime(bare: Path) -> None:
     found = nvidia_finding().found
     assert found == "NVIDIA Jetson Orin Nano Developer Kit, driver 540.4.0, Jetson Linux R36.4.3"
     without = target_findings("", "1.31: CPUExecutionProvider")[0]
-    assert "JetPack's own onnxruntime-gpu" in without.next_step
+    assert "NVIDIA's onnxruntime-gpu" in without.next_step
     cuda_only = target_findings("", "1.20: CUDAExecutionProvider, CPUExecutionProvider")[0]
     assert cuda_only.ready
     assert "--device cuda" in cuda_only.next_step

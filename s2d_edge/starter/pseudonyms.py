@@ -18,7 +18,7 @@ from s2d_edge.console import Console
 from s2d_edge.data.datasets import open_dataset
 from s2d_edge.data.readers import LABELS_FILE
 from s2d_edge.errors import DataError, S2DEdgeError
-from s2d_edge.files import sha256_of, whole_folder
+from s2d_edge.files import choose_output, sha256_of, whole_folder
 from s2d_edge.media_types import IMAGE_SUFFIXES
 
 _DIGITS = 16  # of a file's SHA-256; enough to tell photographs apart, and to find each again
@@ -32,11 +32,10 @@ def rename_photographs(data: str, out: Path, console: Console) -> None:
         out: the folder to write.
 
     Raises:
-        DataError: a clip that is no picture, or ``out`` exists.
-        S2DEdgeError: what opening the data raises.
+        DataError: a clip that is no picture, or is there twice.
+        S2DEdgeError: ``out`` is in use, or what opening the data raises.
     """
-    if out.exists():
-        raise DataError(f"{out} exists already; name a folder that does not")
+    choose_output(out, out)
     dataset = open_dataset(data, console)
     people: dict[str, str] = {}
     rows, taken = [], set()

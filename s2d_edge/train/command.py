@@ -196,13 +196,6 @@ class _Session:
                 lambda: open_supply(self._plan, self._dataset, info.crop, self._console)
             )
         maps = self._maps_for(model, self._supply, settings)
-        amp = self._plan.settings.amp
-        if device.type == "cpu":
-            amp = self._plan.settings.cpu_bfloat16
-            if amp and not multiplies_bfloat16():
-                self._console.warn(
-                    "this CPU does not multiply bfloat16 (cpu_bfloat16=true): it trains in FP32"
-                )
         self._console.say(f"{stage} stage -> {folder}: {model.count_parameters()}, on {self._processes}")
         train_feed, val_feed = self._supply.feeds(stage, maps)
         follows = stage == "video" and self._plan.teacher
@@ -216,7 +209,7 @@ class _Session:
             val=val_feed,
             folder=folder,
             processes=self._processes,
-            amp=amp,
+            amp=self._mixed_precision(),
             snapshot_minutes=self._plan.settings.snapshot_minutes,
             score_start=_answers(info.origin["init"], info),
         )
@@ -231,13 +224,23 @@ class _Session:
     def _maps_for(self, model: S2D, supply: Supply, settings: StageSettings) -> Maps:
         """Landmark maps for a stage; none where it changes the network that makes them."""
         if settings.landmark_lr:
-            self._maps = None
-        if settings.landmark_lr or not self._plan.settings.cache_landmarks:
+            self._maps = None  # those of the stage before would be of another network
+            return Maps()
+        if not self._plan.settings.cache_landmarks:
             return Maps()
         if self._maps is None:
             device = self._processes.device
             self._maps = self._processes.here_first(lambda: keep_maps(supply, model, device, self._console))
         return self._maps
+
+    def _mixed_precision(self) -> bool:
+        """Whether the forward pass is in 16 bits: what the settings say of this device."""
+        settings = self._plan.settings
+        if self._processes.device.type != "cpu":
+            return settings.amp
+        if settings.cpu_bfloat16 and not multiplies_bfloat16():
+            self._console.warn("this CPU does not multiply bfloat16 (cpu_bfloat16=true): it trains in FP32")
+        return settings.cpu_bfloat16
 
 
 def _answers(init: str, info: RunInfo) -> bool:

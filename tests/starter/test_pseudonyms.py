@@ -70,4 +70,5 @@ def test_a_folder_in_use_is_refused_in_one_sentence(named: Path, tmp_path: Path)
     command = [sys.executable, "-m", "s2d_edge.starter.pseudonyms", str(named), str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 1
-    assert run.stderr.strip() == f"error: {tmp_path} exists already; name a folder that does not"
+    assert run.stderr.startswith(f"error: {tmp_path} exists already; choose another")
+    assert {path.name for path in tmp_path.iterdir()} == {"named"}

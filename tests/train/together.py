@@ -25,6 +25,7 @@ SCENES = {
     "mixed": replace(
         _PLAIN, batch_clips=4, ema=0.5, augment=AugmentSettings(crop=0.7, mixup=0.8, cutmix=1.0)
     ),
+    "landmark features": replace(_PLAIN, batch_clips=4, landmark_lr=0.5),
     "anchors": replace(
         _PLAIN,
         batch_clips=6,
@@ -41,6 +42,8 @@ def train_scenes(out: Path, processes: Processes) -> None:
         settings = shared if processes.count > 1 else replace(shared, accumulate=1)
         video = name == "anchors"
         work = job(out / name, settings, noisy_clips(10), noisy_clips(5, seed=9), video=video)
+        if settings.landmark_lr:
+            work.model.landmark.tune_features()
         if video:
             work.model.freeze_backbone()
         work = replace(work, processes=processes, score_start=True)

@@ -170,6 +170,7 @@ class S2DConfig:
 
 _SMALL = ViTConfig(width=384, heads=6)
 _TINY = ViTConfig(width=192, heads=3)
+_STARTER = ViTConfig(image_size=112, patch_size=8, width=128, depth=6, heads=4)
 
 PRESETS: dict[str, S2DConfig] = {
     "base": S2DConfig(),
@@ -179,11 +180,18 @@ PRESETS: dict[str, S2DConfig] = {
     "tiny-112": S2DConfig(vit=replace(_TINY, image_size=112, patch_size=8)),
     # The model that ships: trains from nothing on some thousand photographs, streams on any CPU.
     "starter": S2DConfig(
-        vit=ViTConfig(image_size=112, patch_size=8, width=128, depth=6, heads=4),
+        vit=_STARTER,
         landmark=LandmarkConfig(width=32),
         temporal=TemporalConfig(heads=4),
         frames=8,
         grey=True,
+    ),
+    # The same, but colours count: for photographs in which they tell nothing of the label, or to measure what they tell.
+    "starter-rgb": S2DConfig(
+        vit=_STARTER,
+        landmark=LandmarkConfig(width=32),
+        temporal=TemporalConfig(heads=4),
+        frames=8,
     ),
     # Trains in minutes on a laptop CPU: 7×7 patches, and a landmark network a sixteenth the cost.
     "demo": S2DConfig(

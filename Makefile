@@ -20,8 +20,9 @@ STAMP := $(VENV)/.installed
 demo: $(STAMP)
 	$(BIN)/s2d-edge demo
 
+# xdist would wait for ever once a worker crashed: its replacement may be given no tests, and no end.
 test: $(STAMP)
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --max-worker-restart 0
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Optional
+from types import FrameType
+from typing import Annotated, NoReturn, Optional
 
 import typer
 
@@ -685,6 +687,7 @@ def main() -> None:
     """Entry point: run a verb; turn what went wrong into one sentence and an exit code."""
     from s2d_edge.errors import S2DEdgeError
 
+    signal.signal(signal.SIGTERM, _end)
     try:
         app()
     except KeyboardInterrupt:
@@ -712,6 +715,12 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(70)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    """What was half made is cleared away on SIGTERM as it is on Ctrl-C, not left behind."""
+    print("terminated", file=sys.stderr)
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

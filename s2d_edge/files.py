@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -50,7 +51,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     An existing ``path`` is replaced at the very end, so a failed second run leaves the first intact.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         yield scratch
@@ -72,7 +73,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
     The scratch path keeps the suffix of ``path``, since writers choose their format by it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     scratch = Path(name)
@@ -82,6 +83,18 @@ def whole_file(path: Path) -> Iterator[Path]:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder unless it is there.
+
+    Raises:
+        NotADirectoryError: something else bears its name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # which says the opposite of what is wrong
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
 
 
 def clear_scratch(path: Path) -> None:

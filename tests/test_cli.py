@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +37,7 @@ _VERBS = (
 # Refuses the packages a device does not have, as their absence would.
 _BLOCK = """
 import sys
+import time
 class Absent:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {"torch", "onnx", "nncf"}:
@@ -207,3 +210,20 @@ def test_doctor_names_the_system_package_of_a_missing_library() -> None:
 
     error = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
     assert _remedy(error) == "the system library libGL.so.1 is missing: apt-get install libgl1"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_verb_that_is_ended_leaves_nothing_half_made(tmp_path: Path, number: signal.Signals) -> None:
+    program = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"  # the parent may ignore it
+    )
+    program += "\nfrom s2d_edge.cli import main\nmain()"
+    arguments = ["data", "avatars", "faces", "--clips-per-class", "5000", "--quiet"]
+    with subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=tmp_path) as process:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".faces.*/*")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+    assert process.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []

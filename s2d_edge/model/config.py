@@ -186,7 +186,7 @@ PRESETS: dict[str, S2DConfig] = {
         frames=8,
         grey=True,
     ),
-    # The same, but colours count: for photographs in which they tell nothing of the label, or to measure what they tell.
+    # The same, but colours count: where they tell nothing of the label, or to measure what they tell.
     "starter-rgb": S2DConfig(
         vit=_STARTER,
         landmark=LandmarkConfig(width=32),

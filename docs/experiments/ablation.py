@@ -89,16 +89,16 @@ class Row:
 ROWS = {
     "S2D": Row(all_seeds=True),
     "without TMA": Row(model=WithoutAdapters, all_seeds=True),
-    "causal": Row(temporal="causal", all_seeds=True),
     "without MCP": Row(model=WithoutPrompters, image="image-without-prompters"),
-    "with SDL": Row(changes=("video.sdl.weight=1",)),
+    "onset or offset": Row(directed=True),
+    "onset or offset, without TMA": Row(directed=True, model=WithoutAdapters),
     "frames shuffled": Row(shuffled=True),
+    "causal": Row(temporal="causal"),
+    "onset or offset, causal": Row(directed=True, temporal="causal"),
+    "with SDL": Row(changes=("video.sdl.weight=1",)),
+    "onset or offset, frames shuffled": Row(directed=True, shuffled=True),
     "T 4": Row(frames=4),
     "T 16": Row(frames=16),
-    "onset or offset": Row(directed=True, all_seeds=True),
-    "onset or offset, without TMA": Row(directed=True, model=WithoutAdapters),
-    "onset or offset, causal": Row(directed=True, temporal="causal"),
-    "onset or offset, frames shuffled": Row(directed=True, shuffled=True),
 }
 
 

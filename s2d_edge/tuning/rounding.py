@@ -30,8 +30,8 @@ class RoundingModel:
     def __init__(self, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) -> None:
         """Imitate the rounding of a copy of ``fused``, with ranges from ``clips``.
 
-        Biases are left as they are, and convolutions unsmoothed: the first learn, and the second are frozen
-        but for the patches'.
+        Biases are not corrected, since they learn, and convolutions not smoothed, since all but the patches'
+        are frozen.
         """
         self._fused = fused
         with nncf_session() as nncf:

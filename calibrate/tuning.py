@@ -45,12 +45,12 @@ class TuningSettings:
     """
 
     steps: int = 300
-    lr: float = 3e-5
+    lr: float = 1e-5
     batch_clips: int = 4
     clips: int = 512
     limit_bytes: int = 2**30
     held_out: float = 0.2
-    label_weight: float = 0.1
+    label_weight: float = 0.01
     looks: int = 10
     limit_s: float = 3600.0
     seed: int = 0
@@ -61,7 +61,7 @@ class TuningSettings:
                 f"--tune-steps {self.steps}: at least one step is needed; leave out --run for none"
             )
         if not 0 < self.lr < 1:
-            raise ConfigError(f"--tune-lr {self.lr}: give a learning rate between 0 and 1, such as 3e-5")
+            raise ConfigError(f"--tune-lr {self.lr}: give a learning rate between 0 and 1, such as 1e-5")
 
     def affordable(self, clip_bytes: int) -> int:
         """How many clips of so many bytes to learn from."""

@@ -179,7 +179,7 @@ def calibrate(
         ),
     ] = None,
     tune_steps: Annotated[int, typer.Option(help="Steps of that fine-tuning.")] = 300,
-    tune_lr: Annotated[float, typer.Option(help="Its learning rate.")] = 3e-5,
+    tune_lr: Annotated[float, typer.Option(help="Its learning rate.")] = 1e-5,
     skip_unreadable: SkipUnreadable = False,
     sensitivity: Annotated[
         Optional[int],  # noqa: UP045

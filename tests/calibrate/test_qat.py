@@ -35,7 +35,7 @@ from tests.firmware_host.graphs import LABELS
 from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
 
 QUIET = Console(quiet=True)
-BRIEF = TuningSettings(steps=24, lr=3e-4, looks=3)
+BRIEF = TuningSettings(steps=24, lr=5e-6, looks=3)
 
 
 def _clips(first: int, count: int) -> list[Clip]:

@@ -34,7 +34,7 @@ from calibrate.report import (
 from calibrate.report_file import CLIPS, HTML, REPORT, as_json, refusal_as_json, save_clips
 from calibrate.samples import choose_samples, record, relative_path, require_disjoint, with_content
 from calibrate.sensitivity import affordable_clips, layer_sensitivity
-from calibrate.tuning import Lesson, Tuner, Tuning
+from calibrate.tuning import Tuner, Tuning
 from calibrate.validation import ValidationClips, choose_validation, validating
 from firmware_host.engines import is_home, open_engine
 from firmware_host.finding import named
@@ -226,12 +226,11 @@ def _tuning(
     require_disjoint(samples, clips, deciding.samples, kind="training", split="validation")
     learnt, held_out = carve_validation(samples, fraction=settings.held_out, seed=options.seed)
 
-    def lesson(chosen: Sequence[Sample], kind: str) -> Lesson:
-        readable, windows = _load(source.manifest, chosen, options, kind, console)
-        labels = np.array([sample.label for sample in readable], dtype=np.int64)
-        return Lesson(clips=windows, labels=labels)
+    def load(chosen: Sequence[Sample], kind: str) -> Sequence[Clip]:
+        _, windows = _load(source.manifest, chosen, options, kind, console)
+        return windows
 
-    return Tuning(tuner=tuner, load=lambda: (lesson(learnt, "training"), lesson(held_out, "held-out")))
+    return Tuning(tuner=tuner, load=lambda: (load(learnt, "training"), load(held_out, "held-out")))
 
 
 def _make(

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from calibrate.recipe import Recipe
 from s2d_edge.bundle import Bundle
 from s2d_edge.console import Console
@@ -31,14 +28,13 @@ class TuningSettings:
 
     Attributes:
         steps: of the optimizer.
-        lr: learning rate of the first step; it falls in a line to nothing.
+        lr: learning rate of the first step; it falls in a line to nothing, and to a quarter at once, from the
+            first weights again, as long as no look at the held-out clips was better than before.
         batch_clips: clips of a step.
         clips: at most so many to learn from, the classes in turn.
         limit_bytes: of memory for their pictures; fewer clips are taken where it does not hold them.
         held_out: share of these clips, whole people, that nothing is learnt from: they choose the weights
             kept, so that the validation clips decide only what they decide about every other recipe.
-        label_weight: of the labels' cross-entropy beside the distance from FP32's logits, in units of their
-            spread.
         looks: how often the held-out clips are looked at.
         limit_s: seconds after which learning ends with what it has.
         seed: of the order of clips.
@@ -50,7 +46,6 @@ class TuningSettings:
     clips: int = 512
     limit_bytes: int = 2**30
     held_out: float = 0.2
-    label_weight: float = 0.01
     looks: int = 10
     limit_s: float = 3600.0
     seed: int = 0
@@ -75,7 +70,7 @@ class TuningRecord:
     Attributes:
         steps: taken; fewer than asked for where the time ran out.
         kept_step: the weights kept are those after so many.
-        lr: learning rate of the first step.
+        lr: learning rate that the weights kept began with.
         seconds: of it all.
         clips, held_out: learnt from, and looked at.
         rms_before, rms_after: how far the logits on the held-out clips are from FP32's with rounding
@@ -90,14 +85,6 @@ class TuningRecord:
     held_out: int
     rms_before: float
     rms_after: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Lesson:
-    """Clips (1, T, S, S, 3) uint8 each, and (n,) their class indices."""
-
-    clips: Sequence[Clip]
-    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,8 +109,8 @@ class Tuner(Protocol):
         source: Bundle,
         recipe: Recipe,
         calibration: Sequence[Clip],
-        learn: Lesson,
-        held_out: Lesson,
+        clips: Sequence[Clip],
+        held_out: Sequence[Clip],
         folder: Path,
         console: Console,
     ) -> Tuned:
@@ -132,6 +119,8 @@ class Tuner(Protocol):
         Args:
             recipe: whose rounding is imitated while learning.
             calibration: clips that its ranges come from.
+            clips: to learn from, (1, T, S, S, 3) uint8 each.
+            held_out: to choose the weights by.
 
         Raises:
             QuantizationError: learning brought the logits no nearer to FP32's.
@@ -143,7 +132,7 @@ class Tuning:
     """A tuner and how to come by what it learns from: loaded when it is its turn, which it seldom is."""
 
     tuner: Tuner
-    load: Callable[[], tuple[Lesson, Lesson]]
+    load: Callable[[], tuple[Sequence[Clip], Sequence[Clip]]]
 
     @property
     def settings(self) -> TuningSettings:
@@ -154,5 +143,5 @@ class Tuning:
         self, source: Bundle, recipe: Recipe, calibration: Sequence[Clip], folder: Path, console: Console
     ) -> Tuned:
         """Load the clips, and learn."""
-        learn, held_out = self.load()
-        return self.tuner.tune(source, recipe, calibration, learn, held_out, folder, console)
+        clips, held_out = self.load()
+        return self.tuner.tune(source, recipe, calibration, clips, held_out, folder, console)

@@ -42,6 +42,7 @@ class RoundingModel:
             if name.startswith(_HOOKS):
                 parameter.requires_grad_(False)
         self.trainable = [parameter for parameter in named.values() if parameter.requires_grad]
+        self._first = [parameter.detach().clone() for parameter in self.trainable]
         with torch.no_grad():
             self._smoothing = {
                 name: _columns(named[name]) / _columns(before)
@@ -52,6 +53,12 @@ class RoundingModel:
     def __call__(self, clip: Tensor) -> Tensor:
         logits: Tensor = self._module(clip)
         return logits
+
+    @torch.no_grad()
+    def begin_again(self) -> None:
+        """Take the weights back that it began with."""
+        for parameter, first in zip(self.trainable, self._first, strict=True):
+            parameter.copy_(first)
 
     def without_rounding(self) -> FusedS2D:
         """A copy of the fused model with the weights as they are now, SmoothQuant's factors taken out."""
@@ -81,12 +88,9 @@ def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) 
     extensions.QuantizedFunctionsCPU._loaded_namespace = SimpleNamespace(
         Quantize_forward=plain.forward, Quantize_backward=plain.backward
     )
-    symmetric = recipe.preset == "performance"
     advanced = nncf.AdvancedQuantizationParameters(
         disable_bias_correction=True,
-        activations_quantization_params=QuantizationParameters(
-            per_channel=False, signedness_to_force=True if symmetric else None
-        ),
+        activations_quantization_params=QuantizationParameters(per_channel=False),
         activations_range_estimator_params=range_estimators()[recipe.ranges],
         smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(
             matmul=recipe.smooth_quant_alpha, convolution=-1
@@ -102,7 +106,9 @@ def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) 
         target_device=nncf.TargetDevice(recipe.device),
         subset_size=len(pictures),
         ignored_scope=nncf.IgnoredScope(
-            names=[] if recipe.quantize_depthwise else _faint_convolutions(fused, pictures[0]), types=kinds
+            names=[] if recipe.quantize_depthwise else _faint_convolutions(fused, pictures[0]),
+            types=kinds,
+            validate=False,  # a model whose pictures are the landmark network's size resamples nothing
         ),
         advanced_parameters=advanced,
     )

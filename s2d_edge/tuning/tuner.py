@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from calibrate.recipe import Recipe
-from calibrate.tuning import Lesson, Tuned, TuningSettings
+from calibrate.tuning import Tuned, TuningSettings
 from export.command import WRITERS, graph_of
 from export.fuse import FusedS2D
 from export.parity import TOLERANCE, check_parity, parity_clips
@@ -66,8 +66,8 @@ class RunTuner:
         source: Bundle,
         recipe: Recipe,
         calibration: Sequence[Clip],
-        lesson: Lesson,
-        held_out: Lesson,
+        clips: Sequence[Clip],
+        held_out: Sequence[Clip],
         folder: Path,
         console: Console,
     ) -> Tuned:
@@ -80,15 +80,15 @@ class RunTuner:
         model, info = load_run(self.run)
         console.say(
             f"fine-tuning {self.run} with rounding imitated: {self.settings.steps} steps on "
-            f"{len(lesson.clips)} clips, {len(held_out.clips)} held out"
+            f"{len(clips)} clips, {len(held_out)} held out"
         )
-        fused, record = learn(FusedS2D(model), recipe, calibration, lesson, held_out, self.settings, console)
+        fused, record = learn(FusedS2D(model), recipe, calibration, clips, held_out, self.settings, console)
         manifest = source.manifest
         form: GraphFormat = "onnx" if manifest.graph == "model.onnx" else "openvino"
         graph = graph_of(model, manifest.mode, form, fused)
         WRITERS[form](graph, folder / manifest.graph)
         draft = Bundle(folder, manifest)
         with TorchEngine(fused, info) as reference, open_engine(draft, "cpu") as engine:
-            parity = check_parity(reference, engine, held_out.clips[:_CLIPS], "held-out clips", console)
+            parity = check_parity(reference, engine, held_out[:_CLIPS], "held-out clips", console)
         manifest = manifest.model_copy(update={"parity": parity, "self_test": None})
         return Tuned(bundle=Bundle(folder, seal(folder, manifest)), record=record)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from calibrate.making import Workshop
 from calibrate.recipe import Recipe
 from calibrate.sensitivity import LayerSensitivity, affordable_clips, layer_sensitivity
 from calibrate.steps import Candidate, change_between, steps_for
+from calibrate.tuning import Tuned, Tuning
 from calibrate.validation import Validation, ValidationClips
 from s2d_edge.bundle import Bundle
 from s2d_edge.console import Console
@@ -24,15 +27,17 @@ def choose_recipe(
     chosen_clips: ValidationClips,
     folder: Path,
     console: Console,
-) -> tuple[Bundle | None, GateReport]:
+    tuning: Tuning | None = None,
+) -> tuple[Candidate | None, GateReport]:
     """Try recipes until INT8 loses no more on the validation clips than is allowed.
 
     Args:
         usual: the target's own recipe, tried first.
         folder: empty; what is tried lies there.
+        tuning: fine-tunes the weights, as the last resort; None where their run is not given.
 
     Returns:
-        The bundle of the recipe that passed, None where none did, and the record of all that were tried.
+        What passed, None where nothing did, and the record of all that were tried.
 
     Raises:
         QuantizationError, UnfitGraphError: not even the target's own recipe gives an INT8 graph.
@@ -40,21 +45,30 @@ def choose_recipe(
     """
     numbers = count()
 
+    @cache  # one training for all recipes that differ only in what stays in floating point
+    def tune(recipe: Recipe) -> Tuned:
+        assert tuning is not None  # else no step gives such a recipe
+        place = folder / "tuned"
+        place.mkdir()
+        return tuning.tune(workshop.source, recipe, workshop.windows, place, console)
+
     def attempt(step: str, recipe: Recipe) -> Candidate:
         change = change_between(usual, recipe)
         if recipe != usual:
             console.say(f"trying {step}: {change}")
+        tuned = tune(replace(recipe, float_layers=())) if recipe.tuning_steps else None
+        used = workshop if tuned is None else replace(workshop, source=tuned.bundle)
         place = folder / str(next(numbers))
         place.mkdir()
         with ExitStack() as stack:
             controlled = recipe.algorithm == "accuracy-control"
             control = stack.enter_context(validation.control()) if controlled else None
-            bundle = workshop.make(place, recipe, console, control)
+            bundle = used.make(place, recipe, console, control)
         measured = validation.measure(bundle, console)
         allowed = validation.allowed
         passed = allowed.allows(measured.drop.war_pp, measured.drop.uar_pp)
         if passed:
-            bundle = workshop.complete(bundle, console)
+            bundle = used.complete(bundle, console)
         record = bundle.manifest.calibration
         assert record is not None  # the manifest's own check
         trial = Trial(
@@ -65,9 +79,10 @@ def choose_recipe(
             int8_mac_fraction=record.int8_mac_fraction,
             times_fp32=measured.times_fp32,
             outcome="chosen" if passed else _why_not(measured.drop, validation),
+            tuning=None if tuned is None else tuned.record,
         )
         margin = allowed.margin_pp(measured.drop.war_pp, measured.drop.uar_pp)
-        return Candidate(trial=trial, recipe=recipe, bundle=bundle, margin_pp=margin)
+        return Candidate(trial=trial, recipe=recipe, bundle=bundle, origin=used.source, margin_pp=margin)
 
     def refuse(step: str, why: str) -> Candidate:
         return Candidate(trial=Trial(step=step, change="", passed=False, outcome=why))
@@ -76,7 +91,8 @@ def choose_recipe(
         clips = workshop.windows[: affordable_clips(bundle.graph_path)]
         return layer_sensitivity(workshop.source, bundle, clips, console)
 
-    tried = search(steps_for(usual, sensitivity), attempt, refuse)
+    settings = None if tuning is None else tuning.settings
+    tried = search(steps_for(usual, sensitivity, settings), attempt, refuse)
     allowed = validation.allowed
     report = GateReport(
         max_drop_pp=allowed.war_pp,
@@ -88,7 +104,7 @@ def choose_recipe(
         n=len(validation),
         trials=tuple(candidate.trial for candidate in tried),
     )
-    return (tried[-1].bundle if report.passed else None), report
+    return (tried[-1] if report.passed else None), report
 
 
 def _why_not(drop: Drop, validation: Validation) -> str:

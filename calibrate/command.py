@@ -18,7 +18,7 @@ from calibrate.making import Workshop
 from calibrate.measure import measure_pair
 from calibrate.page import as_html
 from calibrate.recipe import recipe_for
-from calibrate.render import as_markdown, as_table, gate_table, save_plot
+from calibrate.render import as_markdown, as_table, gate_table, save_plot, tuning_sentences
 from calibrate.report import (
     ClipAnswers,
     DropReport,
@@ -34,6 +34,7 @@ from calibrate.report import (
 from calibrate.report_file import CLIPS, HTML, REPORT, as_json, refusal_as_json, save_clips
 from calibrate.samples import choose_samples, record, relative_path, require_disjoint, with_content
 from calibrate.sensitivity import affordable_clips, layer_sensitivity
+from calibrate.tuning import Tuner, Tuning
 from calibrate.validation import ValidationClips, choose_validation, validating
 from firmware_host.engines import is_home, open_engine
 from firmware_host.finding import named
@@ -53,6 +54,7 @@ from s2d_edge.console import Console, write_json
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Dataset, Sample
+from s2d_edge.data.splits import carve_validation
 from s2d_edge.data.tally import LoadingTally
 from s2d_edge.engine import Clip
 from s2d_edge.errors import BundleError, ConfigError, DataError, QuantizationError, TooLargeDropError
@@ -119,15 +121,21 @@ class CalibrateOptions:
         return self.max_drop_pp < inf
 
 
-def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropReport]:
+def calibrate(
+    options: CalibrateOptions, console: Console, tuner: Tuner | None = None
+) -> tuple[Path, DropReport]:
     """Quantize a bundle until the drop is small enough, and write the INT8 bundle with its report.
 
     Validation clips decide; the evaluation split is measured on once, with the recipe they chose.
+
+    Args:
+        tuner: fine-tunes the bundle's weights where no recipe is good enough; None leaves that step out.
 
     Returns:
         The INT8 bundle's folder and the report.
 
     Raises:
+        ConfigError: the tuner's run is not the bundle's, or nothing could come to its turn.
         TooLargeDropError: no recipe's drop is within ``max_drop_pp``; what was tried was printed, no bundle
             is left.
         QuantizationError: the graph is not INT8 enough.
@@ -136,6 +144,10 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
         S2DEdgeError: what opening, loading and running raise.
     """
     source = _open_source(options, console)
+    if tuner is not None:
+        if not options.is_gated:
+            raise ConfigError("--max-drop inf takes the first recipe, so --run is of no use; leave out one")
+        tuner.check(source)
     manifest = source.manifest
     out = choose_output(options.out, BUNDLES / f"{manifest.name.removesuffix('-fp32')}-int8")
     dataset = open_dataset(options.data, console, manifest.labels, missing_ok=options.skip_unreadable)
@@ -151,13 +163,18 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
             f"split {options.split!r} has {len(chosen)} clips to calibrate on, fewer than --subset "
             f"{options.subset}; all are used"
         )
-    chosen, windows = _load(manifest, chosen, options, console)
+    chosen, windows = _load(manifest, chosen, options, "calibration", console)
     clips = record(chosen, dataset.root)
     require_disjoint(chosen, clips, evaluation)
     if deciding is not None:
         require_disjoint(chosen, clips, deciding.samples, split="validation")
         readable = with_content(deciding.samples)
         require_disjoint(readable, record(readable, dataset.root), evaluation, kind="validation")
+
+    tuning = None
+    if tuner is not None:
+        assert deciding is not None  # a tuner is for a gate
+        tuning = _tuning(tuner, source, dataset, evaluation, deciding, options, console)
 
     workshop = Workshop(
         source=source,
@@ -173,13 +190,13 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
         f"{dataset.name}/{options.split}"
     )
     with tempfile.TemporaryDirectory(prefix="s2d-edge-") as folder:
-        made, gate = _make(workshop, deciding, Path(folder), options, console)
+        made, origin, gate = _make(workshop, deciding, Path(folder), options, tuning, console)
         if made is None:
             assert gate is not None  # without a gate, the one graph is made or an error tells why not
             raise TooLargeDropError(_refusal(workshop, gate, out, options))
         with writing_bundle(out) as scratch:
             shutil.copytree(made.path, scratch, dirs_exist_ok=True)
-            report = _finish(workshop, scratch, dataset, evaluation, gate, options, console)
+            report = _finish(workshop, origin, scratch, dataset, evaluation, gate, options, console)
     following = f"s2d-edge run --bundle {out} --camera 0"
     if manifest.target == "jetson":
         following = f"copy it to the Jetson, and there: sh {out.name}/{BUILD_SCRIPT}"
@@ -187,18 +204,51 @@ def calibrate(options: CalibrateOptions, console: Console) -> tuple[Path, DropRe
     return out, report
 
 
+def _tuning(
+    tuner: Tuner,
+    source: Bundle,
+    dataset: Dataset,
+    evaluation: Sequence[Sample],
+    deciding: ValidationClips,
+    options: CalibrateOptions,
+    console: Console,
+) -> Tuning:
+    """What fine-tuning may learn from: clips of the calibration split, none of which is measured on.
+
+    Raises:
+        DataError: some are, or too few people are in them to hold any out.
+    """
+    settings, spec = tuner.settings, source.manifest.spec
+    count = settings.affordable(spec.frames * spec.size**2 * 3)
+    samples = choose_samples(dataset, options.split, count, options.seed)
+    clips = record(samples, dataset.root)
+    require_disjoint(samples, clips, evaluation, kind="training")
+    require_disjoint(samples, clips, deciding.samples, kind="training", split="validation")
+    learnt, held_out = carve_validation(samples, fraction=settings.held_out, seed=options.seed)
+
+    def load(chosen: Sequence[Sample], kind: str) -> Sequence[Clip]:
+        _, windows = _load(source.manifest, chosen, options, kind, console)
+        return windows
+
+    return Tuning(tuner=tuner, load=lambda: (load(learnt, "training"), load(held_out, "held-out")))
+
+
 def _make(
     workshop: Workshop,
     deciding: ValidationClips | None,
     folder: Path,
     options: CalibrateOptions,
+    tuning: Tuning | None,
     console: Console,
-) -> tuple[Bundle | None, GateReport | None]:
-    """The INT8 bundle that the gate lets through, if any, or without a gate that of the target's recipe."""
+) -> tuple[Bundle | None, Bundle, GateReport | None]:
+    """The INT8 bundle that the gate lets through, if any, or without a gate that of the target's recipe.
+
+    Beside it the FP32 bundle that it was quantized from, the given one or a fine-tuned one.
+    """
     source = workshop.source
     usual = recipe_for(source.manifest.target, source.manifest.graph, source.manifest.mode)
     if deciding is None:
-        return workshop.complete(workshop.make(folder, usual, console), console), None
+        return workshop.complete(workshop.make(folder, usual, console), console), source, None
     with validating(
         source,
         deciding.samples,
@@ -209,10 +259,14 @@ def _make(
         skip_unreadable=options.skip_unreadable,
         console=console,
     ) as validation:
-        made, gate = choose_recipe(workshop, usual, validation, deciding, folder, console)
-    if len(gate.trials) > 1 or made is None:
+        chosen, gate = choose_recipe(workshop, usual, validation, deciding, folder, console, tuning)
+    if len(gate.trials) > 1 or chosen is None:
         console.show(gate_table(gate))
-    return made, gate
+    for sentence in tuning_sentences(gate):
+        console.say(sentence)
+    if chosen is None:
+        return None, source, gate
+    return chosen.bundle, chosen.origin or source, gate
 
 
 def _refusal(workshop: Workshop, gate: GateReport, out: Path, options: CalibrateOptions) -> str:
@@ -229,6 +283,7 @@ def _refusal(workshop: Workshop, gate: GateReport, out: Path, options: Calibrate
 
 def _finish(
     workshop: Workshop,
+    origin: Bundle,
     folder: Path,
     dataset: Dataset,
     evaluation: Sequence[Sample],
@@ -236,13 +291,17 @@ def _finish(
     options: CalibrateOptions,
     console: Console,
 ) -> DropReport:
-    """Measure the bundle in ``folder`` on the evaluation split, and seal it with its reports."""
+    """Measure the bundle in ``folder`` on the evaluation split, and seal it with its reports.
+
+    It is compared with the FP32 bundle that was given, and layer by layer with ``origin``, which it was
+    quantized from: after fine-tuning, layers of the two FP32 models make no model together.
+    """
     source = workshop.source
     sealed = read_manifest(folder)
     quantized = Bundle(folder, sealed)
     report, answers = _measure(source, quantized, dataset, evaluation, options, console)
     report = replace(report, gate=gate)
-    report = _with_layers(report, source, quantized, workshop.windows, options, console)
+    report = _with_layers(report, origin, quantized, workshop.windows, options, console)
     verdict = judge(report)
     _show(report, verdict, console)
     if options.json is not None:
@@ -272,11 +331,11 @@ def _open_source(options: CalibrateOptions, console: Console) -> Bundle:
 
 
 def _load(
-    manifest: Manifest, chosen: Sequence[Sample], options: CalibrateOptions, console: Console
+    manifest: Manifest, chosen: Sequence[Sample], options: CalibrateOptions, kind: str, console: Console
 ) -> tuple[tuple[Sample, ...], list[Clip]]:
-    """The calibration clips that can be read, and of each its first window."""
+    """The clips that can be read, and of each its first window; ``kind`` is what they are for, for people."""
     tally = LoadingTally()
-    with console.progress("loading calibration clips", len(chosen)) as advance:
+    with console.progress(f"loading {kind} clips", len(chosen)) as advance:
         loading = load_many(
             [sample.path for sample in chosen],
             manifest.spec,
@@ -286,7 +345,7 @@ def _load(
         windows = [clip.windows[:1] for clip in tally.watch(loading, advance)]
     tally.tell(console)
     if not windows:
-        raise DataError(f"none of the {len(chosen)} calibration clips can be read, such as {chosen[0].path}")
+        raise DataError(f"none of the {len(chosen)} {kind} clips can be read, such as {chosen[0].path}")
     return tally.readable(chosen), windows
 
 

@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from calibrate.drop import Drop
+from calibrate.tuning import TuningRecord
 from s2d_edge.errors import QuantizationError, UnfitGraphError
 
 NO_CHANGE = "none"
@@ -71,6 +72,7 @@ class Trial:
         int8_mac_fraction: share of the linear and convolution MACs.
         times_fp32: median time of an answer as a share of FP32's, in turn in this same run.
         outcome: why it was chosen or passed over, for people.
+        tuning: how its weights were fine-tuned; None where they are those of the FP32 bundle.
     """
 
     step: str
@@ -80,6 +82,7 @@ class Trial:
     int8_mac_fraction: float | None = None
     times_fp32: float | None = None
     outcome: str
+    tuning: TuningRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

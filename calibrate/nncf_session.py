@@ -12,7 +12,7 @@ from typing import Any, Union
 
 from calibrate.accuracy_control import RANKED_ON, RESTORED_AT_MOST, Control
 from calibrate.feeds import Feed
-from calibrate.recipe import Recipe
+from calibrate.recipe import Ranges, Recipe
 from s2d_edge.errors import MissingExtraError
 
 
@@ -33,6 +33,17 @@ def nncf_session() -> Iterator[Any]:
     nncf.set_log_level(logging.ERROR)
     with redirect_stdout(io.StringIO()):
         yield nncf
+
+
+def range_estimators() -> dict[Ranges, Any]:
+    """NNCF's settings for each way to come by a range; within a session."""
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    return {
+        "minmax": RangeEstimatorParametersSet.MEAN_MINMAX,
+        "quantile": RangeEstimatorParametersSet.MEAN_QUANTILE,
+        "histogram": RangeEstimatorParametersSet.HISTOGRAM,
+    }
 
 
 def quantize_graph(
@@ -60,19 +71,13 @@ def quantize_graph(
     """
     with nncf_session() as nncf:
         from nncf.quantization.advanced_parameters import QuantizationParameters
-        from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
-        ranges = {
-            "minmax": RangeEstimatorParametersSet.MEAN_MINMAX,
-            "quantile": RangeEstimatorParametersSet.MEAN_QUANTILE,
-            "histogram": RangeEstimatorParametersSet.HISTOGRAM,
-        }
         # NNCF gives each channel before a depthwise convolution its own scale; OpenVINO takes that, but
         # neither TensorRT nor ONNX Runtime then multiplies in INT8.
         activations = QuantizationParameters(per_channel=False) if recipe.backend == "onnx" else None
         advanced = nncf.AdvancedQuantizationParameters(
             activations_quantization_params=activations,
-            activations_range_estimator_params=ranges[recipe.ranges],
+            activations_range_estimator_params=range_estimators()[recipe.ranges],
             smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(
                 matmul=recipe.smooth_quant_alpha, convolution=recipe.smooth_convolutions_alpha
             ),

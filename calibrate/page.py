@@ -21,6 +21,7 @@ from calibrate.render import (
     layers_sentence,
     method_sentences,
     recall_rows,
+    tuning_sentences,
     worst_class_sentence,
 )
 from calibrate.report import ClipAnswers, DropReport, Findings, Verdict, not_measured
@@ -227,6 +228,8 @@ def _gate(report: DropReport) -> Iterable[str]:
         return
     yield f"<p>{escape(gate_title(report.gate))}.</p>"
     yield _table(GATE_HEAD, gate_rows(report.gate), wide=True)
+    for sentence in tuning_sentences(report.gate):
+        yield f"<p>{escape(sentence)}</p>"
 
 
 def _section(title: str, *parts: str) -> str:

@@ -37,6 +37,8 @@ class Recipe:
         fast_bias_correction: correct each layer's mean error from the calibration clips.
         float_layers: names of further linears and convolutions that stay in floating point.
         algorithm: of NNCF; ``accuracy-control`` puts layers back into floating point as it sees fit.
+        tuning_steps: of quantization-aware fine-tuning before the weights are quantized; 0 for none.
+        tuning_lr: its learning rate.
     """
 
     backend: Literal["onnx", "openvino"]
@@ -51,6 +53,8 @@ class Recipe:
     fast_bias_correction: bool = True
     float_layers: tuple[str, ...] = ()
     algorithm: Literal["post-training", "accuracy-control"] = "post-training"
+    tuning_steps: int = 0
+    tuning_lr: float = 0.0
 
     @property
     def float_products(self) -> tuple[str, ...]:
@@ -73,17 +77,16 @@ class Recipe:
         }
 
     def as_record(self) -> dict[str, str | float | int | bool]:
-        """For the manifest; names of layers are joined by commas."""
+        """For the manifest; names of layers are joined by commas, and what was not done is left out."""
         settings = asdict(self) | {
             "algorithm": f"nncf-{self.algorithm}",
             "model_type": "transformer",
             "float_layers": ", ".join(self.float_layers),
         }
-        return (
-            settings
-            if self.float_layers
-            else {key: settings[key] for key in settings if key != "float_layers"}
-        )
+        undone = set() if self.float_layers else {"float_layers"}
+        if not self.tuning_steps:
+            undone |= {"tuning_steps", "tuning_lr"}
+        return {key: value for key, value in settings.items() if key not in undone}
 
 
 def recipe_for(target: Target, graph: str, mode: Mode = "window") -> Recipe:

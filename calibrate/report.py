@@ -14,6 +14,7 @@ from calibrate.drop import Drop
 from calibrate.gate import NO_CHANGE, GateReport, allowance
 from calibrate.measure import Measurement
 from calibrate.sensitivity import LayerSensitivity
+from calibrate.tuning import NOT_TUNED
 from s2d_edge import metrics
 from s2d_edge.bundle import AccuracyRecord, CalibrationRecord, EngineIdentity
 from s2d_edge.evaluation import Predictions, score
@@ -335,7 +336,7 @@ def judge(report: DropReport) -> Verdict:
 
 def gate_sentence(gate: GateReport) -> str:
     """What the gate decided, and on what."""
-    best, count = gate.best, len(gate.trials)
+    best, count = gate.best, sum(trial.outcome != NOT_TUNED for trial in gate.trials)
     assert best.drop is not None  # the first recipe was measured, or nothing would be reported
     lost = f"WAR {_loss(best.drop.war_pp)} and UAR {_loss(best.drop.uar_pp)} on the {gate.n} validation clips"
     allowed = f"{gate.max_drop_pp:g} pp"

@@ -10,6 +10,7 @@ from calibrate.gate import NO_CHANGE, Step, Trial
 from calibrate.int8_macs import LEAST_FRACTION, count_macs
 from calibrate.recipe import Ranges, Recipe
 from calibrate.sensitivity import LayerSensitivity
+from calibrate.tuning import NOT_TUNED, TuningSettings
 from s2d_edge.bundle import Bundle
 from s2d_edge.errors import QuantizationError
 
@@ -26,23 +27,29 @@ class Candidate:
     Attributes:
         recipe: None where a step had none to give.
         bundle: what became of it; None where nothing that may be called INT8 did.
+        origin: the FP32 bundle it was quantized from: the one given, or that with fine-tuned weights.
         margin_pp: percentage points left of what may be lost; negative where too many were lost.
     """
 
     trial: Trial
     recipe: Recipe | None = None
     bundle: Bundle | None = None
+    origin: Bundle | None = None
     margin_pp: float = float("-inf")
 
 
-def steps_for(recipe: Recipe, sensitivity: Measure) -> tuple[Step[Recipe, Candidate], ...]:
+def steps_for(
+    recipe: Recipe, sensitivity: Measure, tuning: TuningSettings | None
+) -> tuple[Step[Recipe, Candidate], ...]:
     """The steps of a target whose own recipe is ``recipe``.
 
     Ranges and smoothing cost nothing once found. Layers in floating point cost time in every answer; NNCF's
-    accuracy control chooses them by the answers themselves, in many more measurements.
+    accuracy control chooses them by the answers themselves, in many more measurements. Fine-tuning costs a
+    training, and no time in the answers.
 
     Args:
         sensitivity: measures what each group of an INT8 graph's layers costs by itself, the worst first.
+        tuning: of the fine-tuning; None where the run that it starts from is not given.
     """
 
     def own(tried: Sequence[Candidate]) -> Iterator[Recipe]:
@@ -73,12 +80,23 @@ def steps_for(recipe: Recipe, sensitivity: Measure) -> tuple[Step[Recipe, Candid
             count *= 2
 
     def controlled(tried: Sequence[Candidate]) -> Iterator[Recipe]:
-        begin, _ = best_of(tuple(one for one in tried if one.recipe and not one.recipe.float_layers))
+        begin, _ = best_of(_all_int8(tried))
         # NNCF gives a layer that it puts back its first weights, and leaves what smoothing put before it
         # (3.4, ``_collect_original_biases_and_weights``): what comes of both is neither graph.
         yield replace(
             begin, algorithm="accuracy-control", smooth_quant_alpha=-1.0, smooth_convolutions_alpha=-1.0
         )
+
+    def tuned(tried: Sequence[Candidate]) -> Iterator[Recipe]:
+        if tuning is None:
+            raise QuantizationError(NOT_TUNED)
+        # From the best that has every layer in INT8: what fine-tuning wins back need not be paid in time.
+        begin, _ = best_of(_all_int8(tried))
+        learnt = replace(begin, tuning_steps=tuning.steps, tuning_lr=tuning.lr)
+        yield learnt
+        mixed = [one for one in tried if one.recipe is not None and one.recipe.float_layers]
+        if mixed and any(one.recipe == learnt for one in tried):  # else fine-tuning itself failed
+            yield replace(learnt, float_layers=best_of(mixed)[0].float_layers)
 
     return (
         Step(name="the target's recipe", recipes=own),
@@ -86,6 +104,7 @@ def steps_for(recipe: Recipe, sensitivity: Measure) -> tuple[Step[Recipe, Candid
         Step(name="SmoothQuant", recipes=smoothing),
         Step(name="sensitive layers in floating point", recipes=sensitive),
         Step(name="NNCF accuracy control", recipes=controlled),
+        Step(name="quantization-aware fine-tuning", recipes=tuned),
     )
 
 
@@ -98,6 +117,15 @@ def best_of(tried: Sequence[Candidate]) -> tuple[Recipe, Bundle]:
     ]
     *_, recipe, bundle = max(measured, key=lambda one: one[:3])
     return recipe, bundle
+
+
+def _all_int8(tried: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Those that put no layer back into floating point."""
+    return tuple(
+        one
+        for one in tried
+        if one.recipe is not None and not one.recipe.float_layers and one.recipe.algorithm == "post-training"
+    )
 
 
 def change_between(usual: Recipe, recipe: Recipe) -> str:

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from export.fuse import FusedS2D
 from export.graph import Graph, step_graph, window_graph
 from export.onnx_graph import write_onnx
 from export.openvino_graph import write_openvino
@@ -43,7 +44,7 @@ from s2d_edge.model.engine import TorchEngine
 from s2d_edge.model.s2d import S2D
 from s2d_edge.runs import RUNS, RunInfo, newest_run
 
-_WRITERS = {"onnx": write_onnx, "openvino": write_openvino}
+WRITERS = {"onnx": write_onnx, "openvino": write_openvino}
 _GRAPHS: dict[GraphFormat, Literal["model.onnx", "model.xml"]] = {
     "onnx": "model.onnx",
     "openvino": "model.xml",
@@ -95,7 +96,7 @@ def export_run(options: ExportOptions, console: Console) -> Path:
     out = choose_output(options.out, BUNDLES / name)
     console.say(f"exporting {path} for {target}: {info.stage} model, {model.count_parameters()}")
     # Before any clip is drawn: it refuses a model that cannot answer in this mode.
-    graphs = {form: _graph(model, options.mode, form) for form in TARGETS[target].formats}
+    graphs = {form: graph_of(model, options.mode, form) for form in TARGETS[target].formats}
     clips, source = parity_clips(info.spec, info.crop, options.clips, options.data, console)
     with writing_bundle(out) as scratch, TorchEngine(model, info) as reference:
         candidates: list[tuple[Bundle, ParityRecord]] = []
@@ -121,9 +122,17 @@ def export_run(options: ExportOptions, console: Console) -> Path:
     return out
 
 
-def _graph(model: S2D, mode: str, form: GraphFormat) -> Graph:
-    """ONNX Runtime writes a ring's new slot in place, on the device; OpenVINO's is copied by the host."""
-    return step_graph(model, in_place=form == "onnx") if mode == "stream" else window_graph(model)
+def graph_of(model: S2D, mode: str, form: GraphFormat, fused: FusedS2D | None = None) -> Graph:
+    """The graph of a mode, to be written in a format.
+
+    ONNX Runtime writes a ring's new slot in place, on the device; OpenVINO's is copied by the host.
+
+    Args:
+        fused: ``model`` fused before, whose weights may have changed since; None fuses it.
+    """
+    if mode == "stream":
+        return step_graph(model, in_place=form == "onnx", fused=fused)
+    return window_graph(model, fused)
 
 
 def _draft(
@@ -138,7 +147,7 @@ def _draft(
     """Write the graph in one format into ``folder``, with a manifest that has no parity figures yet."""
     folder.mkdir()
     console.say(f"writing the {form} graph")
-    _WRITERS[form](graph, folder / _GRAPHS[form])
+    WRITERS[form](graph, folder / _GRAPHS[form])
     require_fit(folder / _GRAPHS[form], target, console)
     # Not validated before its parity is known: seal() does.
     manifest = Manifest.model_construct(

@@ -38,8 +38,8 @@ class Graph:
         return tuple(torch.zeros(spec.shape, dtype=_TORCH[spec.dtype]) for spec in self.inputs)
 
 
-def window_graph(model: S2D) -> Graph:
-    """A clip in, its logits out."""
+def window_graph(model: S2D, fused: FusedS2D | None = None) -> Graph:
+    """A clip in, its logits out; ``fused`` as in :func:`step_graph`."""
     config = model.config
     size = config.vit.image_size
     clip = TensorSpec(
@@ -50,21 +50,23 @@ def window_graph(model: S2D) -> Graph:
         colour="RGB",
         range=(0.0, 255.0),
     )
-    return Graph(module=FusedS2D(model), inputs=(clip,), outputs=(_logits(model),), mode="window")
+    module = FusedS2D(model) if fused is None else fused
+    return Graph(module=module, inputs=(clip,), outputs=(_logits(model),), mode="window")
 
 
-def step_graph(model: S2D, *, in_place: bool) -> Graph:
+def step_graph(model: S2D, *, in_place: bool, fused: FusedS2D | None = None) -> Graph:
     """A frame and the state in, its logits and the new slot of every ring out.
 
     Args:
         in_place: the runtime writes a new slot into its ring while the graph runs: rings of T slots, one of
             which is never seen, each a block of memory. Otherwise the host copies it after the step, T - 1
             slots suffice, and they lie as the attention reads them.
+        fused: ``model`` fused before, whose weights may have changed since; None fuses it.
 
     Raises:
         ConfigError: the model is not causal.
     """
-    module = FusedStep(model, in_place=in_place)
+    module = FusedStep(model, in_place=in_place, fused=fused)
     config = model.config
     assert config.temporal is not None
     slots = config.frames if in_place else config.frames - 1

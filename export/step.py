@@ -146,11 +146,12 @@ class NarrowStepTimeAttention(InPlaceStepTimeAttention):
 class FusedStep(nn.Module):
     """uint8 RGB frame (1, H, W, 3) and state -> logits (1, K) and the new slot of every ring."""
 
-    def __init__(self, model: S2D, *, in_place: bool) -> None:
+    def __init__(self, model: S2D, *, in_place: bool, fused: FusedS2D | None = None) -> None:
         """Fuse a copy of ``model``; the model itself is left as it is.
 
         Args:
             in_place: whether the device writes the new slots, so how the rings lie, as above.
+            fused: ``model`` fused before, whose weights may have changed since; None fuses it.
 
         Raises:
             ConfigError: the model is not causal, or has no past to keep.
@@ -161,7 +162,7 @@ class FusedStep(nn.Module):
                 "only a causal video model answers frame by frame; train one with "
                 "'s2d-edge train --stage video --temporal causal', or export --mode window"
             )
-        fused = FusedS2D(model)
+        fused = FusedS2D(model) if fused is None else copy.deepcopy(fused)
         self.config = model.config
         self.parts = fused
         attention = _ATTENTION[ring_layout(model.config, in_place=in_place), in_place]

@@ -170,6 +170,16 @@ def calibrate(
             "enough, no bundle is written. inf: take the first, whatever it loses.",
         ),
     ] = 0.5,
+    run: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="RUN",
+            help="The run folder that BUNDLE was exported from. Where no recipe is good enough, its weights "
+            "are fine-tuned on --split with INT8's rounding imitated, and quantized again.",
+        ),
+    ] = None,
+    tune_steps: Annotated[int, typer.Option(help="Steps of that fine-tuning.")] = 300,
+    tune_lr: Annotated[float, typer.Option(help="Its learning rate.")] = 1e-5,
     skip_unreadable: SkipUnreadable = False,
     sensitivity: Annotated[
         Optional[int],  # noqa: UP045
@@ -190,10 +200,16 @@ def calibrate(
 ) -> None:
     """Quantize a bundle to INT8 for its target, and measure what that costs in accuracy."""
     from calibrate.command import CalibrateOptions
-    from calibrate.command import calibrate as run
+    from calibrate.command import calibrate as calibrate_bundle
     from s2d_edge.console import Console
 
-    run(
+    tuner = None
+    if run is not None:
+        from calibrate.tuning import TuningSettings
+        from s2d_edge.tuning.tuner import RunTuner
+
+        tuner = RunTuner(run=run, settings=TuningSettings(steps=tune_steps, lr=tune_lr, seed=seed))
+    calibrate_bundle(
         CalibrateOptions(
             bundle=bundle,
             data=data,
@@ -210,6 +226,7 @@ def calibrate(
             json=json,
         ),
         Console(quiet=quiet),
+        tuner,
     )
 
 

@@ -7,11 +7,11 @@ from types import TracebackType
 
 import numpy as np
 import torch
+from torch import nn
 
 from s2d_edge.engine import Clip, Logits
 from s2d_edge.errors import DeviceError
 from s2d_edge.model.checkpoint import load_run
-from s2d_edge.model.s2d import S2D
 from s2d_edge.runs import RunInfo
 from s2d_edge.sampling import ClipSpec
 
@@ -19,8 +19,8 @@ from s2d_edge.sampling import ClipSpec
 class TorchEngine:
     """Eager FP32 PyTorch, evaluation and inference mode."""
 
-    def __init__(self, model: S2D, info: RunInfo, device: str = "cpu") -> None:
-        """Put ``model`` on ``device`` (``cpu`` or ``cuda``).
+    def __init__(self, model: nn.Module, info: RunInfo, device: str = "cpu") -> None:
+        """Put ``model``, an S2D or what answers clips as one does, on ``device`` (``cpu`` or ``cuda``).
 
         Raises:
             DeviceError: CUDA asked for and not there.

@@ -4,8 +4,8 @@
 
 For each target and mode: exports RUN and calibrates it on CLIPS, as `s2d-edge export` and `calibrate` do,
 which measures the drop on CLIPS' test split; then both bundles answer STILLS' test split. Nobody there may be
-in another split of CLIPS. Bundles and rows under OUT are kept, so a stopped script goes on when repeated. Rows
-that cost more than is allowed say so.
+in another split of CLIPS. Bundles and rows under OUT are kept, so a stopped script goes on when repeated.
+Rows that cost more than is allowed say so.
 """
 
 from __future__ import annotations

@@ -13,7 +13,16 @@ from firmware_host.timing import full_stream, next_step, random_clip
 
 # Kinds that are the network's own arithmetic, by the names OpenVINO and ONNX Runtime run them under. Products
 # of two activations (attention) are not among them.
-_LINEAR = ("FullyConnected", "Convolution", "GroupConvolution", "Conv", "Gemm", "QLinearConv", "ConvInteger")
+_LINEAR = (
+    "FullyConnected",
+    "Convolution",
+    "GroupConvolution",
+    "Conv",
+    "Gemm",
+    "QLinearConv",
+    "ConvInteger",
+    "MatMulIntegerToFloat",  # of weights always: attention's products are not quantized
+)
 _LINEAR_MATMULS = ("MatMulInteger", "QLinearMatMul", "FusedMatMul", "MatMul")
 
 

@@ -6,6 +6,7 @@ Everything goes through the commands a user types; finished steps are kept, so t
 
     python docs/experiments/sizes.py OUT base small tiny small-112 tiny-112
     python docs/experiments/sizes.py OUT base --frames 64 --stream-only
+    python docs/experiments/sizes.py OUT base --target jetson
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("out", type=Path)
     arguments.add_argument("sizes", nargs="+")
+    arguments.add_argument("--target", default="intel-cpu")
     arguments.add_argument("--frames", type=int, default=16)
     arguments.add_argument("--rounds", type=int, default=10)
     arguments.add_argument("--stream-only", action="store_true")
@@ -45,16 +47,18 @@ def main() -> None:
     if not avatars.is_dir():
         _s2d_edge("data", "avatars", avatars, "--clips-per-class", 3)
     modes = ["stream"] if asked.stream_only else ["window", "stream"]
-    rows = [_measure(asked.out, size, asked.frames, modes, asked.rounds) for size in asked.sizes]
+    rows = [
+        _measure(asked.out, size, asked.target, asked.frames, modes, asked.rounds) for size in asked.sizes
+    ]
     print(HEAD, "|" + " --- |" * (HEAD.count("|") - 1), *rows, sep="\n")
 
 
-def _measure(out: Path, size: str, frames: int, modes: list[str], rounds: int) -> str:
+def _measure(out: Path, size: str, target: str, frames: int, modes: list[str], rounds: int) -> str:
     name = f"{size}-T{frames}"
     run = out / "runs" / name
     if not run.is_dir():
         _write_run(run, size, frames)
-    bundles = {mode: _bundle(out, run, mode) for mode in modes}
+    bundles = {mode: _bundle(out, run, target, mode) for mode in modes}
     against = [] if modes == ["stream"] else ["--against", run]
     timed = _s2d_edge_json("benchmark", *bundles.values(), *against, "--rounds", rounds)
     shares = _s2d_edge_json("benchmark", *bundles.values(), "--profile", "--rounds", 5)["profiles"]
@@ -100,11 +104,11 @@ def _write_run(run: Path, size: str, frames: int) -> None:
     save_run(run, info, S2D(config))
 
 
-def _bundle(out: Path, run: Path, mode: str) -> Path:
-    fp32 = out / "bundles" / f"{run.name}-{mode}"
+def _bundle(out: Path, run: Path, target: str, mode: str) -> Path:
+    fp32 = out / "bundles" / f"{run.name}-{target}-{mode}"
     int8 = fp32.with_name(f"{fp32.name}-int8")
     if not fp32.is_dir():
-        _s2d_edge("export", run, "--target", "intel-cpu", "--mode", mode, "--parity-clips", 1, "--out", fp32)
+        _s2d_edge("export", run, "--target", target, "--mode", mode, "--parity-clips", 1, "--out", fp32)
     if not int8.is_dir():
         _s2d_edge(
             "calibrate", fp32, "--data", out / "avatars", "--subset", 4, "--max-drop", "inf", "--out", int8

@@ -46,6 +46,10 @@ _HELPERS: dict[Device, tuple[Device, ...]] = {
 }
 # Operations that are the model's work; the CPU may have what is left of shapes and indices.
 _HEAVY = re.compile(r"Conv|MatMul|Gemm|Attention|LayerNormalization")
+# It makes a product and the bias after it one Gemm, before products between quantizers are looked for. A Gemm
+# with a bias in floating point is none of these, and an INT8 graph's linears would all be computed in FP32.
+_HIDES_INT8 = ["MatMulAddFusion"]
+_NO_SATURATION = "session.x64quantprecision"  # where x86 has no VNNI, whose 16-bit sums would overflow
 _RECORD_PLACES = "session.record_ep_graph_assignment_info"  # ONNX Runtime 1.24 and later
 
 
@@ -83,6 +87,9 @@ class ONNXRuntimeEngine(GraphEngine):
             options.profile_file_prefix = str(Path(self._trace.name) / "trace")
         if threads is not None:
             options.intra_op_num_threads = threads
+        in_int8 = self._manifest.precision == "int8" and device == "cpu"
+        if in_int8:
+            options.add_session_config_entry(_NO_SATURATION, "1")
         try:
             # Without ``enable_fallback=0`` a failed provider is replaced behind our back.
             self._session = onnxruntime.InferenceSession(
@@ -90,6 +97,7 @@ class ONNXRuntimeEngine(GraphEngine):
                 sess_options=options,
                 providers=_providers(self._manifest, device, self._identity),
                 enable_fallback=0,
+                disabled_optimizers=_HIDES_INT8 if in_int8 else [],
             )
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
             raise DeviceError(

@@ -11,6 +11,8 @@ import pytest
 
 from export.command import ExportOptions, export_run
 from firmware_host.engines import Fit, choose_bundle, fit_of, open_engine
+from firmware_host.profile import profile
+from s2d_edge import starter
 from s2d_edge.bundle import Bundle, CalibrationClip, CalibrationRecord, TensorSpec, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Clip
@@ -179,3 +181,14 @@ def test_choose_bundle_prefers_int8_of_the_newest_run_that_fits(
     assert choose_bundle(root).name == "stream"
     with pytest.raises(BundleError, match=r"--device tensorrt: .*have cpu here"):
         choose_bundle(root, "tensorrt")
+
+
+def test_onnx_runtime_multiplies_an_int8_graph_s_linears_in_int8() -> None:
+    shipped = starter.FOLDER / "jetson"
+    if not shipped.is_dir():
+        pytest.skip("this checkout ships no starter bundle")
+    with open_engine(open_bundle(shipped), "cpu", profile=True) as engine:
+        nodes = {kind.kind: kind.nodes for kind in profile(engine, 1).kinds}
+    # A linear and its bias as one Gemm would be computed in FP32; the last one has no quantizer after it.
+    assert nodes["MatMulIntegerToFloat"] > nodes.get("Gemm", 0)
+    assert nodes.get("Gemm", 0) <= 1

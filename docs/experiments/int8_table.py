@@ -1,0 +1,243 @@
+"""What does INT8 cost, by target and mode, on clips and on photographs held still? As a Markdown table.
+
+    python docs/experiments/int8_table.py RUN CLIPS STILLS OUT [--targets …] [--modes …]
+
+For each target and mode: exports RUN and calibrates it on CLIPS, as `s2d-edge export` and `calibrate` do,
+which measures the drop on CLIPS' test split; then both bundles answer STILLS' test split. Nobody there may be
+in another split of CLIPS. Bundles and rows under OUT are kept, so a stopped script goes on when repeated.
+Rows that cost more than is allowed say so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from calibrate.command import CalibrateOptions, calibrate
+from calibrate.drop import Drop, drop_between
+from calibrate.gate import allowance
+from calibrate.measure import measure_pair
+from calibrate.report import Side, side
+from calibrate.report_file import read_report
+from export.command import ExportOptions, export_run
+from firmware_host.engines import open_engine
+from s2d_edge.bundle import Bundle, open_bundle
+from s2d_edge.console import Console
+from s2d_edge.data.clips import LoadedClip, load_many
+from s2d_edge.data.datasets import open_dataset, require_split
+from s2d_edge.data.samples import Sample
+from s2d_edge.errors import DataError, TooLargeDropError
+from s2d_edge.models import identify_model
+from s2d_edge.runs import read_run
+
+MAX_DROP_PP, LEAST_ALIKE = 0.5, 0.97
+AIM_DROP_PP, AIM_ALIKE = 0.2, 0.99
+ROWS = "int8.jsonl"
+HEAD = (
+    "target",
+    "graph",
+    "data",
+    "n",
+    "FP32 WAR, UAR",
+    "INT8 WAR, UAR",
+    "drop of WAR, pp",
+    "drop of UAR, pp",
+    "allowed of UAR",
+    "alike",
+    "limits",
+    "MB",
+)
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is the same in every row."""
+
+    run: Path
+    clips: str
+    stills: str
+    out: Path
+    subset: int
+    seed: int
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("run", type=Path)
+    arguments.add_argument("clips")
+    arguments.add_argument("stills")
+    arguments.add_argument("out", type=Path)
+    arguments.add_argument("--targets", nargs="+", default=["jetson", "intel-npu", "intel-cpu"])
+    arguments.add_argument("--modes", nargs="+", default=["window", "stream"])
+    arguments.add_argument("--subset", type=int, default=64)
+    arguments.add_argument("--seed", type=int, default=0)
+    given = arguments.parse_args()
+    asked = Asked(
+        run=given.run,
+        clips=given.clips,
+        stills=given.stills,
+        out=given.out,
+        subset=given.subset,
+        seed=given.seed,
+    )
+    asked.out.mkdir(parents=True, exist_ok=True)
+    stills = Stills(asked)
+    wanted = [(target, mode) for target in given.targets for mode in given.modes]
+    rows = [row for target, mode in wanted for row in _rows(asked, target, mode, stills)]
+    print(as_markdown(rows))
+
+
+class Stills:
+    """The photographs of the test split, cropped once for all bundles."""
+
+    def __init__(self, asked: Asked) -> None:
+        info, quiet = read_run(asked.run), Console(quiet=True)
+        opened = open_dataset(asked.stills, quiet, info.labels)
+        self.labels, self.data = info.labels, opened.name
+        self._samples = require_split(opened, "test")
+        _require_strangers(self._samples, open_dataset(asked.clips, quiet, info.labels).samples)
+        self._spec, self._crop = info.spec, info.crop
+        self._seed = asked.seed
+        self._clips: list[LoadedClip] | None = None
+
+    def measure(self, fp32: Bundle, int8: Bundle) -> tuple[Side, Side, Drop]:
+        """Both bundles on every photograph."""
+        if self._clips is None:
+            self._clips = list(load_many([each.path for each in self._samples], self._spec, self._crop))
+        truth = np.array([sample.label for sample in self._samples], dtype=np.int64)
+        with open_engine(fp32, "auto") as before, open_engine(int8, "auto") as after:
+            one, other = measure_pair(before, after, self._clips)
+        sides = [
+            side(bundle.manifest.name, measured, truth, self.labels, bundle.size_bytes, self._seed)
+            for bundle, measured in ((fp32, one), (int8, other))
+        ]
+        classes = len(self.labels)
+        drop = drop_between(one.predictions, other.predictions, truth, classes, self._seed)
+        return sides[0], sides[1], drop
+
+
+def _require_strangers(measured: tuple[Sample, ...], clips: tuple[Sample, ...]) -> None:
+    """See that nobody to be measured on is calibrated on, or helped to choose the recipe."""
+    used = {sample.subject for sample in clips if sample.split != "test"} - {None}
+    known = next((sample for sample in measured if sample.subject in used), None)
+    if known is not None:
+        raise DataError(f"{known.path} shows {known.subject!r}, who is in the clips' other splits too")
+
+
+def _rows(asked: Asked, target: str, mode: str, stills: Stills) -> Iterator[Row]:
+    """The rows of one target and mode: on clips, on photographs; or the one that says there is no bundle."""
+    console = Console()
+    name = f"{asked.run.name}-{target}-{mode}"
+    fp32, int8 = asked.out / name, asked.out / f"{name}-int8"
+    begin = time.monotonic()
+    if not fp32.is_dir():
+        export_run(
+            ExportOptions(target=target, mode=mode, run=asked.run, data=asked.clips, out=fp32), console
+        )
+    source = open_bundle(fp32)
+    if not int8.is_dir():
+        known = _known(asked, identify_model(fp32))
+        if known:
+            yield known[0]
+            return
+        try:
+            calibrate(
+                CalibrateOptions(
+                    bundle=fp32, data=asked.clips, subset=asked.subset, seed=asked.seed, out=int8
+                ),
+                console,
+            )
+        except TooLargeDropError as refusal:
+            made = {"target": target, "mode": mode, "refused": str(refusal)}
+            yield from _keep(asked, [made], identify_model(fp32), begin)
+            return
+    quantized = open_bundle(int8)
+    model = identify_model(int8)
+    known = _known(asked, model)
+    if known:
+        yield from known
+        return
+    report = read_report(int8)[0]
+    clips = (report.evaluation_data, report.fp32, report.int8, report.drop)
+    measured: list[Row] = [
+        {
+            "target": target,
+            "mode": mode,
+            "data": data,
+            "fp32": asdict(before),
+            "int8": asdict(after),
+            "drop": asdict(drop),
+            "recipes_tried": None if report.gate is None else len(report.gate.trials),
+        }
+        for data, before, after, drop in (clips, (stills.data, *stills.measure(source, quantized)))
+    ]
+    yield from _keep(asked, measured, model, begin)
+
+
+def _keep(asked: Asked, rows: list[Row], model: dict[str, str], begin: float) -> list[Row]:
+    """The rows with what they are of, appended to the file."""
+    rows = [row | {"model": model, "seconds": round(time.monotonic() - begin)} for row in rows]
+    with (asked.out / ROWS).open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return rows
+
+
+def _known(asked: Asked, model: dict[str, str]) -> list[Row]:
+    """The rows of a bundle as it is now."""
+    file = asked.out / ROWS
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return [row for row in map(json.loads, lines) if row["model"] == model]
+
+
+def as_markdown(rows: list[Row]) -> str:
+    """The table, and below it why bundles were refused, if any were."""
+    refusals = [f"{row['target']}, {row['mode']}: {row['refused']}" for row in rows if "refused" in row]
+    lines = [HEAD, ["---"] * len(HEAD), *map(_cells, rows)]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), *refusals])
+
+
+def _cells(row: Row) -> list[str]:
+    if "refused" in row:
+        return [row["target"], row["mode"], *["–"] * (len(HEAD) - 4), "**no recipe passed**", "–"]
+    before, after, drop = (row[key] for key in ("fp32", "int8", "drop"))
+    supports = [each["support"] for each in before["score"]["per_class"].values()]
+    return [
+        row["target"],
+        row["mode"],
+        row["data"],
+        str(before["score"]["n"]),
+        *(f"{100 * one['score']['war']:.1f}, {100 * one['score']['uar']:.1f}" for one in (before, after)),
+        *(_points(drop[rate], drop[f"{rate}_ci95"]) for rate in ("war_pp", "uar_pp")),
+        f"{allowance(supports, MAX_DROP_PP).uar_pp:.2f}",
+        f"{drop['agreement']:.1%}",
+        _verdict(drop, supports),
+        f"{before['size_bytes'] / 1e6:.1f} → {after['size_bytes'] / 1e6:.1f}",
+    ]
+
+
+def _points(drop: float, interval: list[float]) -> str:
+    low, high = interval
+    return f"{drop + 0.0:+.2f} ({low + 0.0:+.2f} to {high + 0.0:+.2f})"
+
+
+def _verdict(drop: Row, supports: list[int]) -> str:
+    """Whether the measured drop is within the limits; what its interval reaches is for the reader."""
+    points = drop["war_pp"], drop["uar_pp"]
+    limit, aim = allowance(supports, MAX_DROP_PP), allowance(supports, AIM_DROP_PP)
+    if not limit.allows(*points) or drop["agreement"] < LEAST_ALIKE:
+        return "**missed**"
+    if aim.allows(*points) and drop["agreement"] >= AIM_ALIKE:
+        return "kept, aim too"
+    return "kept"
+
+
+if __name__ == "__main__":
+    main()

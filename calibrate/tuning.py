@@ -87,6 +87,21 @@ class TuningRecord:
     rms_after: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lesson:
+    """Clips, (1, T, S, S, 3) uint8 each.
+
+    Attributes:
+        calibration: that the ranges of the imitated rounding come from.
+        clips: to learn from.
+        held_out: to choose the weights kept by.
+    """
+
+    calibration: Sequence[Clip]
+    clips: Sequence[Clip]
+    held_out: Sequence[Clip]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuned:
     """An FP32 bundle with fine-tuned weights, and how they came about."""
@@ -104,23 +119,11 @@ class Tuner(Protocol):
     def check(self, source: Bundle) -> None:
         """Raises: ConfigError: the run at hand is not what ``source`` was exported from."""
 
-    def tune(
-        self,
-        source: Bundle,
-        recipe: Recipe,
-        calibration: Sequence[Clip],
-        clips: Sequence[Clip],
-        held_out: Sequence[Clip],
-        folder: Path,
-        console: Console,
-    ) -> Tuned:
+    def tune(self, source: Bundle, recipe: Recipe, lesson: Lesson, folder: Path, console: Console) -> Tuned:
         """Write into the empty ``folder`` what becomes of ``source``.
 
         Args:
             recipe: whose rounding is imitated while learning.
-            calibration: clips that its ranges come from.
-            clips: to learn from, (1, T, S, S, 3) uint8 each.
-            held_out: to choose the weights by.
 
         Raises:
             QuantizationError: learning brought the logits no nearer to FP32's.
@@ -144,4 +147,5 @@ class Tuning:
     ) -> Tuned:
         """Load the clips, and learn."""
         clips, held_out = self.load()
-        return self.tuner.tune(source, recipe, calibration, clips, held_out, folder, console)
+        lesson = Lesson(calibration=calibration, clips=clips, held_out=held_out)
+        return self.tuner.tune(source, recipe, lesson, folder, console)

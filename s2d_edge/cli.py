@@ -367,7 +367,10 @@ def train(
     data: Data = None,
     model: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="base, small, tiny, small-112, tiny-112, demo; default: --init's, else demo."),
+        typer.Option(
+            help="base, small, tiny, small-112, tiny-112, starter, starter-rgb, demo; "
+            "default: --init's, else demo."
+        ),
     ] = None,
     init: Annotated[
         Optional[Path],  # noqa: UP045

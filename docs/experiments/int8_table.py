@@ -79,18 +79,12 @@ def main() -> None:
     arguments.add_argument("--modes", nargs="+", default=["window", "stream"])
     arguments.add_argument("--subset", type=int, default=64)
     arguments.add_argument("--seed", type=int, default=0)
-    given = arguments.parse_args()
-    asked = Asked(
-        run=given.run,
-        clips=given.clips,
-        stills=given.stills,
-        out=given.out,
-        subset=given.subset,
-        seed=given.seed,
-    )
+    given = vars(arguments.parse_args())
+    targets, modes = given.pop("targets"), given.pop("modes")
+    asked = Asked(**given)
     asked.out.mkdir(parents=True, exist_ok=True)
     stills = Stills(asked)
-    wanted = [(target, mode) for target in given.targets for mode in given.modes]
+    wanted = [(target, mode) for target in targets for mode in modes]
     rows = [row for target, mode in wanted for row in _rows(asked, target, mode, stills)]
     print(as_markdown(rows))
 

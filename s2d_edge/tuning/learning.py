@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from calibrate.recipe import Recipe
-from calibrate.tuning import TuningRecord, TuningSettings
+from calibrate.tuning import Lesson, TuningRecord, TuningSettings
 from export.fuse import FusedS2D
 from s2d_edge.console import Console
 from s2d_edge.engine import Clip
@@ -25,9 +25,7 @@ _BACK_OFF = 4.0  # what the learning rate is divided by while no look at the hel
 def learn(
     fused: FusedS2D,
     recipe: Recipe,
-    calibration: Sequence[Clip],
-    clips: Sequence[Clip],
-    held_out: Sequence[Clip],
+    lesson: Lesson,
     settings: TuningSettings,
     console: Console,
 ) -> tuple[FusedS2D, TuningRecord]:
@@ -43,9 +41,10 @@ def learn(
         QuantizationError: none did better than those it began with, or the loss is no longer a number.
     """
     began = time.monotonic()
+    clips, held_out = lesson.clips, lesson.held_out
     wanted, targets = _answers(fused, clips), _answers(fused, held_out)
     spread = float(wanted.var()) or 1.0
-    model = RoundingModel(fused, recipe, calibration)
+    model = RoundingModel(fused, recipe, lesson.calibration)
     lr, optimizer = settings.lr, _optimizer(model)
     order = _order(len(clips), settings)
     before = _distance(model, held_out, targets)

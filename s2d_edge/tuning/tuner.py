@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from calibrate.recipe import Recipe
-from calibrate.tuning import Tuned, TuningSettings
+from calibrate.tuning import Lesson, Tuned, TuningSettings
 from export.command import WRITERS, graph_of
 from export.fuse import FusedS2D
 from export.parity import TOLERANCE, check_parity, parity_clips
@@ -17,7 +16,6 @@ from export.targets import GraphFormat
 from firmware_host.engines import open_engine
 from s2d_edge.bundle import Bundle, seal
 from s2d_edge.console import Console
-from s2d_edge.engine import Clip
 from s2d_edge.errors import ConfigError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.engine import TorchEngine
@@ -61,16 +59,7 @@ class RunTuner:
                 f"{apart:.2g}; {advice}"
             )
 
-    def tune(
-        self,
-        source: Bundle,
-        recipe: Recipe,
-        calibration: Sequence[Clip],
-        clips: Sequence[Clip],
-        held_out: Sequence[Clip],
-        folder: Path,
-        console: Console,
-    ) -> Tuned:
+    def tune(self, source: Bundle, recipe: Recipe, lesson: Lesson, folder: Path, console: Console) -> Tuned:
         """Fine-tune, and write an FP32 bundle of the same target and mode into ``folder``.
 
         Raises:
@@ -80,15 +69,15 @@ class RunTuner:
         model, info = load_run(self.run)
         console.say(
             f"fine-tuning {self.run} with rounding imitated: {self.settings.steps} steps on "
-            f"{len(clips)} clips, {len(held_out)} held out"
+            f"{len(lesson.clips)} clips, {len(lesson.held_out)} held out"
         )
-        fused, record = learn(FusedS2D(model), recipe, calibration, clips, held_out, self.settings, console)
+        fused, record = learn(FusedS2D(model), recipe, lesson, self.settings, console)
         manifest = source.manifest
         form: GraphFormat = "onnx" if manifest.graph == "model.onnx" else "openvino"
         graph = graph_of(model, manifest.mode, form, fused)
         WRITERS[form](graph, folder / manifest.graph)
         draft = Bundle(folder, manifest)
         with TorchEngine(fused, info) as reference, open_engine(draft, "cpu") as engine:
-            parity = check_parity(reference, engine, held_out[:_CLIPS], "held-out clips", console)
+            parity = check_parity(reference, engine, lesson.held_out[:_CLIPS], "held-out clips", console)
         manifest = manifest.model_copy(update={"parity": parity, "self_test": None})
         return Tuned(bundle=Bundle(folder, seal(folder, manifest)), record=record)

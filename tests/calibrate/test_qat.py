@@ -18,7 +18,7 @@ from calibrate.openvino_graph import quantize_openvino
 from calibrate.recipe import Recipe, recipe_for
 from calibrate.render import tuning_sentences
 from calibrate.steps import steps_for
-from calibrate.tuning import NOT_TUNED, TuningSettings
+from calibrate.tuning import NOT_TUNED, Lesson, TuningSettings
 from export.command import ExportOptions, export_run
 from export.fuse import FusedS2D
 from firmware_host.engines import open_engine
@@ -79,7 +79,8 @@ def test_int8_is_nearer_to_fp32_after_fine_tuning(tmp_path: Path, target: str, m
     place.mkdir()
     tuner = RunTuner(run=tmp_path / "run", settings=BRIEF)
     tuner.check(fp32)
-    tuned = tuner.tune(fp32, recipe, CALIBRATION, LEARN, HELD_OUT, place, QUIET)
+    lesson = Lesson(calibration=CALIBRATION, clips=LEARN, held_out=HELD_OUT)
+    tuned = tuner.tune(fp32, recipe, lesson, place, QUIET)
     assert open_bundle(place).manifest.mode == mode
     assert tuned.record.rms_after < tuned.record.rms_before
     assert (tuned.record.steps, tuned.record.clips, tuned.record.held_out) == (24, 24, 8)

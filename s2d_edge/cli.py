@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn, Optional
@@ -178,8 +179,14 @@ def calibrate(
             "are fine-tuned on --split with INT8's rounding imitated, and quantized again.",
         ),
     ] = None,
-    tune_steps: Annotated[int, typer.Option(help="Steps of that fine-tuning.")] = 300,
-    tune_lr: Annotated[float, typer.Option(help="Its learning rate.")] = 1e-5,
+    tune_steps: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Steps of that fine-tuning; default: 300."),
+    ] = None,
+    tune_lr: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Its first learning rate, lowered where it is too bold; default: 1e-5."),
+    ] = None,
     skip_unreadable: SkipUnreadable = False,
     sensitivity: Annotated[
         Optional[int],  # noqa: UP045
@@ -202,13 +209,21 @@ def calibrate(
     from calibrate.command import CalibrateOptions
     from calibrate.command import calibrate as calibrate_bundle
     from s2d_edge.console import Console
+    from s2d_edge.errors import ConfigError
 
     tuner = None
     if run is not None:
         from calibrate.tuning import TuningSettings
         from s2d_edge.tuning.tuner import RunTuner
 
-        tuner = RunTuner(run=run, settings=TuningSettings(steps=tune_steps, lr=tune_lr, seed=seed))
+        settings = TuningSettings(seed=seed)
+        if tune_steps is not None:
+            settings = replace(settings, steps=tune_steps)
+        if tune_lr is not None:
+            settings = replace(settings, lr=tune_lr)
+        tuner = RunTuner(run=run, settings=settings)
+    elif tune_steps is not None or tune_lr is not None:
+        raise ConfigError("--tune-steps and --tune-lr say how to fine-tune a run; give its folder with --run")
     calibrate_bundle(
         CalibrateOptions(
             bundle=bundle,

@@ -138,6 +138,7 @@ def test_wrong_paths_and_values(tmp_path: Path) -> None:
     _fails(("benchmark", str(bundle), "--rounds", "0"), tmp_path, "--rounds 0")
     _fails(("benchmark", str(bundle), "--against", "torch"), tmp_path, "not under runs/")
     _fails(("calibrate", str(bundle), "--split", "test"), tmp_path, "--split and --eval-split")
+    _fails(("calibrate", str(bundle), "--tune-steps", "5"), tmp_path, "give its folder with --run")
     (tmp_path / "run" / "weights.safetensors").unlink()
     _fails(("export", "run", "--target", "cpu"), tmp_path, "holds no weights.safetensors")
 

@@ -1,11 +1,12 @@
 """What does each part of S2D buy? Trains it with and without them on animated photographs, and evaluates.
 
-    python docs/experiments/ablation.py STILLS MOVING OUT [--direction DIRECTED] [--seeds 0 1 2]
+    python docs/experiments/ablation.py STILLS MOVING OUT [--direction DIRECTED] [--seeds 0 1 2] [--rows ROW...]
 
 STILLS are labelled photographs, MOVING what ``s2d-edge data animate`` made of them, DIRECTED the same with
-``--direction``. Runs that exist under OUT are kept, so a stopped table goes on; OUT/ablation.jsonl has the
-figures and the time of every row. A part that is left out stays at zero, where it changes nothing, and does
-not learn; all else trains as it would.
+``--direction``. Runs that exist under OUT are kept, so a stopped table goes on, and once there is OUT/image,
+several processes may each make some of the rows; OUT/ablation.jsonl has the figures and the time of every row.
+A part that is left out stays at zero, where it changes nothing, and does not learn; all else trains as it
+would.
 """
 
 from __future__ import annotations
@@ -112,18 +113,22 @@ def main() -> None:
     arguments.add_argument("--landmark", type=Path, help="default: one is taught on the stills")
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments.add_argument("--set", dest="changes", action="append", default=[])
+    arguments.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), metavar="ROW")
     asked = arguments.parse_args()
-    for name, model in (("image", S2D), ("image-without-prompters", WithoutPrompters)):
-        with patch.object(command, "S2D", model):
-            _train(asked, name, stage="image", data=asked.stills, landmark=_landmark(asked))
-    baseline = _image_answers(asked, asked.out / "image", asked.moving)
+    baseline = _image_answers(_image_run(asked, Row()), asked.moving)
     _tell(asked, "image model, mean over frames", 0, *baseline, None)
-    for name, row in ROWS.items():
+    for name in asked.rows:
+        row = ROWS[name]
         if row.directed and asked.direction is None:
             continue
         for seed in asked.seeds if row.all_seeds else asked.seeds[:1]:
             truth, answers = _row_answers(asked, name, row, seed)
             _tell(asked, name, seed, truth, answers, None if row.directed else baseline[1])
+
+
+def _image_run(asked: argparse.Namespace, row: Row) -> Path:
+    with patch.object(command, "S2D", WithoutPrompters if row.model is WithoutPrompters else S2D):
+        return _train(asked, row.image, stage="image", data=asked.stills, landmark=_landmark(asked))
 
 
 def _landmark(asked: argparse.Namespace) -> Path:
@@ -149,6 +154,7 @@ def _row_answers(
 ) -> tuple[metrics.Labels, metrics.Labels]:
     """Truth and answers on the test clips of one row's model, trained first where it is not there."""
     data = asked.direction if row.directed else asked.moving
+    init = _image_run(asked, row)
     with ExitStack() as stack:
         stack.enter_context(patch.object(command, "S2D", row.model))
         if row.shuffled:
@@ -158,7 +164,7 @@ def _row_answers(
             f"{name.replace(', ', '-').replace(' ', '-')}-{seed}",
             stage="video",
             data=data,
-            init=asked.out / row.image,
+            init=init,
             temporal=row.temporal,
             frames=row.frames,
             fps=row.frames / 2,  # of clips of two seconds
@@ -170,7 +176,7 @@ def _row_answers(
     return clips.labels, _answers(model, clips)
 
 
-def _image_answers(asked: argparse.Namespace, run: Path, data: str) -> tuple[metrics.Labels, metrics.Labels]:
+def _image_answers(run: Path, data: str) -> tuple[metrics.Labels, metrics.Labels]:
     """Truth, and the class of the largest mean logit of the image model on the frames of each test clip."""
     model, info = load_run(run)
     clips = _test_clips(data, info, replace(info.spec, frames=8, fps=4.0), prepare)

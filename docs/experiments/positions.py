@@ -27,7 +27,7 @@ from s2d_edge.model.vit import Attention
 from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions
 
-AMPLITUDE = 5.0  # of the embedded times, as the recipe for avatars starts a bidirectional model's
+AMPLITUDE = 5.0  # of the embedded times, as the recipe `demo` starts a bidirectional model's
 
 
 class AgelessAdapter(TemporalAdapter):

@@ -194,7 +194,7 @@ def _usual_recipe(options: TrainOptions, model: str) -> str:
         return "landmark"
     if model != DEFAULT_MODEL:
         return "paper"
-    return "avatars" if options.data in (None, AVATARS) else "quick"
+    return "demo" if options.data in (None, AVATARS) else "quick"
 
 
 def describe(plan: Plan, console: Console) -> None:

@@ -24,7 +24,7 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert settings.image.epochs == 7
     assert settings.image.augment.flip == 0.0
     assert settings.video.select == "uar"
-    assert settings.video.lr == recipe("avatars").video.lr
+    assert settings.video.lr == recipe("demo").video.lr
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -58,12 +58,12 @@ def test_epochs_go_to_the_stages_that_are_trained() -> None:
     both = resolve_settings(TrainOptions(epochs=2), "demo")
     assert (both.image.epochs, both.video.epochs) == (2, 2)
     one = resolve_settings(TrainOptions(epochs=2, stage="video"), "demo")
-    assert (one.image.epochs, one.video.epochs) == (recipe("avatars").image.epochs, 2)
+    assert (one.image.epochs, one.video.epochs) == (recipe("demo").image.epochs, 2)
 
 
 def test_the_models_size_chooses_the_recipe() -> None:
     assert resolve_settings(TrainOptions(), "base") == recipe("paper")
-    assert resolve_settings(TrainOptions(), "demo") == recipe("avatars")
+    assert resolve_settings(TrainOptions(), "demo") == recipe("demo")
     assert resolve_settings(TrainOptions(data="faces.csv"), "demo") == recipe("quick")
     assert resolve_settings(TrainOptions(recipe="paper"), "demo") == recipe("paper")
 

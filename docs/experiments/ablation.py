@@ -1,43 +1,62 @@
 """What does each part of S2D buy? Trains it with and without them on animated photographs, and evaluates.
 
-    python docs/experiments/ablation.py STILLS MOVING OUT [--direction DIRECTED] [--seeds 0 1 2] [--rows ROW...]
+    python docs/experiments/ablation.py STILLS MOVING OUT [--direction DIRECTED] [--seeds 0 1 2] [--rows ...]
 
 STILLS are labelled photographs, MOVING what ``s2d-edge data animate`` made of them, DIRECTED the same with
 ``--direction``. Runs that exist under OUT are kept, so a stopped table goes on, and once there is OUT/image,
-several processes may each make some of the rows; OUT/ablation.jsonl has the figures and the time of every row.
-A part that is left out stays at zero, where it changes nothing, and does not learn; all else trains as it
-would.
+several processes may each make some rows; OUT/ablation.jsonl has the figures and the time of every row,
+OUT/maps what the landmark network made of the frames. A part that is left out stays at zero, where it changes
+nothing, and does not learn; all else trains as it would.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from s2d_edge import metrics
 from s2d_edge.console import Console
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.prepare import PreparedClips, prepare
+from s2d_edge.files import whole_file
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.config import S2DConfig
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import RunInfo
+from s2d_edge.runs import RUN_FILE, RunInfo
 from s2d_edge.sampling import ClipSpec
 from s2d_edge.train import command, supply
+from s2d_edge.train.landmark_maps import LandmarkMaps, compute_maps
 from s2d_edge.train.plan import TrainOptions
+from s2d_edge.train.record import is_finished
 
 BATCH_CLIPS = 16
+SECONDS = 2  # that a clip lasts
+# What differs from the recipe `faces`. Maps of a landmark network that does not learn are computed once.
+STILL = ("image.landmark_lr=0",)
+PLAIN = (
+    "video.epochs=6",
+    "video.epoch_clips=0",
+    "video.lr=3e-4",
+    "video.augment.mixup=0.3",
+    "video.augment.crop=0.6",
+    "video.augment.rotate_deg=12",
+)
+DIRECTED = ("video.epochs=15", "video.label_smoothing=0")
+_PACE: dict[str, Any] = {"frames": 8, "fps": 8 / SECONDS}
 
 
 class WithoutPrompters(S2D):
@@ -61,6 +80,25 @@ class WithoutAdapters(S2D):
         if self.temporal_embedding is not None:
             self.temporal_embedding.requires_grad_(False)
 
+    def start_times(self, scale: float) -> None:
+        """None."""
+
+
+class Directed(S2D):
+    """Its fresh head is ten times as large as usual.
+
+    Onset and offset differ in time alone. Adapters that still add 0 give the head no reason to tell them
+    apart, and a head that hardly does gives the adapters none to add anything.
+    """
+
+    def __init__(self, config: S2DConfig) -> None:
+        super().__init__(config)
+        torch.nn.init.trunc_normal_(self.head.weight, std=0.2)
+
+
+class DirectedWithoutAdapters(Directed, WithoutAdapters):
+    """Both."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -68,7 +106,6 @@ class Row:
 
     Attributes:
         model: what stands in for S2D.
-        image: the image run it starts from.
         temporal: which way the adapters look.
         frames: T, over the whole clip.
         shuffled: each clip's frames come in a random order, in training and in testing.
@@ -78,7 +115,6 @@ class Row:
     """
 
     model: type[S2D] = S2D
-    image: str = "image"
     temporal: str = "bidirectional"
     frames: int = 8
     shuffled: bool = False
@@ -87,19 +123,19 @@ class Row:
     directed: bool = False
 
 
+_DIRECTED: dict[str, Any] = {"directed": True, "temporal": "causal"}
 ROWS = {
     "S2D": Row(all_seeds=True),
     "without TMA": Row(model=WithoutAdapters, all_seeds=True),
-    "without MCP": Row(model=WithoutPrompters, image="image-without-prompters"),
-    "onset or offset": Row(directed=True),
-    "onset or offset, without TMA": Row(directed=True, model=WithoutAdapters),
-    "frames shuffled": Row(shuffled=True),
+    "without MCP": Row(model=WithoutPrompters),
     "causal": Row(temporal="causal"),
-    "onset or offset, causal": Row(directed=True, temporal="causal"),
     "with SDL": Row(changes=("video.sdl.weight=1",)),
-    "onset or offset, frames shuffled": Row(directed=True, shuffled=True),
+    "frames shuffled": Row(shuffled=True),
     "T 4": Row(frames=4),
     "T 16": Row(frames=16),
+    "onset or offset": Row(**_DIRECTED, model=Directed, all_seeds=True),
+    "onset or offset, without TMA": Row(**_DIRECTED, model=DirectedWithoutAdapters, all_seeds=True),
+    "onset or offset, frames shuffled": Row(**_DIRECTED, model=Directed, shuffled=True),
 }
 
 
@@ -115,36 +151,47 @@ def main() -> None:
     arguments.add_argument("--set", dest="changes", action="append", default=[])
     arguments.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), metavar="ROW")
     asked = arguments.parse_args()
-    baseline = _image_answers(_image_run(asked, Row()), asked.moving)
-    _tell(asked, "image model, mean over frames", 0, *baseline, None)
-    for name in asked.rows:
-        row = ROWS[name]
-        if row.directed and asked.direction is None:
+    for directed, kind in ((False, ""), (True, "onset or offset, ")):
+        rows = {name: ROWS[name] for name in asked.rows if ROWS[name].directed == directed}
+        if (directed and asked.direction is None) or (not rows and asked.rows):
             continue
-        for seed in asked.seeds if row.all_seeds else asked.seeds[:1]:
-            truth, answers = _row_answers(asked, name, row, seed)
-            _tell(asked, name, seed, truth, answers, None if row.directed else baseline[1])
+        baseline = _image_answers(asked, directed)
+        _tell(asked, f"{kind}image model, mean over frames", asked.seeds[0], *baseline, None)
+        for name, row in rows.items():
+            for seed in asked.seeds if row.all_seeds else asked.seeds[:1]:
+                _tell(asked, name, seed, *_row_answers(asked, name, row, seed), baseline[1])
 
 
 def _image_run(asked: argparse.Namespace, row: Row) -> Path:
-    with patch.object(command, "S2D", WithoutPrompters if row.model is WithoutPrompters else S2D):
-        return _train(asked, row.image, stage="image", data=asked.stills, landmark=_landmark(asked))
+    """What a row starts from, taught by the photographs."""
+    name, model = "image", S2D
+    if row.model is WithoutPrompters:
+        name, model = "image-without-prompters", WithoutPrompters
+    return _train(asked, name, model, stage="image", data=asked.stills, landmark=_landmark(asked))
 
 
 def _landmark(asked: argparse.Namespace) -> Path:
-    return asked.landmark or _train(asked, "landmark", stage="landmark", data=asked.stills, recipe="landmark")
+    return asked.landmark or _train(asked, "landmark", recipe="landmark", stage="landmark", data=asked.stills)
 
 
-def _train(asked: argparse.Namespace, name: str, *, recipe: str = "faces", **options: Any) -> Path:
-    """The run ``name``, trained unless it is there; how long that took goes into the record."""
+def _train(
+    asked: argparse.Namespace, name: str, model: type[S2D] = S2D, *, recipe: str = "faces", **options: Any
+) -> Path:
+    """The run ``name``, trained to its end unless it is there; how long that took goes into the record."""
     run: Path = asked.out / name
-    if (run / "landmark.json").is_file() or (run / "weights.safetensors").is_file():
+    if (run / "landmark.json").is_file() or is_finished(run):
         return run
-    changes = () if options["stage"] == "landmark" else tuple(asked.changes) + options.pop("changes", ())
+    if options["stage"] != "landmark":
+        options["changes"] = (*options.get("changes", STILL), *asked.changes)
     if "init" not in options:
         options["model"] = asked.model
+    wanted = TrainOptions(recipe=recipe, out=run, **options)
     began = time.perf_counter()
-    command.train(TrainOptions(recipe=recipe, changes=changes, out=run, **options), Console())
+    with (
+        patch.object(command, "S2D", model),
+        patch.object(supply, "compute_maps", partial(_maps_once, asked.out / "maps")),
+    ):
+        command.train(TrainOptions(resume=run) if (run / RUN_FILE).is_file() else wanted, Console())
     _record(asked, {"run": name, "seconds": round(time.perf_counter() - began)})
     return run
 
@@ -154,33 +201,50 @@ def _row_answers(
 ) -> tuple[metrics.Labels, metrics.Labels]:
     """Truth and answers on the test clips of one row's model, trained first where it is not there."""
     data = asked.direction if row.directed else asked.moving
-    init = _image_run(asked, row)
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(command, "S2D", row.model))
-        if row.shuffled:
-            stack.enter_context(patch.object(supply, "prepare", _shuffled))
+    how = _shuffled if row.shuffled else prepare
+    start = _image_run(asked, row)
+    with patch.object(supply, "prepare", how):
         run = _train(
             asked,
             f"{name.replace(', ', '-').replace(' ', '-')}-{seed}",
+            row.model,
             stage="video",
             data=data,
-            init=init,
+            init=start,
             temporal=row.temporal,
             frames=row.frames,
-            fps=row.frames / 2,  # of clips of two seconds
+            fps=row.frames / SECONDS,
             seed=seed,
-            changes=row.changes,
+            changes=(*(DIRECTED if row.directed else PLAIN), *row.changes),
         )
     model, info = load_run(run)
-    clips = _test_clips(data, info, info.spec, _shuffled if row.shuffled else prepare)
-    return clips.labels, _answers(model, clips)
+    clips = _test_clips(data, info, info.spec, how)
+    return clips.labels, _answers(asked, model, clips, model)
 
 
-def _image_answers(run: Path, data: str) -> tuple[metrics.Labels, metrics.Labels]:
+def _image_answers(asked: argparse.Namespace, directed: bool) -> tuple[metrics.Labels, metrics.Labels]:
     """Truth, and the class of the largest mean logit of the image model on the frames of each test clip."""
+    run, data = _image_run(asked, Row()), asked.moving
+    if directed:  # taught by the frames of such clips, too: it knows no onset yet
+        data = asked.direction
+        run = _train(asked, "image-directed", stage="image", data=data, init=run, **_PACE)
     model, info = load_run(run)
-    clips = _test_clips(data, info, replace(info.spec, frames=8, fps=4.0), prepare)
-    return clips.labels, _answers(lambda clip: _frame_by_frame(model, clip), clips)
+    clips = _test_clips(data, info, replace(info.spec, **_PACE), prepare)
+    return clips.labels, _answers(asked, model, clips, partial(_frame_by_frame, model))
+
+
+def _maps_once(kept: Path, model: S2D, frames: NDArray[np.uint8], *rest: Any, **options: Any) -> LandmarkMaps:
+    """What the frozen landmark network makes of frames, the slowest part of a row, is most rows' alike."""
+    digest = hashlib.sha256(frames.tobytes())
+    for name, value in model.landmark.state_dict().items():
+        digest.update(name.encode() + value.numpy().tobytes())
+    digest.update(f"{model.config.vit.grid} {model.config.grey}".encode())
+    file = kept / f"{digest.hexdigest()}.safetensors"
+    if not file.is_file():
+        maps = compute_maps(model, frames, *rest, **options)
+        with whole_file(file) as scratch:
+            save_file({"maps": maps.values}, scratch)
+    return LandmarkMaps(values=load_file(file)["maps"])
 
 
 def _test_clips(data: str, info: RunInfo, spec: ClipSpec, how: Callable[..., PreparedClips]) -> PreparedClips:
@@ -189,19 +253,27 @@ def _test_clips(data: str, info: RunInfo, spec: ClipSpec, how: Callable[..., Pre
     return how(samples, spec, info.crop, console, title="test clips")
 
 
-def _answers(model: Callable[[Tensor], Tensor], clips: PreparedClips) -> metrics.Labels:
+def _answers(
+    asked: argparse.Namespace, model: S2D, clips: PreparedClips, answer: Callable[[Tensor, Tensor], Tensor]
+) -> metrics.Labels:
     """(n,) the class of each clip's largest logit; each has one window."""
+    cpu = torch.device("cpu")
+    maps = _maps_once(
+        asked.out / "maps", model, clips.frames, cpu, Console(), title="test clips", mirrored=False
+    )
     found = []
     with torch.inference_mode():
         for start in range(0, len(clips), BATCH_CLIPS):
-            window = clips.frames[clips.windows[start : start + BATCH_CLIPS]]  # (B, T, S, S, 3)
-            found.append(model(torch.from_numpy(window)).argmax(dim=1))
+            index = clips.windows[start : start + BATCH_CLIPS]  # (B, T)
+            seen = maps.gather(index, torch.zeros(len(index), dtype=torch.bool))  # (B, T, C, h, w)
+            logits = answer(torch.from_numpy(clips.frames[index]), seen.flatten(0, 1))
+            found.append(logits.argmax(dim=1))
     return torch.cat(found).numpy()
 
 
-def _frame_by_frame(model: S2D, clip: Tensor) -> Tensor:
+def _frame_by_frame(model: S2D, clip: Tensor, maps: Tensor) -> Tensor:
     """(B, T, H, W, 3) -> (B, K): an image model's logits, averaged over the frames."""
-    logits: Tensor = model(clip.flatten(0, 1).unsqueeze(1))  # (B·T, 1, H, W, 3) -> (B·T, K)
+    logits: Tensor = model(clip.flatten(0, 1).unsqueeze(1), maps)  # (B·T, 1, H, W, 3) -> (B·T, K)
     return torch.unflatten(logits, 0, clip.shape[:2]).mean(dim=1)
 
 

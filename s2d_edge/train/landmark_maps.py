@@ -1,4 +1,4 @@
-"""The frozen landmark network's maps, computed once for every prepared frame and its mirror image."""
+"""The frozen landmark network's maps, computed once for every prepared frame, and for its mirror image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LandmarkMaps:
     """Maps of F frames.
 
     Attributes:
-        values: (F, 2, C, h, w) float16; the second axis is as seen and mirrored.
+        values: (F, 2, C, h, w) float16; the second axis is as seen and mirrored, or (F, 1, C, h, w), as seen.
     """
 
     values: Tensor
@@ -40,28 +40,35 @@ class LandmarkMaps:
         return self.values[torch.from_numpy(index), side].float()
 
 
-def maps_bytes(model: S2D, frames: int) -> int:
-    """Memory that :func:`compute_maps` takes for so many frames."""
-    return frames * 2 * model.config.landmark.channels * model.config.vit.grid**2 * 2
+def maps_bytes(model: S2D, pictures: int) -> int:
+    """Memory that :func:`compute_maps` takes for so many frames and mirror images."""
+    return pictures * model.config.landmark.channels * model.config.vit.grid**2 * 2
 
 
 def compute_maps(
-    model: S2D, frames: NDArray[np.uint8], device: torch.device, console: Console, *, title: str
+    model: S2D,
+    frames: NDArray[np.uint8],
+    device: torch.device,
+    console: Console,
+    *,
+    title: str,
+    mirrored: bool = True,
 ) -> LandmarkMaps:
-    """Run the landmark network over ``frames`` (F, S, S, 3) uint8 RGB and their mirror images.
+    """Run the landmark network over ``frames`` (F, S, S, 3) uint8 RGB.
 
     Args:
         model: on ``device``; only its landmark network is used.
         title: for the progress bar.
+        mirrored: over their mirror images, too.
     """
     channels, grid = model.config.landmark.channels, model.config.vit.grid
-    values = torch.empty((len(frames), 2, channels, grid, grid), dtype=torch.float16)
+    values = torch.empty((len(frames), 1 + mirrored, channels, grid, grid), dtype=torch.float16)
     with console.progress(f"landmark maps of {title}", len(frames)) as advance:
         for start in range(0, len(frames), _BATCH_FRAMES):
             pixels = torch.from_numpy(np.array(frames[start : start + _BATCH_FRAMES])).to(
                 device
             )  # (b, S, S, 3)
-            for side, seen in enumerate((pixels, pixels.flip(2))):
+            for side, seen in enumerate((pixels, pixels.flip(2)) if mirrored else (pixels,)):
                 maps = model.landmark_maps(model.normalise_pictures(seen))
                 values[start : start + len(pixels), side] = maps.half().cpu()
             advance(len(pixels))

@@ -104,7 +104,7 @@ def keep_maps(supply: Supply, model: S2D, device: torch.device, console: Console
         model: on ``device``, with the landmark network it will keep.
     """
     train, val = supply.train, supply.val
-    needed = maps_bytes(model, len(train.frames) + len(val.frames))
+    needed = maps_bytes(model, 2 * len(train.frames) + len(val.frames))
     if needed > LIMIT_BYTES:
         console.warn(
             f"landmark maps would take {needed / 2**30:.1f} GiB, more than {LIMIT_BYTES >> 30} GiB: they are "
@@ -113,5 +113,5 @@ def keep_maps(supply: Supply, model: S2D, device: torch.device, console: Console
         return Maps()
     return Maps(
         train=compute_maps(model, train.frames, device, console, title="training clips"),
-        val=compute_maps(model, val.frames, device, console, title="validation clips"),
+        val=compute_maps(model, val.frames, device, console, title="validation clips", mirrored=False),
     )

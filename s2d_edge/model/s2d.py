@@ -111,6 +111,11 @@ class S2D(nn.Module):
             times = sine_cosine(torch.arange(self.config.frames), self.config.vit.width, longest=100.0)
             self.temporal_embedding.copy_(scale * times[None, :, None])
 
+    def start_head(self, scale: float) -> None:
+        """Make the weights of a fresh head ``scale`` times as large."""
+        with torch.no_grad():
+            self.head.weight.mul_(scale)
+
     def count_parameters(self) -> ParameterCount:
         """Count the parameters, as the paper does without the landmark network."""
         own = [p for name, p in self.named_parameters() if not name.startswith("landmark.")]

@@ -148,7 +148,7 @@ class _Session:
             sizes = config if stage == "video" else config.as_image()
             torch.manual_seed(self._plan.settings.seed)  # what does not come from init starts from the seed
             model = S2D(replace(sizes, dropout=self._plan.stage_settings(stage).dropout))
-            fresh_times = stage == "video"
+            fresh_times, fresh_head = stage == "video", model.head.weight.clone()
             if init is not None:
                 notes = initialise(model, init, self._dataset.labels)
                 fresh_times = fresh_times and FRESH_ADAPTERS in notes
@@ -156,6 +156,8 @@ class _Session:
                     self._console.say(note)
             if fresh_times and self._plan.settings.temporal_scale:
                 model.start_times(self._plan.settings.temporal_scale)
+            if torch.equal(model.head.weight, fresh_head):
+                model.start_head(self._plan.settings.head_scale)
             if landmark is not None:
                 model.landmark.load_state_dict(landmark)
             self._train(folder, self._describe(stage, folder, model, init), model, None)

@@ -236,6 +236,9 @@ class TrainSettings:
         temporal_scale: amplitude of the sine-cosine times a fresh temporal embedding starts from. 0, as
             published, leaves an image model's answers as they are; above it the order of frames shows from
             the first step, and a short training learns it.
+        head_scale: how many times its usual size a fresh head starts at. Classes that differ in time alone,
+            such as onset and offset, are not learnt from a head near 0: adapters that add 0 give it no reason
+            to tell them apart, and it gives them none to add anything. 10 is enough (docs/training.md).
         snapshot_minutes: how often, beside the end of each epoch, a training is saved to be resumed; 0 never.
     """
 
@@ -247,6 +250,7 @@ class TrainSettings:
     val_fraction: float = 0.1
     margin: float = 0.2
     temporal_scale: float = 0.0
+    head_scale: float = 1.0
     snapshot_minutes: float = 10.0
     image: StageSettings = field(default_factory=StageSettings)
     video: StageSettings = field(default_factory=StageSettings)
@@ -254,7 +258,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         _at_least(0, "", seed=self.seed, workers=self.workers, temporal_scale=self.temporal_scale)
-        _at_least(0, "", snapshot_minutes=self.snapshot_minutes)
+        _at_least(0, "", head_scale=self.head_scale, snapshot_minutes=self.snapshot_minutes)
         if self.video.landmark_lr:
             raise ConfigError(
                 f"video.landmark_lr={self.video.landmark_lr} must be 0: the video stage freezes the landmark "

@@ -205,6 +205,18 @@ def test_a_tuned_landmark_network_is_kept_and_the_video_stage_looks_through_it(
     assert all(torch.equal(each, tuned) for each in seen)
 
 
+def test_a_fresh_head_alone_starts_at_its_scale(data: Path, landmark: Path) -> None:
+    hardly = (*FAST, "image.lr=1e-9", "video.lr=1e-9", "image.weight_decay=0", "video.weight_decay=0")
+    started = []
+    for scale in (1, 10):
+        changes = (*hardly, f"head_scale={scale}")
+        folders = train(_options(data, landmark, changes=changes, epochs=1), QUIET)
+        started.append([load_run(folder)[0].head.weight for folder in folders])
+    (image, _), (scaled, kept) = started
+    assert torch.allclose(scaled, 10 * image, atol=1e-6)
+    assert torch.allclose(kept, scaled, atol=1e-6)  # the image stage's head goes on as it is
+
+
 def test_the_video_stage_alone_starts_from_the_newest_image_run(data: Path, landmark: Path) -> None:
     with pytest.raises(CheckpointError, match="there is none under runs"):
         train(_options(data, landmark, stage="video"), QUIET)

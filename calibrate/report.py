@@ -14,7 +14,6 @@ from calibrate.drop import Drop
 from calibrate.gate import NO_CHANGE, GateReport, allowance
 from calibrate.measure import Measurement
 from calibrate.sensitivity import LayerSensitivity
-from calibrate.tuning import NOT_TUNED
 from s2d_edge import metrics
 from s2d_edge.bundle import AccuracyRecord, CalibrationRecord, EngineIdentity
 from s2d_edge.evaluation import Predictions, score
@@ -336,7 +335,7 @@ def judge(report: DropReport) -> Verdict:
 
 def gate_sentence(gate: GateReport) -> str:
     """What the gate decided, and on what."""
-    best, count = gate.best, sum(trial.outcome != NOT_TUNED for trial in gate.trials)
+    best, count = gate.best, sum(trial.drop is not None for trial in gate.trials)
     assert best.drop is not None  # the first recipe was measured, or nothing would be reported
     lost = f"WAR {_loss(best.drop.war_pp)} and UAR {_loss(best.drop.uar_pp)} on the {gate.n} validation clips"
     allowed = f"{gate.max_drop_pp:g} pp"
@@ -345,13 +344,13 @@ def gate_sentence(gate: GateReport) -> str:
     if not gate.passed:
         nearest = f"{best.step}" + (f" ({best.change})" if best.change != NO_CHANGE else "")
         return (
-            f"None of {count} steps brings the drop within the allowed {allowed}: with the best of them, "
+            f"None of {count} recipes that were measured brings the drop within the allowed {allowed}: with the best of them, "
             f"{nearest}, {lost}."
         )
     if count == 1:
         return f"The target's own recipe is good enough: {lost}; allowed are {allowed}."
     return (
-        f"The target's own recipe was not good enough, and number {count} of those tried is: {best.step} "
+        f"The target's own recipe was not good enough, and number {count} of those measured is: {best.step} "
         f"({best.change}). With it {lost}; allowed are {allowed}."
     )
 

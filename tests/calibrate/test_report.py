@@ -134,7 +134,7 @@ def test_verdict_tells_what_the_gate_decided() -> None:
     good = trial_of(TRUTH, GOOD, GOOD, passed=True, step="ranges", change="ranges quantile")
     second = judge(replace(report, gate=gate_of(bad, good)))
     assert second.passed
-    assert "number 2 of those tried is: ranges (ranges quantile)" in second.sentences[1]
+    assert "number 2 of those measured is: ranges (ranges quantile)" in second.sentences[1]
 
 
 def test_larger_drop_on_the_test_split_is_told_and_decides_nothing() -> None:
@@ -153,7 +153,7 @@ def test_none_that_passes_is_told_with_the_best() -> None:
     gate = gate_of(worse, bad, refused)
     assert not gate.passed
     sentence = gate_sentence(gate)
-    assert "None of 3 steps brings the drop within the allowed 0.5 pp" in sentence
+    assert "None of 2 recipes that were measured brings the drop within the allowed 0.5 pp" in sentence
     assert "with the best of them, 3, WAR falls by 2.50 pp" in sentence
     payload = json.loads(json.dumps(refusal_as_json("cpu", "colours", gate, sentence), allow_nan=False))
     assert (payload["passed"], len(payload["gate"]["trials"])) == (False, 3)

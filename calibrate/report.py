@@ -344,7 +344,7 @@ def gate_sentence(gate: GateReport) -> str:
     if not gate.passed:
         nearest = f"{best.step}" + (f" ({best.change})" if best.change != NO_CHANGE else "")
         return (
-            f"None of {count} recipes that were measured brings the drop within the allowed {allowed}: with the best of them, "
+            f"None of the recipes that were measured ({count}) brings the drop within the allowed {allowed}: with the best of them, "
             f"{nearest}, {lost}."
         )
     if count == 1:

@@ -153,7 +153,7 @@ def test_none_that_passes_is_told_with_the_best() -> None:
     gate = gate_of(worse, bad, refused)
     assert not gate.passed
     sentence = gate_sentence(gate)
-    assert "None of 2 recipes that were measured brings the drop within the allowed 0.5 pp" in sentence
+    assert "None of the recipes that were measured (2) brings the drop within the allowed 0.5 pp" in sentence
     assert "with the best of them, 3, WAR falls by 2.50 pp" in sentence
     payload = json.loads(json.dumps(refusal_as_json("cpu", "colours", gate, sentence), allow_nan=False))
     assert (payload["passed"], len(payload["gate"]["trials"])) == (False, 3)

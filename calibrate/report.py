@@ -344,8 +344,8 @@ def gate_sentence(gate: GateReport) -> str:
     if not gate.passed:
         nearest = f"{best.step}" + (f" ({best.change})" if best.change != NO_CHANGE else "")
         return (
-            f"None of the recipes that were measured ({count}) brings the drop within the allowed {allowed}: with the best of them, "
-            f"{nearest}, {lost}."
+            f"None of the recipes that were measured ({count}) brings the drop within the allowed {allowed}: "
+            f"with the best of them, {nearest}, {lost}."
         )
     if count == 1:
         return f"The target's own recipe is good enough: {lost}; allowed are {allowed}."

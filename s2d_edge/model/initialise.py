@@ -26,7 +26,8 @@ def initialise(model: S2D, source: Path, labels: Sequence[str] | None = None) ->
     Args:
         model: the model to start; changed in place.
         source: a run folder (its image or video model), or a plain ViT's ``.safetensors`` or ``.pth``.
-        labels: what the model's logits will mean; the head of a run of other labels is not taken.
+        labels: what the model's logits will mean. Of a run of other labels the head is not taken, unless each
+            label is one of its or a kind of one: then such classes start from its class and what was fresh.
 
     Returns:
         What was taken and what starts fresh, one sentence each.
@@ -63,13 +64,26 @@ def _from_run(model: S2D, source: Path, labels: Sequence[str] | None) -> tuple[s
         notes.append(f"it was trained on {seen}; from here on it sees {sees}")
     strange = labels is not None and tuple(labels) != info.labels
     if strange or given.head.weight.shape != model.head.weight.shape:
-        tensors |= {"head.weight": fresh["head.weight"], "head.bias": fresh["head.bias"]}
+        rows = _parents(labels or (), info.labels)
+        for name in ("head.weight", "head.bias"):
+            tensors[name] = tensors[name][rows] + fresh[name] if rows else fresh[name]
         notes.append(
-            f"the head starts fresh: {given.config.classes} classes there ({', '.join(info.labels)}), "
-            f"{model.config.classes} here"
+            f"the head starts {'from theirs and fresh weights' if rows else 'fresh'}: {given.config.classes} "
+            f"classes there ({', '.join(info.labels)}), {model.config.classes} here"
         )
     load_strictly(model, tensors, str(source))
     return tuple(notes)
+
+
+def _parents(labels: Sequence[str], known: Sequence[str]) -> list[int]:
+    """For each label the known class that it is, or is a kind of, as ``happiness-onset`` is of ``happiness``.
+
+    Empty where one has none, or where all are known: then only their order or number differs.
+    """
+    classes = [label if label in known else label.rpartition("-")[0] for label in labels]
+    if set(labels) <= set(known) or not set(classes) <= set(known):
+        return []
+    return [known.index(name) for name in classes]
 
 
 def _from_vit(model: S2D, source: Path) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -110,6 +111,11 @@ class S2D(nn.Module):
         with torch.no_grad():
             times = sine_cosine(torch.arange(self.config.frames), self.config.vit.width, longest=100.0)
             self.temporal_embedding.copy_(scale * times[None, :, None])
+
+    def start_contrast(self) -> None:
+        """Start a causal model's adapters from differences in time; see :class:`TemporalAdapter`."""
+        for adapter in self.adapters:
+            cast(TemporalAdapter, adapter).start_contrast()
 
     def start_head(self, scale: float) -> None:
         """Make the weights of a fresh head ``scale`` times as large."""

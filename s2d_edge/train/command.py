@@ -148,16 +148,17 @@ class _Session:
             sizes = config if stage == "video" else config.as_image()
             torch.manual_seed(self._plan.settings.seed)  # what does not come from init starts from the seed
             model = S2D(replace(sizes, dropout=self._plan.stage_settings(stage).dropout))
-            fresh_times, fresh_head = stage == "video", model.head.weight.clone()
+            model.start_head(self._plan.settings.head_scale)
+            fresh = stage == "video"
             if init is not None:
                 notes = initialise(model, init, self._dataset.labels)
-                fresh_times = fresh_times and FRESH_ADAPTERS in notes
+                fresh = fresh and FRESH_ADAPTERS in notes
                 for note in notes:
                     self._console.say(note)
-            if fresh_times and self._plan.settings.temporal_scale:
+            if fresh and self._plan.settings.temporal_scale:
                 model.start_times(self._plan.settings.temporal_scale)
-            if torch.equal(model.head.weight, fresh_head):
-                model.start_head(self._plan.settings.head_scale)
+            if fresh and self._plan.settings.temporal_contrast:
+                model.start_contrast()
             if landmark is not None:
                 model.landmark.load_state_dict(landmark)
             self._train(folder, self._describe(stage, folder, model, init), model, None)

@@ -236,6 +236,8 @@ class TrainSettings:
         temporal_scale: amplitude of the sine-cosine times a fresh temporal embedding starts from. 0, as
             published, leaves an image model's answers as they are; above it the order of frames shows from
             the first step, and a short training learns it.
+        temporal_contrast: fresh causal adapters start from differences in time, where what does not move
+            cancels; classes that differ in time alone are learnt sooner so (docs/training.md).
         head_scale: how many times its usual size a fresh head starts at. Classes that differ in time alone,
             such as onset and offset, are not learnt from a head near 0: adapters that add 0 give it no reason
             to tell them apart, and it gives them none to add anything. 10 is enough (docs/training.md).
@@ -250,6 +252,7 @@ class TrainSettings:
     val_fraction: float = 0.1
     margin: float = 0.2
     temporal_scale: float = 0.0
+    temporal_contrast: bool = False
     head_scale: float = 1.0
     snapshot_minutes: float = 10.0
     image: StageSettings = field(default_factory=StageSettings)

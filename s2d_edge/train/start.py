@@ -63,6 +63,11 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
     if info is not None and set(info.labels) == set(dataset.labels):  # the head can go on: keep its order
         dataset = with_labels(dataset, info.labels)
     config = _as_temporal(_video_config(options, info, model), options.temporal)
+    if settings.temporal_contrast and not config.causal:
+        raise ConfigError(
+            "temporal_contrast=true is for causal adapters, which know how old frames are; "
+            "add --temporal causal"
+        )
     plan = Plan(
         data=absolute_data(options.data),
         model=model,

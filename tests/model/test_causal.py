@@ -11,6 +11,7 @@ from s2d_edge.errors import CheckpointError, ConfigError
 from s2d_edge.model.config import TemporalConfig
 from s2d_edge.model.initialise import MADE_CAUSAL, initialise
 from s2d_edge.model.s2d import S2D
+from s2d_edge.model.temporal import TemporalAdapter
 from tests.models import CAUSAL, TINY, random_model, write_random_run
 
 T = CAUSAL.frames
@@ -42,6 +43,23 @@ def test_the_order_of_the_past_matters() -> None:
     frames = _frames(T)
     swapped = frames[:, [1, 0, *range(2, T)]]
     assert (_answers(model, frames)[-1] - _answers(model, swapped)[-1]).abs().max() > 1e-4
+
+
+def test_adapters_that_start_from_contrast_see_what_changed_and_which_way() -> None:
+    torch.manual_seed(0)
+    adapter = S2D(CAUSAL).adapters[0]
+    assert isinstance(adapter, TemporalAdapter)
+    adapter.start_contrast()
+    still, other = torch.randn(2, 1, 1, CAUSAL.vit.width)  # a patch token each
+    seen: list[torch.Tensor] = []
+    adapter.time_attn.register_forward_hook(lambda *given: seen.append(given[2][0, -1]))
+    with torch.inference_mode():
+        for tokens in ([still] * T, [still] * (T - 1) + [other], [other] * (T - 1) + [still]):
+            adapter(torch.cat(tokens), T)
+    nothing, came, went = (each - adapter.time_attn.proj.bias for each in seen)
+    assert nothing.abs().max() < 1e-5
+    assert came.abs().max() > 1e-2
+    assert torch.nn.functional.cosine_similarity(came, went, dim=0) < -0.9
 
 
 def test_what_lies_too_far_back_is_forgotten() -> None:

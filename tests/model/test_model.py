@@ -205,6 +205,18 @@ def test_a_head_is_not_taken_for_other_labels_as_many_as_they_are(tmp_path: Path
     assert torch.equal(model.vit.norm.weight, run.vit.norm.weight)
 
 
+def test_kinds_of_classes_start_from_their_class_and_what_was_fresh(tmp_path: Path) -> None:
+    run = write_random_run(tmp_path / "run")  # of a, b and c
+    model = S2D(replace(TINY, classes=4))
+    fresh = model.head.weight.detach().clone()
+    notes = initialise(model, tmp_path / "run", ("b-onset", "a", "b-offset", "c"))
+    assert "the head starts from theirs and fresh weights: 3 classes there (a, b, c), 4 here" in notes
+    torch.testing.assert_close(model.head.weight, run.head.weight[[1, 0, 1, 2]] + fresh)
+    strange = S2D(replace(TINY, classes=4))
+    notes = initialise(strange, tmp_path / "run", ("b-onset", "a", "b-offset", "d"))
+    assert "the head starts fresh: 3 classes there (a, b, c), 4 here" in notes
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_initialise_from_a_plain_vit(suffix: str, tmp_path: Path) -> None:
     source = random_model(with_vit(TINY, image_size=96)).vit

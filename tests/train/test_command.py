@@ -164,6 +164,11 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
     assert read_run(further).model.causal  # what --init has, unless asked otherwise
     with pytest.raises(CheckpointError, match="causal model"):
         train(TrainOptions(**(causal | {"init": taught}), temporal="bidirectional"), QUIET)
+    contrast = causal | {"changes": (*FAST, "temporal_contrast=true"), "init": Path("both-image")}
+    with pytest.raises(ConfigError, match="add --temporal causal"):
+        train(TrainOptions(**contrast), QUIET)
+    (moved,) = train(TrainOptions(**contrast, temporal="causal"), QUIET)
+    assert read_run(moved).settings["settings"]["temporal_contrast"] is True
     before = set(Path("runs").iterdir())
     with pytest.raises(ConfigError, match="answers image clips"):
         train(TrainOptions(**causal, teacher=Path("both-image")), QUIET)

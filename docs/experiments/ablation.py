@@ -55,7 +55,7 @@ PLAIN = (
     "video.augment.crop=0.6",
     "video.augment.rotate_deg=12",
 )
-DIRECTED = ("video.epochs=15", "video.label_smoothing=0", "head_scale=5", "temporal_contrast=true")
+DIRECTED = ("video.epochs=15", "video.label_smoothing=0", "head_scale=10", "temporal_contrast=true")
 _PACE: dict[str, Any] = {"frames": 8, "fps": 8 / SECONDS}
 
 

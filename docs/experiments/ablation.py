@@ -114,7 +114,6 @@ ROWS = {
     "without MCP": Row(model=WithoutPrompters),
     "causal": Row(temporal="causal"),
     "with SDL": Row(changes=("video.sdl.weight=1",)),
-    "frames shuffled": Row(shuffled=True),
     "T 4": Row(frames=4),
     "T 16": Row(frames=16),
     "onset or offset": Row(**_DIRECTED, all_seeds=True),

@@ -113,7 +113,7 @@ ROWS = {
     "without TMA": Row(model=WithoutAdapters, all_seeds=True),
     "without MCP": Row(model=WithoutPrompters),
     "causal": Row(temporal="causal"),
-    "with SDL": Row(changes=("video.sdl.weight=1",)),
+    "with SDL, without mixup": Row(changes=("video.sdl.weight=1", "video.augment.mixup=0")),
     "T 4": Row(frames=4),
     "T 16": Row(frames=16),
     "onset or offset": Row(**_DIRECTED, all_seeds=True),

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from s2d_edge.errors import ConfigError
 
@@ -41,11 +41,12 @@ def with_changes(settings: Settings, changes: Mapping[str, Any], source: str) ->
             the settings themselves refuse.
     """
     known = flatten(settings)
+    typed = {}
     for name, value in changes.items():
         if name not in known:
             raise ConfigError(f"{source}: there is no setting {name!r}{_suggestion(name, known)}")
-        settings = _replaced(settings, name.split("."), _as_type_of(known[name], value, name, source))
-    return settings
+        typed[name] = _as_type_of(known[name], value, name, source)
+    return cast(Settings, _replaced(settings, typed))
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -108,9 +109,18 @@ def _pairs(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
             yield prefix + name, value
 
 
-def _replaced(settings: Any, names: list[str], value: Any) -> Any:
-    first, *rest = names
-    return replace(settings, **{first: _replaced(getattr(settings, first), rest, value) if rest else value})
+def _replaced(settings: Any, changes: Mapping[str, Any]) -> Any:
+    """All changes at once, since settings check themselves against one another."""
+    values: dict[str, Any] = {}
+    inner: dict[str, dict[str, Any]] = {}
+    for name, value in changes.items():
+        first, _, rest = name.partition(".")
+        if rest:
+            inner.setdefault(first, {})[rest] = value
+        else:
+            values[first] = value
+    values |= {first: _replaced(getattr(settings, first), rest) for first, rest in inner.items()}
+    return replace(settings, **values)
 
 
 def _as_type_of(old: Any, value: Any, name: str, source: str) -> Any:

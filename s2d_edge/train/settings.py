@@ -143,7 +143,7 @@ class StageSettings:
         distill: weight of a teacher's loss beside the cross-entropy, where a teacher is given.
         temperature: of the teacher's and the student's probabilities in it.
         select: validation figure that chooses the best epoch; the other one breaks ties.
-        sdl: emotion-anchor self-distillation.
+        sdl: emotion-anchor self-distillation, from clips that are not mixed: without mixup and CutMix.
         augment: random changes to the clips.
     """
 
@@ -190,6 +190,12 @@ class StageSettings:
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.dropout < 1:
             raise ConfigError(
                 f"label_smoothing={self.label_smoothing} and dropout={self.dropout} must lie in [0, 1)"
+            )
+        if self.sdl.weight and (self.augment.mixup or self.augment.cutmix):
+            raise ConfigError(
+                f"sdl.weight={self.sdl.weight} does nothing with augment.mixup={self.augment.mixup} and "
+                f"augment.cutmix={self.augment.cutmix}: they mix every batch, and anchors come from unmixed "
+                "clips; set both to 0, or sdl.weight"
             )
         if self.select not in get_args(Selection):
             raise ConfigError(f"select={self.select!r} must be one of {', '.join(get_args(Selection))}")

@@ -121,6 +121,15 @@ def test_only_the_image_stage_may_tune_the_landmark_network() -> None:
         TrainSettings(video=StageSettings(landmark_lr=0.5))
 
 
+def test_self_distillation_refuses_mixed_clips_that_would_leave_it_without_anchors() -> None:
+    texts = ["video.sdl.weight=1", "video.augment.mixup=0.3"]
+    with pytest.raises(ConfigError, match="anchors come from unmixed clips"):
+        with_changes(TrainSettings(), parse_assignments(texts), "--set")
+    mixed = with_changes(TrainSettings(), parse_assignments(texts[1:]), "--set")
+    unmixed = parse_assignments([texts[0], "video.augment.mixup=0"])
+    assert with_changes(mixed, unmixed, "--set").video.sdl.weight == 1
+
+
 def test_augmentation_settings_check_themselves() -> None:
     with pytest.raises(ConfigError, match="flip=2"):
         AugmentSettings(flip=2)

@@ -45,6 +45,7 @@ from s2d_edge.train.record import is_finished
 
 BATCH_CLIPS = 16
 SECONDS = 2  # that a clip lasts
+SHUFFLED = ", frames shuffled"
 # What differs from the recipe `faces`. Maps of a landmark network that does not learn are computed once.
 STILL = ("image.landmark_lr=0",)
 PLAIN = (
@@ -92,7 +93,7 @@ class Row:
         model: what stands in for S2D.
         temporal: which way the adapters look.
         frames: T, over the whole clip.
-        shuffled: each clip's frames come in a random order, in training and in testing.
+        shuffled: each clip's frames come in a random order, in testing; the model is that of the row without.
         changes: of the recipe.
         all_seeds: trained with every seed, not with the first alone.
         directed: on the clips whose labels tell onset from offset.
@@ -118,7 +119,7 @@ ROWS = {
     "T 16": Row(frames=16),
     "onset or offset": Row(**_DIRECTED, all_seeds=True),
     "onset or offset, without TMA": Row(**_DIRECTED, model=WithoutAdapters, all_seeds=True),
-    "onset or offset, frames shuffled": Row(**_DIRECTED, shuffled=True),
+    f"onset or offset{SHUFFLED}": Row(**_DIRECTED, shuffled=True),
 }
 
 
@@ -184,24 +185,21 @@ def _row_answers(
 ) -> tuple[metrics.Labels, metrics.Labels]:
     """Truth and answers on the test clips of one row's model, trained first where it is not there."""
     data = asked.direction if row.directed else asked.moving
-    how = _shuffled if row.shuffled else prepare
-    start = _image_run(asked, row)
-    with patch.object(supply, "prepare", how):
-        run = _train(
-            asked,
-            f"{name.replace(', ', '-').replace(' ', '-')}-{seed}",
-            row.model,
-            stage="video",
-            data=data,
-            init=start,
-            temporal=row.temporal,
-            frames=row.frames,
-            fps=row.frames / SECONDS,
-            seed=seed,
-            changes=(*(DIRECTED if row.directed else PLAIN), *row.changes),
-        )
+    run = _train(
+        asked,
+        f"{name.removesuffix(SHUFFLED).replace(', ', '-').replace(' ', '-')}-{seed}",
+        row.model,
+        stage="video",
+        data=data,
+        init=_image_run(asked, row),
+        temporal=row.temporal,
+        frames=row.frames,
+        fps=row.frames / SECONDS,
+        seed=seed,
+        changes=(*(DIRECTED if row.directed else PLAIN), *row.changes),
+    )
     model, info = load_run(run)
-    clips = _test_clips(data, info, info.spec, how)
+    clips = _test_clips(data, info, info.spec, _shuffled if row.shuffled else prepare)
     return clips.labels, _answers(asked, model, clips, model)
 
 

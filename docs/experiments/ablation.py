@@ -216,7 +216,7 @@ def _image_answers(asked: argparse.Namespace, directed: bool) -> tuple[metrics.L
 
 def _maps_once(kept: Path, model: S2D, frames: NDArray[np.uint8], *rest: Any, **options: Any) -> LandmarkMaps:
     """What the frozen landmark network makes of frames, the slowest part of a row, is most rows' alike."""
-    digest = hashlib.sha256(frames.tobytes())
+    digest = hashlib.sha256(frames.data)
     for name, value in model.landmark.state_dict().items():
         digest.update(name.encode() + value.numpy().tobytes())
     digest.update(f"{model.config.vit.grid} {model.config.grey}".encode())

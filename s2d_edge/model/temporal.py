@@ -42,21 +42,21 @@ class TemporalAdapter(nn.Module):
             slopes = torch.linspace(-1, 1, heads).clamp(min=0)
             self.age_bias = nn.Parameter(-slopes[:, None] * torch.arange(span))  # (heads, T)
 
+    @torch.no_grad()
     def start_contrast(self) -> None:
         """Start a causal adapter from differences in time: what does not move cancels.
 
-        Heads become pairs of the same values and opposite sign. Of each, one looks at all ages alike and one
-        at recent ones more; what frames show decides little yet.
+        Heads, of which there are an even number, become pairs of the same values and opposite sign. Of each
+        pair one looks at all ages alike and one at recent ones more; what frames show decides little yet.
         """
-        attn = self.time_attn
-        queries_and_keys, values = attn.qkv.weight.split((2 * attn.proj.in_features, attn.proj.in_features))
-        steady = attn.heads // 2  # heads; the others prefer what is recent
-        with torch.no_grad():
-            queries_and_keys.mul_(0.1)
-            of_heads = torch.unflatten(values, 0, (attn.heads, -1))  # (heads, c / heads, c)
-            of_heads[steady:] = of_heads[:steady]
-            out_of_heads = torch.unflatten(attn.proj.weight, 1, (attn.heads, -1))  # (c, heads, c / heads)
-            out_of_heads[:, steady:] = -out_of_heads[:, :steady]
+        heads, width = self.time_attn.heads, self.time_attn.proj.in_features
+        steady = heads // 2  # how many look at all ages alike
+        queries_and_keys, values = self.time_attn.qkv.weight.split((2 * width, width))
+        queries_and_keys.mul_(0.1)
+        of_heads = torch.unflatten(values, 0, (heads, -1))  # (heads, c / heads, c)
+        of_heads[steady:] = of_heads[:steady]
+        from_heads = torch.unflatten(self.time_attn.proj.weight, 1, (heads, -1))  # (c, heads, c / heads)
+        from_heads[:, steady:] = -from_heads[:, :steady]
 
     def forward(self, tokens: Tensor, frames: int) -> Tensor:
         """(B·T, N, D) normed patch tokens of clips of ``frames`` frames -> (B·T, N, D) to add."""

@@ -26,6 +26,7 @@ from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.config import PRESETS
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.s2d import S2D
+from s2d_edge.model.temporal import TemporalAdapter
 from s2d_edge.runs import read_run
 from s2d_edge.train import command, landmark_maps, supply
 from s2d_edge.train.command import train
@@ -164,11 +165,15 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
     assert read_run(further).model.causal  # what --init has, unless asked otherwise
     with pytest.raises(CheckpointError, match="causal model"):
         train(TrainOptions(**(causal | {"init": taught}), temporal="bidirectional"), QUIET)
-    contrast = causal | {"changes": (*FAST, "temporal_contrast=true"), "init": Path("both-image")}
+    changes = (*FAST, "temporal_contrast=true", "video.lr=1e-9", "video.weight_decay=0")
+    contrast = causal | {"changes": changes, "init": Path("both-image")}
     with pytest.raises(ConfigError, match="add --temporal causal"):
         train(TrainOptions(**contrast), QUIET)
     (moved,) = train(TrainOptions(**contrast, temporal="causal"), QUIET)
-    assert read_run(moved).settings["settings"]["temporal_contrast"] is True
+    for adapter in load_run(moved)[0].adapters:
+        assert isinstance(adapter, TemporalAdapter)
+        one, other = adapter.time_attn.proj.weight.unflatten(1, (2, -1)).unbind(1)  # of two heads
+        assert torch.allclose(one, -other, atol=1e-6)
     before = set(Path("runs").iterdir())
     with pytest.raises(ConfigError, match="answers image clips"):
         train(TrainOptions(**causal, teacher=Path("both-image")), QUIET)
@@ -193,11 +198,14 @@ def test_a_tuned_landmark_network_is_kept_and_the_video_stage_looks_through_it(
     data: Path, landmark: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
+    sides: list[int] = []
     compute = landmark_maps.compute_maps
 
     def watch(model: S2D, *given: Any, **options: Any) -> LandmarkMaps:
         seen.append(model.landmark.conv1.conv.weight.detach().clone())
-        return compute(model, *given, **options)
+        maps = compute(model, *given, **options)
+        sides.append(maps.values.shape[1])
+        return maps
 
     monkeypatch.setattr(supply, "compute_maps", watch)
     changes = (*FAST, "image.landmark_lr=0.5", "image.lr=1e-3", "cache_landmarks=true")
@@ -206,6 +214,7 @@ def test_a_tuned_landmark_network_is_kept_and_the_video_stage_looks_through_it(
     tuned = load_run(image)[0].landmark.conv1.conv.weight
     assert not torch.equal(tuned, given)
     assert torch.equal(load_run(video)[0].landmark.conv1.conv.weight, tuned)
+    assert sides == [2, 1]  # only training mirrors
     assert len(seen) == 2  # training and validation clips of the video stage; the image stage keeps no maps
     assert all(torch.equal(each, tuned) for each in seen)
 

@@ -398,7 +398,7 @@ def train(
     recipe: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            help="quick, avatars, landmark, paper, or a published set's: dfew, ferv39k, mafw, affectnet, "
+            help="quick, demo, faces, landmark, paper, or a published set's: dfew, ferv39k, mafw, affectnet, "
             "rafdb; default: by stage, model and data."
         ),
     ] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from s2d_edge.model.config import PRESETS
+from s2d_edge.train import recipes
 from tests.firmware_host.graphs import make_bundle
 from tests.models import write_random_run
 
@@ -93,6 +96,12 @@ def test_every_verb_explains_itself_without_torch(verb: str, tmp_path: Path) -> 
     done = s2d_edge(verb, "--help", cwd=tmp_path, code=_BLOCK)
     assert done.returncode == 0
     assert "--quiet" in done.stdout
+
+
+def test_train_names_every_size_and_recipe(tmp_path: Path) -> None:
+    words = set(re.findall(r"[\w-]+", s2d_edge("train", "--help", cwd=tmp_path).stdout))
+    assert words >= set(PRESETS)
+    assert words >= set(recipes.NAMES)
 
 
 def test_the_package_runs_as_a_module_for_torchrun() -> None:

@@ -1,11 +1,11 @@
 """What does INT8 cost, by target and mode, on clips and on photographs held still? As a Markdown table.
 
-    python docs/experiments/int8_table.py RUN CLIPS STILLS OUT [--targets …] [--modes …]
+    python docs/experiments/int8_table.py RUN CLIPS STILLS OUT [--targets …] [--modes …] [--limit N] …
 
 For each target and mode: exports RUN and calibrates it on CLIPS, as `s2d-edge export` and `calibrate` do,
-which measures the drop on CLIPS' test split; then both bundles answer STILLS' test split. Nobody there may be
-in another split of CLIPS. Bundles and rows under OUT are kept, so a stopped script goes on when repeated.
-Rows that cost more than is allowed say so.
+which measures the drop on CLIPS' test split; then both bundles answer STILLS' test split, or N of it. Nobody
+there may be in another split of CLIPS. Bundles and rows under OUT are kept, so a stopped script goes on when
+repeated. Rows that cost more than is allowed say so.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Asked:
     out: Path
     subset: int
     seed: int
+    limit: int | None
+    max_drop: float
 
 
 def main() -> None:
@@ -79,6 +81,8 @@ def main() -> None:
     arguments.add_argument("--modes", nargs="+", default=["window", "stream"])
     arguments.add_argument("--subset", type=int, default=64)
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--limit", type=int, help="photographs, drawn at random (default: all)")
+    arguments.add_argument("--max-drop", type=float, default=MAX_DROP_PP, help="as calibrate takes it")
     given = vars(arguments.parse_args())
     targets, modes = given.pop("targets"), given.pop("modes")
     asked = Asked(**given)
@@ -97,6 +101,9 @@ class Stills:
         opened = open_dataset(asked.stills, quiet, info.labels)
         self.labels, self.data = info.labels, opened.name
         self._samples = require_split(opened, "test")
+        if asked.limit is not None and asked.limit < len(self._samples):
+            drawn = np.random.default_rng(asked.seed).choice(len(self._samples), asked.limit, replace=False)
+            self._samples = tuple(self._samples[at] for at in sorted(drawn))
         _require_strangers(self._samples, open_dataset(asked.clips, quiet, info.labels).samples)
         self._spec, self._crop = info.spec, info.crop
         self._seed = asked.seed
@@ -145,7 +152,12 @@ def _rows(asked: Asked, target: str, mode: str, stills: Stills) -> Iterator[Row]
         try:
             calibrate(
                 CalibrateOptions(
-                    bundle=fp32, data=asked.clips, subset=asked.subset, seed=asked.seed, out=int8
+                    bundle=fp32,
+                    data=asked.clips,
+                    subset=asked.subset,
+                    seed=asked.seed,
+                    max_drop_pp=asked.max_drop,
+                    out=int8,
                 ),
                 console,
             )

@@ -1,11 +1,11 @@
-"""Makes an image run twice as wide that answers alike: `base` from `small`, `small` from `tiny`.
+"""Makes an image run of a larger size that answers alike: `base` from `small`, `small` or `base` from `tiny`.
 
-    python docs/experiments/doubled.py RUN --model base --out OUT
+    python docs/experiments/widened.py RUN --model base --out OUT
 
-For machines on which a large model cannot be trained from nothing: after Net2Net (arXiv 1511.05641), every
-feature and head stands twice, and a layer that reads two copies has half the weight for each, plus and minus
-the same noise. The noise cancels while the copies are equal, but no weight is another's copy, so a training
-that starts here (`s2d-edge train --init OUT`) soon tells them apart.
+For machines on which a large model cannot be trained from nothing. After Net2Net (arXiv 1511.05641): every
+feature and head stands several times, and a layer that reads the copies has an equal share of its weight for
+each, plus noise that cancels while the copies are equal. No such weight is another's copy, so a training that
+starts here (`s2d-edge train --init OUT`) soon tells them apart.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from s2d_edge.model.config import preset
 from s2d_edge.model.s2d import S2D
 
 TOLERANCE = 1e-3  # of logits, in FP32
-NOISE = 0.5  # of the standard deviation of a layer's weights, which are halved: about as much again
+NOISE = 0.5  # of the standard deviation of a layer's weights
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     asked = arguments.parse_args()
     narrow, info = load_run(asked.run)
     if info.stage != "image":
-        raise ConfigError(f"{asked.run} is a {info.stage} run; only image runs can be doubled")
+        raise ConfigError(f"{asked.run} is a {info.stage} run; only image runs can be widened")
     config = replace(
         narrow.config,
         vit=replace(preset(asked.model).vit, image_size=narrow.config.vit.image_size),
@@ -44,27 +44,27 @@ def main() -> None:
     wide = S2D(config)
     torch.manual_seed(asked.seed)
     known = narrow.state_dict()
-    tensors = {name: _doubled(name, known[name], like) for name, like in wide.state_dict().items()}
-    load_strictly(wide, tensors, f"{asked.run}, doubled")
+    tensors = {name: _widened(name, known[name], like) for name, like in wide.state_dict().items()}
+    load_strictly(wide, tensors, f"{asked.run}, widened")
     apart = _apart(narrow.eval(), wide.eval())
     if apart > TOLERANCE:
-        raise ConfigError(f"{asked.model} is not {asked.run} at twice its width: logits {apart:.2g} apart")
+        raise ConfigError(f"{asked.model} is not {asked.run} at another width: logits {apart:.2g} apart")
     out = choose_output(asked.out, asked.out)
-    save_run(out, replace(info, name=out.name, model=config, origin={"doubled": info.weights_sha256}), wide)
+    save_run(out, replace(info, name=out.name, model=config, origin={"widened": info.weights_sha256}), wide)
     print(f"wrote {out}: {wide.count_parameters()}; logits of noise at most {apart:.1g} from {asked.run}'s")
 
 
-def _doubled(name: str, narrow: Tensor, like: Tensor) -> Tensor:
-    """``narrow`` in the shape of ``like``: doubled axes twice, and a matrix that reads both copies halved."""
-    if ".qkv." in name:  # queries, keys and values are doubled each
+def _widened(name: str, narrow: Tensor, like: Tensor) -> Tensor:
+    """``narrow`` repeated to the shape of ``like``; of a matrix, every copy that is read gets its share."""
+    if ".qkv." in name:  # queries, keys and values are repeated each
         parts = zip(narrow.chunk(3), like.chunk(3), strict=True)
-        return torch.cat([_doubled("", part, part_like) for part, part_like in parts])
+        return torch.cat([_widened("", part, part_like) for part, part_like in parts])
     copies = [wanted // had for wanted, had in zip(like.shape, narrow.shape, strict=True)]
     if narrow.ndim != 2 or copies[1] == 1:
-        return narrow.repeat(*copies)
-    half = narrow.repeat(copies[0], 1) / 2
-    noise = NOISE * narrow.std() * torch.randn_like(half)
-    return torch.cat((half + noise, half - noise), dim=1)
+        return narrow.repeat(copies)
+    share = narrow.repeat(copies[0], 1) / copies[1]
+    noise = NOISE * narrow.std() * torch.randn(copies[1], *share.shape)
+    return torch.cat([share + each for each in noise - noise.mean(0)], dim=1)
 
 
 @torch.inference_mode()

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from calibrate.feeds import Feed
+from calibrate.onnx_session import cpu_session
 from firmware_host.agreement import LIMITS, compare, faults
 from s2d_edge.errors import QuantizationError
 from s2d_edge.lint.onnx_view import OnnxGraph
@@ -71,9 +71,9 @@ def require_half(int8: Path, half: Path, feeds: Iterable[Feed]) -> HalfReport:
     Raises:
         QuantizationError: a number is beyond FP16, or the logits differ by more than INT8's rounding.
     """
-    reference, typed = (_session(onnx.load(int8)), _session(half))
+    reference, typed = (cpu_session(onnx.load(int8)), cpu_session(half))
     probed, probes = _probed(onnx.load(int8))
-    probing = _session(probed)
+    probing = cpu_session(probed)
     logits = reference.get_outputs()[0].name
     largest: NDArray[np.float32] = np.zeros(len(probes), np.float32)
     pairs = []
@@ -94,11 +94,6 @@ def require_half(int8: Path, half: Path, feeds: Iterable[Feed]) -> HalfReport:
             f"typed in 16 bits the INT8 graph answers otherwise: {'; '.join(wrong)}; {_REMEDY}"
         )
     return HalfReport(rms=agreement.rms, largest_inside=float(largest[worst]))
-
-
-def _session(graph: Path | onnx.ModelProto) -> onnxruntime.InferenceSession:
-    source = str(graph) if isinstance(graph, Path) else graph.SerializeToString()
-    return onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
 
 
 def _probed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:

@@ -7,18 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from calibrate.feeds import Feed
 from calibrate.onnx_graph import load_named
+from calibrate.onnx_session import cpu_session
 from s2d_edge.engine import Logits
 from s2d_edge.errors import QuantizationError
 from s2d_edge.lint.onnx_view import OnnxGraph
 
 _SWITCHES = "s2d_edge_switches"
-_ERRORS_ONLY = 3
 
 
 def modules_of(graph: Path) -> dict[str, str]:
@@ -41,11 +40,7 @@ class SwitchedOnnx:
         """
         model = _join(fp32, int8, {name: number for number, group in enumerate(groups) for name in group})
         self._output = model.graph.output[0].name
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        self._session = onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = cpu_session(model)
 
     def answer(self, feed: Feed, int8: NDArray[np.bool_]) -> Logits:
         """Answer with those groups in INT8."""

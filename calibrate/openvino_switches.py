@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from calibrate.feeds import Feed
+from firmware_host.exact_int8 import openvino_properties
 from s2d_edge.engine import Logits
 from s2d_edge.errors import QuantizationError
 from s2d_edge.lint.openvino_view import constant_names, kind_of, name_of, readers, source_names
@@ -46,7 +47,8 @@ class SwitchedOpenVINO:
             QuantizationError: the INT8 graph is not the FP32 graph with quantizers around its layers.
         """
         model = _join(fp32, int8, {name: number for number, group in enumerate(groups) for name in group})
-        self._request = ov.Core().compile_model(model, "CPU", dict(properties)).create_infer_request()
+        compiled = ov.Core().compile_model(model, "CPU", {**properties, **openvino_properties()})
+        self._request = compiled.create_infer_request()
 
     def answer(self, feed: Feed, int8: NDArray[np.bool_]) -> Logits:
         """Answer with those groups in INT8."""

@@ -15,13 +15,22 @@ _INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asim
 @lru_cache
 def processor() -> str:
     """Name of the processor, and which of the instructions that matter it has."""
-    try:
-        text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
+    text = _cpuinfo()
     name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    present = flags.group(1).split() if flags else []
+    present = instructions()
     found = [each for each in _INSTRUCTIONS if each in present]
-    text = name.group(1).strip() if name else platform.processor() or platform.machine()
-    return f"{text}, {' '.join(found)}" if found else text
+    known = name.group(1).strip() if name else platform.processor() or platform.machine()
+    return f"{known}, {' '.join(found)}" if found else known
+
+
+def instructions() -> frozenset[str]:
+    """The processor's instruction sets as the kernel names them; none where the system does not tell."""
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
+    return frozenset(flags.group(1).split()) if flags else frozenset()
+
+
+def _cpuinfo() -> str:
+    try:
+        return _CPUINFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -228,8 +228,8 @@ def _advice(device: str) -> str:
     """What to do about a device that answers wrongly."""
     if device == "cpu":
         return (
-            "Use the FP32 bundle if this one is INT8, whose sums saturate on some CPUs, or make it on this "
-            "machine with 's2d-edge export' and 's2d-edge calibrate'."
+            "Use the FP32 bundle if this one is INT8, or make it on this machine with 's2d-edge export' and "
+            "'s2d-edge calibrate'."
         )
     text = "Use --device cpu, or update the device's driver and try 's2d-edge selftest' again."
     if device == "npu":

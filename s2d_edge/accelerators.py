@@ -10,6 +10,7 @@ from pathlib import Path
 
 from firmware_host import nvidia
 from firmware_host.engines.plans import NoPlanError, find_plan
+from firmware_host.exact_int8 import sums_overflow
 from s2d_edge.bundle import BUILD_SCRIPT, BUNDLES, find_bundles
 from s2d_edge.findings import Finding
 
@@ -42,7 +43,10 @@ def openvino_findings() -> list[Finding]:
         full = str(core.get_property(name, "FULL_DEVICE_NAME")).strip()
         kind = name.split(".")[0]
         driver = driver_version(core, "npu" if kind == "NPU" else "gpu", name) if kind != "CPU" else ""
-        devices.append(f"{name} ({full}{f', driver {driver}' if driver else ''})")
+        told = f", driver {driver}" if driver else ""
+        if kind == "CPU" and sums_overflow():
+            told += ", without VNNI: INT8 is computed in FP32"
+        devices.append(f"{name} ({full}{told})")
         if kind == "NPU":
             npu.append(npu_driver_finding(driver))
     version = openvino.__version__.split("-")[0]

@@ -19,6 +19,7 @@ from firmware_host.agreement import Arithmetic
 from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine, GraphTensor, NodeTime
 from firmware_host.engines.caches import compiled_folder
 from firmware_host.engines.stream import RingMemory
+from firmware_host.exact_int8 import ONNX_RUNTIME as EXACT_INT8
 from firmware_host.processor import processor
 from s2d_edge.bundle import Bundle, EngineIdentity, Manifest
 from s2d_edge.engine import Clip, Frame, Logits
@@ -49,7 +50,6 @@ _HEAVY = re.compile(r"Conv|MatMul|Gemm|Attention|LayerNormalization")
 # It makes a product and the bias after it one Gemm, before products between quantizers are looked for. A Gemm
 # with a bias in floating point is none of these, and an INT8 graph's linears would all be computed in FP32.
 _HIDES_INT8 = ["MatMulAddFusion"]
-_NO_SATURATION = "session.x64quantprecision"  # where x86 has no VNNI, whose 16-bit sums would overflow
 _RECORD_PLACES = "session.record_ep_graph_assignment_info"  # ONNX Runtime 1.24 and later
 
 
@@ -89,7 +89,8 @@ class ONNXRuntimeEngine(GraphEngine):
             options.intra_op_num_threads = threads
         in_int8 = self._manifest.precision == "int8" and device == "cpu"
         if in_int8:
-            options.add_session_config_entry(_NO_SATURATION, "1")
+            for name, value in EXACT_INT8.items():
+                options.add_session_config_entry(name, value)
         try:
             # Without ``enable_fallback=0`` a failed provider is replaced behind our back.
             self._session = onnxruntime.InferenceSession(

@@ -12,6 +12,7 @@ from firmware_host.agreement import Arithmetic
 from firmware_host.engines.base import Device, GraphEngine, GraphTensor, NodeTime
 from firmware_host.engines.caches import compiled_folder
 from firmware_host.engines.stream import RingMemory
+from firmware_host.exact_int8 import openvino_properties
 from firmware_host.processor import processor
 from s2d_edge.bundle import Bundle, EngineIdentity, Manifest
 from s2d_edge.engine import Clip, Frame, Logits
@@ -87,6 +88,8 @@ class OpenVINOEngine(GraphEngine):
         properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} | self._manifest.execution.get(
             device, {}
         )
+        if self._manifest.precision == "int8" and device == "cpu":
+            properties |= openvino_properties()
         if threads is not None and device == "cpu":
             properties["INFERENCE_NUM_THREADS"] = threads
         if profile:

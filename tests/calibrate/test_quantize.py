@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from calibrate.int8_macs import MacCount, count_macs
 from calibrate.onnx_graph import activation_products, quantize_onnx
+from calibrate.onnx_session import cpu_session
 from calibrate.openvino_graph import quantize_openvino
 from calibrate.recipe import recipe_for
+from firmware_host.exact_int8 import openvino_properties
 from s2d_edge.bundle import Target
 from s2d_edge.errors import QuantizationError
 from s2d_edge.lint.check import lint_graph
@@ -45,11 +47,10 @@ def jetson(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def answers(graph: Path, clips: list[dict[str, NDArray[np.uint8]]]) -> NDArray[np.float32]:
     if graph.suffix == ".onnx":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+        session = cpu_session(graph)
         return np.concatenate([session.run(None, clip)[0] for clip in clips])
-    compiled = ov.Core().compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    properties = {"INFERENCE_PRECISION_HINT": "f32"} | openvino_properties()
+    compiled = ov.Core().compile_model(graph, "CPU", properties)
     return np.concatenate([compiled(clip)[0].copy() for clip in clips])
 
 

@@ -186,8 +186,8 @@ class FakeCore:
 
     def compile_model(self, model: Any, device: str, properties: dict[str, Any]) -> Any:
         self.compiled.append((device, properties))
-        real = self._real.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "bf16"})
-        known = {"EXECUTION_DEVICES": [device]}
+        real = self._real.compile_model(model, "CPU")
+        known = {"EXECUTION_DEVICES": [device], "INFERENCE_PRECISION_HINT": openvino.Type.f16}
         return SimpleNamespace(
             get_property=lambda name: known.get(name) or real.get_property(name),
             create_infer_request=real.create_infer_request,

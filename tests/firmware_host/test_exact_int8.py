@@ -1,0 +1,96 @@
+"""INT8 sums are exact on every processor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+import pytest
+from openvino import opset13 as ops
+
+from firmware_host import exact_int8, processor
+from firmware_host.engines import open_engine
+from firmware_host.engines.openvino_engine import OpenVINOEngine
+from s2d_edge.accelerators import openvino_findings
+from tests.firmware_host.graphs import make_bundle
+from tests.firmware_host.test_engines import CALIBRATED
+
+_OLD = "processor : 0\nmodel name : Some CPU\nflags : fpu sse2 avx2\n"
+
+
+def _describe(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the machine's processor be the one of ``text``."""
+    (folder / "cpuinfo").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(processor, "_CPUINFO", folder / "cpuinfo")
+
+
+@pytest.mark.parametrize(
+    ("text", "overflow"),
+    [
+        (_OLD, True),
+        ("flags : fpu sse2 avx2 avx512f\n", True),
+        ("flags : fpu sse2 avx2 avx_vnni\n", False),
+        ("flags : fpu sse2 avx2 avx512f avx512_vnni amx_int8\n", False),
+        ("Features : fp asimd asimddp\n", False),  # Arm
+        ("", False),
+    ],
+)
+def test_only_x86_without_vnni_overflows(
+    text: str, overflow: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _describe(text, tmp_path, monkeypatch)
+    assert exact_int8.sums_overflow() is overflow
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_large_products_are_summed_exactly(
+    old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """255 · 127 twice is beyond 16 bits: here, and as this machine would be treated without VNNI."""
+    if old:
+        _describe(_OLD, tmp_path, monkeypatch)
+    model = _large_products(columns=256)
+    properties = {"INFERENCE_PRECISION_HINT": "f32"} | exact_int8.openvino_properties()
+    compiled = openvino.Core().compile_model(model, "CPU", properties)
+    found = compiled(np.full((1, 64, 256), 255, np.float32))[0]
+    np.testing.assert_allclose(found, 256 * 255 * 127, rtol=1e-5)
+
+
+def _large_products(columns: int) -> openvino.Model:
+    """(1, 64, columns), rounded to 0 to 255, times a matrix of 127, which quantizers hold as INT8."""
+    data = ops.parameter((1, 64, columns), np.float32)
+    rounded = ops.fake_quantize(data, 0.0, 255.0, 0.0, 255.0, 256)
+    weights = ops.constant(np.full((32, columns), 127, np.int8))
+    scaled = ops.multiply(ops.convert(weights, "f32"), ops.constant(np.ones((32, 1), np.float32)))
+    return openvino.Model([ops.matmul(rounded, scaled, False, True)], [data], "large")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_engine_asks_for_it_on_such_processors(
+    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Listening(openvino.Core):  # type: ignore[misc]
+        def compile_model(self, model: Any, device: str, properties: dict[str, Any]) -> Any:
+            asked.append(properties)
+            return super().compile_model(model, device, properties)
+
+    monkeypatch.setattr(openvino, "Core", Listening)
+    calibration = CALIBRATED if precision == "int8" else None
+    bundle = make_bundle(tmp_path / "b", precision=precision, calibration=calibration)
+    for text in (_OLD, "flags : sse2 avx_vnni\n"):
+        _describe(text, tmp_path, monkeypatch)
+        with open_engine(bundle, "cpu") as engine:
+            assert isinstance(engine, OpenVINOEngine)
+    has = ["LP_TRANSFORMS_MODE" in properties for properties in asked]
+    assert has == [precision == "int8", False]
+
+
+def test_doctor_says_that_int8_gains_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _describe(_OLD, tmp_path, monkeypatch)
+    assert "without VNNI" in openvino_findings()[0].found
+    _describe("flags : sse2 avx_vnni\n", tmp_path, monkeypatch)
+    assert "without VNNI" not in openvino_findings()[0].found

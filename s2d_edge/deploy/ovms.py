@@ -10,6 +10,7 @@ import json
 import shutil
 from pathlib import Path
 
+from firmware_host.exact_int8 import openvino_properties
 from s2d_edge.bundle import Bundle, Target
 
 DEVICES: dict[Target, str] = {"intel-npu": "NPU", "intel-gpu": "GPU", "intel-cpu": "CPU", "cpu": "CPU"}
@@ -32,6 +33,8 @@ def write_ovms(bundle: Bundle, folder: Path, root: str, cache: str) -> None:
     properties = {"PERFORMANCE_HINT": "LATENCY"} | manifest.execution.get(device.lower(), {})
     if device != "CPU":
         properties["CACHE_DIR"] = f"{root}/cache/{cache}"
+    elif manifest.precision == "int8":
+        properties |= openvino_properties()  # as this processor needs them
     config = {
         "name": manifest.name,
         "base_path": f"{root}/{manifest.name}",

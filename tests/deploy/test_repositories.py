@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 
 from calibrate.recipe import recipe_for
 from export.targets import EXECUTION
+from firmware_host import processor
 from s2d_edge.bundle import Bundle, open_bundle, seal
 from s2d_edge.console import Console
 from s2d_edge.deploy.command import DeployOptions, deploy
@@ -23,7 +24,7 @@ from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.errors import BundleError, ConfigError, S2DEdgeError
 from tests.deploy import trtexec
 from tests.firmware_host import fake_nvidia
-from tests.firmware_host.graphs import LABELS, make_bundle, make_stream_bundle
+from tests.firmware_host.graphs import CALIBRATED, LABELS, make_bundle, make_stream_bundle
 
 QUIET = Console(quiet=True)
 JETSON = EXECUTION["onnx"] | recipe_for("jetson", "model.onnx").execution
@@ -210,6 +211,19 @@ def test_the_model_server_gets_what_openvino_takes(tmp_path: Path) -> None:
     assert json.loads((out / "manifest.json").read_text())["labels"] == list(LABELS)
     with pytest.raises(ValidationError):
         _OvmsConfig.model_validate_json(text.replace("base_path", "path"))
+
+
+@pytest.mark.parametrize(("flags", "exact"), [("sse2 avx2", True), ("sse2 avx_vnni", False)])
+def test_the_model_server_s_int8_sums_do_not_overflow(
+    flags: str, exact: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(processor, "_CPUINFO", tmp_path / "cpuinfo")
+    bundle = make_bundle(tmp_path / "faces", precision="int8", calibration=CALIBRATED)
+    out = deploy(_options(bundle, "ovms"), QUIET)
+    [entry] = _OvmsConfig.model_validate_json((out / "config.json").read_text()).model_config_list
+    assert entry.config.plugin_config is not None
+    assert ("LP_TRANSFORMS_MODE" in entry.config.plugin_config) is exact
 
 
 @pytest.mark.parametrize(("target", "device"), [("intel-npu", "NPU"), ("intel-gpu", "GPU")])

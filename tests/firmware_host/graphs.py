@@ -9,13 +9,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.bundle import Bundle, Manifest, ParityRecord, TensorSpec, open_bundle, seal, writing_bundle
+from s2d_edge.bundle import (
+    Bundle,
+    CalibrationClip,
+    CalibrationRecord,
+    Manifest,
+    ParityRecord,
+    TensorSpec,
+    open_bundle,
+    seal,
+    writing_bundle,
+)
 from s2d_edge.preprocess import CropRecipe
 
 LABELS = ("red", "green", "blue")
 FRAMES, SIZE = 4, 48
 # Logit k is a tenth of the mean of colour k, so that a clip's answer is its strongest colour.
 COLOUR_TO_LOGIT: NDArray[np.float32] = np.eye(3, dtype=np.float32) / np.float32(10)
+CALIBRATED = CalibrationRecord(
+    data="test",
+    split="val",
+    seed=0,
+    recipe={},
+    int8_mac_fraction=1.0,
+    clips=(CalibrationClip(path="clip", sha256="0"),),
+)
 
 
 def make_bundle(

@@ -13,22 +13,14 @@ from export.command import ExportOptions, export_run
 from firmware_host.engines import Fit, choose_bundle, fit_of, open_engine
 from firmware_host.profile import profile
 from s2d_edge import starter
-from s2d_edge.bundle import Bundle, CalibrationClip, CalibrationRecord, TensorSpec, open_bundle
+from s2d_edge.bundle import Bundle, TensorSpec, open_bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Clip
 from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
-from tests.firmware_host.graphs import FRAMES, LABELS, SIZE, make_bundle
+from tests.firmware_host.graphs import CALIBRATED, FRAMES, LABELS, SIZE, make_bundle
 from tests.models import CAUSAL, write_random_run
 
 GRAPHS = ("model.xml", "model.onnx")
-CALIBRATED = CalibrationRecord(
-    data="test",
-    split="val",
-    seed=0,
-    recipe={},
-    int8_mac_fraction=1.0,
-    clips=(CalibrationClip(path="clip", sha256="0"),),
-)
 
 
 def colour_clip(red: int, green: int, blue: int) -> Clip:

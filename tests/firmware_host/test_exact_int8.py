@@ -14,8 +14,7 @@ from firmware_host import exact_int8, processor
 from firmware_host.engines import open_engine
 from firmware_host.engines.openvino_engine import OpenVINOEngine
 from s2d_edge.accelerators import openvino_findings
-from tests.firmware_host.graphs import make_bundle
-from tests.firmware_host.test_engines import CALIBRATED
+from tests.firmware_host.graphs import CALIBRATED, make_bundle
 
 _OLD = "processor : 0\nmodel name : Some CPU\nflags : fpu sse2 avx2\n"
 

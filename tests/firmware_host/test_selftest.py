@@ -26,9 +26,8 @@ from s2d_edge.console import Console
 from s2d_edge.engine import Clip, Logits
 from s2d_edge.errors import BundleError, MediaError, SelfTestError
 from tests.firmware_host.damage import Damage, damaged, flipped, zeroed
-from tests.firmware_host.graphs import make_bundle
+from tests.firmware_host.graphs import CALIBRATED, make_bundle
 from tests.firmware_host.stand_engine import StandIn
-from tests.firmware_host.test_engines import CALIBRATED
 from tests.models import CAUSAL, TINY, random_clip, write_random_run
 from tests.pictures import with_square, write_video
 

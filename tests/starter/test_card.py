@@ -22,8 +22,7 @@ from s2d_edge.preprocess import CropRecipe
 from s2d_edge.runs import WEIGHTS, RunInfo, write_run_info
 from s2d_edge.starter.card import as_markdown
 from s2d_edge.starter.evidence import Evidence, gather
-from tests.firmware_host.graphs import LABELS, make_bundle
-from tests.firmware_host.test_engines import CALIBRATED
+from tests.firmware_host.graphs import CALIBRATED, LABELS, make_bundle
 from tests.models import CAUSAL
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2])

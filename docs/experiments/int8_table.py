@@ -190,17 +190,19 @@ def _rows(asked: Asked, target: str, mode: str, stills: Stills) -> Iterator[Row]
 
 def _keep(asked: Asked, rows: list[Row], model: dict[str, str], begin: float) -> list[Row]:
     """The rows with what they are of, appended to the file."""
-    rows = [row | {"model": model, "seconds": round(time.monotonic() - begin)} for row in rows]
+    of = {"model": model, "limit": asked.limit}
+    rows = [row | of | {"seconds": round(time.monotonic() - begin)} for row in rows]
     with (asked.out / ROWS).open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     return rows
 
 
 def _known(asked: Asked, model: dict[str, str]) -> list[Row]:
-    """The rows of a bundle as it is now."""
+    """The rows of a bundle as it is now, on as many photographs."""
     file = asked.out / ROWS
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [row for row in map(json.loads, lines) if row["model"] == model]
+    rows = [row for row in map(json.loads, lines) if row["model"] == model]
+    return [row for row in rows if row.get("limit") == asked.limit]
 
 
 def as_markdown(rows: list[Row]) -> str:

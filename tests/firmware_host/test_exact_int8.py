@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnxruntime
 import openvino
 import pytest
 from openvino import opset13 as ops
 
+from calibrate.onnx_session import cpu_session
 from firmware_host import exact_int8, processor
 from firmware_host.engines import open_engine
 from firmware_host.engines.openvino_engine import OpenVINOEngine
@@ -86,6 +89,24 @@ def test_engine_asks_for_it_on_such_processors(
             assert isinstance(engine, OpenVINOEngine)
     has = ["LP_TRANSFORMS_MODE" in properties for properties in asked]
     assert has == [precision == "int8", False]
+
+
+def test_onnx_runtime_is_asked_for_it_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the engine of an INT8 bundle, and by what calibrate opens in between."""
+    asked: list[str] = []
+    real = onnxruntime.InferenceSession
+
+    def listening(source: Any, sess_options: Any, **further: Any) -> Any:
+        asked.append(sess_options.get_session_config_entry("session.x64quantprecision"))
+        return real(source, sess_options, **further)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", listening)
+    bundle = make_bundle(tmp_path / "b", graph="model.onnx", precision="int8", calibration=CALIBRATED)
+    with open_engine(bundle, "cpu"):
+        pass
+    cpu_session(bundle.graph_path)
+    cpu_session(onnx.load(bundle.graph_path))
+    assert asked == ["1", "1", "1"]
 
 
 def test_doctor_says_that_int8_gains_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

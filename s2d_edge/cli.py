@@ -412,6 +412,14 @@ def train(
     ] = None,
     epochs: Annotated[Optional[int], typer.Option(help="Of every stage trained.")] = None,  # noqa: UP045
     seed: Annotated[Optional[int], typer.Option(help="Of everything random.")] = None,  # noqa: UP045
+    image_size: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            metavar="PIXELS",
+            help="Side of the picture; half of it is a quarter of the patches. Default: --init's, "
+            "else the model's.",
+        ),
+    ] = None,
     frames: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(help="T, the frames of a clip."),
@@ -463,6 +471,7 @@ def train(
         changes=tuple(set_ or ()),
         epochs=epochs,
         seed=seed,
+        image_size=image_size,
         frames=frames,
         temporal=temporal,
         teacher=teacher,

@@ -59,6 +59,7 @@ def _from_run(model: S2D, source: Path, labels: Sequence[str] | None) -> tuple[s
     elif given.adapters and not model.adapters:
         tensors = {name: value for name, value in tensors.items() if not name.startswith(_TEMPORAL)}
         notes.append("temporal adapters were left out")
+    notes += _fit_positions(tensors, "vit.pos_embed", model.config.vit.grid)
     if given.config.grey != model.config.grey:
         seen, sees = ("luma" if each.grey else "colours" for each in (given.config, model.config))
         notes.append(f"it was trained on {seen}; from here on it sees {sees}")
@@ -102,12 +103,17 @@ def _from_vit(model: S2D, source: Path) -> tuple[str, ...]:
         fresh = model.vit.norm.state_dict()
         tensors |= {f"norm.{name}": value for name, value in fresh.items()}
         notes.append("the file has no last norm: it starts fresh")
-    grid = model.config.vit.grid
-    if tensors["pos_embed"].shape[1] != 1 + grid**2:
-        tensors["pos_embed"] = resample_positions(tensors["pos_embed"], grid)
-        notes.append(f"position embedding resampled to {grid}×{grid} patches")
+    notes += _fit_positions(tensors, "pos_embed", model.config.vit.grid)
     load_strictly(model.vit, tensors, str(source))
     return tuple(notes)
+
+
+def _fit_positions(tensors: Tensors, name: str, grid: int) -> list[str]:
+    """Replace the position embedding by one of grid×grid patches, and say so, unless it is one."""
+    if tensors[name].shape[1] == 1 + grid**2:
+        return []
+    tensors[name] = resample_positions(tensors[name], grid)
+    return [f"position embedding resampled to {grid}×{grid} patches"]
 
 
 def resample_positions(embedding: Tensor, grid: int) -> Tensor:

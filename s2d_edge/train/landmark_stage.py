@@ -24,6 +24,7 @@ ABOUT_FILE = "landmark.json"
 _NOT_FOR_IT = (
     "init",
     "landmark",
+    "image_size",
     "frames",
     "temporal",
     "teacher",

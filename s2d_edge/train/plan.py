@@ -23,6 +23,7 @@ DEFAULT_MODEL = "demo"
 _FLAGS = {
     "changes": "set",
     "skip_unreadable": "skip-unreadable",
+    "image_size": "image-size",
 }  # where an option and its field differ in name
 
 
@@ -43,6 +44,7 @@ class TrainOptions:
         changes: ``key=value`` settings.
         epochs: of every stage trained.
         seed: of everything random.
+        image_size: side of the picture the model sees, pixels; None is what ``init`` or ``model`` has.
         frames: T of the video model.
         temporal: ``bidirectional`` or ``causal`` adapters; None is what ``init`` has, else bidirectional.
         teacher: a video run whose logits the video stage follows beside the labels.
@@ -64,6 +66,7 @@ class TrainOptions:
     changes: tuple[str, ...] = ()
     epochs: int | None = None
     seed: int | None = None
+    image_size: int | None = None
     frames: int | None = None
     temporal: str | None = None
     teacher: Path | None = None

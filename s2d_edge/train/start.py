@@ -62,7 +62,8 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
         require_published(dataset)
     if info is not None and set(info.labels) == set(dataset.labels):  # the head can go on: keep its order
         dataset = with_labels(dataset, info.labels)
-    config = _as_temporal(_video_config(options, info, model), options.temporal)
+    config = _as_sized(_video_config(options, info, model), options.image_size)
+    config = _as_temporal(config, options.temporal)
     if settings.temporal_contrast and not config.causal:
         raise ConfigError(
             "temporal_contrast=true is for causal adapters, which know how old frames are; "
@@ -106,6 +107,13 @@ def video_config(info: RunInfo, model: str, frames: int, temporal: TemporalMode 
     """The video model that grows out of an image run, with the adapters of the named size if there is one."""
     config = info.model.as_video(frames, PRESETS[model].temporal if model in PRESETS else None)
     return _as_temporal(config, temporal)
+
+
+def _as_sized(config: S2DConfig, image_size: int | None) -> S2DConfig:
+    """The same model on pictures of that side, in the same patches; None leaves them as they are."""
+    if image_size is None:
+        return config
+    return replace(config, vit=replace(config.vit, image_size=image_size))
 
 
 def _as_temporal(config: S2DConfig, mode: str | None) -> S2DConfig:

@@ -231,6 +231,14 @@ def test_initialise_from_a_plain_vit(suffix: str, tmp_path: Path) -> None:
     )
 
 
+def test_a_run_on_pictures_of_another_size_keeps_all_but_its_positions(tmp_path: Path) -> None:
+    run = write_random_run(tmp_path / "run", with_vit(TINY, image_size=96))
+    model = S2D(TINY)
+    assert "position embedding resampled to 4×4 patches" in initialise(model, tmp_path / "run")
+    torch.testing.assert_close(model.vit.pos_embed, resample_positions(run.vit.pos_embed, 4))
+    torch.testing.assert_close(model.vit.norm.weight, run.vit.norm.weight, atol=0, rtol=0)
+
+
 def test_initialise_refuses_what_is_no_vit(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(2)}, tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match="no ViT in timm's key names"):

@@ -242,6 +242,30 @@ def test_the_video_stage_alone_starts_from_the_newest_image_run(data: Path, land
     assert info.model.landmark == read_run(image).model.landmark
 
 
+def test_a_training_goes_on_at_another_size_of_picture(data: Path, landmark: Path) -> None:
+    stages = [
+        _options(data, landmark, stage="image", epochs=1, image_size=64, out=Path("image")),
+        TrainOptions(
+            data=str(data), stage="video", changes=FAST, frames=2, init=Path("image"), out=Path("video")
+        ),
+        TrainOptions(
+            data=str(data),
+            stage="image",
+            changes=FAST,
+            init=Path("image"),
+            image_size=48,
+            epochs=1,
+            out=Path("less"),
+        ),
+    ]
+    for options, size in zip(stages, (64, 64, 48), strict=True):
+        (run,) = train(options, QUIET)
+        info = read_run(run)
+        assert (info.model.vit.image_size, info.crop.size) == (size, size)
+    with pytest.raises(ConfigError, match="image_size=50 is not a multiple of patch_size=16"):
+        train(_options(data, landmark, image_size=50), QUIET)
+
+
 def test_without_a_landmark_file_one_is_taught_on_the_avatars(
     data: Path, landmark: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,7 @@ def test_the_stage_writes_a_network_that_the_image_stage_takes(
     [
         ({"data": None}, "learns from photographs"),
         ({"data": "x", "frames": 8}, "--frames is for"),
+        ({"data": "x", "image_size": 64}, "--image-size is for"),
         ({"data": "x", "landmark": Path("y")}, "--landmark is for"),
     ],
 )

@@ -20,11 +20,7 @@ Stage = Literal["image", "video"]
 STAGES: tuple[Stage, ...] = ("image", "video")
 LANDMARK_STAGE = "landmark"
 DEFAULT_MODEL = "demo"
-_FLAGS = {
-    "changes": "set",
-    "skip_unreadable": "skip-unreadable",
-    "image_size": "image-size",
-}  # where an option and its field differ in name
+_FLAGS = {"changes": "set"}  # where an option and its field differ in more than hyphens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +87,7 @@ class TrainOptions:
         if self.resume is None:
             return
         typed = [item.name for item in fields(self) if getattr(self, item.name) != item.default]
-        clash = [_FLAGS.get(name, name) for name in typed if name not in ("resume", "device")]
+        clash = [_FLAGS.get(name, name.replace("_", "-")) for name in typed if name not in ("resume", "device")]
         if clash:
             raise ConfigError(
                 f"--resume goes on exactly as {self.resume} began; leave out --{clash[0]}, or start anew "

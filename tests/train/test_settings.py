@@ -160,6 +160,8 @@ def test_an_unknown_recipe_or_stage_is_an_error() -> None:
 def test_resume_takes_nothing_else() -> None:
     with pytest.raises(ConfigError, match="leave out --epochs"):
         TrainOptions(resume=Path("runs/x"), epochs=3)
+    with pytest.raises(ConfigError, match="leave out --image-size"):
+        TrainOptions(resume=Path("runs/x"), image_size=64)
     with pytest.raises(ConfigError, match="leave out --set"):
         TrainOptions(resume=Path("runs/x"), changes=("seed=1",))
     assert TrainOptions(resume=Path("runs/x"), device="cpu").resume == Path("runs/x")

@@ -87,11 +87,12 @@ class TrainOptions:
         if self.resume is None:
             return
         typed = [item.name for item in fields(self) if getattr(self, item.name) != item.default]
-        clash = [_FLAGS.get(name, name.replace("_", "-")) for name in typed if name not in ("resume", "device")]
+        clash = [name for name in typed if name not in ("resume", "device")]
         if clash:
+            flag = _FLAGS.get(clash[0], clash[0].replace("_", "-"))
             raise ConfigError(
-                f"--resume goes on exactly as {self.resume} began; leave out --{clash[0]}, or start anew "
-                f"with --init {self.resume}"
+                f"--resume goes on exactly as {self.resume} began; leave out --{flag}, or start anew with "
+                f"--init {self.resume}"
             )
 
     @property

@@ -1,7 +1,7 @@
-"""What NNCF's accuracy control goes by: the drop that the gate allows, on the validation clips.
+"""What NNCF's accuracy control goes by: the drop and the agreement that the gate allows, on its clips.
 
 It quantizes, ranks the quantizers by what the answers gain without each, and puts layers back into floating
-point, those that gain most first, until the drop is allowed. Every look at all clips is a whole measuring, so
+point, those that gain most first, until both are allowed. Every look at all clips is a whole measuring, so
 its search is bounded.
 """
 
@@ -43,8 +43,8 @@ class Control:
         feeds: one for each of n clips.
         truth: (n,) the labels.
         fp32: (n, K) the logits of FP32.
-        margin_pp: of labels, answers of FP32 and other answers: how many percentage points of WAR and UAR,
-            whichever is nearer, are left of what may be lost; negative where too many were lost.
+        margin_pp: of labels, answers of FP32 and other answers: how many percentage points of WAR, UAR and
+            agreement, whichever is nearest, are left of what may be lost; negative where too many were lost.
         """
         self.items = _Items(feeds)
         self._truth = truth

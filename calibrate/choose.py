@@ -29,7 +29,7 @@ def choose_recipe(
     console: Console,
     tuning: Tuning | None = None,
 ) -> tuple[Candidate | None, GateReport]:
-    """Try recipes until INT8 loses no more on the validation clips than is allowed.
+    """Try recipes until INT8 loses no more on the validation clips than is allowed, and answers enough alike.
 
     Args:
         usual: the target's own recipe, tried first.
@@ -65,8 +65,8 @@ def choose_recipe(
             control = stack.enter_context(validation.control()) if controlled else None
             bundle = used.make(place, recipe, console, control)
         measured = validation.measure(bundle, console)
-        allowed = validation.allowed
-        passed = allowed.allows(measured.drop.war_pp, measured.drop.uar_pp)
+        lost = measured.drop.war_pp, measured.drop.uar_pp, measured.drop.agreement
+        passed = validation.allowed.allows(*lost)
         if passed:
             bundle = used.complete(bundle, console)
         record = bundle.manifest.calibration
@@ -81,7 +81,7 @@ def choose_recipe(
             outcome="chosen" if passed else _why_not(measured.drop, validation),
             tuning=None if tuned is None else tuned.record,
         )
-        margin = allowed.margin_pp(measured.drop.war_pp, measured.drop.uar_pp)
+        margin = validation.allowed.margin_pp(*lost)
         return Candidate(trial=trial, recipe=recipe, bundle=bundle, origin=used.source, margin_pp=margin)
 
     def refuse(step: str, why: str) -> Candidate:
@@ -103,14 +103,15 @@ def choose_recipe(
         carved_from=chosen_clips.carved_from,
         n=len(validation),
         trials=tuple(candidate.trial for candidate in tried),
+        min_agreement=allowed.agreement,
     )
     return (tried[-1] if report.passed else None), report
 
 
 def _why_not(drop: Drop, validation: Validation) -> str:
-    """Which of the two drops is too large."""
+    """Which of the two drops is too large, and whether too few clips are answered alike."""
     allowed = validation.allowed
-    too_large = [
+    reasons = [
         f"{name} falls by {lost:.2f} pp, more than {most:.2f}"
         for name, lost, most in (
             ("WAR", drop.war_pp, allowed.war_pp),
@@ -118,4 +119,6 @@ def _why_not(drop: Drop, validation: Validation) -> str:
         )
         if lost > most
     ]
-    return "; ".join(too_large)
+    if drop.agreement < allowed.agreement:
+        reasons.append(f"{100 * drop.agreement:.2f} % alike, fewer than {100 * allowed.agreement:g}")
+    return "; ".join(reasons)

@@ -13,6 +13,7 @@ import numpy as np
 
 from calibrate.choose import choose_recipe
 from calibrate.drop import drop_between
+from calibrate.float_layers import cheap_landmark
 from calibrate.gate import GateReport
 from calibrate.making import Workshop
 from calibrate.measure import measure_pair
@@ -60,6 +61,8 @@ from s2d_edge.engine import Clip
 from s2d_edge.errors import BundleError, ConfigError, DataError, QuantizationError, TooLargeDropError
 from s2d_edge.files import choose_output, write_text
 
+MIN_AGREEMENT_PERCENT = 97.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrateOptions:
@@ -74,6 +77,8 @@ class CalibrateOptions:
         seed: of the choice of clips and of the bootstraps.
         max_drop_pp: largest allowed drop of WAR and UAR on the validation clips, percentage points; ``inf``
             allows any, and then no clips are needed to decide.
+        min_agreement_percent: of the validation clips, to be answered as FP32 does; None is
+            :data:`MIN_AGREEMENT_PERCENT`.
         val_split: of the validation clips; None is ``val``, or a part of ``split`` where the data has none.
         skip_unreadable: leave out, and count, clips that cannot be read.
         sensitivity: calibration clips to measure single layers on, 0 for none; None takes as many as do not
@@ -90,6 +95,7 @@ class CalibrateOptions:
     subset: int = 64
     seed: int = 0
     max_drop_pp: float = 0.5
+    min_agreement_percent: float | None = None
     val_split: str | None = None
     skip_unreadable: bool = False
     sensitivity: int | None = None
@@ -105,6 +111,13 @@ class CalibrateOptions:
             )
         if isnan(self.max_drop_pp) or self.max_drop_pp == -inf:
             raise ConfigError(f"--max-drop {self.max_drop_pp}: give percentage points, or inf for any drop")
+        if self.min_agreement_percent is not None:
+            if not 0 <= self.min_agreement_percent <= 100:
+                raise ConfigError(f"--min-agreement {self.min_agreement_percent}: give 0 to 100 percent")
+            if not self.is_gated:
+                raise ConfigError(
+                    "--max-drop inf takes the first recipe, so --min-agreement is of no use; leave out one"
+                )
         if self.is_gated and self.val_split in (self.split, self.eval_split):
             raise ConfigError(
                 f"--val-split {self.val_split!r} is --split or --eval-split too: the clips that decide which "
@@ -120,11 +133,17 @@ class CalibrateOptions:
         """Whether any drop is too large."""
         return self.max_drop_pp < inf
 
+    @property
+    def min_agreement(self) -> float:
+        """The share of the validation clips to be answered as FP32 does."""
+        given = self.min_agreement_percent
+        return (MIN_AGREEMENT_PERCENT if given is None else given) / 100
+
 
 def calibrate(
     options: CalibrateOptions, console: Console, tuner: Tuner | None = None
 ) -> tuple[Path, DropReport]:
-    """Quantize a bundle until the drop is small enough, and write the INT8 bundle with its report.
+    """Quantize a bundle until INT8 answers well enough, and write the INT8 bundle with its report.
 
     Validation clips decide; the evaluation split is measured on once, with the recipe they chose.
 
@@ -136,8 +155,8 @@ def calibrate(
 
     Raises:
         ConfigError: the tuner's run is not the bundle's, or nothing could come to its turn.
-        TooLargeDropError: no recipe's drop is within ``max_drop_pp``; what was tried was printed, no bundle
-            is left.
+        TooLargeDropError: no recipe's drop is within ``max_drop_pp`` with enough clips answered alike; what
+            was tried was printed, no bundle is left.
         QuantizationError: the graph is not INT8 enough.
         UnfitGraphError: the graph is not what the target needs.
         DataError: no calibration clips, or clips, people or content in two of the three kinds of clips.
@@ -246,7 +265,8 @@ def _make(
     Beside it the FP32 bundle that it was quantized from, the given one or a fine-tuned one.
     """
     source = workshop.source
-    usual = recipe_for(source.manifest.target, source.manifest.graph, source.manifest.mode)
+    manifest = source.manifest
+    usual = recipe_for(manifest.target, manifest.graph, manifest.mode, cheap_landmark(source.graph_path))
     if deciding is None:
         return workshop.complete(workshop.make(folder, usual, console), console), source, None
     with validating(
@@ -254,6 +274,7 @@ def _make(
         deciding.samples,
         f"{workshop.data}/{deciding.split}",
         max_drop_pp=options.max_drop_pp,
+        min_agreement=options.min_agreement,
         device=options.device,
         seed=options.seed,
         skip_unreadable=options.skip_unreadable,
@@ -276,8 +297,8 @@ def _refusal(workshop: Workshop, gate: GateReport, out: Path, options: Calibrate
         payload = refusal_as_json(workshop.source.manifest.target, workshop.data, gate, sentence)
         write_json(options.json, payload)
     return (
-        f"{sentence} No bundle was written to {out}; allow more with --max-drop, calibrate on more clips "
-        "with --subset, or take another target"
+        f"{sentence} No bundle was written to {out}; allow more with --max-drop or --min-agreement, "
+        "calibrate on more clips with --subset, or take another target"
     )
 
 

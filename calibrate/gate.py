@@ -1,4 +1,4 @@
-"""The gate: recipes of rising cost are tried in turn until INT8 loses no more than is allowed.
+"""The gate: recipes of rising cost are tried in turn until INT8 answers nearly as well, and as, FP32 does.
 
 A validation split decides. The test split has no part in it, so that what is measured there, once and at the
 end, is not the luckiest of many tries.
@@ -29,24 +29,32 @@ class Allowance:
         uar_pp: of UAR; not less than one clip of the rarest class, below which a split cannot tell.
         granularity_pp: what one clip of the rarest class is of UAR.
         rarest: index of that class.
+        agreement: the least share of clips to be answered as FP32 does.
     """
 
     war_pp: float
     uar_pp: float
     granularity_pp: float
     rarest: int
+    agreement: float = 0.0
 
-    def margin_pp(self, war_drop_pp: float, uar_drop_pp: float) -> float:
-        """How many points are left, of WAR or UAR, whichever are fewer; negative where too many are lost."""
-        return min(self.war_pp - war_drop_pp, self.uar_pp - uar_drop_pp)
+    def margin_pp(self, war_drop_pp: float, uar_drop_pp: float, agreement: float) -> float:
+        """How many points are left of WAR, UAR or agreement, the fewest; negative where too many are lost."""
+        spare = 100 * (agreement - self.agreement)
+        return min(self.war_pp - war_drop_pp, self.uar_pp - uar_drop_pp, spare)
 
-    def allows(self, war_drop_pp: float, uar_drop_pp: float) -> bool:
-        """Whether neither drop is larger than it may be."""
-        return self.margin_pp(war_drop_pp, uar_drop_pp) >= -_ROUNDING_PP
+    def allows(self, war_drop_pp: float, uar_drop_pp: float, agreement: float) -> bool:
+        """Whether neither drop is larger than it may be, and enough clips are answered alike."""
+        return self.margin_pp(war_drop_pp, uar_drop_pp, agreement) >= -_ROUNDING_PP
 
 
-def allowance(supports: Sequence[int], max_drop_pp: float) -> Allowance:
-    """What may be lost on a split with so many clips of each class; classes without clips do not count."""
+def allowance(supports: Sequence[int], max_drop_pp: float, min_agreement: float = 0.0) -> Allowance:
+    """What may be lost on a split with so many clips of each class; classes without clips do not count.
+
+    Args:
+        max_drop_pp: of WAR and UAR, percentage points.
+        min_agreement: share of the clips.
+    """
     counts = np.array(supports)
     present = np.flatnonzero(counts)
     rarest = int(present[counts[present].argmin()])
@@ -56,6 +64,7 @@ def allowance(supports: Sequence[int], max_drop_pp: float) -> Allowance:
         uar_pp=max(max_drop_pp, float(granularity)),
         granularity_pp=float(granularity),
         rarest=rarest,
+        agreement=min_agreement,
     )
 
 
@@ -67,7 +76,8 @@ class Trial:
         step: the step it belongs to.
         change: in what it differs from the target's own recipe; :data:`NO_CHANGE`, or empty where the step
             gave none.
-        passed: whether it loses no more than allowed; the last one then, and chosen.
+        passed: whether it loses no more than allowed, and answers enough clips alike; the last one then, and
+            chosen.
         drop: on the validation clips; None where no graph was measured.
         int8_mac_fraction: share of the linear and convolution MACs.
         times_fp32: median time of an answer as a share of FP32's, in turn in this same run.
@@ -94,6 +104,7 @@ class GateReport:
         uar_allowed_pp: the larger of that and one clip of the rarest class.
         granularity_pp: one clip of that class, in points of UAR.
         rarest_class: its label.
+        min_agreement: the share of clips to be answered alike; in reports of before, none.
         split: of the validation clips.
         carved_from: the split that lent them, where the data has no validation split of its own.
         n: validation clips.
@@ -108,6 +119,7 @@ class GateReport:
     carved_from: str | None
     n: int
     trials: tuple[Trial, ...]
+    min_agreement: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -122,10 +134,14 @@ class GateReport:
             measured,
             key=lambda one: (
                 one[0].passed,
-                min(self.max_drop_pp - one[1].war_pp, self.uar_allowed_pp - one[1].uar_pp),
+                self._margin_pp(one[1]),
                 -one[1].rms_logit_diff,
             ),
         )[0]
+
+    def _margin_pp(self, drop: Drop) -> float:
+        points = self.max_drop_pp - drop.war_pp, self.uar_allowed_pp - drop.uar_pp
+        return min(*points, 100 * (drop.agreement - self.min_agreement))
 
 
 class Tried(Protocol):

@@ -73,11 +73,13 @@ class Layer:
         name: of the operation.
         macs: its multiply-accumulates for one clip.
         int8: whether its two inputs are INT8.
+        depthwise: whether it is a convolution of channels each by itself, or of groups of them.
     """
 
     name: str
     macs: int
     int8: bool
+    depthwise: bool = False
 
 
 def count_macs(graph: Path) -> MacCount:
@@ -97,9 +99,10 @@ def layers_of(graph: Path) -> Iterator[Layer]:
 def _onnx_layers(path: Path) -> Iterator[Layer]:
     import onnx
 
+    from calibrate.onnx_graph import load_named
     from s2d_edge.lint.onnx_view import MOVES, constant_names
 
-    model = onnx.shape_inference.infer_shapes(onnx.load(path), strict_mode=True, data_prop=True)
+    model = onnx.shape_inference.infer_shapes(load_named(path), strict_mode=True, data_prop=True)
     graph = model.graph
     shapes = {
         value.name: tuple(size.dim_value for size in value.type.tensor_type.shape.dim)
@@ -126,6 +129,7 @@ def _onnx_layers(path: Path) -> Iterator[Layer]:
             name=node.name,
             macs=prod(shapes[node.output[0]]) * per_output,
             int8=is_int8(node.input[0]) and is_int8(node.input[1]),
+            depthwise=any(one.name == "group" and one.i > 1 for one in node.attribute),
         )
 
 
@@ -166,4 +170,5 @@ def _openvino_layers(path: Path) -> Iterator[Layer]:
             name=op.get_friendly_name(),
             macs=prod(op.get_output_shape(0)) * per_output,
             int8=is_int8(op.input_value(0)) and is_int8(op.input_value(1)),
+            depthwise=kind == "GroupConvolution",
         )

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from calibrate.accuracy_control import Control
 from calibrate.feeds import Feed
+from calibrate.float_layers import layers_in_float
 from calibrate.nncf_session import quantize_graph
 from calibrate.recipe import FLOAT_LOOKUPS, Recipe
 from s2d_edge.lint.onnx_view import QUANTIZERS, constant_names
@@ -36,6 +37,7 @@ def quantize_onnx(
     """
     model = load_named(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
+    ignored += layers_in_float(source, recipe)
     kinds = {node.op_type for node in model.graph.node}
     quantized = quantize_graph(
         model,

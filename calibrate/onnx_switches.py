@@ -20,12 +20,6 @@ from s2d_edge.lint.onnx_view import OnnxGraph
 _SWITCHES = "s2d_edge_switches"
 
 
-def modules_of(graph: Path) -> dict[str, str]:
-    """The module each node comes from, by its name; the name itself where it tells none."""
-    names = [node.name for node in load_named(graph).graph.node]
-    return {name: name.rpartition("/")[0] or name for name in names}  # export names nodes MODULE/NODE
-
-
 class SwitchedOnnx:
     """See :class:`calibrate.sensitivity.Switched`."""
 

@@ -9,12 +9,12 @@ import openvino as ov
 
 from calibrate.accuracy_control import Control
 from calibrate.feeds import Feed
+from calibrate.float_layers import layers_in_float
 from calibrate.nncf_session import quantize_graph
 from calibrate.recipe import FLOAT_LOOKUPS, Recipe
 from s2d_edge.lint.openvino_view import constant_names, source_names
 
 _RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the landmark network, not around it
-_FIRST_OF_LANDMARK = ".landmark.conv1."  # export names operations after their modules
 _HEAD_SUMS = (".per_head/", ".per_channel/")  # modules of export.step
 _ATTENTION = "ScaledDotProductAttention"
 
@@ -37,8 +37,7 @@ def quantize_openvino(
     model = ov.Core().read_model(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
     ignored += sums_over_heads(model)
-    if not recipe.quantize_depthwise:
-        ignored += depthwise_convolutions(model)
+    ignored += layers_in_float(source, recipe)
     kinds = {op.get_type_name() for op in model.get_ops()}
     quantized = quantize_graph(
         model,
@@ -70,14 +69,4 @@ def sums_over_heads(model: ov.Model) -> list[str]:
         op.get_friendly_name()
         for op in model.get_ops()
         if op.get_type_name() == "MatMul" and any(part in op.get_friendly_name() for part in _HEAD_SUMS)
-    ]
-
-
-def depthwise_convolutions(model: ov.Model) -> list[str]:
-    """Names of the depthwise convolutions, and of the landmark network's first convolution."""
-    return [
-        op.get_friendly_name()
-        for op in model.get_ops()
-        if op.get_type_name() == "GroupConvolution"
-        or (op.get_type_name() == "Convolution" and _FIRST_OF_LANDMARK in op.get_friendly_name())
     ]

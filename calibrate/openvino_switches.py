@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +18,6 @@ from s2d_edge.errors import QuantizationError
 from s2d_edge.lint.openvino_view import constant_names, kind_of, name_of, readers, source_names
 
 _SWITCHES = "s2d_edge_switches"
-_MODULE = re.compile(r"__module\.([\w.]+)/")  # export names operations after their modules
-
-
-def modules_of(graph: Path) -> dict[str, str]:
-    """The module each operation comes from, by its name; the name itself where it tells none."""
-    found = {}
-    for op in ov.Core().read_model(graph).get_ops():
-        module = _MODULE.match(name_of(op))
-        found[name_of(op)] = module[1] if module else name_of(op)
-    return found
 
 
 class SwitchedOpenVINO:

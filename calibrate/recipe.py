@@ -12,6 +12,7 @@ from s2d_edge.bundle import Mode, Target
 FLOAT_LOOKUPS = ("Gather",)
 
 Ranges = Literal["minmax", "quantile", "histogram"]
+Landmark = Literal["int8", "mixed", "float"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +25,11 @@ class Recipe:
             asymmetric. Weights are symmetric and per channel in both.
         device: NNCF's name of the hardware whose operator rules apply.
         quantize_attention: also quantize the products of two activations (Q·Kᵀ and A·V).
+        landmark: what of the landmark network is INT8: all but what no recipe quantizes
+            (:mod:`calibrate.float_layers`), ``mixed`` all but its two strided bottlenecks as well, ``float``
+            nothing.
         elementwise_attention: the graph attends over its past by element-wise products, as a stream's step
             does; they stay in floating point with the attention they are part of.
-        quantize_depthwise: also quantize depthwise convolutions and the landmark network's first one, which
-            are 0.09 % of the base model's multiplications.
         ranges: how an activation's range comes from the clips: ``minmax`` averages each clip's extremes,
             ``quantile`` each clip's 0.01 % and 99.99 % quantiles, which takes longer; ``histogram`` is the
             range that loses least of all values, which takes longest.
@@ -45,8 +47,8 @@ class Recipe:
     preset: Literal["performance", "mixed"]
     device: Literal["ANY", "CPU", "GPU", "NPU"]
     quantize_attention: bool
+    landmark: Landmark = "int8"
     elementwise_attention: bool = False
-    quantize_depthwise: bool = True
     ranges: Ranges = "minmax"
     smooth_quant_alpha: float = 0.95
     smooth_convolutions_alpha: float = -1
@@ -89,27 +91,26 @@ class Recipe:
         return {key: value for key, value in settings.items() if key not in undone}
 
 
-def recipe_for(target: Target, graph: str, mode: Mode = "window") -> Recipe:
+def recipe_for(target: Target, graph: str, mode: Mode = "window", landmark: Landmark = "int8") -> Recipe:
     """The recipe of a bundle's target, graph file and mode.
+
+    Args:
+        landmark: see :func:`calibrate.float_layers.cheap_landmark`.
 
     TensorRT takes symmetric signed INT8 only, and fuses attention in FP16 better than it runs it between
     quantizers. ONNX Runtime's CPU kernels are fastest with unsigned, asymmetric activations, and run the
     products of two activations in FP32 faster than they would quantize them. OpenVINO runs attention as one
-    operator in floating point. There the landmark network's first convolution and its depthwise ones stay in
-    floating point too: a depthwise one sums nine products only, so errors do not average out, and every
-    prompt hangs on the faint edges they see. No other layers of so little work cost the logits as much
-    (``docs/experiments/int8_landmark.py`` measures it; docs/streaming.md has the figures).
+    operator in floating point.
     """
     stream = mode == "stream"
     if target == "jetson":
-        # One scale for both signs leaves no room for outliers, so their quantiles set it, not their extremes.
         return Recipe(
             backend="onnx",
             preset="performance",
             device="ANY",
             quantize_attention=False,
+            landmark=landmark,
             elementwise_attention=stream,
-            ranges="quantile",
         )
     if graph.endswith(".onnx"):
         return Recipe(
@@ -117,6 +118,7 @@ def recipe_for(target: Target, graph: str, mode: Mode = "window") -> Recipe:
             preset="mixed",
             device="CPU",
             quantize_attention=False,
+            landmark=landmark,
             elementwise_attention=stream,
         )
     devices: dict[Target, Literal["CPU", "GPU", "NPU"]] = {"intel-gpu": "GPU", "intel-npu": "NPU"}
@@ -125,6 +127,6 @@ def recipe_for(target: Target, graph: str, mode: Mode = "window") -> Recipe:
         preset="mixed",
         device=devices.get(target, "CPU"),
         quantize_attention=False,
+        landmark=landmark,
         elementwise_attention=stream,
-        quantize_depthwise=False,
     )

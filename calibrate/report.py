@@ -337,15 +337,20 @@ def gate_sentence(gate: GateReport) -> str:
     """What the gate decided, and on what."""
     best, count = gate.best, sum(trial.drop is not None for trial in gate.trials)
     assert best.drop is not None  # the first recipe was measured, or nothing would be reported
-    lost = f"WAR {_loss(best.drop.war_pp)} and UAR {_loss(best.drop.uar_pp)} on the {gate.n} validation clips"
+    lost = (
+        f"WAR {_loss(best.drop.war_pp)} and UAR {_loss(best.drop.uar_pp)} on the {gate.n} validation clips, "
+        f"{100 * best.drop.agreement:.2f} % of which are answered alike"
+    )
     allowed = f"{gate.max_drop_pp:g} pp"
     if gate.uar_allowed_pp > gate.max_drop_pp:
         allowed += f", and of UAR {gate.uar_allowed_pp:.2f} pp, one clip of {gate.rarest_class!r}"
+    if gate.min_agreement > 0:
+        allowed += f"; wanted are {100 * gate.min_agreement:g} % alike"
     if not gate.passed:
         nearest = f"{best.step}" + (f" ({best.change})" if best.change != NO_CHANGE else "")
         return (
-            f"None of the recipes that were measured ({count}) brings the drop within the allowed {allowed}: "
-            f"with the best of them, {nearest}, {lost}."
+            f"None of the recipes that were measured ({count}) is good enough. With the best of them, "
+            f"{nearest}, {lost}; allowed are {allowed}."
         )
     if count == 1:
         return f"The target's own recipe is good enough: {lost}; allowed are {allowed}."
@@ -356,16 +361,26 @@ def gate_sentence(gate: GateReport) -> str:
 
 
 def _split_sentences(report: DropReport, gate: GateReport) -> list[str]:
-    """Said where the split measured on sees a drop larger than was allowed on the validation clips."""
-    drop = report.drop
+    """Said where the split measured on sees more lost than was allowed on the validation clips."""
+    drop, split = report.drop, report.evaluation_split
     supports = [entry["support"] for entry in report.fp32.score["per_class"].values()]
-    if allowance(supports, gate.max_drop_pp).allows(drop.war_pp, drop.uar_pp):
+    allowed = allowance(supports, gate.max_drop_pp, gate.min_agreement)
+    missed = []
+    if not allowed.allows(drop.war_pp, drop.uar_pp, agreement=1.0):
+        worst = max(drop.war_pp, drop.uar_pp)
+        missed.append(
+            f"the larger drop of WAR and UAR, {worst:.2f} pp, is above the allowed {gate.max_drop_pp:g} pp"
+        )
+    if drop.agreement < allowed.agreement:
+        missed.append(
+            f"{100 * drop.agreement:.2f} % are answered alike, fewer than the wanted "
+            f"{100 * allowed.agreement:g} %"
+        )
+    if not missed:
         return []
-    worst, split = max(drop.war_pp, drop.uar_pp), report.evaluation_split
     return [
-        f"On {split!r} the larger drop of WAR and UAR, {worst:.2f} pp, is above the allowed "
-        f"{gate.max_drop_pp:g} pp all the same. The validation clips decide, and {split!r} was measured "
-        "once, with the recipe they chose; its interval says how much of this may be chance."
+        f"On {split!r} {' and '.join(missed)}, all the same. The validation clips decide, and {split!r} was "
+        "measured once, with the recipe they chose; the intervals say how much of this may be chance."
     ]
 
 

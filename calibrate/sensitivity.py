@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from calibrate.feeds import Feed, feeds_of
 from calibrate.int8_macs import Layer, layers_of
+from calibrate.modules import modules_of
 from s2d_edge.bundle import Bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Clip, Logits
@@ -28,7 +29,7 @@ _MOST_CLIPS = 4
 
 # The module that a layer belongs to, and the group it is counted in.
 _GROUPS = (
-    (r"(landmark\.\w+)", r"\1"),
+    (r"(landmark\.\w+\.model\.\d+|landmark\.\w+)", r"\1"),
     (r"(blocks\.\d+)\.attention", r"\1.qkv"),
     (r"(blocks\.\d+\.\w+)", r"\1"),
     (r"(promptings\.\d+)\.(?:prompter|to_prompt)\b", r"\1.prompter"),
@@ -140,17 +141,6 @@ def group_of(module: str) -> str:
         if found:
             return found.expand(group)
     return module
-
-
-def modules_of(graph: Path) -> Mapping[str, str]:
-    """The module each operation of a graph comes from, by its name; the name itself where it tells none."""
-    if graph.suffix == ".onnx":
-        from calibrate.onnx_switches import modules_of
-
-        return modules_of(graph)
-    from calibrate import openvino_switches
-
-    return openvino_switches.modules_of(graph)
 
 
 def _switched(fp32: Bundle, int8: Bundle, groups: Mapping[str, Sequence[str]]) -> Switched:

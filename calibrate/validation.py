@@ -132,6 +132,7 @@ class Validation:
         truth: metrics.Labels,
         logits: Sequence[NDArray[np.float32]],
         max_drop_pp: float,
+        min_agreement: float,
         device: str,
         seed: int,
     ) -> None:
@@ -140,6 +141,7 @@ class Validation:
         truth: (n,) class indices.
         logits: FP32's, (V, K) of each clip's windows.
         max_drop_pp: what may be lost of WAR.
+        min_agreement: the share of clips to be answered as FP32 does.
         seed: of the bootstraps.
         """
         self._source = source
@@ -150,7 +152,7 @@ class Validation:
         self._device = device
         self._seed = seed
         self.allowed: Allowance = allowance(
-            np.bincount(truth, minlength=len(source.manifest.labels)).tolist(), max_drop_pp
+            np.bincount(truth, minlength=len(source.manifest.labels)).tolist(), max_drop_pp, min_agreement
         )
 
     def __len__(self) -> int:
@@ -182,7 +184,8 @@ class Validation:
         classes = len(self._source.manifest.labels)
 
         def margin_pp(truth: metrics.Labels, before: metrics.Labels, after: metrics.Labels) -> float:
-            return self.allowed.margin_pp(*drops_pp(truth, before, after, classes))
+            alike = metrics.agreement(before, after)
+            return self.allowed.margin_pp(*drops_pp(truth, before, after, classes), alike)
 
         with feeds_of(self._source, _FirstWindows(self._clips), steps=1) as feeds:
             first = np.stack([logits[0] for logits in self._logits])
@@ -196,6 +199,7 @@ def validating(
     where: str,
     *,
     max_drop_pp: float,
+    min_agreement: float,
     device: str,
     seed: int,
     skip_unreadable: bool,
@@ -233,4 +237,4 @@ def validating(
         if not kept:
             raise DataError(f"none of the {len(samples)} clips of {where} can be read: nothing can decide")
         truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)
-        yield Validation(source, fp32, kept, truth, logits, max_drop_pp, device, seed)
+        yield Validation(source, fp32, kept, truth, logits, max_drop_pp, min_agreement, device, seed)

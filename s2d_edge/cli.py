@@ -171,6 +171,14 @@ def calibrate(
             "enough, no bundle is written. inf: take the first, whatever it loses.",
         ),
     ] = 0.5,
+    min_agreement: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            metavar="PERCENT",
+            help="The least share of --val-split that INT8 must answer as FP32 does, right or wrong, else "
+            "costlier recipes are tried likewise; default: 97.",
+        ),
+    ] = None,
     run: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -233,6 +241,7 @@ def calibrate(
             subset=subset,
             seed=seed,
             max_drop_pp=max_drop,
+            min_agreement_percent=min_agreement,
             val_split=val_split,
             skip_unreadable=skip_unreadable,
             sensitivity=sensitivity,

@@ -47,7 +47,7 @@ class MissingExtraError(S2DEdgeError):
 
 
 class TooLargeDropError(S2DEdgeError):
-    """INT8 costs more accuracy than ``--max-drop`` allows."""
+    """INT8 costs more accuracy than ``--max-drop`` allows, or agrees less than ``--min-agreement`` wants."""
 
 
 class TrainingError(S2DEdgeError):

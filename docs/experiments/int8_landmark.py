@@ -1,9 +1,10 @@
-"""How much of the landmark network should be INT8? Quantizes an FP32 OpenVINO bundle in three ways.
+"""How much of the landmark network should be INT8? Quantizes an FP32 bundle in four ways.
 
-    python docs/experiments/int8_landmark.py bundles/NAME [--data DATA] [--clips 64] [--rounds 100]
+    python docs/experiments/int8_landmark.py bundles/NAME [--data DATA] [--split val] [--limit N] …
 
-Prints for each the share of INT8 multiplications, how far the logits of the test split move from those of
-FP32 (RMS), WAR, and the median time of an answer, all graphs in turn.
+Prints for each the share of INT8 multiplications; how far the logits of a split, or of N of its clips, move
+from those of FP32 (RMS), also as a share of their spread; how many are answered alike; WAR; and the median
+time of an answer, all graphs in turn.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-import openvino as ov
 
-from calibrate import openvino_graph
+from calibrate import onnx_graph, openvino_graph
 from calibrate.feeds import feeds_of
+from calibrate.float_layers import layers_in_float
 from calibrate.int8_macs import count_macs
-from calibrate.recipe import recipe_for
+from calibrate.recipe import Landmark, Recipe, recipe_for
 from calibrate.samples import choose_samples
 from firmware_host.engines import open_engine
 from s2d_edge.bundle import Bundle, open_bundle, seal
@@ -33,19 +34,15 @@ from s2d_edge.data.samples import Sample
 from s2d_edge.engine import Clip
 
 
-def whole_network(model: ov.Model) -> list[str]:
-    """Names of all convolutions of the landmark network."""
-    return [
-        op.get_friendly_name()
-        for op in model.get_ops()
-        if "Convolution" in op.get_type_name() and ".landmark." in op.get_friendly_name()
-    ]
+def _but(landmark: Landmark) -> Callable[[Path, Recipe], list[str]]:
+    return lambda graph, recipe: layers_in_float(graph, replace(recipe, landmark=landmark))
 
 
-LEFT_IN_FLOAT: dict[str, Callable[[ov.Model], list[str]] | None] = {
-    "nothing": None,
-    "depthwise and first convolutions": openvino_graph.depthwise_convolutions,
-    "the whole network": whole_network,
+LEFT_IN_FLOAT: dict[str, Callable[[Path, Recipe], list[str]]] = {
+    "nothing": lambda graph, recipe: [],
+    "head, depthwise and first convolutions": _but("int8"),
+    "and the strided bottlenecks": _but("mixed"),
+    "and the whole network": _but("float"),
 }
 
 
@@ -53,13 +50,17 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("bundle", type=Path)
     arguments.add_argument("--data")
+    arguments.add_argument("--split", default="val")
+    arguments.add_argument("--limit", type=int, help="clips of it, evenly over the classes (default: all)")
     arguments.add_argument("--clips", type=int, default=64)
     arguments.add_argument("--rounds", type=int, default=100)
     asked = arguments.parse_args()
     fp32 = open_bundle(asked.bundle)
     dataset = open_dataset(asked.data, Console(quiet=True), fp32.manifest.labels)
-    test = require_split(dataset, "test")
-    clips, truth = _load(fp32, test), np.array([sample.label for sample in test])
+    judged = require_split(dataset, asked.split)
+    if asked.limit is not None:
+        judged = choose_samples(dataset, asked.split, asked.limit, 0)
+    clips, truth = _load(fp32, judged), np.array([sample.label for sample in judged])
     calibration = _load(fp32, choose_samples(dataset, "train", asked.clips, 0))
     with tempfile.TemporaryDirectory() as folder:
         macs, engines = [0.0], [open_engine(fp32, "cpu")]
@@ -74,13 +75,15 @@ def main() -> None:
                 begin = time.perf_counter()
                 engine.infer(clips[0])
                 spent[turn, which] = 1000 * (time.perf_counter() - begin)
-    print("| in floating point | INT8 MACs | logits apart (RMS) | WAR | ms an answer |")
-    print("| --- | --- | --- | --- | --- |")
+    print("| in floating point | INT8 MACs | logits apart (RMS) | of spread | alike | WAR | ms an answer |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     names = ("everything (FP32)", *LEFT_IN_FLOAT)
     for name, share, logits, ms in zip(names, macs, answers, np.median(spent, axis=0), strict=True):
         apart = float(np.sqrt(np.mean((logits - answers[0]) ** 2)))
         war = float(np.mean(logits.argmax(axis=1) == truth))
-        print(f"| {name} | {share:.1%} | {apart:.3f} | {war:.3f} | {ms:.1f} |")
+        alike = float(np.mean(logits.argmax(axis=1) == answers[0].argmax(axis=1)))
+        spread = apart / float(answers[0].std())
+        print(f"| {name} | {share:.1%} | {apart:.3f} | {spread:.1%} | {alike:.1%} | {war:.3f} | {ms:.1f} |")
 
 
 def _load(bundle: Bundle, samples: tuple[Sample, ...]) -> list[Clip]:
@@ -90,22 +93,18 @@ def _load(bundle: Bundle, samples: tuple[Sample, ...]) -> list[Clip]:
 
 
 def _quantized(
-    fp32: Bundle, folder: Path, left: Callable[[ov.Model], list[str]] | None, clips: list[Clip]
+    fp32: Bundle, folder: Path, left: Callable[[Path, Recipe], list[str]], clips: list[Clip]
 ) -> Bundle:
     manifest = fp32.manifest
     recipe = recipe_for(manifest.target, manifest.graph, manifest.mode)
     folder.mkdir()
-    with (
-        patch.object(openvino_graph, "depthwise_convolutions", left),
-        feeds_of(fp32, clips) as feeds,
-    ):
-        openvino_graph.quantize_openvino(
-            fp32.graph_path,
-            folder / manifest.graph,
-            replace(recipe, quantize_depthwise=left is None),
-            feeds,
-            len(feeds),
-        )
+    backend, quantize = (
+        (onnx_graph, onnx_graph.quantize_onnx)
+        if recipe.backend == "onnx"
+        else (openvino_graph, openvino_graph.quantize_openvino)
+    )
+    with patch.object(backend, "layers_in_float", left), feeds_of(fp32, clips) as feeds:
+        quantize(fp32.graph_path, folder / manifest.graph, recipe, feeds, len(feeds))
     return Bundle(folder, seal(folder, manifest.model_copy(update={"self_test": None})))
 
 

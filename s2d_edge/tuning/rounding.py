@@ -106,7 +106,7 @@ def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) 
         target_device=nncf.TargetDevice(recipe.device),
         subset_size=len(pictures),
         ignored_scope=nncf.IgnoredScope(
-            names=[] if recipe.quantize_depthwise else _faint_convolutions(fused, pictures[0]),
+            names=layers_not_rounded(fused, recipe, pictures[0]),
             types=kinds,
             validate=False,  # a model whose pictures are the landmark network's size resamples nothing
         ),
@@ -115,14 +115,28 @@ def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) 
     return quantized
 
 
-def _faint_convolutions(fused: FusedS2D, clip: Tensor) -> list[str]:
-    """NNCF's names of the landmark network's first convolution and of its depthwise ones."""
+def layers_not_rounded(fused: FusedS2D, recipe: Recipe, clip: Tensor) -> list[str]:
+    """NNCF's names of what :func:`calibrate.float_layers.layers_in_float` finds in a graph."""
     from nncf.torch.function_hook import wrap_model
     from nncf.torch.function_hook.nncf_graph.nncf_graph_builder import build_nncf_graph
-    from nncf.torch.graph.operator_metatypes import PTConv2dMetatype, PTDepthwiseConv2dSubtype
+    from nncf.torch.graph.operator_metatypes import (
+        PTConv2dMetatype,
+        PTDepthwiseConv2dSubtype,
+        PTLinearMetatype,
+    )
 
-    nodes = build_nncf_graph(wrap_model(copy.deepcopy(fused)), clip).topological_sort()
-    plain = [node.node_name for node in nodes if node.metatype is PTConv2dMetatype]
-    depthwise = [node.node_name for node in nodes if node.metatype is PTDepthwiseConv2dSubtype]
-    first = [name for name in plain if not name.startswith("patch/")][:1]
-    return first + depthwise
+    named: dict[Any, list[str]] = {
+        PTConv2dMetatype: [],
+        PTDepthwiseConv2dSubtype: [],
+        PTLinearMetatype: [],
+    }
+    for node in build_nncf_graph(wrap_model(copy.deepcopy(fused)), clip).topological_sort():
+        named.get(node.metatype, []).append(node.node_name)
+    landmark = [name for name in named[PTConv2dMetatype] if not name.startswith("patch/")]
+    kept = {
+        "float": landmark,
+        "mixed": [name for name in landmark if not name.startswith("model/")],  # of the residual chains
+        "int8": landmark[:1],
+    }
+    head = [name for name in named[PTLinearMetatype] if name.startswith("head/")]
+    return [*kept[recipe.landmark], *named[PTDepthwiseConv2dSubtype], *head]

@@ -103,8 +103,8 @@ def trial_of(
 
 
 def gate_of(*trials: Trial, n: int = 120) -> GateReport:
-    """A gate of 0.5 points on as many clips of each class."""
-    allowed = allowance([n // 3] * 3, 0.5)
+    """A gate of 0.5 points and 97 % on as many clips of each class."""
+    allowed = allowance([n // 3] * 3, 0.5, 0.97)
     return GateReport(
         max_drop_pp=allowed.war_pp,
         uar_allowed_pp=allowed.uar_pp,
@@ -114,4 +114,5 @@ def gate_of(*trials: Trial, n: int = 120) -> GateReport:
         carved_from=None,
         n=n,
         trials=trials,
+        min_agreement=allowed.agreement,
     )

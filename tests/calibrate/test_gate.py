@@ -88,11 +88,15 @@ def test_what_is_allowed() -> None:
     assert many.granularity_pp == pytest.approx(0.125)
     few = allowance([90, 5], 0.5)
     assert few.uar_pp == pytest.approx(10)
-    assert few.allows(0.5, 10.0)  # one clip of the rarest class
-    assert not few.allows(0.5, 20.0)
-    assert not few.allows(0.51, 0.0)
-    assert few.allows(-3.0, -3.0)
-    assert allowance([3] * 3, 0.3).allows(0.1 + 0.2, 0.0)  # rounding is no drop
+    assert few.allows(0.5, 10.0, 0.0)  # one clip of the rarest class
+    assert not few.allows(0.5, 20.0, 1.0)
+    assert not few.allows(0.51, 0.0, 1.0)
+    assert few.allows(-3.0, -3.0, 0.0)
+    assert allowance([3] * 3, 0.3).allows(0.1 + 0.2, 0.0, 0.0)  # rounding is no drop
+    alike = allowance([100, 100], 0.5, min_agreement=0.97)
+    assert alike.allows(0.5, 0.5, 194 / 200)
+    assert not alike.allows(-1.0, -1.0, 193 / 200)
+    assert alike.margin_pp(0.0, 0.0, 193 / 200) == pytest.approx(-0.5)
 
 
 def people(split: str, *names: str) -> tuple[Sample, ...]:
@@ -125,6 +129,11 @@ def test_settings_that_cannot_be() -> None:
         assert not CalibrateOptions(val_split=split, max_drop_pp=np.inf).is_gated
     with pytest.raises(ConfigError, match="--max-drop nan"):
         CalibrateOptions(max_drop_pp=np.nan)
+    for percent in (-1.0, 100.1, np.nan):
+        with pytest.raises(ConfigError, match="give 0 to 100 percent"):
+            CalibrateOptions(min_agreement_percent=percent)
+    with pytest.raises(ConfigError, match="--min-agreement is of no use"):
+        CalibrateOptions(max_drop_pp=np.inf, min_agreement_percent=97)
 
 
 def hostile_data(root: Path) -> Path:
@@ -174,6 +183,30 @@ def test_planted_outliers_cost_plain_ptq_much_and_the_gate_brings_it_back(
     assert chosen.change in page
 
 
+def test_agreement_decides_where_there_is_no_accuracy_to_lose(tmp_path: Path) -> None:
+    """Every picture has a wrong label, so INT8 can only win; all the same it is to answer as FP32 does."""
+    fp32 = write_hostile(tmp_path / "fp32", "intel-cpu", gain=1000.0)
+    data = tmp_path / "data"
+    for split, clips in (("train", 4), ("val", 20), ("test", 20)):
+        write_colours(data, split, clips, lead=20, wrong=clips)
+    options = CalibrateOptions(bundle=fp32.path, data=str(data), out=tmp_path / "int8", sensitivity=0)
+
+    _, careless = calibrate(replace(options, min_agreement_percent=0, out=tmp_path / "careless"), QUIET)
+    assert careless.gate is not None
+    assert [trial.step for trial in careless.gate.trials] == ["the target's recipe"]
+    assert careless.drop.war_pp <= 0
+    assert careless.drop.agreement < 0.95
+
+    _, report = calibrate(options, QUIET)
+    assert report.gate is not None
+    own, chosen = report.gate.trials[0], report.gate.trials[-1]
+    assert own.outcome.endswith("% alike, fewer than 97")
+    assert chosen.step == "SmoothQuant"
+    assert report.drop.agreement >= 0.97  # on test
+    assert report.gate.best is chosen
+    assert report.gate.min_agreement == 0.97
+
+
 def test_accuracy_control_puts_the_hostile_layer_back(tmp_path: Path) -> None:
     """As the last resort: without the steps before it, on either backend."""
     data = hostile_data(tmp_path / "data")
@@ -209,6 +242,7 @@ def drop_of(fp32: Path, data: Path, recipe: Recipe, folder: Path) -> float:
             dataset.split("val"),
             "val",
             max_drop_pp=0.5,
+            min_agreement=0.97,
             device="cpu",
             seed=0,
             skip_unreadable=False,

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
 
 from calibrate.feeds import Feed, feeds_of
 from calibrate.int8_macs import count_macs
 from calibrate.onnx_graph import quantize_onnx
-from calibrate.openvino_graph import depthwise_convolutions, quantize_openvino
+from calibrate.openvino_graph import quantize_openvino
 from calibrate.recipe import recipe_for
 from export.command import ExportOptions, export_run
 from firmware_host.engines import open_engine
@@ -79,9 +78,6 @@ def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Pa
 
 def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:
     fp32 = _stream(tmp_path, "intel-cpu")
-    left = depthwise_convolutions(ov.Core().read_model(fp32.graph_path))  # by the names export gave
-    assert len(left) == 1 + 5
-    assert sum(".landmark.conv1." in name for name in left) == 1
     folder = tmp_path / "int8"
     folder.mkdir()
     with feeds_of(fp32, _clips(6)) as feeds:

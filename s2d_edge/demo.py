@@ -24,7 +24,9 @@ from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions
 
 _ROUNDS = 15
-_MAX_DROP_PP = 5.0  # a training this short leaves many clips undecided, and one of them is a point
+# A training this short leaves many clips undecided, and one of them is a point.
+_MAX_DROP_PP = 5.0
+_MIN_AGREEMENT_PERCENT = 90.0
 _VIDEO_FPS = 12.5
 _VIDEO_SIZE = 384
 
@@ -69,6 +71,7 @@ def run_demo(out: Path | None, seed: int, console: Console) -> Path:
                 out=out / "bundles" / "avatars-cpu-int8",
                 seed=seed,
                 max_drop_pp=_MAX_DROP_PP,
+                min_agreement_percent=_MIN_AGREEMENT_PERCENT,
             ),
             console,
         )

@@ -125,7 +125,7 @@ def test_settings_that_cannot_be() -> None:
 def _few_steps(monkeypatch: pytest.MonkeyPatch, *allowed: bool) -> None:
     """Leave the gate its first step and its last, decide in its place, and let a toy be called INT8."""
     verdicts = iter(allowed)
-    monkeypatch.setattr(Allowance, "allows", lambda self, *lost: next(verdicts))
+    monkeypatch.setattr(Allowance, "allows", lambda self, war_drop_pp, uar_drop_pp, agreement: next(verdicts))
     monkeypatch.setattr(
         "calibrate.choose.steps_for", lambda *given: steps_for(*given)[:: len(steps_for(*given)) - 1]
     )

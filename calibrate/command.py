@@ -13,7 +13,7 @@ import numpy as np
 
 from calibrate.choose import choose_recipe
 from calibrate.drop import drop_between
-from calibrate.float_layers import cheap_landmark
+from calibrate.float_layers import affordable_landmark
 from calibrate.gate import GateReport
 from calibrate.making import Workshop
 from calibrate.measure import measure_pair
@@ -266,7 +266,8 @@ def _make(
     """
     source = workshop.source
     manifest = source.manifest
-    usual = recipe_for(manifest.target, manifest.graph, manifest.mode, cheap_landmark(source.graph_path))
+    landmark = affordable_landmark(source.graph_path)
+    usual = recipe_for(manifest.target, manifest.graph, manifest.mode, landmark)
     if deciding is None:
         return workshop.complete(workshop.make(folder, usual, console), console), source, None
     with validating(

@@ -15,16 +15,16 @@ import re
 from pathlib import Path
 
 from calibrate.int8_macs import layers_of
-from calibrate.modules import modules_of
-from calibrate.recipe import Landmark, Recipe
+from calibrate.modules import module_of
+from calibrate.recipe import Int8Landmark, Recipe
 
 _CHEAP = 0.05  # share of the MACs
 
 # Modules by what of the landmark network is INT8, the dearest first; a stream's modules begin with "parts.".
-_FLOAT: dict[Landmark, re.Pattern[str]] = {
-    "float": re.compile(r"(?:^|\.)(?:head$|landmark\.)"),
-    "mixed": re.compile(r"(?:^|\.)(?:head$|landmark\.(?:conv1|conv_23|conv_34)\.)"),
-    "int8": re.compile(r"(?:^|\.)(?:head$|landmark\.conv1\.)"),
+_FLOAT: dict[Int8Landmark, re.Pattern[str]] = {
+    "none": re.compile(r"(?:^|\.)(?:head$|landmark\.)"),
+    "chains": re.compile(r"(?:^|\.)(?:head$|landmark\.(?:conv1|conv_23|conv_34)\.)"),
+    "all": re.compile(r"(?:^|\.)(?:head$|landmark\.conv1\.)"),
 }
 
 
@@ -34,15 +34,15 @@ def layers_in_float(graph: Path, recipe: Recipe) -> list[str]:
     Args:
         graph: whose operations are named after the modules that made them, as export does.
     """
-    modules, kept = modules_of(graph), _FLOAT[recipe.landmark]
-    return [layer.name for layer in layers_of(graph) if layer.depthwise or kept.search(modules[layer.name])]
+    kept = _FLOAT[recipe.int8_landmark]
+    return [layer.name for layer in layers_of(graph) if layer.depthwise or kept.search(module_of(layer.name))]
 
 
-def cheap_landmark(graph: Path) -> Landmark:
-    """As much of the landmark network in floating point as 5 % of an FP32 graph's MACs allow."""
-    modules, layers = modules_of(graph), list(layers_of(graph))
+def affordable_landmark(graph: Path) -> Int8Landmark:
+    """What of the landmark network is to be INT8, for the rest to be 5 % of an FP32 graph's MACs at most."""
+    layers = list(layers_of(graph))
     affordable = _CHEAP * sum(layer.macs for layer in layers)
     for landmark, kept in _FLOAT.items():
-        if sum(layer.macs for layer in layers if kept.search(modules[layer.name])) <= affordable:
+        if sum(layer.macs for layer in layers if kept.search(module_of(layer.name))) <= affordable:
             return landmark
-    return "int8"
+    return "all"

@@ -40,12 +40,16 @@ class Allowance:
 
     def margin_pp(self, war_drop_pp: float, uar_drop_pp: float, agreement: float) -> float:
         """How many points are left of WAR, UAR or agreement, the fewest; negative where too many are lost."""
-        spare = 100 * (agreement - self.agreement)
-        return min(self.war_pp - war_drop_pp, self.uar_pp - uar_drop_pp, spare)
+        return _margin_pp((self.war_pp, self.uar_pp, self.agreement), (war_drop_pp, uar_drop_pp, agreement))
 
     def allows(self, war_drop_pp: float, uar_drop_pp: float, agreement: float) -> bool:
         """Whether neither drop is larger than it may be, and enough clips are answered alike."""
         return self.margin_pp(war_drop_pp, uar_drop_pp, agreement) >= -_ROUNDING_PP
+
+
+def _margin_pp(limits: tuple[float, float, float], found: tuple[float, float, float]) -> float:
+    """The fewest points left; both are drops of WAR and UAR in points, then agreement as a share."""
+    return min(limits[0] - found[0], limits[1] - found[1], 100 * (found[2] - limits[2]))
 
 
 def allowance(supports: Sequence[int], max_drop_pp: float, min_agreement: float = 0.0) -> Allowance:
@@ -130,18 +134,15 @@ class GateReport:
     def best(self) -> Trial:
         """The trial that comes nearest to being allowed, or is; the one chosen if there is one."""
         measured = [(trial, trial.drop) for trial in self.trials if trial.drop is not None]
+        limits = (self.max_drop_pp, self.uar_allowed_pp, self.min_agreement)
         return max(
             measured,
             key=lambda one: (
                 one[0].passed,
-                self._margin_pp(one[1]),
+                _margin_pp(limits, (one[1].war_pp, one[1].uar_pp, one[1].agreement)),
                 -one[1].rms_logit_diff,
             ),
         )[0]
-
-    def _margin_pp(self, drop: Drop) -> float:
-        points = self.max_drop_pp - drop.war_pp, self.uar_allowed_pp - drop.uar_pp
-        return min(*points, 100 * (drop.agreement - self.min_agreement))
 
 
 class Tried(Protocol):

@@ -12,7 +12,7 @@ from s2d_edge.bundle import Mode, Target
 FLOAT_LOOKUPS = ("Gather",)
 
 Ranges = Literal["minmax", "quantile", "histogram"]
-Landmark = Literal["int8", "mixed", "float"]
+Int8Landmark = Literal["all", "chains", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +25,9 @@ class Recipe:
             asymmetric. Weights are symmetric and per channel in both.
         device: NNCF's name of the hardware whose operator rules apply.
         quantize_attention: also quantize the products of two activations (Q·Kᵀ and A·V).
-        landmark: what of the landmark network is INT8: all but what no recipe quantizes
-            (:mod:`calibrate.float_layers`), ``mixed`` all but its two strided bottlenecks as well, ``float``
-            nothing.
+        int8_landmark: what of the landmark network is quantized, depthwise convolutions and the first one
+            aside (:mod:`calibrate.float_layers`): ``all``; ``chains``, its residual chains without the two
+            strided bottlenecks before them; or ``none``.
         elementwise_attention: the graph attends over its past by element-wise products, as a stream's step
             does; they stay in floating point with the attention they are part of.
         ranges: how an activation's range comes from the clips: ``minmax`` averages each clip's extremes,
@@ -47,7 +47,7 @@ class Recipe:
     preset: Literal["performance", "mixed"]
     device: Literal["ANY", "CPU", "GPU", "NPU"]
     quantize_attention: bool
-    landmark: Landmark = "int8"
+    int8_landmark: Int8Landmark = "all"
     elementwise_attention: bool = False
     ranges: Ranges = "minmax"
     smooth_quant_alpha: float = 0.95
@@ -91,11 +91,13 @@ class Recipe:
         return {key: value for key, value in settings.items() if key not in undone}
 
 
-def recipe_for(target: Target, graph: str, mode: Mode = "window", landmark: Landmark = "int8") -> Recipe:
+def recipe_for(
+    target: Target, graph: str, mode: Mode = "window", int8_landmark: Int8Landmark = "all"
+) -> Recipe:
     """The recipe of a bundle's target, graph file and mode.
 
     Args:
-        landmark: see :func:`calibrate.float_layers.cheap_landmark`.
+        int8_landmark: see :func:`calibrate.float_layers.affordable_landmark`.
 
     TensorRT takes symmetric signed INT8 only, and fuses attention in FP16 better than it runs it between
     quantizers. ONNX Runtime's CPU kernels are fastest with unsigned, asymmetric activations, and run the
@@ -109,7 +111,7 @@ def recipe_for(target: Target, graph: str, mode: Mode = "window", landmark: Land
             preset="performance",
             device="ANY",
             quantize_attention=False,
-            landmark=landmark,
+            int8_landmark=int8_landmark,
             elementwise_attention=stream,
         )
     if graph.endswith(".onnx"):
@@ -118,7 +120,7 @@ def recipe_for(target: Target, graph: str, mode: Mode = "window", landmark: Land
             preset="mixed",
             device="CPU",
             quantize_attention=False,
-            landmark=landmark,
+            int8_landmark=int8_landmark,
             elementwise_attention=stream,
         )
     devices: dict[Target, Literal["CPU", "GPU", "NPU"]] = {"intel-gpu": "GPU", "intel-npu": "NPU"}
@@ -127,6 +129,6 @@ def recipe_for(target: Target, graph: str, mode: Mode = "window", landmark: Land
         preset="mixed",
         device=devices.get(target, "CPU"),
         quantize_attention=False,
-        landmark=landmark,
+        int8_landmark=int8_landmark,
         elementwise_attention=stream,
     )

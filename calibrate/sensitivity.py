@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from calibrate.feeds import Feed, feeds_of
 from calibrate.int8_macs import Layer, layers_of
-from calibrate.modules import modules_of
+from calibrate.modules import module_of
 from s2d_edge.bundle import Bundle
 from s2d_edge.console import Console
 from s2d_edge.engine import Clip, Logits
@@ -125,11 +125,10 @@ def affordable_clips(graph: Path) -> int:
 
 def quantized_groups(graph: Path) -> dict[str, list[Layer]]:
     """The INT8 linears and convolutions of a graph by group, in the graph's order."""
-    modules = modules_of(graph)
     groups: dict[str, list[Layer]] = {}
     for layer in layers_of(graph):
         if layer.int8:
-            groups.setdefault(group_of(modules[layer.name]), []).append(layer)
+            groups.setdefault(group_of(module_of(layer.name)), []).append(layer)
     return groups
 
 

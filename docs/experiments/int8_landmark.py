@@ -23,7 +23,7 @@ from calibrate import onnx_graph, openvino_graph
 from calibrate.feeds import feeds_of
 from calibrate.float_layers import layers_in_float
 from calibrate.int8_macs import count_macs
-from calibrate.recipe import Landmark, Recipe, recipe_for
+from calibrate.recipe import Int8Landmark, Recipe, recipe_for
 from calibrate.samples import choose_samples
 from firmware_host.engines import open_engine
 from s2d_edge.bundle import Bundle, open_bundle, seal
@@ -34,15 +34,15 @@ from s2d_edge.data.samples import Sample
 from s2d_edge.engine import Clip
 
 
-def _but(landmark: Landmark) -> Callable[[Path, Recipe], list[str]]:
-    return lambda graph, recipe: layers_in_float(graph, replace(recipe, landmark=landmark))
+def _but(landmark: Int8Landmark) -> Callable[[Path, Recipe], list[str]]:
+    return lambda graph, recipe: layers_in_float(graph, replace(recipe, int8_landmark=landmark))
 
 
 LEFT_IN_FLOAT: dict[str, Callable[[Path, Recipe], list[str]]] = {
     "nothing": lambda graph, recipe: [],
-    "head, depthwise and first convolutions": _but("int8"),
-    "and the strided bottlenecks": _but("mixed"),
-    "and the whole network": _but("float"),
+    "head, depthwise and first convolutions": _but("all"),
+    "and the strided bottlenecks": _but("chains"),
+    "and the whole network": _but("none"),
 }
 
 

@@ -134,9 +134,9 @@ def layers_not_rounded(fused: FusedS2D, recipe: Recipe, clip: Tensor) -> list[st
         named.get(node.metatype, []).append(node.node_name)
     landmark = [name for name in named[PTConv2dMetatype] if not name.startswith("patch/")]
     kept = {
-        "float": landmark,
-        "mixed": [name for name in landmark if not name.startswith("model/")],  # of the residual chains
-        "int8": landmark[:1],
+        "none": landmark,
+        "chains": [name for name in landmark if not name.startswith("model/")],  # of the residual chains
+        "all": landmark[:1],
     }
     head = [name for name in named[PTLinearMetatype] if name.startswith("head/")]
-    return [*kept[recipe.landmark], *named[PTDepthwiseConv2dSubtype], *head]
+    return [*kept[recipe.int8_landmark], *named[PTDepthwiseConv2dSubtype], *head]

@@ -62,6 +62,7 @@ def test_int8_bundle_records_how_it_was_made_and_what_it_costs(
     assert all(clip_sha256(data / clip.path) == clip.sha256 for clip in calibration.clips)
     assert calibration.int8_mac_fraction == 1
     assert calibration.recipe["preset"] == "mixed"
+    assert calibration.recipe["int8_landmark"] == "none"  # as little as is affordable: this graph has none
 
     accuracy = manifest.accuracy
     assert accuracy is not None

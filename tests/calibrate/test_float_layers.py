@@ -6,10 +6,10 @@ from typing import get_args
 
 import pytest
 
-from calibrate.float_layers import cheap_landmark, layers_in_float
+from calibrate.float_layers import affordable_landmark, layers_in_float
 from calibrate.int8_macs import layers_of
-from calibrate.modules import modules_of
-from calibrate.recipe import Landmark, Recipe, recipe_for
+from calibrate.modules import module_of
+from calibrate.recipe import Int8Landmark, Recipe, recipe_for
 from export.command import ExportOptions, export_run
 from export.fuse import FusedS2D
 from s2d_edge.bundle import Bundle, Mode, Target, open_bundle
@@ -19,11 +19,11 @@ from s2d_edge.tuning.rounding import layers_not_rounded
 from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
 
 DEPTHWISE = 5  # of the toy's landmark network, before the feature map: conv2_dw and four bottlenecks'
-POINTWISE = {"int8": 0, "mixed": 2 * 2, "float": 4 * 2}  # of two strided and two residual bottlenecks
+POINTWISE = {"all": 0, "chains": 2 * 2, "none": 4 * 2}  # of two strided and two residual bottlenecks
 
 
 def recipes(target: Target, graph: str, mode: Mode = "window") -> list[Recipe]:
-    return [recipe_for(target, graph, mode, landmark) for landmark in get_args(Landmark)]
+    return [recipe_for(target, graph, mode, landmark) for landmark in get_args(Int8Landmark)]
 
 
 @pytest.fixture(scope="module", params=[("jetson", "window"), ("intel-cpu", "window"), ("jetson", "stream")])
@@ -40,11 +40,10 @@ def test_head_first_and_depthwise_convolutions_stay_and_of_the_landmark_network_
     exported: Bundle,
 ) -> None:
     graph, manifest = exported.graph_path, exported.manifest
-    modules = modules_of(graph)
     for recipe in recipes(manifest.target, manifest.graph, manifest.mode):
         left = layers_in_float(graph, recipe)
-        assert len(left) == len(set(left)) == 1 + 1 + DEPTHWISE + POINTWISE[recipe.landmark]
-        kinds = [modules[name].removeprefix("parts.").split(".")[0] for name in left]
+        assert len(left) == len(set(left)) == 1 + 1 + DEPTHWISE + POINTWISE[recipe.int8_landmark]
+        kinds = [module_of(name).removeprefix("parts.").split(".")[0] for name in left]
         assert kinds.count("head") == 1
         assert kinds.count("landmark") == len(left) - 1
 
@@ -53,22 +52,22 @@ def test_as_much_of_the_landmark_network_stays_as_is_cheap(
     exported: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = exported.graph_path
-    modules, layers = modules_of(graph), list(layers_of(graph))
+    layers = list(layers_of(graph))
     strided = sum(
         layer.macs
         for layer in layers
-        if any(part in modules[layer.name] for part in ("head", ".conv1.", ".conv_23.", ".conv_34."))
+        if any(part in module_of(layer.name) for part in ("head", ".conv1.", ".conv_23.", ".conv_34."))
     )
     share = strided / sum(layer.macs for layer in layers)
-    assert cheap_landmark(graph) == "int8"  # of a toy
-    for affordable, landmark in ((share - 1e-6, "int8"), (share + 1e-6, "mixed"), (1.0, "float")):
+    assert affordable_landmark(graph) == "all"  # of a toy
+    for affordable, landmark in ((share - 1e-6, "all"), (share + 1e-6, "chains"), (1.0, "none")):
         monkeypatch.setattr("calibrate.float_layers._CHEAP", affordable)
-        assert cheap_landmark(graph) == landmark
+        assert affordable_landmark(graph) == landmark
 
 
 def test_fine_tuning_leaves_as_many() -> None:
     fused, clip = FusedS2D(random_model(TINY)), random_clip(TINY)
     for recipe in recipes("intel-cpu", "model.xml"):
         names = layers_not_rounded(fused, recipe, clip)
-        assert len(set(names)) == 1 + 1 + DEPTHWISE + POINTWISE[recipe.landmark]
+        assert len(set(names)) == 1 + 1 + DEPTHWISE + POINTWISE[recipe.int8_landmark]
         assert all(not name.startswith(("patch/", "fc1/", "look/")) for name in names)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from calibrate.int8_macs import layers_of
-from calibrate.modules import modules_of
+from calibrate.modules import module_of
 from calibrate.onnx_graph import quantize_onnx
 from calibrate.openvino_graph import quantize_openvino
 from calibrate.recipe import recipe_for
@@ -144,8 +144,7 @@ def test_groups_are_the_same_in_both_formats(config: S2DConfig, mode: Mode, tmp_
     for target in ("jetson", "intel-cpu"):
         options = ExportOptions(target=target, run=tmp_path / "run", out=tmp_path / target, mode=mode)
         graph = open_bundle(export_run(options, Console(quiet=True))).graph_path
-        modules = modules_of(graph)
-        groups.append({group_of(modules[layer.name]) for layer in layers_of(graph)})
+        groups.append({group_of(module_of(layer.name)) for layer in layers_of(graph)})
     assert groups[0] == groups[1]
     assert {"patch", "landmark.conv_4.model.0", "blocks.2.qkv", "promptings.0.adapter", "head"} <= groups[0]
     assert len(groups[0]) == 29

@@ -3,6 +3,10 @@
 Every message says what was given, what was wanted and what to do next.
 """
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class S2DEdgeError(Exception):
     """Base of every error a user can cause or must act on; the command line exits with code 1."""
@@ -60,3 +64,12 @@ class QuantizationError(S2DEdgeError):
 
 class UnfitGraphError(S2DEdgeError):
     """A graph breaks a documented rule of its target."""
+
+
+@contextmanager
+def told_in_a_sentence() -> Iterator[None]:
+    """Around a script beside the command line: an error ends it with a sentence and exit code 1."""
+    try:
+        yield
+    except (S2DEdgeError, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -32,6 +32,7 @@ from s2d_edge import metrics
 from s2d_edge.console import Console
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.prepare import PreparedClips, prepare
+from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.files import whole_file
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.config import S2DConfig
@@ -293,4 +294,5 @@ def _record(asked: argparse.Namespace, figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

@@ -16,7 +16,7 @@ from s2d_edge import metrics
 from s2d_edge.console import Console
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.errors import ConfigError
+from s2d_edge.errors import ConfigError, told_in_a_sentence
 from s2d_edge.evaluation import predict_clips
 from s2d_edge.models import open_model
 
@@ -51,4 +51,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

@@ -32,6 +32,7 @@ from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Sample
 from s2d_edge.engine import Clip
+from s2d_edge.errors import told_in_a_sentence
 
 
 def _but(landmark: Int8Landmark) -> Callable[[Path, Recipe], list[str]]:
@@ -109,4 +110,5 @@ def _quantized(
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

@@ -34,7 +34,7 @@ from s2d_edge.console import Console
 from s2d_edge.data.clips import LoadedClip, load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Sample
-from s2d_edge.errors import DataError, TooLargeDropError
+from s2d_edge.errors import DataError, TooLargeDropError, told_in_a_sentence
 from s2d_edge.models import identify_model
 from s2d_edge.runs import read_run
 
@@ -254,4 +254,5 @@ def _verdict(drop: Row, supports: list[int]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

@@ -20,6 +20,7 @@ from s2d_edge import metrics
 from s2d_edge.console import Console
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.prepare import PreparedClips, prepare
+from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.model.checkpoint import load_strictly, read_landmark
 from s2d_edge.model.config import LANDMARK_INPUT, S2DConfig, ViTConfig
 from s2d_edge.model.s2d import S2D
@@ -92,4 +93,5 @@ def _probe(learnt: Tensor, labels: Tensor, unseen: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

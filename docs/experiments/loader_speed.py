@@ -27,6 +27,7 @@ from s2d_edge.data.clips import load_many
 from s2d_edge.data.cores import usable_cores
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.prepare import prepare
+from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.model.config import preset
 from s2d_edge.model.s2d import S2D
 from s2d_edge.preprocess import CropRecipe
@@ -114,4 +115,5 @@ def _rate(work: Callable[[], object], times: int, frames: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

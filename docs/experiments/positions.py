@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from s2d_edge.answer import evaluate_model
 from s2d_edge.console import Console
+from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.model import s2d
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
@@ -136,4 +137,5 @@ def _war(asked: argparse.Namespace, scheme: str, seed: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

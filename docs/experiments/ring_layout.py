@@ -23,6 +23,7 @@ from firmware_host.engines import open_engine
 from firmware_host.timing import next_step, random_clip, time_step
 from s2d_edge.bundle import open_bundle
 from s2d_edge.console import Console
+from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.model.checkpoint import save_run
 from s2d_edge.model.config import S2DConfig, TemporalConfig, preset
 from s2d_edge.model.s2d import S2D
@@ -80,4 +81,5 @@ def _times(config: S2DConfig, folder: Path, rounds: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.labels import DFEW
 from s2d_edge.model.checkpoint import save_run
 from s2d_edge.model.config import TemporalConfig, preset
@@ -128,4 +129,5 @@ def _s2d_edge_json(*arguments: object) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

@@ -22,6 +22,7 @@ from threading import Thread
 
 import cv2
 
+from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.video import read_video
 
 _BOUNDARY = "frame"
@@ -97,4 +98,5 @@ def _resident_mib(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

@@ -29,6 +29,7 @@ from s2d_edge.console import Console
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.engine import Clip, Frame, Logits
+from s2d_edge.errors import told_in_a_sentence
 
 _CALIBRATION_CLIPS = 8
 
@@ -217,4 +218,5 @@ def _answers(session: StreamSession, clips: Sequence[Clip]) -> NDArray[np.float3
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

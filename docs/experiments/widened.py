@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from s2d_edge.errors import ConfigError
+from s2d_edge.errors import ConfigError, told_in_a_sentence
 from s2d_edge.files import choose_output
 from s2d_edge.model.checkpoint import load_run, load_strictly, save_run
 from s2d_edge.model.config import preset
@@ -76,4 +76,5 @@ def _apart(one: S2D, other: S2D) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    with told_in_a_sentence():
+        main()

@@ -21,7 +21,7 @@ from PIL import Image
 from s2d_edge import metrics, starter
 from s2d_edge.bundle import MANIFEST
 from s2d_edge.data.samples import Dataset
-from s2d_edge.errors import S2DEdgeError
+from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.files import sha256_of
 from s2d_edge.starter.evidence import SPLIT, Evidence, Scored, gather
 
@@ -265,10 +265,8 @@ def main() -> None:
     arguments.add_argument("--timings", type=Path, metavar="FILE.json")
     arguments.add_argument("--folder", type=Path, metavar="FOLDER", default=starter.FOLDER)
     asked = arguments.parse_args()
-    try:
+    with told_in_a_sentence():
         sys.stdout.write(as_markdown(gather(**vars(asked))))
-    except S2DEdgeError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

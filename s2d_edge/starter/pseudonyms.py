@@ -11,13 +11,12 @@ from __future__ import annotations
 import argparse
 import csv
 import shutil
-import sys
 from pathlib import Path
 
 from s2d_edge.console import Console
 from s2d_edge.data.datasets import open_dataset
 from s2d_edge.data.readers import LABELS_FILE
-from s2d_edge.errors import DataError, S2DEdgeError
+from s2d_edge.errors import DataError, told_in_a_sentence
 from s2d_edge.files import choose_output, sha256_of, whole_folder
 from s2d_edge.media_types import IMAGE_SUFFIXES
 
@@ -66,10 +65,8 @@ def main() -> None:
     arguments.add_argument("data", metavar="DATA")
     arguments.add_argument("out", metavar="OUT", type=Path)
     asked = arguments.parse_args()
-    try:
+    with told_in_a_sentence():
         rename_photographs(asked.data, asked.out, Console())
-    except S2DEdgeError as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 from unittest.mock import patch
 
 import numpy as np
@@ -23,7 +24,7 @@ from calibrate import onnx_graph, openvino_graph
 from calibrate.feeds import feeds_of
 from calibrate.float_layers import layers_in_float
 from calibrate.int8_macs import count_macs
-from calibrate.recipe import Int8Landmark, Recipe, recipe_for
+from calibrate.recipe import Int8Landmark, Ranges, Recipe, recipe_for
 from calibrate.samples import choose_samples
 from firmware_host.engines import open_engine
 from s2d_edge.bundle import Bundle, open_bundle, seal
@@ -54,6 +55,7 @@ def main() -> None:
     arguments.add_argument("--split", default="val")
     arguments.add_argument("--limit", type=int, help="clips of it, evenly over the classes (default: all)")
     arguments.add_argument("--clips", type=int, default=64)
+    arguments.add_argument("--ranges", choices=get_args(Ranges), help="of activations, if not the recipe's")
     arguments.add_argument("--rounds", type=int, default=100)
     asked = arguments.parse_args()
     fp32 = open_bundle(asked.bundle)
@@ -66,7 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         macs, engines = [0.0], [open_engine(fp32, "cpu")]
         for number, left in enumerate(LEFT_IN_FLOAT.values()):
-            int8 = _quantized(fp32, Path(folder, str(number)), left, calibration)
+            int8 = _quantized(fp32, Path(folder, str(number)), left, calibration, asked.ranges)
             macs.append(count_macs(int8.graph_path).fraction)
             engines.append(open_engine(int8, "cpu"))
         answers = [np.concatenate([engine.infer(clip) for clip in clips]) for engine in engines]
@@ -94,10 +96,16 @@ def _load(bundle: Bundle, samples: tuple[Sample, ...]) -> list[Clip]:
 
 
 def _quantized(
-    fp32: Bundle, folder: Path, left: Callable[[Path, Recipe], list[str]], clips: list[Clip]
+    fp32: Bundle,
+    folder: Path,
+    left: Callable[[Path, Recipe], list[str]],
+    clips: list[Clip],
+    ranges: Ranges | None,
 ) -> Bundle:
     manifest = fp32.manifest
     recipe = recipe_for(manifest.target, manifest.graph, manifest.mode)
+    if ranges is not None:
+        recipe = replace(recipe, ranges=ranges)
     folder.mkdir()
     backend, quantize = (
         (onnx_graph, onnx_graph.quantize_onnx)

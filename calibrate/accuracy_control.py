@@ -21,6 +21,8 @@ from s2d_edge.engine import Logits
 RESTORED_AT_MOST = 16  # groups of layers put back
 RANKED_ON = 16  # clips
 _TIE_BREAKER = 1e-6  # points for a distance of 1 between logits: answers of a few clips are often as good
+# Added to every answer of `validate`: NNCF divides by FP32's, which is 0 points where nothing may be lost.
+_NEVER_ZERO = 100.0
 
 Item = tuple[Feed, int]  # and the clip's number
 
@@ -70,8 +72,9 @@ class Control:
             items: some of :attr:`items`.
 
         Returns:
-            The points left, and for each clip minus the distance of its logits from FP32's. NNCF can rank by
-            logits itself, but only those of OpenVINO graphs, and then puts back first what gains least.
+            100 and the points left, and for each clip minus the distance of its logits from FP32's. NNCF
+            can rank by logits itself, but only those of OpenVINO graphs, and then puts back first what gains
+            least.
         """
         answer = _answering(model)
         numbers, logits = [], []
@@ -81,7 +84,8 @@ class Control:
         wanted, found = self._fp32[numbers], np.stack(logits)  # (n, K)
         distances = np.sqrt(np.mean((wanted - found) ** 2, axis=1))
         margin = self._margin_pp(self._truth[numbers], wanted.argmax(axis=1), found.argmax(axis=1))
-        return margin - _TIE_BREAKER * float(distances.mean()), (-distances).tolist()
+        points = _NEVER_ZERO + margin - _TIE_BREAKER * float(distances.mean())
+        return points, (-distances).tolist()
 
 
 class _Items:

@@ -89,8 +89,8 @@ def main() -> None:
     given = vars(arguments.parse_args())
     targets, modes = given.pop("targets"), given.pop("modes")
     asked = Asked(**given)
-    asked.out.mkdir(parents=True, exist_ok=True)
     stills = Stills(asked)
+    asked.out.mkdir(parents=True, exist_ok=True)
     wanted = [(target, mode) for target in targets for mode in modes]
     rows = [row for target, mode in wanted for row in _rows(asked, target, mode, stills)]
     print(as_markdown(rows))

@@ -18,6 +18,7 @@ _LINEAR = (
     "Convolution",
     "GroupConvolution",
     "Conv",
+    "FusedConv",
     "Gemm",
     "QLinearConv",
     "ConvInteger",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from s2d_edge.files import write_text
 
 Advance = Callable[[int], None]
+_SECONDS_BETWEEN_LINES = 120.0
 
 
 class Console:
@@ -45,7 +47,13 @@ class Console:
 
     @contextmanager
     def progress(self, description: str, total: int | None) -> Iterator[Advance]:
-        """A progress bar; the block calls the yielded function with the number of steps done."""
+        """A progress bar, or lines where none can be drawn, as in a file; silent under ``--quiet``.
+
+        The block calls the yielded function with the number of steps done.
+        """
+        if not self.rich.is_terminal:
+            yield _Lines(self.say, description, total)
+            return
         bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -53,11 +61,33 @@ class Console:
             TimeRemainingColumn(),
             console=self.rich,
             disable=self.quiet,
-            transient=not self.rich.is_terminal,
         )
         with bar:
             task = bar.add_task(description, total=total)
             yield lambda steps: bar.advance(task, steps)
+
+
+class _Lines:
+    """How far long work has come, told every few minutes."""
+
+    def __init__(self, say: Callable[[str], None], description: str, total: int | None) -> None:
+        self._say = say
+        self._description = description
+        self._total = total
+        self._done = 0
+        self._began = self._told = time.monotonic()
+
+    def __call__(self, steps: int) -> None:
+        self._done += steps
+        now = time.monotonic()
+        if now - self._told < _SECONDS_BETWEEN_LINES:
+            return
+        self._told = now
+        text = f"{self._description}: {self._done:,}"
+        if self._total is not None and self._done:
+            left = (now - self._began) * (self._total - self._done) / self._done
+            text += f" of {self._total:,}, some {max(left, 0) / 60:.0f} min left"
+        self._say(text)
 
 
 def write_json(destination: str, payload: Any) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -204,6 +205,31 @@ def test_benchmark_looks_inside_graphs_of_both_runtimes(tmp_path: Path) -> None:
     write_random_run(tmp_path / "runs" / "run")
     _fails(("benchmark", "runs/run", "--profile"), tmp_path, "runs/run")
     _fails(("benchmark", "--profile", "--against", "torch"), tmp_path, "leave out --against")
+
+
+def test_benchmark_tells_linears_whose_weights_are_dequantized_from_attention(tmp_path: Path) -> None:
+    done = s2d_edge(
+        "benchmark",
+        "starter-jetson",
+        "--profile",
+        "--device",
+        "cpu",
+        "--rounds",
+        "2",
+        "--json",
+        "-",
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    (profile,) = json.loads(done.stdout)["profiles"]
+    nodes: Counter[bool] = Counter()
+    for kind in profile["kinds"]:
+        if kind["kind"] in ("MatMul", "FusedMatMul"):
+            nodes[kind["linear"]] += kind["nodes"]
+        assert kind["linear"] or "Conv" not in kind["kind"]
+    # Queries, keys and values of six blocks and of as many temporal adapters share a quantizer each.
+    assert nodes[True] >= 2 * 3 * 6
+    assert nodes[False] == 2 * 6  # attention over patches
 
 
 def test_doctor_reports_and_agrees_with_itself(tmp_path: Path) -> None:

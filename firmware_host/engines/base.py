@@ -40,7 +40,7 @@ class NodeTime:
     Attributes:
         kind: the operator, and how the runtime computes it where it says so.
         ms: milliseconds.
-        has_weights: one of its inputs is a constant.
+        has_weights: one of its inputs is a constant, or one behind a quantizer.
     """
 
     kind: str

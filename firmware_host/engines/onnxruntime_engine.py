@@ -155,9 +155,7 @@ class ONNXRuntimeEngine(GraphEngine):
             if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
                 spans.setdefault(event["name"], []).append(event["dur"] / 1000)
                 detail = event["args"]
-                # Weights are packed beforehand: only activations are left among the inputs.
-                weights = len(detail["input_type_shape"]) < 2 or int(detail["parameter_size"]) > 0
-                details[event["name"]] = (detail["op_name"], weights)
+                details[event["name"]] = (detail["op_name"], _has_weights(detail))
         # The first answers warm up, and those before a stream is full are more of the same.
         return [
             NodeTime(details[name][0], float(np.median(found[-rounds:])), details[name][1])
@@ -198,6 +196,14 @@ class ONNXRuntimeEngine(GraphEngine):
             nodes[place] += count
         shares = ", ".join(f"{count} nodes on {place}" for place, count in nodes.most_common())
         return f"{text}, {self._identity.name or 'GPU'}" + (f" ({shares})" if shares else "")
+
+
+def _has_weights(node: dict[str, Any]) -> bool:
+    """Whether one factor of a product is weights, by an event of ONNX Runtime's profile."""
+    inputs = [shape for tensor in node["input_type_shape"] for shape in tensor.values()]
+    packed = len(inputs) < 2  # beforehand, so only activations are left among the inputs
+    # Weights behind a quantizer are computed with every answer; activations have a batch and heads beside.
+    return packed or int(node["parameter_size"]) > 0 or len(inputs[-1]) == 2
 
 
 def _identity(device: Device) -> EngineIdentity:

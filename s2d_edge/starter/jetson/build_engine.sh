@@ -16,8 +16,8 @@ set -eu
 # Filled in when the bundle was written.
 name=starter-jetson
 precision=int8
-model_sha256=ff1646848ab292e41b97d8d98cb0ef5e7a7602cca4368d1516d2d06479b3497a
-half_sha256=2e4dfd37f71b206efb9fada4db1c26351b522ecb913f0e04abe2159f0d78e16a
+model_sha256=771a60deaabbc0885f36c9b41dfd1c8eb7727b6b7da874694082086c609a0182
+half_sha256=d6b8f6de77df7803ece17b73e725b3a6ea8f3e1fc372b36d60e80fbb4d2ba422
 
 die() {
     echo "error: $*" >&2

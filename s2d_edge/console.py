@@ -46,13 +46,16 @@ class Console:
             self.rich.print(thing)
 
     @contextmanager
-    def progress(self, description: str, total: int | None) -> Iterator[Advance]:
+    def progress(self, description: str, total: int | None, done: int = 0) -> Iterator[Advance]:
         """A progress bar, or lines where none can be drawn, as in a file; silent under ``--quiet``.
 
-        The block calls the yielded function with the number of steps done.
+        The block calls the yielded function with the number of steps it did.
+
+        Args:
+            done: steps of work gone on with, which took this process no time.
         """
         if not self.rich.is_terminal:
-            yield _Lines(self.say, description, total)
+            yield _Lines(self.say, description, total, done)
             return
         bar = Progress(
             TextColumn("{task.description}"),
@@ -63,30 +66,30 @@ class Console:
             disable=self.quiet,
         )
         with bar:
-            task = bar.add_task(description, total=total)
+            task = bar.add_task(description, total=total, completed=done)
             yield lambda steps: bar.advance(task, steps)
 
 
 class _Lines:
-    """How far long work has come, told every few minutes."""
+    """How far long work has come, told every few minutes, with the time left by the latest pace."""
 
-    def __init__(self, say: Callable[[str], None], description: str, total: int | None) -> None:
+    def __init__(self, say: Callable[[str], None], description: str, total: int | None, done: int) -> None:
         self._say = say
         self._description = description
         self._total = total
-        self._done = 0
-        self._began = self._told = time.monotonic()
+        self._done = self._done_then = done
+        self._told = time.monotonic()
 
     def __call__(self, steps: int) -> None:
         self._done += steps
         now = time.monotonic()
         if now - self._told < _SECONDS_BETWEEN_LINES:
             return
-        self._told = now
         text = f"{self._description}: {self._done:,}"
-        if self._total is not None and self._done:
-            left = (now - self._began) * (self._total - self._done) / self._done
+        if self._total is not None and self._done > self._done_then:
+            left = (now - self._told) * (self._total - self._done) / (self._done - self._done_then)
             text += f" of {self._total:,}, some {max(left, 0) / 60:.0f} min left"
+        self._told, self._done_then = now, self._done
         self._say(text)
 
 

@@ -37,6 +37,19 @@ def test_long_work_tells_a_file_how_far_it_is(wait: Pass, capsys: pytest.Capture
     assert told == ["animating stills: 1,500 of 4,000, some 5 min left", "reading: 7"]
 
 
+def test_time_left_is_told_by_the_latest_pace(wait: Pass, capsys: pytest.CaptureFixture[str]) -> None:
+    with Console().progress("image epoch 2/16", 1000, 600) as advance:
+        wait(120)
+        advance(100)
+        wait(240)
+        advance(50)
+    told = capsys.readouterr().err.splitlines()
+    assert told == [
+        "image epoch 2/16: 700 of 1,000, some 6 min left",
+        "image epoch 2/16: 750 of 1,000, some 20 min left",
+    ]
+
+
 def test_short_work_and_quiet_work_tell_nothing(wait: Pass, capsys: pytest.CaptureFixture[str]) -> None:
     with Console().progress("reading", 2) as advance:
         advance(2)

@@ -22,7 +22,7 @@ from lightning_fabric.strategies.strategy import Strategy
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from s2d_edge.console import Advance, Console
+from s2d_edge.console import Console
 from s2d_edge.errors import DeviceError, TrainingError
 
 T = TypeVar("T")
@@ -175,11 +175,6 @@ class _Mute(Console):
 
     def warn(self, text: str) -> None:
         """Leave it to the first process."""
-
-    @contextmanager
-    def progress(self, description: str, total: int | None) -> Iterator[Advance]:
-        """No bar."""
-        yield lambda steps: None
 
 
 def _choose_kind(device: str) -> str:

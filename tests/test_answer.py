@@ -60,7 +60,7 @@ def test_a_clip_that_cannot_be_read_stops_or_is_skipped_and_counted(
     score = json.loads(out)
     assert (score["n"], score["skipped"], score["protocol"]) == (5, 1, "default")
     assert score["confusion"] == [[1, 0, 0], [0, 1, 1], [1, 0, 1]]
-    assert "1 clips that cannot be read were skipped (first:" in " ".join(err.split())
+    assert "skipped 1 clip that cannot be read (first:" in " ".join(err.split())
 
 
 def test_evaluate_defaults_to_the_newest_bundle(

@@ -45,18 +45,21 @@ class LoadingTally:
     def tell(self, console: Console) -> None:
         """Warn of what was counted."""
         if self.unreadable:
-            console.warn(
-                f"{len(self.unreadable)} clips that cannot be read were skipped{_first(self.unreadable)}"
-            )
+            console.warn(f"skipped {_clips(self.unreadable)} that cannot be read{_first(self.unreadable)}")
         if self.faces_missed:
-            console.warn(
-                f"no face was found in {self.faces_missed} of {self.frames} frames; {len(self.faceless)} "
-                f"clips without any face were used as whole pictures{_first(self.faceless)}"
-            )
+            text = f"no face was found in {self.faces_missed} of {self.frames} frames"
+            if self.faceless:
+                whole = _clips(self.faceless)
+                text += f"; used {whole} without any face as whole pictures{_first(self.faceless)}"
+            console.warn(text)
         if self.repeated:
             console.warn(
-                f"frames were repeated to fill {len(self.repeated)} short clips{_first(self.repeated)}"
+                f"frames were repeated to fill {_clips(self.repeated, 'short ')}{_first(self.repeated)}"
             )
+
+
+def _clips(paths: Sequence[Path], kind: str = "") -> str:
+    return f"{len(paths)} {kind}clip{'s' if len(paths) != 1 else ''}"
 
 
 def _first(paths: Sequence[Path]) -> str:

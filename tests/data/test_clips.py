@@ -200,7 +200,7 @@ def test_tally_tells_what_was_lost(tmp_path: Path, squares: None, capsys: pytest
     told = " ".join(capsys.readouterr().err.split())
     assert "no face was found in 1 of 3 frames" in told
     assert "empty.png" in told
-    assert "repeated to fill 1 short clips" in told
+    assert "repeated to fill 1 short clip (first:" in told
 
 
 def test_real_face_video(shared_data: Path) -> None:

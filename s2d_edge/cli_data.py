@@ -12,7 +12,7 @@ from s2d_edge.cli_options import Debug, Json, Quiet
 app = typer.Typer(help="Make and check data sets.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("check")
+@app.command()
 def check(
     data: Annotated[
         str, typer.Argument(metavar="CSV|FOLDER|NAME:ROOT", help="A data set, as --data takes it.")
@@ -44,7 +44,7 @@ def check(
     )
 
 
-@app.command("avatars")
+@app.command()
 def avatars(
     out: Annotated[Path, typer.Argument(help="Folder to write.")],
     clips_per_class: Annotated[
@@ -67,7 +67,7 @@ def avatars(
     console.say(f"{len(dataset.samples)} clips of {spec.subjects} avatars in {out}")
 
 
-@app.command("animate")
+@app.command()
 def animate(
     stills: Annotated[
         str,

@@ -38,7 +38,7 @@ def test_long_work_tells_a_file_how_far_it_is(wait: Pass, capsys: pytest.Capture
 
 
 def test_time_left_is_told_by_the_latest_pace(wait: Pass, capsys: pytest.CaptureFixture[str]) -> None:
-    with Console().progress("image epoch 2/16", 1000, 600) as advance:
+    with Console().progress("image epoch 2/16", 1000, done=600) as advance:
         wait(120)
         advance(100)
         wait(240)

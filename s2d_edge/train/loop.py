@@ -77,7 +77,7 @@ class StageTraining:
                 self._score_start()
             while self.progress.epoch < epochs:
                 title = f"{job.info.stage} epoch {self.progress.epoch + 1}/{epochs}"
-                with self._console.progress(title, self._steps, self.progress.step) as advance:
+                with self._console.progress(title, self._steps, done=self.progress.step) as advance:
                     for _ in self._train_steps():
                         advance(1)
                 self._finish_epoch(self._timed_validation())

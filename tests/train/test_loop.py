@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from s2d_edge.console import Console
+from s2d_edge.console import Advance, Console
 from s2d_edge.errors import CheckpointError, TrainingError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
@@ -32,6 +34,21 @@ DISTILLED = replace(
     SETTINGS, ema=0.5, layer_decay=0.8, sdl=SdlSettings(weight=1.0, starts=(0.0,), shares=(1.0,), queue=3)
 )
 MIXED = replace(SETTINGS, augment=AugmentSettings(crop=0.7, mixup=0.8, cutmix=1.0))
+
+
+class BarsBegun(Console):
+    """Notes where each bar begins."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        super().__init__(quiet=quiet)
+        self.begun: list[tuple[str, int | None, int]] = []
+
+    @contextmanager
+    def progress(self, description: str, total: int | None, done: int = 0) -> Iterator[Advance]:
+        """Note it."""
+        self.begun.append((description, total, done))
+        with super().progress(description, total, done) as advance:
+            yield advance
 
 
 def _weights(model: S2D) -> torch.Tensor:
@@ -91,9 +108,11 @@ def test_a_snapshot_within_an_epoch_survives_a_crash_and_continues_exactly(tmp_p
         StageTraining(work, Crash(), QUIET).run()
     snapshot = load_snapshot(tmp_path / "crashed")
     assert (snapshot.progress.epoch, snapshot.progress.step) == (1, 2)
-    again = StageTraining(job(tmp_path / "crashed", SETTINGS, data, held_out), InterruptGuard(), QUIET)
+    console = BarsBegun(quiet=True)
+    again = StageTraining(job(tmp_path / "crashed", SETTINGS, data, held_out), InterruptGuard(), console)
     again.restore(snapshot)
     again.run()
+    assert console.begun == [("image epoch 2/3", 3, 2), ("image epoch 3/3", 3, 0)]
     assert torch.equal(_weights(whole.job.model), _weights(again.job.model))
 
 

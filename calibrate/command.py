@@ -11,16 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from calibrate.choose import choose_recipe
-from calibrate.drop import drop_between
-from calibrate.float_layers import affordable_landmark
-from calibrate.gate import GateReport
-from calibrate.making import Workshop
-from calibrate.measure import measure_pair
-from calibrate.page import as_html
-from calibrate.recipe import recipe_for
-from calibrate.render import as_markdown, as_table, gate_table, save_plot, tuning_sentences
-from calibrate.report import (
+from s2d_edge.calibrate.graphs.float_layers import affordable_landmark
+from s2d_edge.calibrate.graphs.sensitivity import affordable_clips, layer_sensitivity
+from s2d_edge.calibrate.quantize.making import Workshop
+from s2d_edge.calibrate.quantize.recipe import recipe_for
+from s2d_edge.calibrate.report.drop import drop_between
+from s2d_edge.calibrate.report.measure import measure_pair
+from s2d_edge.calibrate.report.page import as_html
+from s2d_edge.calibrate.report.render import as_markdown, as_table, gate_table, save_plot, tuning_sentences
+from s2d_edge.calibrate.report.report import (
     ClipAnswers,
     DropReport,
     Findings,
@@ -32,15 +31,13 @@ from calibrate.report import (
     side,
     worst_class,
 )
-from calibrate.report_file import CLIPS, HTML, REPORT, as_json, refusal_as_json, save_clips
-from calibrate.samples import choose_samples, record, relative_path, require_disjoint, with_content
-from calibrate.sensitivity import affordable_clips, layer_sensitivity
-from calibrate.tuning import Tuner, Tuning
-from calibrate.validation import ValidationClips, choose_validation, validating
-from firmware_host.engines import is_home, open_engine
-from firmware_host.finding import named
-from firmware_host.selftest import write_self_test
-from s2d_edge.bundle import (
+from s2d_edge.calibrate.report.report_file import CLIPS, HTML, REPORT, as_json, refusal_as_json, save_clips
+from s2d_edge.calibrate.samples import choose_samples, record, relative_path, require_disjoint, with_content
+from s2d_edge.calibrate.search.choose import choose_recipe
+from s2d_edge.calibrate.search.gate import GateReport
+from s2d_edge.calibrate.search.tuning import Tuner, Tuning
+from s2d_edge.calibrate.search.validation import ValidationClips, choose_validation, validating
+from s2d_edge.contracts.bundle import (
     BUILD_SCRIPT,
     BUNDLES,
     Bundle,
@@ -51,15 +48,18 @@ from s2d_edge.bundle import (
     seal,
     writing_bundle,
 )
-from s2d_edge.console import Console, write_json
+from s2d_edge.contracts.engine import Clip
+from s2d_edge.core.console import Console, write_json
+from s2d_edge.core.errors import BundleError, ConfigError, DataError, QuantizationError, TooLargeDropError
+from s2d_edge.core.files import choose_output, write_text
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.splits import carve_validation
 from s2d_edge.data.tally import LoadingTally
-from s2d_edge.engine import Clip
-from s2d_edge.errors import BundleError, ConfigError, DataError, QuantizationError, TooLargeDropError
-from s2d_edge.files import choose_output, write_text
+from s2d_edge.firmware_host.bundles import named
+from s2d_edge.firmware_host.engines import is_home, open_engine
+from s2d_edge.firmware_host.selftest.selftest import write_self_test
 
 MIN_AGREEMENT_PERCENT = 97.0
 

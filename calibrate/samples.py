@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from s2d_edge.bundle import CalibrationClip
+from s2d_edge.contracts.bundle import CalibrationClip
+from s2d_edge.core.errors import ConfigError, DataError, MediaError
 from s2d_edge.data.content import clip_sha256
 from s2d_edge.data.datasets import require_split
 from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.errors import ConfigError, DataError, MediaError
-from s2d_edge.video import frame_paths
+from s2d_edge.media.video import frame_paths
 
 
 def choose_samples(dataset: Dataset, split: str, subset: int, seed: int) -> tuple[Sample, ...]:

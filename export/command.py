@@ -11,16 +11,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from export.fuse import FusedS2D
-from export.graph import Graph, step_graph, window_graph
-from export.onnx_graph import write_onnx
-from export.openvino_graph import write_openvino
-from export.parity import check_parity, parity_clips
-from export.targets import EXECUTION, TARGETS, GraphFormat, parse_target
-from firmware_host.engines import open_engine
-from firmware_host.selftest import write_self_test
-from firmware_host.timing import alternate
-from s2d_edge.bundle import (
+from s2d_edge.contracts.bundle import (
     BUNDLES,
     FORMAT_VERSION,
     Bundle,
@@ -33,16 +24,25 @@ from s2d_edge.bundle import (
     tool_versions,
     writing_bundle,
 )
-from s2d_edge.console import Console
+from s2d_edge.contracts.engine import Clip
+from s2d_edge.contracts.runs import RUNS, RunInfo, newest_run
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError
+from s2d_edge.core.files import choose_output
 from s2d_edge.deploy.jetson import write_build_script
-from s2d_edge.engine import Clip
-from s2d_edge.errors import ConfigError
-from s2d_edge.files import choose_output
+from s2d_edge.export.fuse import FusedS2D
+from s2d_edge.export.graph import Graph, step_graph, window_graph
+from s2d_edge.export.onnx_graph import write_onnx
+from s2d_edge.export.openvino_graph import write_openvino
+from s2d_edge.export.parity import check_parity, parity_clips
+from s2d_edge.export.targets import EXECUTION, TARGETS, GraphFormat, parse_target
+from s2d_edge.firmware_host.bench.timing import alternate
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.selftest.selftest import write_self_test
 from s2d_edge.lint.check import require_fit
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.engine import TorchEngine
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import RUNS, RunInfo, newest_run
 
 WRITERS = {"onnx": write_onnx, "openvino": write_openvino}
 _GRAPHS: dict[GraphFormat, Literal["model.onnx", "model.xml"]] = {

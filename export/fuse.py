@@ -7,7 +7,7 @@ What is different, each step exact in real arithmetic:
   linears, which read one norm, are stacked, and queries, keys and values are a linear each, so that no
   attention starts with a transpose and a split;
 - in the temporal adapter the attention's output projection and the up-projection are one linear, and the norm
-  after it is taken in the bottleneck's own dimensions (:func:`export.algebra.linear_norm_linear`), so nothing
+  after it is taken in the bottleneck's own dimensions (``linear_norm_linear`` in ``algebra.py``), so nothing
   of width D is made between the adapter's first and last linear; the prompts' norms likewise, so a prompt is
   carried from block to block as its 8 hidden values;
 - the class token stays in the sequence and is masked out of prompts and adapters, instead of being cut off
@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export.algebra import (
+from s2d_edge.contracts.model_config import LANDMARK_GRID
+from s2d_edge.export.algebra import (
     LinearNormLinear,
     fold_batch_norms,
     linear_norm_linear,
@@ -31,7 +32,6 @@ from export.algebra import (
     norm_then_linear,
     split_linear,
 )
-from s2d_edge.model.config import LANDMARK_GRID
 from s2d_edge.model.prompter import Prompter
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter

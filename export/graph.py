@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from export.fuse import FusedS2D
-from export.step import FusedStep, ring_layout
-from s2d_edge.bundle import Mode, TensorSpec
+from s2d_edge.contracts.bundle import Mode, TensorSpec
+from s2d_edge.export.fuse import FusedS2D
+from s2d_edge.export.step import FusedStep, ring_layout
 from s2d_edge.model.s2d import S2D
 
 _TORCH = {"uint8": torch.uint8, "int32": torch.int32, "float32": torch.float32}

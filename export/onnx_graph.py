@@ -10,8 +10,8 @@ from pathlib import Path
 import onnx
 import torch
 
-from export.graph import Graph
-from s2d_edge.errors import S2DEdgeError
+from s2d_edge.core.errors import S2DEdgeError
+from s2d_edge.export.graph import Graph
 
 OPSET = 18  # ≥ 17 for LayerNormalization; 18 is the oldest the exporter writes without conversion
 _SCOPES = "pkg.torch.onnx.name_scopes"  # the exporter's list of the modules around a node, and the node

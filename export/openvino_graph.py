@@ -8,7 +8,7 @@ from pathlib import Path
 import openvino as ov
 import torch
 
-from export.graph import Graph
+from s2d_edge.export.graph import Graph
 
 
 def write_openvino(source: Graph, path: Path) -> None:

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from s2d_edge.bundle import ParityRecord
-from s2d_edge.console import Console
+from s2d_edge.contracts.bundle import ParityRecord
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.contracts.engine import Clip, Engine
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.data.avatars.clips import render_clip
 from s2d_edge.data.avatars.expression import LABELS
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset
-from s2d_edge.engine import Clip, Engine
-from s2d_edge.errors import S2DEdgeError
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.sampling import ClipSpec
 
 TOLERANCE = 1e-3  # largest absolute difference of FP32 logits
 _AVATAR_SEED = 2312  # of avatars no training set draws by default

@@ -5,8 +5,8 @@ new slot* of each ring. Nothing of a ring's size is concatenated, transposed or 
 
 - the order of the slots means nothing: ``age`` alone says when each was written;
 - scores against the ring and against the frame itself are two small tensors, joined before one softmax;
-- an empty or outdated slot has age T, whose bias is :data:`export.fuse.UNSEEN`, so the first frames after a
-  reset attend over what exists.
+- an empty or outdated slot has age T, whose bias is :data:`s2d_edge.export.fuse.UNSEEN`, so the first frames
+  after a reset attend over what exists.
 
 A ring of keys or values lies in memory in one of two ways. ``[slots, N, heads, c]`` makes a slot one block:
 where the device writes a new slot in place, and where heads are narrow. ``[N, heads, slots, c]`` makes what a
@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from export.fuse import UNSEEN, FusedPrompting, FusedS2D, FusedTimeAttention, standardise
-from s2d_edge.errors import ConfigError
-from s2d_edge.model.config import S2DConfig
+from s2d_edge.contracts.model_config import S2DConfig
+from s2d_edge.core.errors import ConfigError
+from s2d_edge.export.fuse import UNSEEN, FusedPrompting, FusedS2D, FusedTimeAttention, standardise
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
 

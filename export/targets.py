@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from s2d_edge.bundle import Target
-from s2d_edge.errors import ConfigError
+from s2d_edge.contracts.bundle import Target
+from s2d_edge.core.errors import ConfigError
 
 GraphFormat = Literal["onnx", "openvino"]
 

@@ -11,23 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from firmware_host.engines import open_engine
-from firmware_host.finding import find_bundle
-from firmware_host.messages import PipelineConfig
-from firmware_host.panel import Display
-from firmware_host.pipeline import Pipeline
-from firmware_host.recorder import Recorder, Window, open_window
-from firmware_host.results import JsonLines
-from firmware_host.sources import Source, open_camera, open_source
-from firmware_host.stats import Counts
-from firmware_host.trust import require_trust
-from s2d_edge.bundle import BUNDLES, MANIFEST, Bundle, open_bundle
-from s2d_edge.console import Console
-from s2d_edge.engine import Engine
-from s2d_edge.errors import BundleError, ConfigError, MediaError
-from s2d_edge.face import FaceDetector, FaceFinder
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import RUN_FILE
+from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, Bundle, open_bundle
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.contracts.engine import Engine
+from s2d_edge.contracts.runs import RUN_FILE
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import BundleError, ConfigError, MediaError
+from s2d_edge.firmware_host.bundles import find_bundle
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.io.panel import Display
+from s2d_edge.firmware_host.io.recorder import Recorder, Window, open_window
+from s2d_edge.firmware_host.io.results import JsonLines
+from s2d_edge.firmware_host.io.sources import Source, open_camera, open_source
+from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
+from s2d_edge.firmware_host.pipeline.stats import Counts
+from s2d_edge.firmware_host.selftest.trust import require_trust
+from s2d_edge.media.face import FaceDetector, FaceFinder
 
 FACES_SEARCHED = 4  # at least: to stay with the followed ones among others
 REFRESH_S = 1 / 15

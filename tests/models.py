@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.contracts.model_config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
+from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.model.checkpoint import save_run
-from s2d_edge.model.config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
 from s2d_edge.model.s2d import S2D
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import RunInfo
 
 TINY = S2DConfig(
     vit=ViTConfig(image_size=64, patch_size=16, width=48, depth=3, heads=4),

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.face import Face
-from s2d_edge.preprocess import LEFT_EYE, MESH_POINTS, RIGHT_EYE, Picture, Points
+from s2d_edge.media.crop import LEFT_EYE, MESH_POINTS, RIGHT_EYE, Picture, Points
+from s2d_edge.media.face import Face
 
 
 def plain(colour: tuple[int, int, int], width: int = 96, height: int = 64) -> Picture:

@@ -14,12 +14,12 @@ import cv2
 import pytest
 from safetensors.torch import save_file
 
+from s2d_edge.contracts.model_config import preset
 from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.data.avatars.expression import EXPRESSIONS
-from s2d_edge.model.config import preset
 from s2d_edge.model.landmark import MobileFaceNet
 from tests.models import CAUSAL, write_random_run
-from tests.test_cli import s2d_edge
+from tests.verbs.test_main import s2d_edge
 
 
 def _run(*arguments: str, cwd: Path) -> str:

@@ -28,17 +28,17 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from s2d_edge import metrics
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.contracts.model_config import S2DConfig
+from s2d_edge.contracts.runs import RUN_FILE, RunInfo
+from s2d_edge.core import metrics
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.files import whole_file
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.prepare import PreparedClips, prepare
-from s2d_edge.errors import told_in_a_sentence
-from s2d_edge.files import whole_file
 from s2d_edge.model.checkpoint import load_run
-from s2d_edge.model.config import S2DConfig
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import RUN_FILE, RunInfo
-from s2d_edge.sampling import ClipSpec
 from s2d_edge.train import command, supply
 from s2d_edge.train.landmark_maps import LandmarkMaps, compute_maps
 from s2d_edge.train.plan import TrainOptions

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from s2d_edge import metrics
-from s2d_edge.console import Console
+from s2d_edge.contracts.evaluation import predict_clips
+from s2d_edge.core import metrics
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, told_in_a_sentence
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.errors import ConfigError, told_in_a_sentence
-from s2d_edge.evaluation import predict_clips
-from s2d_edge.models import open_model
+from s2d_edge.verbs.models import open_model
 
 
 def main() -> None:

@@ -20,20 +20,20 @@ from unittest.mock import patch
 
 import numpy as np
 
-from calibrate import onnx_graph, openvino_graph
-from calibrate.feeds import feeds_of
-from calibrate.float_layers import layers_in_float
-from calibrate.int8_macs import count_macs
-from calibrate.recipe import Int8Landmark, Ranges, Recipe, recipe_for
-from calibrate.samples import choose_samples
-from firmware_host.engines import open_engine
-from s2d_edge.bundle import Bundle, open_bundle, seal
-from s2d_edge.console import Console
+from s2d_edge.calibrate.graphs.float_layers import layers_in_float
+from s2d_edge.calibrate.graphs.int8_macs import count_macs
+from s2d_edge.calibrate.quantize import onnx_graph, openvino_graph
+from s2d_edge.calibrate.quantize.feeds import feeds_of
+from s2d_edge.calibrate.quantize.recipe import Int8Landmark, Ranges, Recipe, recipe_for
+from s2d_edge.calibrate.samples import choose_samples
+from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
+from s2d_edge.contracts.engine import Clip
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Sample
-from s2d_edge.engine import Clip
-from s2d_edge.errors import told_in_a_sentence
+from s2d_edge.firmware_host.engines import open_engine
 
 
 def _but(landmark: Int8Landmark) -> Callable[[Path, Recipe], list[str]]:

@@ -21,22 +21,22 @@ from typing import Any
 
 import numpy as np
 
-from calibrate.command import CalibrateOptions, calibrate
-from calibrate.drop import Drop, drop_between
-from calibrate.gate import allowance
-from calibrate.measure import measure_pair
-from calibrate.report import Side, side
-from calibrate.report_file import read_report
-from export.command import ExportOptions, export_run
-from firmware_host.engines import open_engine
-from s2d_edge.bundle import Bundle, open_bundle
-from s2d_edge.console import Console
+from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.calibrate.report.drop import Drop, drop_between
+from s2d_edge.calibrate.report.measure import measure_pair
+from s2d_edge.calibrate.report.report import Side, side
+from s2d_edge.calibrate.report.report_file import read_report
+from s2d_edge.calibrate.search.gate import allowance
+from s2d_edge.contracts.bundle import Bundle, open_bundle
+from s2d_edge.contracts.runs import read_run
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError, TooLargeDropError, told_in_a_sentence
 from s2d_edge.data.clips import LoadedClip, load_many
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.samples import Sample
-from s2d_edge.errors import DataError, TooLargeDropError, told_in_a_sentence
-from s2d_edge.models import identify_model
-from s2d_edge.runs import read_run
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.verbs.models import identify_model
 
 MAX_DROP_PP, LEAST_ALIKE = 0.5, 0.97
 AIM_DROP_PP, AIM_ALIKE = 0.2, 0.99

@@ -11,9 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.model.checkpoint import load_strictly, read_landmark
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.face_pool import mesh_pool

@@ -16,16 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s2d_edge import metrics
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.contracts.model_config import LANDMARK_INPUT, S2DConfig, ViTConfig
+from s2d_edge.core import metrics
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.prepare import PreparedClips, prepare
-from s2d_edge.errors import told_in_a_sentence
 from s2d_edge.model.checkpoint import load_strictly, read_landmark
-from s2d_edge.model.config import LANDMARK_INPUT, S2DConfig, ViTConfig
 from s2d_edge.model.s2d import S2D
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.sampling import ClipSpec
 
 COMPONENTS = 200
 PENALTY = 0.025  # on the squared weights, beside the mean cross-entropy

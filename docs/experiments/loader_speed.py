@@ -22,16 +22,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.contracts.model_config import preset
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.cores import usable_cores
 from s2d_edge.data.datasets import open_dataset, require_split
 from s2d_edge.data.prepare import prepare
-from s2d_edge.errors import told_in_a_sentence
-from s2d_edge.model.config import preset
 from s2d_edge.model.s2d import S2D
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.sampling import ClipSpec
 from s2d_edge.train.feed import Batch, Feed
 from s2d_edge.train.recipes import recipe
 

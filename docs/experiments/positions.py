@@ -18,15 +18,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s2d_edge.answer import evaluate_model
-from s2d_edge.console import Console
-from s2d_edge.errors import told_in_a_sentence
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.model import s2d
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
 from s2d_edge.model.vit import Attention
 from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions
+from s2d_edge.verbs.predict import evaluate_model
 
 AMPLITUDE = 5.0  # of the embedded times, as the recipe `demo` starts a bidirectional model's
 

@@ -3,7 +3,7 @@
     python docs/experiments/ring_layout.py tiny small [--frames 16] [--rounds 40]
 
 ``slots first`` sums the heads at once, ``heads first`` multiplies a small matrix per patch and head
-(:mod:`export.step`). Weights are random; speed does not depend on them.
+(:mod:`s2d_edge.export.step`). Weights are random; speed does not depend on them.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from export import step
-from export.command import ExportOptions, export_run
-from firmware_host.engines import open_engine
-from firmware_host.timing import next_step, random_clip, time_step
-from s2d_edge.bundle import open_bundle
-from s2d_edge.console import Console
-from s2d_edge.errors import told_in_a_sentence
+from s2d_edge.contracts.bundle import open_bundle
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.contracts.model_config import S2DConfig, TemporalConfig, preset
+from s2d_edge.contracts.runs import RunInfo
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.export import step
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host.bench.timing import next_step, random_clip, time_step
+from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.model.checkpoint import save_run
-from s2d_edge.model.config import S2DConfig, TemporalConfig, preset
 from s2d_edge.model.s2d import S2D
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import RunInfo
 
 NARROW_BELOW = {"slots first": 10**6, "heads first": 0}  # channels of a head: always narrow, never narrow
 

@@ -21,13 +21,13 @@ from typing import Any
 
 import torch
 
-from s2d_edge.errors import told_in_a_sentence
-from s2d_edge.labels import DFEW
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.contracts.labels import DFEW
+from s2d_edge.contracts.model_config import TemporalConfig, preset
+from s2d_edge.contracts.runs import RunInfo
+from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.model.checkpoint import save_run
-from s2d_edge.model.config import TemporalConfig, preset
 from s2d_edge.model.s2d import S2D
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import RunInfo
 
 HEAD = (
     "| size | T | PyTorch ms | INT8 window ms | times | in linears | INT8 stream ms | times | of window/T "
@@ -118,7 +118,7 @@ def _bundle(out: Path, run: Path, target: str, mode: str) -> Path:
 
 
 def _s2d_edge(*arguments: object) -> str:
-    words = [sys.executable, "-m", "s2d_edge.cli", *map(str, arguments)]
+    words = [sys.executable, "-m", "s2d_edge", *map(str, arguments)]
     print("$ s2d-edge", *words[3:], file=sys.stderr)
     return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
 

@@ -22,8 +22,8 @@ from threading import Thread
 
 import cv2
 
-from s2d_edge.errors import told_in_a_sentence
-from s2d_edge.video import read_video
+from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.media.video import read_video
 
 _BOUNDARY = "frame"
 _LOOK_EVERY_S = 30.0
@@ -41,7 +41,16 @@ def main() -> None:
     Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.jsonl"
-        command = [sys.executable, "-m", "s2d_edge.cli", "run", "--bundle", asked.bundle, "--json", results]
+        command = [
+            sys.executable,
+            "-m",
+            "s2d_edge",
+            "run",
+            "--bundle",
+            asked.bundle,
+            "--json",
+            results,
+        ]
         command += ["--source", f"http://127.0.0.1:{server.server_port}/"]
         command += ["--max-faces", asked.max_faces, "--max-seconds", asked.seconds]
         started = time.monotonic()

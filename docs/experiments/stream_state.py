@@ -20,16 +20,16 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from calibrate.feeds import StreamFeeds
-from firmware_host.engines import open_engine
-from firmware_host.engines.stream import StreamSession
-from firmware_host.timing import next_step, random_clip, time_step
-from s2d_edge.bundle import Bundle, TensorSpec, open_bundle
-from s2d_edge.console import Console
+from s2d_edge.calibrate.quantize.feeds import StreamFeeds
+from s2d_edge.contracts.bundle import Bundle, TensorSpec, open_bundle
+from s2d_edge.contracts.engine import Clip, Frame, Logits
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.engine import Clip, Frame, Logits
-from s2d_edge.errors import told_in_a_sentence
+from s2d_edge.firmware_host.bench.timing import next_step, random_clip, time_step
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.engines.stream import StreamSession
 
 _CALIBRATION_CLIPS = 8
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from s2d_edge.errors import ConfigError, told_in_a_sentence
-from s2d_edge.files import choose_output
+from s2d_edge.contracts.model_config import preset
+from s2d_edge.core.errors import ConfigError, told_in_a_sentence
+from s2d_edge.core.files import choose_output
 from s2d_edge.model.checkpoint import load_run, load_strictly, save_run
-from s2d_edge.model.config import preset
 from s2d_edge.model.s2d import S2D
 
 TOLERANCE = 1e-3  # of logits, in FP32

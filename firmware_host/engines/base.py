@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 
-from firmware_host.agreement import Arithmetic
-from firmware_host.engines.stream import RingMemory, StreamSession
-from s2d_edge.bundle import Bundle, EngineIdentity, Manifest, TensorSpec
-from s2d_edge.engine import Clip, Engine, Logits
-from s2d_edge.errors import BundleError, DeviceError
-from s2d_edge.sampling import ClipSpec
+from s2d_edge.contracts.bundle import Bundle, EngineIdentity, Manifest, TensorSpec
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.contracts.engine import Clip, Engine, Logits
+from s2d_edge.core.errors import BundleError, DeviceError
+from s2d_edge.firmware_host.engines.stream import RingMemory, StreamSession
+from s2d_edge.firmware_host.selftest.agreement import Arithmetic
 
 Device = Literal["cpu", "gpu", "npu", "cuda", "tensorrt"]
 

@@ -7,12 +7,12 @@ from enum import IntEnum
 from pathlib import Path
 from typing import get_args
 
-from firmware_host import nvidia
-from firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine
-from firmware_host.engines.plans import NoPlanError, Plan, find_plan
 from s2d_edge import starter
-from s2d_edge.bundle import MANIFEST, Bundle, Manifest, Target, find_bundles, read_manifest
-from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
+from s2d_edge.contracts.bundle import MANIFEST, Bundle, Manifest, Target, find_bundles, read_manifest
+from s2d_edge.core.errors import BundleError, ConfigError, DeviceError, MissingExtraError
+from s2d_edge.firmware_host.engines import nvidia
+from s2d_edge.firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine
+from s2d_edge.firmware_host.engines.plans import NoPlanError, Plan, find_plan
 
 # What `auto` tries on a machine of the target's kind, best first.
 _HOME: dict[Target, tuple[Device, ...]] = {
@@ -41,7 +41,7 @@ def open_engine(
     """Load a bundle's graph on a device.
 
     Args:
-        bundle: verified, from :func:`s2d_edge.bundle.open_bundle`.
+        bundle: verified, from :func:`s2d_edge.contracts.bundle.open_bundle`.
         device: ``cpu``, ``gpu``, ``npu``, ``cuda``, ``tensorrt``, in any case; ``auto`` takes the bundle's
             target device where this machine has it, else the CPU, and the description says which and why.
         threads: limit of CPU threads.
@@ -204,7 +204,7 @@ def _runtime(manifest: Manifest) -> str:
 def _devices_for(manifest: Manifest) -> tuple[Device, ...]:
     """Devices of the graph's runtime. Imported here: a device carries one runtime, not both."""
     if _is_openvino(manifest):
-        from firmware_host.engines import openvino_engine
+        from s2d_edge.firmware_host.engines import openvino_engine
 
         return openvino_engine.devices()
     try:
@@ -214,7 +214,7 @@ def _devices_for(manifest: Manifest) -> tuple[Device, ...]:
     else:
         planned = ("tensorrt",)
     try:
-        from firmware_host.engines import onnxruntime_engine
+        from s2d_edge.firmware_host.engines import onnxruntime_engine
     except MissingExtraError:
         if not planned:
             raise
@@ -231,7 +231,7 @@ def _plan_for(manifest: Manifest) -> Plan:
     """
     plan = find_plan(manifest)
     try:
-        import firmware_host.engines.tensorrt_engine  # noqa: F401
+        import s2d_edge.firmware_host.engines.tensorrt_engine  # noqa: F401
     except DeviceAbsentError as error:
         raise NoPlanError(str(error)) from None
     return plan
@@ -249,7 +249,7 @@ def _devices_text(manifests: Sequence[Manifest]) -> str:
 
 def _open(bundle: Bundle, device: Device, threads: int | None, profile: bool) -> GraphEngine:
     if _is_openvino(bundle.manifest):
-        from firmware_host.engines.openvino_engine import OpenVINOEngine
+        from s2d_edge.firmware_host.engines.openvino_engine import OpenVINOEngine
 
         return OpenVINOEngine(bundle, device, threads, profile=profile)
     unplanned = ""
@@ -259,10 +259,10 @@ def _open(bundle: Bundle, device: Device, threads: int | None, profile: bool) ->
         except NoPlanError as error:
             unplanned = str(error)
         else:
-            from firmware_host.engines.tensorrt_engine import TensorRTEngine
+            from s2d_edge.firmware_host.engines.tensorrt_engine import TensorRTEngine
 
             return TensorRTEngine(bundle, plan, profile=profile)
-    from firmware_host.engines.onnxruntime_engine import ONNXRuntimeEngine
+    from s2d_edge.firmware_host.engines.onnxruntime_engine import ONNXRuntimeEngine
 
     engine = ONNXRuntimeEngine(bundle, device, threads, profile=profile)
     if unplanned:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.errors import DeviceError
+from s2d_edge.core.errors import DeviceError
 
 _NAMES = (
     "libcudart.so.13",

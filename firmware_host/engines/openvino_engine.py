@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_host.agreement import Arithmetic
-from firmware_host.engines.base import Device, GraphEngine, GraphTensor, NodeTime
-from firmware_host.engines.caches import compiled_folder
-from firmware_host.engines.stream import RingMemory
-from firmware_host.exact_int8 import openvino_properties
-from firmware_host.processor import processor
-from s2d_edge.bundle import Bundle, EngineIdentity, Manifest
-from s2d_edge.engine import Clip, Frame, Logits
-from s2d_edge.errors import BundleError, DeviceError, MissingExtraError
+from s2d_edge.contracts.bundle import Bundle, EngineIdentity, Manifest
+from s2d_edge.contracts.engine import Clip, Frame, Logits
+from s2d_edge.core.errors import BundleError, DeviceError, MissingExtraError
+from s2d_edge.core.processor import processor
+from s2d_edge.firmware_host.engines.base import Device, GraphEngine, GraphTensor, NodeTime
+from s2d_edge.firmware_host.engines.caches import compiled_folder
+from s2d_edge.firmware_host.engines.exact_int8 import openvino_properties
+from s2d_edge.firmware_host.engines.stream import RingMemory
+from s2d_edge.firmware_host.selftest.agreement import Arithmetic
 
 try:
     import openvino

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.bundle import Manifest
-from s2d_edge.engine import Frame, Logits
-from s2d_edge.errors import DeviceError
+from s2d_edge.contracts.bundle import Manifest
+from s2d_edge.contracts.engine import Frame, Logits
+from s2d_edge.core.errors import DeviceError
 
 _NEVER = np.iinfo(np.int64).min // 2  # when an empty slot was written
 

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firmware_host import nvidia
-from firmware_host.agreement import Arithmetic
-from firmware_host.engines.base import DeviceAbsentError, GraphEngine, GraphTensor, NodeTime
-from firmware_host.engines.cudart import Memory, Pinned, Stream, device_memory, pinned_memory
-from firmware_host.engines.plans import Plan
-from firmware_host.engines.stream import RingMemory
-from s2d_edge.bundle import BUILD_SCRIPT, Bundle, EngineIdentity, TensorSpec
-from s2d_edge.engine import Clip, Frame, Logits
-from s2d_edge.errors import DeviceError
+from s2d_edge.contracts.bundle import BUILD_SCRIPT, Bundle, EngineIdentity, TensorSpec
+from s2d_edge.contracts.engine import Clip, Frame, Logits
+from s2d_edge.core.errors import DeviceError
+from s2d_edge.firmware_host.engines import nvidia
+from s2d_edge.firmware_host.engines.base import DeviceAbsentError, GraphEngine, GraphTensor, NodeTime
+from s2d_edge.firmware_host.engines.cudart import Memory, Pinned, Stream, device_memory, pinned_memory
+from s2d_edge.firmware_host.engines.plans import Plan
+from s2d_edge.firmware_host.engines.stream import RingMemory
+from s2d_edge.firmware_host.selftest.agreement import Arithmetic
 
 try:
     import tensorrt
@@ -56,7 +56,7 @@ class TensorRTEngine(GraphEngine):
     """A deserialized plan. Rings of a stream stay in the device's memory."""
 
     def __init__(self, bundle: Bundle, plan: Plan, *, profile: bool = False) -> None:
-        """Load a plan from :func:`firmware_host.engines.plans.find_plan`.
+        """Load a plan from :func:`s2d_edge.firmware_host.engines.plans.find_plan`.
 
         Raises:
             DeviceError: the plan is damaged, or TensorRT or CUDA refuse it.

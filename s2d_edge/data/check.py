@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import MediaError
 from s2d_edge.data.content import clip_sha256
 from s2d_edge.data.cores import usable_cores
 from s2d_edge.data.listing import Entry, Listing
 from s2d_edge.data.parallel import in_parallel
-from s2d_edge.errors import MediaError
-from s2d_edge.sampling import sample_by_time
-from s2d_edge.video import frame_paths, media_kind, read_image, read_video
+from s2d_edge.media.sampling import sample_by_time
+from s2d_edge.media.video import frame_paths, media_kind, read_image, read_video
 
 Kind = Literal[
     "unknown label",

@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.table import Table
 
+from s2d_edge.core.files import whole_file
 from s2d_edge.data.check import CheckReport
-from s2d_edge.files import whole_file
 
 _NAMED = 5  # findings of a kind that are told; the JSON has them all
 

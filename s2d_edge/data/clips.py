@@ -17,21 +17,21 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.data.cores import usable_cores
 from s2d_edge.data.parallel import in_parallel
-from s2d_edge.errors import ConfigError, MediaError
-from s2d_edge.face import FaceFinder
-from s2d_edge.media_types import IMAGE_SUFFIXES
-from s2d_edge.preprocess import CropRecipe, align_crop, resize_frame, whole_picture
-from s2d_edge.sampling import (
-    ClipSpec,
+from s2d_edge.media.crop import align_crop, resize_frame, whole_picture
+from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.media_types import IMAGE_SUFFIXES
+from s2d_edge.media.sampling import (
     FolderWindows,
     folder_windows,
     sample_by_time,
     uniform_indices,
     window_starts,
 )
-from s2d_edge.video import frame_paths, media_kind, read_image, read_video
+from s2d_edge.media.video import frame_paths, media_kind, read_image, read_video
 
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 Points = NDArray[np.float32]  # (468, 2) pixels

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from s2d_edge.files import sha256_of
-from s2d_edge.video import frame_paths
+from s2d_edge.core.files import sha256_of
+from s2d_edge.media.video import frame_paths
 
 
 def clip_sha256(path: Path) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.data import published
 from s2d_edge.data.listing import Entry, Listing, as_dataset
 from s2d_edge.data.readers import LABELS_FILE, list_csv, list_folders
 from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.errors import ConfigError, DataError
 
 AVATARS = "avatars"
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2d_edge.contracts.labels import LabelSet
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.errors import DataError
-from s2d_edge.labels import LabelSet
-from s2d_edge.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from s2d_edge.media.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 _NAMED = 5  # how many offenders an error names
 

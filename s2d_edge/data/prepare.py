@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError, MediaError
+from s2d_edge.core.files import cache_folder, whole_folder
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.samples import Sample
-from s2d_edge.errors import DataError, MediaError
-from s2d_edge.files import cache_folder, whole_folder
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.sampling import ClipSpec, FolderWindows
+from s2d_edge.media.sampling import FolderWindows
 
 # Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
 PREPARATION_VERSION = 2

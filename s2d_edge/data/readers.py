@@ -7,10 +7,10 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.listing import Entry, Listing, as_dataset
 from s2d_edge.data.samples import Dataset
 from s2d_edge.data.tables import read_text
-from s2d_edge.errors import DataError
 
 LABELS_FILE = "labels.csv"
 DEFAULT_SPLIT = "train"  # of a CSV without a split column: training carves its validation out of it

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2d_edge.labels import LabelSet
+from s2d_edge.contracts.labels import LabelSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.samples import Sample
-from s2d_edge.errors import DataError
 
 
 def carve_validation(

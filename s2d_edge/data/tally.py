@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from s2d_edge.console import Advance, Console
+from s2d_edge.core.console import Advance, Console
+from s2d_edge.core.errors import MediaError
 from s2d_edge.data.clips import LoadedClip
 from s2d_edge.data.samples import Sample
-from s2d_edge.errors import MediaError
 
 
 class LoadingTally:

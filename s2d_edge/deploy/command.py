@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from firmware_host.engines.caches import compiled_key
-from firmware_host.engines.plans import NoPlanError, find_plan
-from s2d_edge.bundle import BUILD_SCRIPT, MANIFEST, Bundle, EngineIdentity, Manifest, open_bundle
-from s2d_edge.console import Console
+from s2d_edge.contracts.bundle import BUILD_SCRIPT, MANIFEST, Bundle, EngineIdentity, Manifest, open_bundle
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError
+from s2d_edge.core.files import choose_output, whole_folder
 from s2d_edge.deploy.ovms import DEVICES, write_ovms
 from s2d_edge.deploy.triton import write_triton
-from s2d_edge.errors import ConfigError
-from s2d_edge.files import choose_output, whole_folder
+from s2d_edge.firmware_host.engines.caches import compiled_key
+from s2d_edge.firmware_host.engines.plans import NoPlanError, find_plan
 
 Server = Literal["triton", "ovms"]
 _FORMATS: dict[Server, str] = {"triton": "model.onnx", "ovms": "model.xml"}
@@ -113,7 +113,7 @@ def _openvino_identity(manifest: Manifest) -> EngineIdentity:
     """Of the bundle's device, as far as this machine knows it: the machine that serves knows its driver."""
     import openvino
 
-    from firmware_host.engines import openvino_engine
+    from s2d_edge.firmware_host.engines import openvino_engine
 
     device: Literal["cpu", "gpu", "npu"] = {"NPU": "npu", "GPU": "gpu"}.get(DEVICES[manifest.target], "cpu")  # type: ignore[assignment]
     try:

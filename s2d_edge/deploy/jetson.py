@@ -6,8 +6,8 @@ import shlex
 from importlib import resources
 from pathlib import Path
 
-from s2d_edge.bundle import BUILD_SCRIPT, HALF_GRAPH, Precision
-from s2d_edge.files import sha256_of
+from s2d_edge.contracts.bundle import BUILD_SCRIPT, HALF_GRAPH, Precision
+from s2d_edge.core.files import sha256_of
 
 _NAME_CHARACTERS = " ._+-"  # beside letters and digits; the script also writes the name into JSON
 

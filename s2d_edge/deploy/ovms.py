@@ -10,8 +10,8 @@ import json
 import shutil
 from pathlib import Path
 
-from firmware_host.exact_int8 import openvino_properties
-from s2d_edge.bundle import Bundle, Target
+from s2d_edge.contracts.bundle import Bundle, Target
+from s2d_edge.firmware_host.engines.exact_int8 import openvino_properties
 
 DEVICES: dict[Target, str] = {"intel-npu": "NPU", "intel-gpu": "GPU", "intel-cpu": "CPU", "cpu": "CPU"}
 

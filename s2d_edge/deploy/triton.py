@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from s2d_edge.bundle import Bundle, Manifest, TensorSpec
+from s2d_edge.contracts.bundle import Bundle, Manifest, TensorSpec
 
 _TYPES = {"uint8": "TYPE_UINT8", "int32": "TYPE_INT32", "float32": "TYPE_FP32"}
 _LABELS = "labels.txt"

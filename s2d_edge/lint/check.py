@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from s2d_edge.bundle import Target
-from s2d_edge.console import Console
-from s2d_edge.errors import UnfitGraphError
+from s2d_edge.contracts.bundle import Target
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import UnfitGraphError
 from s2d_edge.lint.rules import Rule, Violation, broken
 
 _TOLD = 3  # violations an error spells out

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from s2d_edge.bundle import HALF_GRAPH, open_bundle
-from s2d_edge.console import Console
+from s2d_edge.contracts.bundle import HALF_GRAPH, open_bundle
+from s2d_edge.core.console import Console
 from s2d_edge.lint.check import lint_graph, rules_for
 
 

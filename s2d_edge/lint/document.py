@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from s2d_edge.bundle import Target
+from s2d_edge.contracts.bundle import Target
 from s2d_edge.lint.check import rules_for
 
 _HEAD = """\

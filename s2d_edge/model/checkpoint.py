@@ -13,12 +13,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from s2d_edge.errors import CheckpointError
-from s2d_edge.files import sha256_of, whole_file
-from s2d_edge.model.config import LandmarkConfig
+from s2d_edge.contracts.model_config import LandmarkConfig
+from s2d_edge.contracts.runs import WEIGHTS, RunInfo, read_run, write_run_info
+from s2d_edge.core.errors import CheckpointError
+from s2d_edge.core.files import sha256_of, whole_file
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import WEIGHTS, RunInfo, read_run, write_run_info
 
 LANDMARK_FILE = "landmark.safetensors"  # in a folder written by 's2d-edge train --stage landmark'
 

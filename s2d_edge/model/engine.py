@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from s2d_edge.engine import Clip, Logits
-from s2d_edge.errors import DeviceError
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.contracts.engine import Clip, Logits
+from s2d_edge.contracts.runs import RunInfo
+from s2d_edge.core.errors import DeviceError
 from s2d_edge.model.checkpoint import load_run
-from s2d_edge.runs import RunInfo
-from s2d_edge.sampling import ClipSpec
 
 
 class TorchEngine:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s2d_edge.errors import CheckpointError
+from s2d_edge.core.errors import CheckpointError
 from s2d_edge.model.checkpoint import Tensors, load_run, load_strictly, read_tensors
 from s2d_edge.model.s2d import S2D
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s2d_edge.model.config import LANDMARK_INPUT, LandmarkConfig
+from s2d_edge.contracts.model_config import LANDMARK_INPUT, LandmarkConfig
 
 
 class ConvNorm(nn.Module):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
-from s2d_edge.errors import CheckpointError
+from s2d_edge.contracts.model_config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
+from s2d_edge.core.errors import CheckpointError
 from s2d_edge.model.checkpoint import Tensors, load_strictly, read_landmark, read_tensors
-from s2d_edge.model.config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
 from s2d_edge.model.s2d import S2D
 
 # Official name -> ours, tried in order.

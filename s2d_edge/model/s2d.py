@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s2d_edge.errors import ConfigError
-from s2d_edge.model.config import LANDMARK_GRID, S2DConfig
+from s2d_edge.contracts.model_config import LANDMARK_GRID, S2DConfig
+from s2d_edge.core.errors import ConfigError
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.prompter import Prompter
 from s2d_edge.model.temporal import TemporalAdapter

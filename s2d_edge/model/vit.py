@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s2d_edge.model.config import ViTConfig
+from s2d_edge.contracts.model_config import ViTConfig
 
 VIT_EPS = 1e-6  # LayerNorm epsilon of timm's ViTs, and of everything S2D norms at width D
 

@@ -1,8 +1,8 @@
 """The starter model: small bundles that lie in the package, for use straight after installation.
 
 ``starter`` means the one that fits this machine best, ``starter-TARGET`` the one made for a target, wherever
-a bundle is expected (:mod:`firmware_host.finding`). CARD.md says what the model is and is not for; make.sh
-makes it.
+a bundle is expected (:mod:`s2d_edge.firmware_host.bundles`). CARD.md says what the model is and is not
+for; ``tools/starter/make.sh`` makes it.
 """
 
 from __future__ import annotations

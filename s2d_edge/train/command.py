@@ -9,20 +9,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from s2d_edge.bundle import tool_versions
-from s2d_edge.console import Console
+from s2d_edge.contracts.bundle import tool_versions
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.contracts.model_config import S2DConfig
+from s2d_edge.contracts.runs import RUN_FILE, RunInfo, read_run
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import CheckpointError, ConfigError
+from s2d_edge.core.files import choose_output
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.datasets import AVATARS, open_dataset
 from s2d_edge.data.samples import Dataset
-from s2d_edge.errors import CheckpointError, ConfigError
-from s2d_edge.files import choose_output
 from s2d_edge.model.checkpoint import read_landmark
-from s2d_edge.model.config import S2DConfig
 from s2d_edge.model.initialise import FRESH_ADAPTERS, initialise
 from s2d_edge.model.s2d import S2D
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import RUN_FILE, RunInfo, read_run
-from s2d_edge.sampling import ClipSpec
 from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.job import Job
 from s2d_edge.train.landmark_stage import train_landmark

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from s2d_edge.files import whole_file
-from s2d_edge.plots import draw_confusion
+from s2d_edge.core.files import whole_file
+from s2d_edge.core.plots import draw_confusion
 
 CURVES = "learning-curve.png"
 CONFUSION = "confusion.png"

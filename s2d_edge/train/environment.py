@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from s2d_edge.bundle import tool_versions
+from s2d_edge.contracts.bundle import tool_versions
+from s2d_edge.core.files import write_text
 from s2d_edge.data.cores import usable_cores
-from s2d_edge.files import write_text
 from s2d_edge.train.processes import Processes
 
 ENVIRONMENT = "environment.json"

@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.contracts.model_config import LANDMARK_INPUT
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.avatars import read_landmarks
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.transforms import apply_colour, draw_colour
-from s2d_edge.errors import DataError
-from s2d_edge.face import FaceFinder
-from s2d_edge.media_types import IMAGE_SUFFIXES
-from s2d_edge.model.config import LANDMARK_INPUT
+from s2d_edge.media.crop import Picture, align_crop
+from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.media_types import IMAGE_SUFFIXES
+from s2d_edge.media.video import frame_paths, probe_video, read_image, read_video
 from s2d_edge.model.s2d import PIXEL_MEAN, PIXEL_STD
-from s2d_edge.preprocess import CropRecipe, Picture, align_crop
 from s2d_edge.train.ibug import FROM_MESH, MIRROR
-from s2d_edge.video import frame_paths, probe_video, read_image, read_video
 
 # Of a picture in which FaceMesh found a face: room to shift, zoom and tilt the crops that are learnt from.
 _MESH_CUT = CropRecipe(alignment="none", margin=0.6, size=160)

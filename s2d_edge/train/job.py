@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import RunInfo
 from s2d_edge.train.feed import Feed
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.settings import StageSettings

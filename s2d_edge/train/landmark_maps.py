@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
 from s2d_edge.model.s2d import S2D
 
 LIMIT_BYTES = 4 << 30  # more than this is not kept in memory

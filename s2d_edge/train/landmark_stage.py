@@ -6,15 +6,15 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from s2d_edge.bundle import tool_versions
-from s2d_edge.console import Console
+from s2d_edge.contracts.bundle import tool_versions
+from s2d_edge.contracts.model_config import preset
+from s2d_edge.contracts.runs import RUNS
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError
+from s2d_edge.core.files import choose_output, sha256_of, whole_folder
 from s2d_edge.data.datasets import AVATARS, open_dataset, require_split
 from s2d_edge.data.splits import carve_validation
-from s2d_edge.errors import ConfigError
-from s2d_edge.files import choose_output, sha256_of, whole_folder
 from s2d_edge.model.checkpoint import LANDMARK_FILE
-from s2d_edge.model.config import preset
-from s2d_edge.runs import RUNS
 from s2d_edge.train.face_pool import mesh_pool
 from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.landmarks import point_error, save_network, teach

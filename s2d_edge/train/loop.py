@@ -10,8 +10,8 @@ from typing import Any, cast
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from s2d_edge.console import Console
-from s2d_edge.errors import CheckpointError
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import CheckpointError
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.job import Job

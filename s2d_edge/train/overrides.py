@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from s2d_edge.errors import ConfigError
+from s2d_edge.core.errors import ConfigError
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import Protocol, as_protocol
+from s2d_edge.contracts.model_config import TemporalMode
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.data.datasets import AVATARS
-from s2d_edge.errors import CheckpointError, ConfigError
-from s2d_edge.model.config import TemporalMode
-from s2d_edge.sampling import Protocol, as_protocol
 from s2d_edge.train.overrides import dotted, parse_assignments, read_config, with_changes
 from s2d_edge.train.recipes import recipe
 from s2d_edge.train.settings import StageSettings, TrainSettings
@@ -30,7 +30,7 @@ class TrainOptions:
     Attributes:
         stage: ``image``, ``video``, or None for one after the other; ``landmark`` for a landmark network.
         data: as ``--data`` takes it; None is the embedded avatars.
-        model: a size of ``s2d_edge.model.config.PRESETS``.
+        model: a size of ``s2d_edge.contracts.model_config.PRESETS``.
         init: a run folder or a plain ViT's weights to start from.
         landmark: a landmark network's weights.
         out: the run folder; for both stages the name that ``-image`` and ``-video`` are added to.

@@ -22,8 +22,8 @@ from lightning_fabric.strategies.strategy import Strategy
 from numpy.typing import NDArray
 from torch import Tensor, distributed
 
-from s2d_edge.console import Console
-from s2d_edge.errors import DeviceError, TrainingError
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DeviceError, TrainingError
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from s2d_edge.errors import CheckpointError
-from s2d_edge.files import whole_file, write_text
-from s2d_edge.runs import WEIGHTS
+from s2d_edge.contracts.runs import WEIGHTS
+from s2d_edge.core.errors import CheckpointError
+from s2d_edge.core.files import whole_file, write_text
 
 RESUME = "resume.pt"
 LAST_WEIGHTS = "last.safetensors"

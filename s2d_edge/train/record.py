@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from s2d_edge.files import clear_scratch, sha256_of
+from s2d_edge.contracts.runs import RUN_FILE, WEIGHTS, RunInfo, read_run, write_run_info
+from s2d_edge.core.files import clear_scratch, sha256_of
 from s2d_edge.model.checkpoint import save_run, save_weights
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import RUN_FILE, WEIGHTS, RunInfo, read_run, write_run_info
 from s2d_edge.train.curves import CONFUSION, CURVES, draw_best, draw_curves
 from s2d_edge.train.environment import ENVIRONMENT, note_start
 from s2d_edge.train.events import EventFile

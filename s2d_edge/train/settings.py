@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from s2d_edge.errors import ConfigError
+from s2d_edge.core.errors import ConfigError
 
 Selection = Literal["war", "uar"]
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import as_protocol
+from s2d_edge.contracts.labels import DEFAULT_FPS
+from s2d_edge.contracts.model_config import PRESETS, S2DConfig, TemporalMode, preset
+from s2d_edge.contracts.runs import RunInfo, newest_run, read_run
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.data.clock import drawn_fps
 from s2d_edge.data.datasets import absolute_data, open_dataset, require_published, with_labels
 from s2d_edge.data.samples import Dataset
-from s2d_edge.errors import CheckpointError, ConfigError
-from s2d_edge.labels import DEFAULT_FPS
-from s2d_edge.model.config import PRESETS, S2DConfig, TemporalMode, preset
-from s2d_edge.runs import RunInfo, newest_run, read_run
-from s2d_edge.sampling import as_protocol
 from s2d_edge.train.plan import DEFAULT_MODEL, Plan, TrainOptions, resolve_settings
 
 

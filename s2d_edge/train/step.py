@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from s2d_edge.errors import TrainingError
+from s2d_edge.core.errors import TrainingError
 from s2d_edge.train.anchors import EmotionAnchors
 from s2d_edge.train.feed import Batch
 from s2d_edge.train.interrupt import InterruptGuard

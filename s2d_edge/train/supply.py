@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import torch
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.datasets import require_split
 from s2d_edge.data.prepare import PreparedClips, prepare
 from s2d_edge.data.samples import Dataset, Sample
 from s2d_edge.data.splits import carve_validation
-from s2d_edge.errors import DataError
+from s2d_edge.media.sampling import FolderWindows
 from s2d_edge.model.s2d import S2D
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.sampling import ClipSpec, FolderWindows
 from s2d_edge.train.feed import Feed
 from s2d_edge.train.landmark_maps import LIMIT_BYTES, LandmarkMaps, compute_maps, maps_bytes
 from s2d_edge.train.plan import Plan, Stage

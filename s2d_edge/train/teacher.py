@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s2d_edge.errors import ConfigError
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.contracts.runs import read_run
+from s2d_edge.core.errors import ConfigError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import read_run
-from s2d_edge.sampling import ClipSpec
 from s2d_edge.train.feed import Batch
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from s2d_edge import metrics
+from s2d_edge.core import metrics
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.feed import Feed
 from s2d_edge.train.processes import Processes

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from s2d_edge.bundle import Bundle, Target, open_bundle, seal
+from s2d_edge.contracts.bundle import Bundle, Target, open_bundle, seal
 from tests.firmware_host.graphs import FRAMES, SIZE, make_bundle
 
 _WIDTH, _PATCH = 24, 4

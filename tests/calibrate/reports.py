@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.drop import drop_between
-from calibrate.gate import GateReport, Trial, allowance
-from calibrate.measure import Measurement
-from calibrate.report import (
+from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity
+from s2d_edge.calibrate.report.drop import drop_between
+from s2d_edge.calibrate.report.measure import Measurement
+from s2d_edge.calibrate.report.report import (
     ClipAnswers,
     DropReport,
     Findings,
@@ -17,9 +17,9 @@ from calibrate.report import (
     side,
     worst_class,
 )
-from calibrate.sensitivity import LayerSensitivity
-from s2d_edge.bundle import CalibrationClip, CalibrationRecord, EngineIdentity
-from s2d_edge.evaluation import gather
+from s2d_edge.calibrate.search.gate import GateReport, Trial, allowance
+from s2d_edge.contracts.bundle import CalibrationClip, CalibrationRecord, EngineIdentity
+from s2d_edge.contracts.evaluation import gather
 
 LABELS = ("red", "green", "blue")
 LAYERS = (

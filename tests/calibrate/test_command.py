@@ -7,13 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from calibrate.command import CalibrateOptions, calibrate
-from firmware_host.engines import open_engine
-from firmware_host.selftest import self_test
-from s2d_edge.bundle import Bundle, open_bundle
-from s2d_edge.console import Console
+from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.contracts.bundle import Bundle, open_bundle
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import (
+    BundleError,
+    ConfigError,
+    DataError,
+    MediaError,
+    S2DEdgeError,
+    TooLargeDropError,
+)
 from s2d_edge.data.content import clip_sha256
-from s2d_edge.errors import BundleError, ConfigError, DataError, MediaError, S2DEdgeError, TooLargeDropError
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.selftest.selftest import self_test
 from tests.colours import write_colours
 from tests.firmware_host.graphs import make_bundle
 

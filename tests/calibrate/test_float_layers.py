@@ -6,16 +6,16 @@ from typing import get_args
 
 import pytest
 
-from calibrate.float_layers import affordable_landmark, layers_in_float
-from calibrate.int8_macs import layers_of
-from calibrate.modules import module_of
-from calibrate.recipe import Int8Landmark, Recipe, recipe_for
-from export.command import ExportOptions, export_run
-from export.fuse import FusedS2D
-from s2d_edge.bundle import Bundle, Mode, Target, open_bundle
-from s2d_edge.console import Console
-from s2d_edge.model.config import S2DConfig
-from s2d_edge.tuning.rounding import layers_not_rounded
+from s2d_edge.calibrate.graphs.float_layers import affordable_landmark, layers_in_float
+from s2d_edge.calibrate.graphs.int8_macs import layers_of
+from s2d_edge.calibrate.graphs.modules import module_of
+from s2d_edge.calibrate.quantize.recipe import Int8Landmark, Recipe, recipe_for
+from s2d_edge.contracts.bundle import Bundle, Mode, Target, open_bundle
+from s2d_edge.contracts.model_config import S2DConfig
+from s2d_edge.core.console import Console
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.fuse import FusedS2D
+from s2d_edge.qat.rounding import layers_not_rounded
 from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
 
 DEPTHWISE = 5  # of the toy's landmark network, before the feature map: conv2_dw and four bottlenecks'
@@ -61,7 +61,7 @@ def test_as_much_of_the_landmark_network_stays_as_is_cheap(
     share = strided / sum(layer.macs for layer in layers)
     assert affordable_landmark(graph) == "all"  # of a toy
     for affordable, landmark in ((share - 1e-6, "all"), (share + 1e-6, "chains"), (1.0, "none")):
-        monkeypatch.setattr("calibrate.float_layers._CHEAP", affordable)
+        monkeypatch.setattr("s2d_edge.calibrate.graphs.float_layers._CHEAP", affordable)
         assert affordable_landmark(graph) == landmark
 
 

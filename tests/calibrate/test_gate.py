@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate.command import CalibrateOptions, calibrate
-from calibrate.gate import Step, Trial, allowance, search
-from calibrate.making import Workshop
-from calibrate.recipe import Recipe, recipe_for
-from calibrate.render import gate_rows
-from calibrate.samples import choose_samples, record
-from calibrate.validation import choose_validation, validating
-from s2d_edge.bundle import Target, open_bundle
-from s2d_edge.console import Console
+from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.calibrate.quantize.making import Workshop
+from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for
+from s2d_edge.calibrate.report.render import gate_rows
+from s2d_edge.calibrate.samples import choose_samples, record
+from s2d_edge.calibrate.search.gate import Step, Trial, allowance, search
+from s2d_edge.calibrate.search.validation import choose_validation, validating
+from s2d_edge.contracts.bundle import Target, open_bundle
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, DataError, QuantizationError
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.datasets import open_dataset
 from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.errors import ConfigError, DataError, QuantizationError
 from tests.calibrate.hostile import write_hostile
 from tests.colours import write_colours
 from tests.firmware_host.graphs import LABELS

@@ -14,13 +14,13 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from calibrate.command import CalibrateOptions, calibrate
-from calibrate.half_typed import OPSET, require_half, write_half_typed
-from calibrate.onnx_graph import quantize_onnx
-from calibrate.recipe import recipe_for
-from s2d_edge.bundle import open_bundle
-from s2d_edge.console import Console
-from s2d_edge.errors import QuantizationError
+from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.calibrate.quantize.half_typed import OPSET, require_half, write_half_typed
+from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
+from s2d_edge.calibrate.quantize.recipe import recipe_for
+from s2d_edge.contracts.bundle import open_bundle
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import QuantizationError
 from s2d_edge.lint.check import lint_graph
 from s2d_edge.lint.command import lint_bundle
 from s2d_edge.lint.onnx_view import QUANTIZERS, OnnxGraph

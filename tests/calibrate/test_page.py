@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from calibrate.figures import recall_figure
-from calibrate.page import as_html
-from calibrate.report import judge
+from s2d_edge.calibrate.report.figures import recall_figure
+from s2d_edge.calibrate.report.page import as_html
+from s2d_edge.calibrate.report.report import judge
 from tests.calibrate.reports import clips_of, gate_of, report_of, trial_of
 
 TRUTH = np.tile([0, 1, 2], 40)

@@ -10,14 +10,14 @@ import openvino as ov
 import pytest
 from numpy.typing import NDArray
 
-from calibrate.int8_macs import MacCount, count_macs
-from calibrate.onnx_graph import activation_products, quantize_onnx
-from calibrate.onnx_session import cpu_session
-from calibrate.openvino_graph import quantize_openvino
-from calibrate.recipe import recipe_for
-from firmware_host.exact_int8 import openvino_properties
-from s2d_edge.bundle import Target
-from s2d_edge.errors import QuantizationError
+from s2d_edge.calibrate.graphs.int8_macs import MacCount, count_macs
+from s2d_edge.calibrate.graphs.onnx_session import cpu_session
+from s2d_edge.calibrate.quantize.onnx_graph import activation_products, quantize_onnx
+from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
+from s2d_edge.calibrate.quantize.recipe import recipe_for
+from s2d_edge.contracts.bundle import Target
+from s2d_edge.core.errors import QuantizationError
+from s2d_edge.firmware_host.engines.exact_int8 import openvino_properties
 from s2d_edge.lint.check import lint_graph
 from tests.calibrate.graphs import CLIP_SHAPE, CONVOLUTION_MACS, DEPTHWISE_MACS, MACS, write_transformer
 

@@ -13,15 +13,15 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from calibrate.gate import Trial
-from calibrate.measure import measure_pair
-from calibrate.render import as_markdown, as_table, gate_rows, save_plot
-from calibrate.report import gate_sentence, judge, not_measured
-from calibrate.report_file import as_json, read_report, refusal_as_json, save_clips
+from s2d_edge.calibrate.report.measure import measure_pair
+from s2d_edge.calibrate.report.render import as_markdown, as_table, gate_rows, save_plot
+from s2d_edge.calibrate.report.report import gate_sentence, judge, not_measured
+from s2d_edge.calibrate.report.report_file import as_json, read_report, refusal_as_json, save_clips
+from s2d_edge.calibrate.search.gate import Trial
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.contracts.engine import Clip, Logits
+from s2d_edge.core.errors import BundleError, DataError
 from s2d_edge.data.clips import LoadedClip
-from s2d_edge.engine import Clip, Logits
-from s2d_edge.errors import BundleError, DataError
-from s2d_edge.sampling import ClipSpec
 from tests.calibrate.reports import LABELS, clips_of, gate_of, report_of, trial_of
 
 

@@ -12,23 +12,23 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from calibrate.int8_macs import layers_of
-from calibrate.modules import module_of
-from calibrate.onnx_graph import quantize_onnx
-from calibrate.openvino_graph import quantize_openvino
-from calibrate.recipe import recipe_for
-from calibrate.sensitivity import (
+from s2d_edge.calibrate.graphs.int8_macs import layers_of
+from s2d_edge.calibrate.graphs.modules import module_of
+from s2d_edge.calibrate.graphs.sensitivity import (
     Switched,
     affordable_clips,
     group_of,
     layer_sensitivity,
     quantized_groups,
 )
-from export.command import ExportOptions, export_run
-from s2d_edge.bundle import Bundle, Mode, open_bundle
-from s2d_edge.console import Console
-from s2d_edge.errors import QuantizationError
-from s2d_edge.model.config import S2DConfig
+from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
+from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
+from s2d_edge.calibrate.quantize.recipe import recipe_for
+from s2d_edge.contracts.bundle import Bundle, Mode, open_bundle
+from s2d_edge.contracts.model_config import S2DConfig
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import QuantizationError
+from s2d_edge.export.command import ExportOptions, export_run
 from tests.calibrate.graphs import CLIP_SHAPE, DEPTHWISE_MACS, MACS, write_transformer
 from tests.calibrate.test_quantize import answers, feeds
 from tests.firmware_host.graphs import make_bundle
@@ -60,10 +60,10 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 def switched(fp32: Bundle, int8: Bundle, groups: list[list[str]]) -> Switched:
     if int8.graph_path.suffix == ".onnx":
-        from calibrate.onnx_switches import SwitchedOnnx
+        from s2d_edge.calibrate.graphs.onnx_switches import SwitchedOnnx
 
         return SwitchedOnnx(fp32.graph_path, int8.graph_path, groups)
-    from calibrate.openvino_switches import SwitchedOpenVINO
+    from s2d_edge.calibrate.graphs.openvino_switches import SwitchedOpenVINO
 
     return SwitchedOpenVINO(fp32.graph_path, int8.graph_path, groups, F32)
 
@@ -131,9 +131,9 @@ def test_large_models_are_measured_on_fewer_clips(
     assert CLIP_SHAPE[1] == 2
     assert affordable_clips(int8.graph_path) == 4
     groups = len(quantized_groups(int8.graph_path))
-    monkeypatch.setattr("calibrate.sensitivity._AFFORDABLE_MACS", 2.5 * MACS * groups)
+    monkeypatch.setattr("s2d_edge.calibrate.graphs.sensitivity._AFFORDABLE_MACS", 2.5 * MACS * groups)
     assert affordable_clips(int8.graph_path) == 2
-    monkeypatch.setattr("calibrate.sensitivity._AFFORDABLE_MACS", 1)
+    monkeypatch.setattr("s2d_edge.calibrate.graphs.sensitivity._AFFORDABLE_MACS", 1)
     assert affordable_clips(int8.graph_path) == 1
 
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate.feeds import Feed, feeds_of
-from calibrate.int8_macs import count_macs
-from calibrate.onnx_graph import quantize_onnx
-from calibrate.openvino_graph import quantize_openvino
-from calibrate.recipe import recipe_for
-from export.command import ExportOptions, export_run
-from firmware_host.engines import open_engine
-from s2d_edge.bundle import Bundle, Manifest, open_bundle, seal
-from s2d_edge.console import Console
-from s2d_edge.engine import Clip
+from s2d_edge.calibrate.graphs.int8_macs import count_macs
+from s2d_edge.calibrate.quantize.feeds import Feed, feeds_of
+from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
+from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
+from s2d_edge.calibrate.quantize.recipe import recipe_for
+from s2d_edge.contracts.bundle import Bundle, Manifest, open_bundle, seal
+from s2d_edge.contracts.engine import Clip
+from s2d_edge.core.console import Console
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.lint.check import lint_graph
 from tests.models import CAUSAL, random_clip, write_random_run
 

@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from s2d_edge.cli import app
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, DataError, MediaError
+from s2d_edge.core.files import sha256_of
 from s2d_edge.data.animate import AnimateSettings, animate_stills, clip, dataset, learning, stills
 from s2d_edge.data.animate.landmarks import Points, StillFaceFinder
 from s2d_edge.data.animate.resting import RestingFace, learn_resting_face
 from s2d_edge.data.clock import drawn_fps
 from s2d_edge.data.datasets import open_dataset
-from s2d_edge.errors import ConfigError, DataError, MediaError
-from s2d_edge.files import sha256_of
-from s2d_edge.preprocess import Picture
-from s2d_edge.video import frame_paths, read_image
+from s2d_edge.media.crop import Picture
+from s2d_edge.media.video import frame_paths, read_image
+from s2d_edge.verbs.main import app
 from tests.data.faces import round_face, some_stills, varied, write_table
 
 QUIET = Console(quiet=True)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.animate.camera import plan_camera
 from s2d_edge.data.animate.clip import ClipPlan, animate, expression_moves, plan_clip
 from s2d_edge.data.animate.head import Head
@@ -16,7 +17,6 @@ from s2d_edge.data.animate.mesh import HOLES, MOUTH, OVAL, hole_triangles, skin_
 from s2d_edge.data.animate.motion import plan_motion
 from s2d_edge.data.animate.resting import RestingFace, learn_resting_face, place
 from s2d_edge.data.animate.warp import FaceWarp
-from s2d_edge.errors import DataError
 from tests.data.faces import Floats, rims_gap, round_face, varied
 
 NOWHERE = np.zeros((468, 2))

@@ -16,8 +16,9 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
-from s2d_edge.cli import app
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, DataError, MediaError
+from s2d_edge.core.files import cache_folder, sha256_of
 from s2d_edge.data.avatars import (
     LABELS,
     AvatarSpec,
@@ -29,10 +30,9 @@ from s2d_edge.data.avatars import (
     write_avatars,
 )
 from s2d_edge.data.samples import Dataset
-from s2d_edge.errors import ConfigError, DataError, MediaError
-from s2d_edge.face import FaceFinder
-from s2d_edge.files import cache_folder, sha256_of
-from s2d_edge.video import frame_paths, read_image, read_video
+from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.video import frame_paths, read_image, read_video
+from s2d_edge.verbs.main import app
 from tests.data.probe import linear_probe
 
 QUIET = Console(quiet=True)

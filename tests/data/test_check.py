@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
 from s2d_edge.data.check import CheckReport, check
 from s2d_edge.data.datasets import list_data
-from s2d_edge.video import read_image
+from s2d_edge.media.video import read_image
 from tests.data.published.layouts import write_dfew, write_frames, write_picture
 from tests.pictures import plain, write_video
-from tests.test_answer import run
+from tests.verbs.test_predict import run
 
 QUIET = Console(quiet=True)
 HEAD = "path,label,subject,split\n"

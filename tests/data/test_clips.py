@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.data import clips
 from s2d_edge.data.clips import ClipLoader, load_many
 from s2d_edge.data.tally import LoadingTally
-from s2d_edge.errors import ConfigError, MediaError
-from s2d_edge.face import Face
-from s2d_edge.preprocess import CropRecipe, Picture, align_crop, whole_picture
-from s2d_edge.sampling import ClipSpec
+from s2d_edge.media.crop import Picture, align_crop, whole_picture
+from s2d_edge.media.face import Face
 from tests.pictures import SquareDetector, plain, with_square, write_video
 
 SPEC = ClipSpec(frames=4, fps=5, size=48)

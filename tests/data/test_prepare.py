@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 import pytest
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError, MediaError
 from s2d_edge.data import prepare as module
 from s2d_edge.data.clips import ClipLoader, LoadedClip, load_many
 from s2d_edge.data.prepare import PreparedClips, prepare
 from s2d_edge.data.samples import Sample
-from s2d_edge.errors import DataError, MediaError
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.sampling import ClipSpec
 
 SPEC, CROP = ClipSpec(frames=4, fps=4.0, size=32), CropRecipe(size=32)
 QUIET = Console(quiet=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.datasets import open_dataset, require_split, with_labels
 from s2d_edge.data.readers import read_csv, read_folders
-from s2d_edge.errors import DataError
 
 QUIET = Console(quiet=True)
 

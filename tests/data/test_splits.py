@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.samples import Sample
 from s2d_edge.data.splits import carve_validation
-from s2d_edge.errors import DataError
 
 
 def _samples(subjects: int = 40, each: int = 5) -> list[Sample]:

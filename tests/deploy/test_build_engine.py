@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from s2d_edge.bundle import Bundle, open_bundle, seal
+from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
+from s2d_edge.core.files import sha256_of
 from s2d_edge.deploy.jetson import write_build_script
-from s2d_edge.files import sha256_of
 from tests.deploy.trtexec import install
 from tests.firmware_host.graphs import make_bundle
 

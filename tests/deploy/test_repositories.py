@@ -14,14 +14,14 @@ import pytest
 from google.protobuf import text_format
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
-from calibrate.recipe import recipe_for
-from export.targets import EXECUTION
-from firmware_host import processor
-from s2d_edge.bundle import Bundle, open_bundle, seal
-from s2d_edge.console import Console
+from s2d_edge.calibrate.quantize.recipe import recipe_for
+from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
+from s2d_edge.core import processor
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import BundleError, ConfigError, S2DEdgeError
 from s2d_edge.deploy.command import DeployOptions, deploy
 from s2d_edge.deploy.jetson import write_build_script
-from s2d_edge.errors import BundleError, ConfigError, S2DEdgeError
+from s2d_edge.export.targets import EXECUTION
 from tests.deploy import trtexec
 from tests.firmware_host import fake_nvidia
 from tests.firmware_host.graphs import CALIBRATED, LABELS, make_bundle, make_stream_bundle

@@ -10,11 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from export.command import ExportOptions, export_run
-from firmware_host.engines import open_engine
-from s2d_edge.bundle import open_bundle
-from s2d_edge.console import Console
-from s2d_edge.model.config import TemporalConfig, preset
+from s2d_edge.contracts.bundle import open_bundle
+from s2d_edge.contracts.model_config import TemporalConfig, preset
+from s2d_edge.core.console import Console
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host.engines import open_engine
 from tests.models import write_random_run
 
 

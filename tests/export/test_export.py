@@ -11,12 +11,12 @@ import openvino as ov
 import pytest
 import torch
 
-from export import parity
-from export.command import ExportOptions, export_run
-from firmware_host.engines import open_engine
-from s2d_edge.bundle import MANIFEST, open_bundle
-from s2d_edge.console import Console
-from s2d_edge.errors import BundleError, CheckpointError, ConfigError, S2DEdgeError
+from s2d_edge.contracts.bundle import MANIFEST, open_bundle
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import BundleError, CheckpointError, ConfigError, S2DEdgeError
+from s2d_edge.export import parity
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host.engines import open_engine
 from tests.models import TINY, random_clip, write_random_run
 
 _QUIET = Console(quiet=True)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from export.algebra import LinearNormLinear, linear_norm_linear, linear_then_linear, norm_then_linear
-from export.fuse import FusedS2D, FusedTimeAttention
-from s2d_edge.model.config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
+from s2d_edge.contracts.model_config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
+from s2d_edge.export.algebra import LinearNormLinear, linear_norm_linear, linear_then_linear, norm_then_linear
+from s2d_edge.export.fuse import FusedS2D, FusedTimeAttention
 from tests.models import TINY, random_clip, random_model
 
 _WIDE = S2DConfig(

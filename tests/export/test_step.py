@@ -12,16 +12,16 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from export.command import ExportOptions, export_run
-from export.step import FusedStep
-from firmware_host.engines import open_engine
-from firmware_host.engines.stream import StreamSession
-from s2d_edge.bundle import Bundle, open_bundle
-from s2d_edge.console import Console
-from s2d_edge.errors import BundleError, ConfigError, DeviceError
-from s2d_edge.model.config import TemporalConfig
+from s2d_edge.contracts.bundle import Bundle, open_bundle
+from s2d_edge.contracts.model_config import TemporalConfig
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import BundleError, ConfigError, DeviceError
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.step import FusedStep
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.engines.stream import StreamSession
+from s2d_edge.media.video import read_video
 from s2d_edge.model.s2d import S2D
-from s2d_edge.video import read_video
 from tests.models import CAUSAL, TINY, random_model, write_random_run
 
 T = CAUSAL.frames

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from s2d_edge.bundle import Bundle
+from s2d_edge.contracts.bundle import Bundle
 from tests.firmware_host.graphs import make_bundle
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.bundle import Bundle, open_bundle, seal
+from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 
 Damage = Callable[[NDArray[Any]], NDArray[Any]]
 

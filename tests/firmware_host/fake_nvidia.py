@@ -18,8 +18,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from firmware_host import nvidia
-from firmware_host.engines import cudart
+from s2d_edge.firmware_host.engines import cudart, nvidia
 
 _ALIGNED = 256
 _INVALID, _OUT_OF_MEMORY, _OK = 1, 2, 0
@@ -296,7 +295,7 @@ def install(
     cuda = FakeCuda(**gpu)
     package = FakeTensorRT(cuda, version)
     patch.setitem(sys.modules, "tensorrt", package)
-    patch.delitem(sys.modules, "firmware_host.engines.tensorrt_engine", raising=False)
+    patch.delitem(sys.modules, "s2d_edge.firmware_host.engines.tensorrt_engine", raising=False)
     patch.setattr(cudart, "library", lambda: cuda)
     patch.setattr(nvidia, "tensorrt", lambda: version)
     patch.setattr(nvidia, "gpu", lambda: ("Orin (nvgpu)", "540.4.0"))

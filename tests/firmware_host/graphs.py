@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.bundle import (
+from s2d_edge.contracts.bundle import (
     Bundle,
     CalibrationClip,
     CalibrationRecord,
@@ -20,7 +20,7 @@ from s2d_edge.bundle import (
     seal,
     writing_bundle,
 )
-from s2d_edge.preprocess import CropRecipe
+from s2d_edge.contracts.clip import CropRecipe
 
 LABELS = ("red", "green", "blue")
 FRAMES, SIZE = 4, 48

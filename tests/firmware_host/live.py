@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from firmware_host.engines import open_engine
-from firmware_host.live import LiveOptions, LiveSummary, stream
-from firmware_host.messages import PipelineConfig
-from firmware_host.sources import Frame, Source, SourceState
-from s2d_edge.bundle import Bundle
-from s2d_edge.console import Console
-from s2d_edge.face import FaceDetector
+from s2d_edge.contracts.bundle import Bundle
+from s2d_edge.core.console import Console
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.io.sources import Frame, Source, SourceState
+from s2d_edge.firmware_host.live import LiveOptions, LiveSummary, stream
+from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+from s2d_edge.media.face import FaceDetector
 from tests.pictures import SquareDetector, with_square
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from firmware_host.agreement import Arithmetic
-from firmware_host.engines.base import GraphEngine, NodeTime
-from firmware_host.engines.stream import RingMemory
-from s2d_edge.bundle import Bundle, EngineIdentity
-from s2d_edge.engine import Clip, Logits
+from s2d_edge.contracts.bundle import Bundle, EngineIdentity
+from s2d_edge.contracts.engine import Clip, Logits
+from s2d_edge.firmware_host.engines.base import GraphEngine, NodeTime
+from s2d_edge.firmware_host.engines.stream import RingMemory
+from s2d_edge.firmware_host.selftest.agreement import Arithmetic
 
 
 class StandIn(GraphEngine):

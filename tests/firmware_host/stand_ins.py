@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from firmware_host.results import LiveResult
-from firmware_host.window import SampledFace
-from s2d_edge.preprocess import Picture
-from s2d_edge.sampling import ClipSpec
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.firmware_host.io.results import LiveResult
+from s2d_edge.firmware_host.pipeline.window import SampledFace
+from s2d_edge.media.crop import Picture
 from tests.pictures import plain
 
 SPEC = ClipSpec(frames=4, fps=10, size=32)

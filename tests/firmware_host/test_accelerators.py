@@ -14,12 +14,11 @@ import onnxruntime
 import openvino
 import pytest
 
-from calibrate.recipe import recipe_for
-from export.targets import EXECUTION
-from firmware_host import nvidia
-from firmware_host.engines import onnxruntime_engine, open_engine, openvino_engine
-from s2d_edge.bundle import Bundle
-from s2d_edge.errors import DeviceError
+from s2d_edge.calibrate.quantize.recipe import recipe_for
+from s2d_edge.contracts.bundle import Bundle
+from s2d_edge.core.errors import DeviceError
+from s2d_edge.export.targets import EXECUTION
+from s2d_edge.firmware_host.engines import nvidia, onnxruntime_engine, open_engine, openvino_engine
 from tests.firmware_host.graphs import make_bundle
 
 TENSORRT, CUDA, CPU = (f"{name}ExecutionProvider" for name in ("Tensorrt", "CUDA", "CPU"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from firmware_host.messages import PipelineConfig
-from s2d_edge.errors import ConfigError
+from s2d_edge.core.errors import ConfigError
+from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
 
 
 @pytest.mark.parametrize("wrong", [{"stride": 0}, {"smooth_s": -1.0}, {"face_gap_s": 0.0}, {"max_faces": 0}])

@@ -7,12 +7,12 @@ import io
 import numpy as np
 from rich.console import Console as RichConsole
 
-from firmware_host.annotate import FaceMark, Overlay, annotate
-from firmware_host.messages import Glimpse
-from firmware_host.panel import line, panel
-from firmware_host.results import LiveResult
-from firmware_host.sources import CaptureSource
-from firmware_host.stats import LiveStats
+from s2d_edge.firmware_host.io.annotate import FaceMark, Overlay, annotate
+from s2d_edge.firmware_host.io.panel import line, panel
+from s2d_edge.firmware_host.io.results import LiveResult
+from s2d_edge.firmware_host.io.sources import CaptureSource
+from s2d_edge.firmware_host.pipeline.messages import Glimpse
+from s2d_edge.firmware_host.pipeline.stats import LiveStats
 from tests.firmware_host.stand_ins import RESULT, FakeCapture
 from tests.pictures import plain
 

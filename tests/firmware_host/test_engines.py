@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.command import ExportOptions, export_run
-from firmware_host.engines import Fit, choose_bundle, fit_of, open_engine
-from firmware_host.profile import profile
 from s2d_edge import starter
-from s2d_edge.bundle import Bundle, TensorSpec, open_bundle
-from s2d_edge.console import Console
-from s2d_edge.engine import Clip
-from s2d_edge.errors import BundleError, ConfigError, DeviceError, MissingExtraError
+from s2d_edge.contracts.bundle import Bundle, TensorSpec, open_bundle
+from s2d_edge.contracts.engine import Clip
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import BundleError, ConfigError, DeviceError, MissingExtraError
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host.bench.profile import profile
+from s2d_edge.firmware_host.engines import Fit, choose_bundle, fit_of, open_engine
 from tests.firmware_host.graphs import CALIBRATED, FRAMES, LABELS, SIZE, make_bundle
 from tests.models import CAUSAL, write_random_run
 
@@ -90,7 +90,7 @@ def test_unknown_device_name(tmp_path: Path) -> None:
 
 
 def test_auto_says_why_it_is_not_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from firmware_host.engines import onnxruntime_engine
+    from s2d_edge.firmware_host.engines import onnxruntime_engine
 
     monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu",))
     with open_engine(make_bundle(tmp_path / "b", graph="model.onnx", target="jetson")) as engine:
@@ -105,7 +105,7 @@ def test_provider_that_is_listed_but_does_not_load_is_not_used_silently(
     """A wheel built for CUDA, on a machine without: the session would quietly run on the CPU."""
     import onnxruntime
 
-    from firmware_host.engines import onnxruntime_engine
+    from s2d_edge.firmware_host.engines import onnxruntime_engine
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("needs an ONNX Runtime without CUDA")
@@ -132,8 +132,8 @@ def test_missing_runtime_names_its_extra(tmp_path: Path, monkeypatch: pytest.Mon
 
     bundle = make_bundle(tmp_path / "b", graph="model.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.delitem(sys.modules, "firmware_host.engines.onnxruntime_engine", raising=False)
-    import firmware_host.engines as engines
+    monkeypatch.delitem(sys.modules, "s2d_edge.firmware_host.engines.onnxruntime_engine", raising=False)
+    import s2d_edge.firmware_host.engines as engines
 
     monkeypatch.delattr(engines, "onnxruntime_engine", raising=False)
     with pytest.raises(MissingExtraError, match=r"s2d-edge\[ort\]"):
@@ -149,7 +149,7 @@ def _aged(bundle: Bundle, age_s: float) -> None:
 def test_choose_bundle_prefers_int8_of_the_newest_run_that_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from firmware_host.engines import onnxruntime_engine
+    from s2d_edge.firmware_host.engines import onnxruntime_engine
 
     monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu",))
     root = tmp_path / "bundles"

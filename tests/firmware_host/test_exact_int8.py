@@ -12,11 +12,11 @@ import openvino
 import pytest
 from openvino import opset13 as ops
 
-from calibrate.onnx_session import cpu_session
-from firmware_host import exact_int8, processor
-from firmware_host.engines import open_engine
-from firmware_host.engines.openvino_engine import OpenVINOEngine
-from s2d_edge.accelerators import openvino_findings
+from s2d_edge.calibrate.graphs.onnx_session import cpu_session
+from s2d_edge.core import processor
+from s2d_edge.firmware_host.engines import exact_int8, open_engine
+from s2d_edge.firmware_host.engines.openvino_engine import OpenVINOEngine
+from s2d_edge.verbs.doctor_devices import openvino_findings
 from tests.firmware_host.graphs import CALIBRATED, make_bundle
 
 _OLD = "processor : 0\nmodel name : Some CPU\nflags : fpu sse2 avx2\n"

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from firmware_host.engines import open_engine
-from firmware_host.pipeline import Pipeline
-from firmware_host.results import LiveResult
-from s2d_edge.bundle import Bundle
-from s2d_edge.engine import Clip, Engine, Logits
-from s2d_edge.face import Face
-from s2d_edge.preprocess import Picture
-from s2d_edge.sampling import ClipSpec
-from s2d_edge.video import probe_video, read_video
+from s2d_edge.contracts.bundle import Bundle
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.contracts.engine import Clip, Engine, Logits
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.io.results import LiveResult
+from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
+from s2d_edge.media.crop import Picture
+from s2d_edge.media.face import Face
+from s2d_edge.media.video import probe_video, read_video
 from tests.firmware_host.live import RAW, RED, FakeCamera, play, results_in
 from tests.pictures import SquareDetector, with_square, write_video
 
@@ -107,11 +107,11 @@ SIGNALLED = """
 import sys
 import time
 from pathlib import Path
-from firmware_host.live import LiveOptions, stream
-from firmware_host.engines import open_engine
-from firmware_host.sources import FileSource
-from s2d_edge.bundle import open_bundle
-from s2d_edge.console import Console
+from s2d_edge.firmware_host.live import LiveOptions, stream
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.io.sources import FileSource
+from s2d_edge.contracts.bundle import open_bundle
+from s2d_edge.core.console import Console
 from tests.pictures import SquareDetector
 
 class Slow(SquareDetector):

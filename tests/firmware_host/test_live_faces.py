@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 
-from export.command import ExportOptions, export_run
-from firmware_host.live import LiveOptions, run_live
-from firmware_host.messages import PipelineConfig
-from firmware_host.sources import FileSource
-from s2d_edge.bundle import Bundle, open_bundle
-from s2d_edge.preprocess import Picture
-from s2d_edge.video import read_video
+from s2d_edge.contracts.bundle import Bundle, open_bundle
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host.io.sources import FileSource
+from s2d_edge.firmware_host.live import LiveOptions, run_live
+from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+from s2d_edge.media.crop import Picture
+from s2d_edge.media.video import read_video
 from tests.firmware_host.live import QUIET, play, results_in
 from tests.models import CAUSAL, write_random_run
 from tests.pictures import plain, with_square, write_video

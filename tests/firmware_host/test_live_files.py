@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firmware_host.messages import PipelineConfig
-from firmware_host.sources import FileSource
-from s2d_edge.bundle import Bundle
-from s2d_edge.console import Console
-from s2d_edge.errors import DeviceError, MediaError
-from s2d_edge.video import probe_video, read_video
+from s2d_edge.contracts.bundle import Bundle
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DeviceError, MediaError
+from s2d_edge.firmware_host.io.sources import FileSource
+from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+from s2d_edge.media.video import probe_video, read_video
 from tests.firmware_host.graphs import LABELS, make_bundle
 from tests.firmware_host.live import BLUE, RED, play, results_in
 from tests.pictures import plain, with_square, write_video

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from firmware_host.queues import BoundedQueue, QueueClosed, WhenFull
+from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, QueueClosed, WhenFull
 
 
 def test_dropping_queue_keeps_the_newest_and_counts() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firmware_host.results import JsonLines, Smoother
-from s2d_edge.errors import MediaError
+from s2d_edge.core.errors import MediaError
+from s2d_edge.firmware_host.io.results import JsonLines, Smoother
 from tests.firmware_host.stand_ins import RESULT
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 import cv2
 import pytest
 
-from firmware_host.live import LiveOptions, run_live
-from s2d_edge.bundle import Bundle
-from s2d_edge.errors import BundleError, ConfigError
-from s2d_edge.video import probe_video, read_video
+from s2d_edge.contracts.bundle import Bundle
+from s2d_edge.core.errors import BundleError, ConfigError
+from s2d_edge.firmware_host.live import LiveOptions, run_live
+from s2d_edge.media.video import probe_video, read_video
 from tests.firmware_host.live import QUIET, RED
 from tests.pictures import plain, with_square, write_video
 
 
 def s2d_edge(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "s2d_edge.cli", *arguments],
+        [sys.executable, "-m", "s2d_edge", *arguments],
         cwd=cwd,
         capture_output=True,
         text=True,
@@ -98,10 +98,10 @@ sys.meta_path.insert(0, Block())
 def test_host_needs_no_training_packages(bundle: Bundle, tmp_path: Path) -> None:
     clip = write_video(tmp_path / "nobody.avi", [plain((0, 0, 0))] * 4, fps=10)
     for code, arguments, wanted in (
-        ("import firmware_host, firmware_host.live; print('imported')", [], "imported"),
-        ("from s2d_edge.cli import main; main()", ["run", "--help"], "--camera"),
+        ("import firmware_host, s2d_edge.firmware_host.live; print('imported')", [], "imported"),
+        ("from s2d_edge.verbs.main import main; main()", ["run", "--help"], "--camera"),
         (
-            "from s2d_edge.cli import main; main()",
+            "from s2d_edge.verbs.main import main; main()",
             ["run", "--bundle", str(bundle.path), "--source", str(clip)],
             "no face was found in any of the 4 frames",
         ),

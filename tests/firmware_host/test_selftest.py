@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibrate.feeds import feeds_of
-from calibrate.onnx_graph import quantize_onnx
-from calibrate.openvino_graph import quantize_openvino
-from calibrate.recipe import recipe_for
-from export.command import ExportOptions, export_run
-from firmware_host.agreement import LIMITS, compare, faults
-from firmware_host.engines import open_engine
-from firmware_host.engines.base import GraphEngine
-from firmware_host.live import LiveOptions, run_live
-from firmware_host.selftest import check_bundle, self_test, write_self_test
-from firmware_host.trust import require_trust
-from s2d_edge.bundle import Bundle, EngineIdentity, open_bundle, seal
-from s2d_edge.console import Console
-from s2d_edge.engine import Clip, Logits
-from s2d_edge.errors import BundleError, MediaError, SelfTestError
+from s2d_edge.calibrate.quantize.feeds import feeds_of
+from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
+from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
+from s2d_edge.calibrate.quantize.recipe import recipe_for
+from s2d_edge.contracts.bundle import Bundle, EngineIdentity, open_bundle, seal
+from s2d_edge.contracts.engine import Clip, Logits
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import BundleError, MediaError, SelfTestError
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.engines.base import GraphEngine
+from s2d_edge.firmware_host.live import LiveOptions, run_live
+from s2d_edge.firmware_host.selftest.agreement import LIMITS, compare, faults
+from s2d_edge.firmware_host.selftest.selftest import check_bundle, self_test, write_self_test
+from s2d_edge.firmware_host.selftest.trust import require_trust
 from tests.firmware_host.damage import Damage, damaged, flipped, zeroed
 from tests.firmware_host.graphs import CALIBRATED, make_bundle
 from tests.firmware_host.stand_engine import StandIn
@@ -218,7 +218,7 @@ def test_a_pass_is_remembered_for_this_bundle_device_driver_and_runtime(
 def test_failure_is_never_remembered_and_stops_run(
     windowed: Bundle, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from firmware_host import live
+    from s2d_edge.firmware_host import live
 
     monkeypatch.setattr(live, "open_engine", lambda bundle, device: _constant(bundle))
     clip = write_video(tmp_path / "clip.avi", [with_square((220, 20, 20))] * 4)

@@ -11,8 +11,9 @@ from typing import Any
 import cv2
 import pytest
 
-from firmware_host import sources
-from firmware_host.sources import (
+from s2d_edge.core.errors import ConfigError, MediaError
+from s2d_edge.firmware_host.io import sources
+from s2d_edge.firmware_host.io.sources import (
     CaptureSource,
     FileSource,
     SourceState,
@@ -20,7 +21,6 @@ from firmware_host.sources import (
     open_source,
     redact,
 )
-from s2d_edge.errors import ConfigError, MediaError
 from tests.firmware_host.stand_ins import FakeCapture
 from tests.pictures import plain, write_video
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firmware_host.stats import Rate
+from s2d_edge.firmware_host.pipeline.stats import Rate
 
 
 def test_rate_forgets() -> None:

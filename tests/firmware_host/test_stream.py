@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export.command import ExportOptions, export_run
-from firmware_host.answering import StreamAnswerer, answerer_of
-from firmware_host.engines import open_engine
-from firmware_host.engines.stream import StreamSession
-from s2d_edge.bundle import Manifest, open_bundle
-from s2d_edge.console import Console
-from s2d_edge.engine import Frame, Logits
-from s2d_edge.errors import ConfigError
-from s2d_edge.sampling import ClipSpec
+from s2d_edge.contracts.bundle import Manifest, open_bundle
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.contracts.engine import Frame, Logits
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.engines.stream import StreamSession
+from s2d_edge.firmware_host.pipeline.answering import StreamAnswerer, answerer_of
 from tests.models import CAUSAL, write_random_run
 
 T = CAUSAL.frames

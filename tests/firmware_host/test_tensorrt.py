@@ -17,11 +17,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from firmware_host.engines import Fit, cudart, fit_of, onnxruntime_engine, open_engine
-from firmware_host.engines.plans import NoPlanError, find_plan, plan_folder
-from s2d_edge.bundle import Bundle, open_bundle, seal
+from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
+from s2d_edge.core.errors import BundleError, DeviceError, MissingExtraError
 from s2d_edge.deploy.jetson import write_build_script
-from s2d_edge.errors import BundleError, DeviceError, MissingExtraError
+from s2d_edge.firmware_host.engines import Fit, cudart, fit_of, onnxruntime_engine, open_engine
+from s2d_edge.firmware_host.engines.plans import NoPlanError, find_plan, plan_folder
 from tests.deploy import trtexec
 from tests.firmware_host import fake_nvidia
 from tests.firmware_host.graphs import make_bundle, make_stream_bundle
@@ -122,17 +122,17 @@ def test_auto_takes_the_plan_on_a_jetson_without_onnx_runtime(
 ) -> None:
     build(window, tmp_path)
     fake_nvidia.install(monkeypatch)
-    monkeypatch.setitem(sys.modules, "firmware_host.engines.onnxruntime_engine", None)
-    import firmware_host.engines as engines
+    monkeypatch.setitem(sys.modules, "s2d_edge.firmware_host.engines.onnxruntime_engine", None)
+    import s2d_edge.firmware_host.engines as engines
 
     monkeypatch.delattr(engines, "onnxruntime_engine", raising=False)
 
     class Missing:
         def find_spec(self, name: str, *_: object) -> None:
-            if name == "firmware_host.engines.onnxruntime_engine":
+            if name == "s2d_edge.firmware_host.engines.onnxruntime_engine":
                 raise MissingExtraError("onnxruntime", "ort", "running an ONNX bundle (model.onnx)")
 
-    monkeypatch.delitem(sys.modules, "firmware_host.engines.onnxruntime_engine")
+    monkeypatch.delitem(sys.modules, "s2d_edge.firmware_host.engines.onnxruntime_engine")
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
     assert fit_of(window.manifest) is Fit.AT_HOME
     with open_engine(window) as engine:

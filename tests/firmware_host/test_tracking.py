@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from firmware_host.tracking import FaceTracker
-from firmware_host.window import ClipWindow
-from s2d_edge.face import Face
+from s2d_edge.firmware_host.pipeline.tracking import FaceTracker
+from s2d_edge.firmware_host.pipeline.window import ClipWindow
+from s2d_edge.media.face import Face
 from tests.firmware_host.stand_ins import SPEC, sample
 from tests.pictures import mesh_at
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from firmware_host.window import ClipWindow
-from s2d_edge.sampling import ClipSpec
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.firmware_host.pipeline.window import ClipWindow
 from tests.firmware_host.stand_ins import SPEC, sample
 
 

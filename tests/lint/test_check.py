@@ -11,15 +11,15 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from calibrate.command import CalibrateOptions, calibrate
-from export.command import ExportOptions, export_run
-from s2d_edge.bundle import Bundle, open_bundle, seal
-from s2d_edge.cli import app
-from s2d_edge.console import Console
-from s2d_edge.errors import UnfitGraphError
+from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import UnfitGraphError
+from s2d_edge.export.command import ExportOptions, export_run
 from s2d_edge.lint.check import lint_graph, rules_for
 from s2d_edge.lint.document import as_markdown
 from s2d_edge.model.checkpoint import load_run, save_run
+from s2d_edge.verbs.main import app
 from tests.colours import write_colours
 from tests.firmware_host.graphs import COLOUR_TO_LOGIT, make_bundle
 from tests.lint.graphs import insert, int8_graph, store

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from s2d_edge.errors import CheckpointError, ConfigError
-from s2d_edge.model.config import TemporalConfig
+from s2d_edge.contracts.model_config import TemporalConfig
+from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.model.initialise import MADE_CAUSAL, initialise
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter

@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from s2d_edge.console import Console
-from s2d_edge.errors import CheckpointError, S2DEdgeError
-from s2d_edge.imports import ImportOptions, import_run
+from s2d_edge.contracts.model_config import preset
+from s2d_edge.contracts.runs import read_run
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import CheckpointError, S2DEdgeError
 from s2d_edge.model.checkpoint import load_run
-from s2d_edge.model.config import preset
 from s2d_edge.model.official import import_official
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import read_run
+from s2d_edge.verbs.import_ import ImportOptions, import_run
 from tests.model.official_names import official_tensors
 from tests.models import TINY, random_clip, random_model
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from s2d_edge.errors import CheckpointError, ConfigError, DeviceError
+from s2d_edge.contracts.model_config import PRESETS, S2DConfig, TemporalConfig, ViTConfig, preset
+from s2d_edge.contracts.runs import RUN_FILE, WEIGHTS, newest_run, read_run
+from s2d_edge.core.errors import CheckpointError, ConfigError, DeviceError
 from s2d_edge.model.checkpoint import load_run
-from s2d_edge.model.config import PRESETS, S2DConfig, TemporalConfig, ViTConfig, preset
 from s2d_edge.model.engine import open_run
 from s2d_edge.model.initialise import initialise, resample_positions
 from s2d_edge.model.s2d import S2D
-from s2d_edge.runs import RUN_FILE, WEIGHTS, newest_run, read_run
 from tests.models import TINY, random_clip, random_model, with_vit, write_random_run
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from s2d_edge.contracts.model_config import preset
 from s2d_edge.model.checkpoint import read_landmark
-from s2d_edge.model.config import preset
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.official import import_official
 from s2d_edge.model.s2d import S2D

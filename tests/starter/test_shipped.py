@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from s2d_edge import starter
-from s2d_edge.bundle import MANIFEST, find_bundles, open_bundle
-from s2d_edge.files import sha256_of
+from s2d_edge.contracts.bundle import MANIFEST, find_bundles, open_bundle
+from s2d_edge.core.files import sha256_of
 from s2d_edge.lint.check import lint_graph
 
 SHIPPED = sorted(path for path, _ in find_bundles(starter.FOLDER))

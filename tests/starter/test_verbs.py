@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.command import ExportOptions, export_run
-from firmware_host import live
 from s2d_edge import starter
-from s2d_edge.console import Console
-from s2d_edge.doctor import examine
-from s2d_edge.errors import MediaError
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import MediaError
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.firmware_host import live
+from s2d_edge.verbs.doctor import examine
 from tests.models import CAUSAL, write_random_run
 from tests.pictures import with_square, write_video
-from tests.test_answer import run
+from tests.verbs.test_predict import run
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_verbs_take_it_by_name_and_write_nothing_into_the_package(
 
 
 def test_a_score_says_which_model_it_is_of(package: Path, elsewhere: Path) -> None:
-    from s2d_edge.files import sha256_of
+    from s2d_edge.core.files import sha256_of
 
     data = _write_data(elsewhere / "data")
     for model in ("starter", package.parent / "run"):

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from s2d_edge.console import Console
-from s2d_edge.model.config import PRESETS
+from s2d_edge.contracts.model_config import PRESETS
+from s2d_edge.core.console import Console
 from s2d_edge.train import record
 from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions

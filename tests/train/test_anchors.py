@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from s2d_edge.errors import ConfigError
+from s2d_edge.core.errors import ConfigError
 from s2d_edge.train.anchors import EmotionAnchors
 from s2d_edge.train.settings import SdlSettings
 

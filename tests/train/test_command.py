@@ -19,15 +19,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from s2d_edge.console import Console
-from s2d_edge.errors import CheckpointError, ConfigError, DataError, DeviceError, S2DEdgeError
-from s2d_edge.labels import DEFAULT_FPS
+from s2d_edge.contracts.labels import DEFAULT_FPS
+from s2d_edge.contracts.model_config import PRESETS
+from s2d_edge.contracts.runs import read_run
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import CheckpointError, ConfigError, DataError, DeviceError, S2DEdgeError
 from s2d_edge.model.checkpoint import load_run
-from s2d_edge.model.config import PRESETS
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
-from s2d_edge.runs import read_run
 from s2d_edge.train import command, landmark_maps, supply
 from s2d_edge.train.command import train
 from s2d_edge.train.landmark_maps import LandmarkMaps

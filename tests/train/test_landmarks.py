@@ -12,12 +12,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.model_config import LandmarkConfig, preset
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, S2DEdgeError
+from s2d_edge.core.files import sha256_of
 from s2d_edge.data.datasets import open_dataset
-from s2d_edge.errors import ConfigError, S2DEdgeError
-from s2d_edge.files import sha256_of
 from s2d_edge.model.checkpoint import read_landmark
-from s2d_edge.model.config import LandmarkConfig, preset
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.command import train
 from s2d_edge.train.face_pool import FacePool, draw_crops, mesh_pool

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning_fabric.plugins import Precision
 
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
 from s2d_edge.train import learner
 from s2d_edge.train.interrupt import InterruptGuard
 from s2d_edge.train.learner import Learner

@@ -13,8 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from s2d_edge.console import Advance, Console
-from s2d_edge.errors import CheckpointError, TrainingError
+from s2d_edge.core.console import Advance, Console
+from s2d_edge.core.errors import CheckpointError, TrainingError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.feed import Feed

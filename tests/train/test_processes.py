@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from s2d_edge.errors import DeviceError
+from s2d_edge.core.errors import DeviceError
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.progress import METRICS, load_snapshot
 from tests.train.together import FAILURE, SCENES, STOP, train_scenes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s2d_edge.errors import CheckpointError, ConfigError
+from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.train.overrides import flatten, parse_assignments, read_config, with_changes
 from s2d_edge.train.plan import Plan, TrainOptions, plan_from_record, resolve_settings
 from s2d_edge.train.recipes import NAMES, recipe

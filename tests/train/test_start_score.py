@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from s2d_edge.answer import evaluate_model, predict_paths
-from s2d_edge.console import Console
-from s2d_edge.imports import ImportOptions, import_run
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.contracts.runs import RunInfo, read_run
+from s2d_edge.core.console import Console
 from s2d_edge.model.checkpoint import save_run
 from s2d_edge.model.s2d import S2D
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import RunInfo, read_run
 from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions
+from s2d_edge.verbs.import_ import ImportOptions, import_run
+from s2d_edge.verbs.predict import evaluate_model, predict_paths
 from tests.train.tiny import SIZE, VIDEO
 
 QUIET = Console(quiet=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from s2d_edge.console import Console
-from s2d_edge.errors import TrainingError
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import TrainingError
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.feed import Batch
 from s2d_edge.train.interrupt import InterruptGuard

@@ -40,7 +40,7 @@ from tools.aarch64.pyproject import BOOKWORM, dependencies
 from tools.aarch64.resolve import pip_platform, resolve
 
 REPOSITORY = Path(__file__).parents[2]
-PACKAGES = ("s2d_edge", "export", "calibrate", "firmware_host")
+PACKAGES = ("s2d_edge",)  # its links to the stages at the top are followed
 # For this check only: it runs under Debian 12's qemu 7.2, where 1.31.1 crashes. The project asks for 1.20 or
 # later.
 ONNXRUNTIME = "1.23.2"
@@ -167,9 +167,9 @@ def _state_of_sources() -> str:
 def make_bundle(out: Path, size: str) -> tuple[Path, list[Path]]:
     """A calibrated jetson bundle of that size, and a clip of every expression, unless they are there."""
     # Only here, for what follows needs neither.
-    from s2d_edge.console import Console
+    from s2d_edge.contracts.model_config import preset
+    from s2d_edge.core.console import Console
     from s2d_edge.data.datasets import open_dataset
-    from s2d_edge.model.config import preset
     from tools.aarch64.model import sampling, write_run
 
     spec = sampling(preset(size))
@@ -252,7 +252,9 @@ def main() -> int:
     """Run all of it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--size", default="small", help="a preset of s2d_edge/model/config.py (default: %(default)s)"
+        "--size",
+        default="small",
+        help="a preset of contracts/model_config.py (default: %(default)s)",
     )
     parser.add_argument(
         "--out", type=Path, default=REPOSITORY / "build/aarch64", help="default: build/aarch64"

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import torch
 
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.contracts.model_config import S2DConfig, preset
+from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.data.clips import load_many
 from s2d_edge.data.samples import Sample
 from s2d_edge.model.checkpoint import save_run
-from s2d_edge.model.config import S2DConfig, preset
 from s2d_edge.model.s2d import S2D
-from s2d_edge.preprocess import CropRecipe
-from s2d_edge.runs import RunInfo
-from s2d_edge.sampling import ClipSpec
 
 _NOISE = 0.02  # on every weight: adapters start as zeros, and zeros agree everywhere
 _RIDGE = 0.1  # of the features' mean squared length

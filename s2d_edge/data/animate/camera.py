@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.data.avatars.motion import wander
-from s2d_edge.preprocess import Picture
+from s2d_edge.media.crop import Picture
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from s2d_edge.data.animate.mesh import LEFT_EYE, RIGHT_EYE
 from s2d_edge.data.animate.motion import TWITCHES, Motion, plan_motion
 from s2d_edge.data.animate.resting import RestingFace, place
 from s2d_edge.data.animate.warp import FaceWarp
-from s2d_edge.preprocess import Picture
+from s2d_edge.media.crop import Picture
 
 Floats = NDArray[np.float64]
 

@@ -14,7 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, DataError
+from s2d_edge.core.files import whole_folder, write_text
 from s2d_edge.data.animate.clip import ClipPlan, animate, plan_clip
 from s2d_edge.data.animate.landmarks import StillFaceFinder
 from s2d_edge.data.animate.learning import resting_face
@@ -27,8 +29,6 @@ from s2d_edge.data.cores import usable_cores
 from s2d_edge.data.datasets import AVATARS, open_dataset
 from s2d_edge.data.parallel import in_parallel
 from s2d_edge.data.readers import LABELS_FILE
-from s2d_edge.errors import ConfigError, DataError
-from s2d_edge.files import whole_folder, write_text
 
 ANIMATION_VERSION = 1  # raise it whenever the same settings would give other frames
 SKIPPED_FILE, _RESTING_FILE = "skipped.csv", "resting.npz"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.data.animate.mesh import EYES, LIPS
-from s2d_edge.face import FaceFinder, box_overlap
-from s2d_edge.preprocess import Picture
+from s2d_edge.media.crop import Picture
+from s2d_edge.media.face import FaceFinder, box_overlap
 
 Points = NDArray[np.float64]  # (468, 2) pixels
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from s2d_edge.console import Console
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
+from s2d_edge.core.files import whole_file
 from s2d_edge.data.animate.landmarks import Points, StillFaceFinder
 from s2d_edge.data.animate.resting import FEWEST, RestingFace, learn_resting_face
 from s2d_edge.data.animate.stills import Still, shuffled
 from s2d_edge.data.parallel import in_parallel
-from s2d_edge.errors import DataError
-from s2d_edge.files import whole_file
 
 _MOST = 400  # stills of one label; more add nothing but time
 _FROM = "train"  # people of other splits say nothing about rest, if this one suffices

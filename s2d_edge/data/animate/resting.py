@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.animate.mesh import MOUTH
-from s2d_edge.errors import DataError
 
 Shape = NDArray[np.float64]  # (468, 2)
 Shapes = NDArray[np.float64]  # (n, 468, 2)

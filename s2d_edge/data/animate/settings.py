@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from s2d_edge.core.errors import ConfigError
 from s2d_edge.data.avatars.clips import check_timing
-from s2d_edge.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

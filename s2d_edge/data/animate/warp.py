@@ -25,7 +25,7 @@ from s2d_edge.data.animate.mesh import (
 )
 from s2d_edge.data.animate.patches import Floats, Patches, Shifts, Window
 from s2d_edge.data.avatars.expression import smoothstep
-from s2d_edge.preprocess import Picture
+from s2d_edge.media.crop import Picture
 
 _MESH = 468
 _GRID = 12  # background points along the shorter side of the picture

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from s2d_edge.core.errors import ConfigError
 from s2d_edge.data.avatars.identity import Identity, draw_identity
 from s2d_edge.data.avatars.motion import Act, plan_motion, plan_performance
 from s2d_edge.data.avatars.render import AvatarRenderer
 from s2d_edge.data.avatars.scene import draw_scene
-from s2d_edge.errors import ConfigError
-from s2d_edge.video import VideoSink
+from s2d_edge.media.video import VideoSink
 
 _WHO, _CLIP = 1, 2  # separate random streams: one for people, one for what happens in a clip
 _PERFORMER = 1_000_000  # a subject no data set reaches

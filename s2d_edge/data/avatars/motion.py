@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from s2d_edge.core.errors import ConfigError
 from s2d_edge.data.avatars.expression import (
     EXPRESSIONS,
     LABELS,
@@ -21,7 +22,6 @@ from s2d_edge.data.avatars.expression import (
     smoothstep,
     unit_row,
 )
-from s2d_edge.errors import ConfigError
 
 CLIP_S = 1.75  # an expression's length in a longer video: the default clip's, 8 frames at 4 per second
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.labels import AFFECTNET7, AFFECTNET8
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.listing import Listing
 from s2d_edge.data.published import clips
 from s2d_edge.data.published.affectnet import list_affectnet
 from s2d_edge.data.published.ferplus import list_ferplus
 from s2d_edge.data.published.rafdb import list_rafdb
-from s2d_edge.errors import DataError
-from s2d_edge.labels import AFFECTNET7, AFFECTNET8
 
 Read = Callable[[Path, int, Console], Listing]
 

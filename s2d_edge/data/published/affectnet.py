@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.labels import AFFECTNET7, AFFECTNET8, LabelSet
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.listing import Entry, Listing
 from s2d_edge.data.published.annotations import class_name
-from s2d_edge.errors import DataError
-from s2d_edge.labels import AFFECTNET7, AFFECTNET8, LabelSet
-from s2d_edge.media_types import IMAGE_SUFFIXES
+from s2d_edge.media.media_types import IMAGE_SUFFIXES
 
 # AffectNet's own test set was never handed out: everybody reports on its validation set.
 _SPLITS = {"train": "train_set", "test": "val_set"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from s2d_edge.errors import DataError
+from s2d_edge.core.errors import DataError
 
 
 def find_annotation(root: Path, places: Iterable[str], what: str) -> Path:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from s2d_edge.contracts.labels import DFEW, FERV39K, MAFW, LabelSet
 from s2d_edge.data.listing import Entry, Listing
 from s2d_edge.data.published.annotations import class_name, find_annotation
 from s2d_edge.data.tables import read_pairs
-from s2d_edge.labels import DFEW, FERV39K, MAFW, LabelSet
 
 _HEADERS = ("video_name", "path")
 _SPLITS = ("train", "test")

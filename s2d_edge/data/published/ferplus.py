@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.labels import FERPLUS
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
+from s2d_edge.core.files import cache_folder, whole_folder
 from s2d_edge.data.listing import Entry, Listing
 from s2d_edge.data.tables import read_text
-from s2d_edge.errors import DataError
-from s2d_edge.files import cache_folder, whole_folder
-from s2d_edge.labels import FERPLUS
 
 _VOTES, _PIXELS = "fer2013new.csv", "fer2013.csv"
 _SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}

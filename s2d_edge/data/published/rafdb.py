@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from s2d_edge.contracts.labels import RAFDB
 from s2d_edge.data.listing import Entry, Listing
 from s2d_edge.data.published.annotations import class_name, find_annotation
 from s2d_edge.data.tables import read_pairs
-from s2d_edge.labels import RAFDB
 
 _LIST = "EmoLabel/list_patition_label.txt"  # the authors' spelling
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-from s2d_edge.errors import ConfigError
+from s2d_edge.core.errors import ConfigError
 from s2d_edge.train.overrides import dotted, parse_toml, with_changes
 from s2d_edge.train.settings import TrainSettings
 

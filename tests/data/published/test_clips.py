@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.labels import DFEW, FERV39K, MAFW
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.datasets import absolute_data, list_data, open_dataset
 from s2d_edge.data.listing import Listing
 from s2d_edge.data.samples import Dataset
-from s2d_edge.errors import DataError
-from s2d_edge.labels import DFEW, FERV39K, MAFW
 from tests.data.published.layouts import write_dfew, write_frames, write_text
 
 QUIET = Console(quiet=True)

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from s2d_edge.console import Console
+from s2d_edge.contracts.labels import AFFECTNET7, AFFECTNET8, FERPLUS, RAFDB
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
 from s2d_edge.data.datasets import open_dataset
 from s2d_edge.data.published.ferplus import majority
-from s2d_edge.errors import DataError
-from s2d_edge.labels import AFFECTNET7, AFFECTNET8, FERPLUS, RAFDB
-from s2d_edge.video import read_image
+from s2d_edge.media.video import read_image
 from tests.data.published.layouts import write_picture, write_text
 
 QUIET = Console(quiet=True)

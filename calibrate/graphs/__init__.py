@@ -1,0 +1,1 @@
+"""Looking into quantized graphs: layers, MACs, switches between INT8 and floating point."""

@@ -1,0 +1,1 @@
+"""Making INT8 graphs with NNCF, one recipe a target."""

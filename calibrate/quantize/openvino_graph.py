@@ -1,0 +1,73 @@
+"""Quantizing an OpenVINO graph with NNCF."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+import openvino as ov
+
+from s2d_edge.calibrate.graphs.float_layers import layers_in_float
+from s2d_edge.calibrate.quantize.accuracy_control import Control
+from s2d_edge.calibrate.quantize.feeds import Feed
+from s2d_edge.calibrate.quantize.nncf_session import quantize_graph
+from s2d_edge.calibrate.quantize.recipe import FLOAT_LOOKUPS, Recipe
+from s2d_edge.lint.openvino_view import constant_names, source_names
+
+_RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the landmark network, not around it
+_HEAD_SUMS = (".per_head/", ".per_channel/")  # modules of s2d_edge.export.step
+_ATTENTION = "ScaledDotProductAttention"
+
+
+def quantize_openvino(
+    source: Path,
+    out: Path,
+    recipe: Recipe,
+    feeds: Iterable[Feed],
+    count: int,
+    control: Control | None = None,
+) -> None:
+    """Quantize ``source`` (.xml) into ``out`` (.xml, its weights in the .bin beside it).
+
+    Args:
+        feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.quantize.feeds`;
+            NNCF goes through them twice.
+        count: how many feeds there are.
+        control: what NNCF's accuracy control goes by, where the recipe asks for it.
+    """
+    model = ov.Core().read_model(source)
+    ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
+    ignored += sums_over_heads(model)
+    ignored += layers_in_float(source, recipe)
+    kinds = {op.get_type_name() for op in model.get_ops()}
+    quantized = quantize_graph(
+        model,
+        recipe,
+        feeds,
+        count,
+        ignored_names=ignored,
+        ignored_types=sorted(kinds & {_RESAMPLING, *FLOAT_LOOKUPS}),
+        control=control,
+    )
+    # Uncompressed: what is not INT8 keeps the 32 bits it was measured with.
+    ov.save_model(quantized, out, compress_to_fp16=False)
+
+
+def activation_products(model: ov.Model, kinds: Collection[str] = ("MatMul",)) -> list[str]:
+    """Names of the operations of these kinds both of whose factors are activations: those of attentions."""
+    constants = constant_names(model)
+    return [
+        op.get_friendly_name()
+        for op in model.get_ops()
+        if op.get_type_name() == _ATTENTION
+        or (op.get_type_name() in kinds and not any(name in constants for name in source_names(op)))
+    ]
+
+
+def sums_over_heads(model: ov.Model) -> list[str]:
+    """Names of a stream's products with constants of ones and zeros, which are sums of floating point."""
+    return [
+        op.get_friendly_name()
+        for op in model.get_ops()
+        if op.get_type_name() == "MatMul" and any(part in op.get_friendly_name() for part in _HEAD_SUMS)
+    ]

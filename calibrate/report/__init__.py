@@ -1,0 +1,1 @@
+"""The accuracy-drop report: its data, its verdict, and its renderings."""

@@ -1,0 +1,84 @@
+"""What INT8 costs, measured: both graphs answer the same clips through the host's own engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.contracts.engine import Engine
+from s2d_edge.contracts.evaluation import Predictions, gather, predict_windows
+from s2d_edge.core.errors import DataError
+from s2d_edge.data.clips import LoadedClip
+from s2d_edge.firmware_host.bench.timing import full_stream, time_once, time_step
+
+TIMED_CLIPS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One engine on the evaluation clips.
+
+    Attributes:
+        engine: runtime and device in use.
+        predictions: n clips.
+        latency_ms: float64, one answer each, in milliseconds: to a clip, or in a stream to a frame.
+    """
+
+    engine: str
+    predictions: Predictions
+    latency_ms: NDArray[np.float64]
+
+    def percentile_ms(self, percent: float) -> float:
+        """A percentile of the latency, in milliseconds."""
+        return float(np.percentile(self.latency_ms, percent))
+
+
+def measure_pair(fp32: Engine, int8: Engine, clips: Iterable[LoadedClip]) -> tuple[Measurement, Measurement]:
+    """Let two engines answer the same clips, then time both on some of them.
+
+    Timing comes last, since clips may still be loading in other processes before; it alternates between the
+    engines, so that drift of the machine hits both alike.
+
+    Raises:
+        DataError: no clip.
+        DeviceError: what the engines raise.
+    """
+    answers: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
+    kept: list[NDArray[np.uint8]] = []
+    for clip in clips:
+        windows = clip.windows
+        for engine, logits in zip((fp32, int8), answers, strict=True):
+            logits.append(predict_windows(engine, windows))
+        if len(kept) < TIMED_CLIPS:
+            kept.append(windows[:1])
+    if not kept:
+        raise DataError("there is no clip to measure on; give an evaluation split with clips")
+    times = time_in_turn(fp32, int8, kept)
+    one, other = (
+        Measurement(engine=engine.description, predictions=gather(logits), latency_ms=spans)
+        for engine, logits, spans in zip((fp32, int8), answers, times, strict=True)
+    )
+    return one, other
+
+
+def time_in_turn(
+    fp32: Engine, int8: Engine, clips: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Milliseconds per answer of each engine, which alternate; both are warm, having answered before.
+
+    Args:
+        clips: (1, T, S, S, 3) uint8 each; an answer of each engine to each is timed, of a stream to a frame.
+    """
+    engines = (fp32, int8)
+    streams = [full_stream(engine, clips[0]) for engine in engines]
+    spans = np.empty((2, len(clips)))
+    for number, clip in enumerate(clips):
+        for which in (0, 1) if number % 2 == 0 else (1, 0):
+            stream = streams[which]
+            spans[which, number] = (
+                time_once(engines[which], clip) if stream is None else time_step(stream, clip)
+            )
+    return spans[0], spans[1]

@@ -1,0 +1,1 @@
+"""The search for the cheapest recipe that passes the gate."""

@@ -1,0 +1,240 @@
+"""The clips that decide which recipe is good enough, loaded once and answered by FP32 once."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.calibrate.quantize.accuracy_control import Control
+from s2d_edge.calibrate.quantize.feeds import feeds_of
+from s2d_edge.calibrate.report.drop import Drop, drop_between, drops_pp
+from s2d_edge.calibrate.report.measure import TIMED_CLIPS, time_in_turn
+from s2d_edge.calibrate.search.gate import Allowance, allowance
+from s2d_edge.contracts.bundle import Bundle
+from s2d_edge.contracts.engine import Clip, Engine
+from s2d_edge.contracts.evaluation import gather, predict_windows
+from s2d_edge.core import metrics
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
+from s2d_edge.data.clips import load_many
+from s2d_edge.data.datasets import require_split
+from s2d_edge.data.samples import Dataset, Sample
+from s2d_edge.data.splits import carve_validation
+from s2d_edge.data.tally import LoadingTally
+from s2d_edge.firmware_host.engines import open_engine
+
+USUAL_SPLIT = "val"
+_CARVED = 0.25  # of the calibration split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationClips:
+    """Which clips decide.
+
+    Attributes:
+        split: their split.
+        carved_from: the split they were taken out of, where the data has none for them.
+    """
+
+    samples: tuple[Sample, ...]
+    split: str
+    carved_from: str | None
+
+
+def choose_validation(
+    dataset: Dataset, wanted: str | None, split: str, seed: int, console: Console
+) -> tuple[Dataset, ValidationClips]:
+    """The validation clips, and the dataset that is left to calibrate and to measure on.
+
+    Args:
+        wanted: their split; None is ``val``, or where there is none a quarter of ``split``, whole people.
+        split: calibration clips come from it.
+        seed: of the choice of people.
+
+    Raises:
+        DataError: no such split, or too few people to take some away from.
+    """
+    name = wanted or USUAL_SPLIT
+    if wanted is not None or dataset.split(name):
+        samples = require_split(dataset, name)
+        return dataset, ValidationClips(samples=samples, split=name, carved_from=None)
+    kept, carved = carve_validation(dataset.split(split), fraction=_CARVED, seed=seed)
+    taken = {sample.path for sample in carved}
+    whose = "of people kept out of calibration" if any(one.subject for one in carved) else "one by one"
+    console.warn(
+        f"dataset {dataset.name!r} has no split {name!r}: {len(carved)} of the {len(kept) + len(carved)} "
+        f"clips of {split!r}, {whose}, decide which recipe is good enough"
+    )
+    left = tuple(sample for sample in dataset.samples if sample.path not in taken)
+    return replace(dataset, samples=left), ValidationClips(samples=carved, split=name, carved_from=split)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeptClip:
+    """A loaded clip on disk: its distinct frames, and which of them each window has."""
+
+    file: Path
+    index: NDArray[np.int64]
+
+    @property
+    def windows(self) -> NDArray[np.uint8]:
+        """(V, T, S, S, 3) uint8 RGB."""
+        frames: NDArray[np.uint8] = np.load(self.file)
+        return frames[self.index]
+
+
+class _FirstWindows(Sequence[Clip]):
+    """The first window of each clip, (1, T, S, S, 3), read when it is asked for."""
+
+    def __init__(self, clips: Sequence[_KeptClip]) -> None:
+        self._clips = clips
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    @overload
+    def __getitem__(self, index: int) -> Clip: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Clip]: ...
+    def __getitem__(self, index: int | slice) -> Clip | Sequence[Clip]:
+        if isinstance(index, slice):
+            return _FirstWindows(self._clips[index])
+        return self._clips[index].windows[:1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """An INT8 graph on the validation clips.
+
+    Attributes:
+        times_fp32: median time of an answer as a share of FP32's, in turn.
+    """
+
+    drop: Drop
+    times_fp32: float
+
+
+class Validation:
+    """FP32's answers to the validation clips, and INT8 graphs measured against them."""
+
+    def __init__(
+        self,
+        source: Bundle,
+        fp32: Engine,
+        clips: Sequence[_KeptClip],
+        truth: metrics.Labels,
+        logits: Sequence[NDArray[np.float32]],
+        max_drop_pp: float,
+        min_agreement: float,
+        device: str,
+        seed: int,
+    ) -> None:
+        """Args:
+        fp32: the open engine of ``source``, on ``device``.
+        truth: (n,) class indices.
+        logits: FP32's, (V, K) of each clip's windows.
+        max_drop_pp: what may be lost of WAR.
+        min_agreement: the share of clips to be answered as FP32 does.
+        seed: of the bootstraps.
+        """
+        self._source = source
+        self._fp32 = fp32
+        self._clips = clips
+        self._truth = truth
+        self._logits = logits
+        self._device = device
+        self._seed = seed
+        self.allowed: Allowance = allowance(
+            np.bincount(truth, minlength=len(source.manifest.labels)).tolist(), max_drop_pp, min_agreement
+        )
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    def measure(self, int8: Bundle, console: Console) -> Measured:
+        """Let an INT8 graph answer every clip, then time it and FP32 in turn on some.
+
+        Raises:
+            DeviceError: what the engine raises.
+        """
+        with (
+            open_engine(int8, self._device) as engine,
+            console.progress("validating", len(self._clips)) as advance,
+        ):
+            logits = []
+            for clip in self._clips:
+                logits.append(predict_windows(engine, clip.windows))
+                advance(1)
+            few = [clip.windows[:1] for clip in self._clips[:TIMED_CLIPS]]
+            times = time_in_turn(self._fp32, engine, few)
+        labels = len(self._source.manifest.labels)
+        drop = drop_between(gather(self._logits), gather(logits), self._truth, labels, self._seed)
+        return Measured(drop=drop, times_fp32=float(np.median(times[1]) / np.median(times[0])))
+
+    @contextmanager
+    def control(self) -> Iterator[Control]:
+        """What NNCF's accuracy control goes by: each clip's first window."""
+        classes = len(self._source.manifest.labels)
+
+        def margin_pp(truth: metrics.Labels, before: metrics.Labels, after: metrics.Labels) -> float:
+            alike = metrics.agreement(before, after)
+            return self.allowed.margin_pp(*drops_pp(truth, before, after, classes), alike)
+
+        with feeds_of(self._source, _FirstWindows(self._clips), steps=1) as feeds:
+            first = np.stack([logits[0] for logits in self._logits])
+            yield Control(feeds, self._truth, first, margin_pp)
+
+
+@contextmanager
+def validating(
+    source: Bundle,
+    samples: Sequence[Sample],
+    where: str,
+    *,
+    max_drop_pp: float,
+    min_agreement: float,
+    device: str,
+    seed: int,
+    skip_unreadable: bool,
+    console: Console,
+) -> Iterator[Validation]:
+    """Load the validation clips, have FP32 answer them, and keep its engine open while the block runs.
+
+    The pictures are kept on disk (``$TMPDIR``), for a split may be larger than memory, and finding faces in
+    it again for every recipe would take longer than the answers.
+
+    Args:
+        where: the split's name, for people.
+
+    Raises:
+        DataError: no clip can be read.
+        S2DEdgeError: what loading and running raise.
+    """
+    manifest, tally = source.manifest, LoadingTally()
+    with tempfile.TemporaryDirectory(prefix="s2d-edge-") as folder, open_engine(source, device) as fp32:
+        kept: list[_KeptClip] = []
+        logits = []
+        with console.progress(f"FP32 on {where}", len(samples)) as advance:
+            clips = load_many(
+                [sample.path for sample in samples],
+                manifest.spec,
+                manifest.crop,
+                on_unreadable=tally.skip if skip_unreadable else None,
+            )
+            for clip in tally.watch(clips, advance):
+                file = Path(folder) / f"{len(kept)}.npy"
+                np.save(file, clip.frames)
+                kept.append(_KeptClip(file=file, index=clip.index))
+                logits.append(predict_windows(fp32, clip.windows))
+        tally.tell(console)
+        if not kept:
+            raise DataError(f"none of the {len(samples)} clips of {where} can be read: nothing can decide")
+        truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)
+        yield Validation(source, fp32, kept, truth, logits, max_drop_pp, min_agreement, device, seed)

@@ -1,0 +1,1 @@
+"""Timing models side by side, and profiling their graphs."""

@@ -1,0 +1,299 @@
+"""``benchmark``: how long an answer takes, how much memory, how large; models in turn, a process each.
+
+A window bundle or a run folder answers a clip; a stream bundle answers a frame, its rings full.
+
+A process each, so that peak memory is the model's own; in turn, so that drift of the machine hits all alike.
+Only one of them computes at any time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from s2d_edge.contracts.engine import Engine
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, DeviceError, S2DEdgeError
+from s2d_edge.firmware_host.bench.timing import full_stream, random_clip, time_once, time_step
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """A model to time.
+
+    Attributes:
+        name: for the table.
+        open: opens its engine; called in the model's own process, so it must be picklable.
+        size_bytes: of the graph and weights on disk.
+    """
+
+    name: str
+    open: Callable[[], Engine]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchmarkOptions:
+    """How to time.
+
+    Attributes:
+        rounds: timed inferences per model.
+        warmup: untimed ones before.
+    """
+
+    rounds: int = 20
+    warmup: int = 3
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.warmup < 0:
+            raise ConfigError(f"--rounds {self.rounds} must be at least 1, --warmup {self.warmup} at least 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One model's figures.
+
+    Attributes:
+        fps: samples per second of video.
+        answers: what one answer takes in: a ``clip`` of T frames, or in a stream one ``frame``.
+        state_bytes: memory of a face's rings; 0 where nothing is kept between answers.
+        latency_ms: float64, one per round, in the order measured.
+        peak_memory_bytes: largest resident memory of its process, runtime included.
+    """
+
+    name: str
+    engine: str
+    frames: int
+    fps: float
+    answers: Literal["clip", "frame"]
+    state_bytes: int
+    latency_ms: NDArray[np.float64]
+    size_bytes: int
+    peak_memory_bytes: int
+
+    def percentile_ms(self, percent: float) -> float:
+        """A percentile of the latency."""
+        return float(np.percentile(self.latency_ms, percent))
+
+    @property
+    def answers_per_s(self) -> float:
+        """Answers per second, one after the other."""
+        return 1000 / float(self.latency_ms.mean())
+
+    @property
+    def ms_per_video_second(self) -> float:
+        """Milliseconds of work for a second of video with an answer at every sample, by median latency."""
+        return self.fps * self.percentile_ms(50)
+
+
+class _Opened(NamedTuple):
+    """What a model's process says of it."""
+
+    engine: str
+    frames: int
+    fps: float
+    answers: Literal["clip", "frame"]
+    state_bytes: int
+
+
+class _Runner:
+    """One model in its own process."""
+
+    def __init__(self, contender: Contender) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._here, there = context.Pipe()
+        self._process: SpawnProcess = context.Process(
+            target=_serve, args=(contender.open, there), daemon=True
+        )
+        self._process.start()
+        there.close()
+        self.name = contender.name
+        self.size_bytes = contender.size_bytes
+
+    def ask(self, what: str) -> Any:
+        """Send one request and wait for its answer.
+
+        Raises:
+            S2DEdgeError: what went wrong in the process.
+        """
+        try:
+            self._here.send(what)
+            answer = self._here.recv()
+        except (EOFError, BrokenPipeError):
+            raise DeviceError(
+                f"{self.name}: its process ended while it was timed; out of memory is the usual reason"
+            ) from None
+        if isinstance(answer, S2DEdgeError):
+            raise answer
+        return answer
+
+    def __enter__(self) -> _Runner:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._here.close()
+        self._process.join(timeout=10)
+        if self._process.is_alive():
+            self._process.kill()
+
+
+def _serve(opener: Callable[[], Engine], connection: Connection) -> None:
+    """The process of one model: answer ``open``, ``time`` and ``memory`` until the other end closes."""
+    engine: Engine | None = None
+    try:
+        while True:
+            what = connection.recv()
+            try:
+                if what == "open":
+                    engine = opener()
+                    clip = random_clip(engine.spec)
+                    session = full_stream(engine, clip)
+                    connection.send(
+                        _Opened(
+                            engine=engine.description,
+                            frames=engine.spec.frames,
+                            fps=engine.spec.fps,
+                            answers="clip" if session is None else "frame",
+                            state_bytes=0 if session is None else session.state_bytes,
+                        )
+                    )
+                elif what == "time":
+                    assert engine is not None
+                    connection.send(time_once(engine, clip) if session is None else time_step(session, clip))
+                else:
+                    connection.send(_peak_memory_bytes())
+            except S2DEdgeError as error:
+                connection.send(error)
+    except (EOFError, KeyboardInterrupt):
+        return
+    finally:
+        if engine is not None:
+            engine.close()
+
+
+def _peak_memory_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak  # macOS counts bytes, Linux KiB
+
+
+def benchmark(contenders: Sequence[Contender], options: BenchmarkOptions, console: Console) -> list[Timing]:
+    """Time models in turn, the order reversed every other round.
+
+    Raises:
+        S2DEdgeError: what opening or running a model raises.
+    """
+    with ExitStack() as stack:
+        runners = [stack.enter_context(_Runner(contender)) for contender in contenders]
+        opened: list[_Opened] = [runner.ask("open") for runner in runners]
+        spans = np.empty((len(runners), options.rounds))
+        steps = len(runners) * (options.rounds + options.warmup)
+        with console.progress("timing in turn", steps) as advance:
+            for number in range(-options.warmup, options.rounds):
+                order = range(len(runners)) if number % 2 == 0 else reversed(range(len(runners)))
+                for which in order:
+                    span = runners[which].ask("time")
+                    if number >= 0:
+                        spans[which, number] = span
+                    advance(1)
+        return [
+            Timing(
+                name=runner.name,
+                engine=one.engine,
+                frames=one.frames,
+                fps=one.fps,
+                answers=one.answers,
+                state_bytes=one.state_bytes,
+                latency_ms=spans[number],
+                size_bytes=runner.size_bytes,
+                peak_memory_bytes=int(runner.ask("memory")),
+            )
+            for number, (runner, one) in enumerate(zip(runners, opened, strict=True))
+        ]
+
+
+def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
+    """One row a model; with a reference, how many times faster than it. Engines stand below."""
+    table = Table(
+        title="one answer at a time, models in turn",
+        title_justify="left",
+        caption="\n".join(timing.engine for timing in timings),
+        caption_justify="left",
+    )
+    table.add_column("model", overflow="fold", min_width=20)
+    streams = any(timing.answers == "frame" for timing in timings)
+    for column in ("p50 ms", "p95 ms", "p99 ms", "per s" if streams else "clips/s", "MB", "peak MiB"):
+        table.add_column(column, justify="right", no_wrap=True)
+    if streams:
+        table.add_column("ms per s\nof video", justify="right", no_wrap=True)
+    if reference is not None:
+        table.add_column("speed-up", justify="right", no_wrap=True)
+    for timing in timings:
+        row = [
+            f"{timing.name}\n{_taken_in(timing)}" if streams else timing.name,
+            *(f"{timing.percentile_ms(percent):.1f}" for percent in (50, 95, 99)),
+            f"{timing.answers_per_s:.2f}",
+            f"{timing.size_bytes / 1e6:.1f}",
+            f"{timing.peak_memory_bytes / _MIB:.0f}",
+        ]
+        if streams:
+            row.append(f"{timing.ms_per_video_second:.0f}")
+        if reference is not None:
+            row.append(f"{speedup(timing, reference):.2f} ×")
+        table.add_row(*row)
+    return table
+
+
+def _taken_in(timing: Timing) -> str:
+    """What one answer reads, for people."""
+    if timing.answers == "clip":
+        return f"a clip of {timing.frames}"
+    return f"a frame, {timing.state_bytes / _MIB:.1f} MiB kept"
+
+
+def as_json(timings: Sequence[Timing], reference: Timing | None, options: BenchmarkOptions) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        "rounds": options.rounds,
+        "warmup": options.warmup,
+        "reference": None if reference is None else reference.name,
+        "models": [
+            {
+                "name": timing.name,
+                "engine": timing.engine,
+                "frames": timing.frames,
+                "p50_ms": timing.percentile_ms(50),
+                "p95_ms": timing.percentile_ms(95),
+                "p99_ms": timing.percentile_ms(99),
+                "answers": timing.answers,
+                "answers_per_s": timing.answers_per_s,
+                "ms_per_video_second": timing.ms_per_video_second,
+                "clips_per_s": timing.answers_per_s if timing.answers == "clip" else None,
+                "state_bytes": timing.state_bytes,
+                "size_bytes": timing.size_bytes,
+                "peak_memory_bytes": timing.peak_memory_bytes,
+                "speedup": None if reference is None else speedup(timing, reference),
+            }
+            for timing in timings
+        ],
+    }
+
+
+def speedup(timing: Timing, reference: Timing) -> float:
+    """How many times faster than the reference an answer comes, by median latency."""
+    return reference.percentile_ms(50) / timing.percentile_ms(50)

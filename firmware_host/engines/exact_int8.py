@@ -1,0 +1,30 @@
+"""INT8 sums that do not overflow, whatever the processor.
+
+x86 without VNNI adds up INT8 products in 16 bits, two at a time, and what does not fit is cut off
+(https://docs.openvino.ai/latest/pot_saturation_issue.html). Both runtimes can do without these instructions.
+"""
+
+from __future__ import annotations
+
+from s2d_edge.core.processor import instructions
+
+_X86 = "sse2"
+_WIDE_SUMS = {"avx_vnni", "avx512_vnni", "amx_int8"}
+
+# Configuration entries of an ONNX Runtime session: it then takes other kernels where there is no VNNI.
+ONNX_RUNTIME = {"session.x64quantprecision": "1"}
+
+
+def sums_overflow() -> bool:
+    """Whether this processor's INT8 products are added up in too few bits; False where nothing tells."""
+    present = instructions()
+    return _X86 in present and not present & _WIDE_SUMS
+
+
+def openvino_properties() -> dict[str, str]:
+    """Properties of OpenVINO's CPU plugin for an INT8 graph.
+
+    Where sums would overflow, quantized values are multiplied in FP32, which is no faster than an FP32 graph.
+    The plugin knows the property, but does not list it.
+    """
+    return {"LP_TRANSFORMS_MODE": "NO"} if sums_overflow() else {}

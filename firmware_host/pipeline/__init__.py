@@ -1,0 +1,1 @@
+"""The live pipeline: stages joined by bounded queues."""

@@ -1,0 +1,108 @@
+"""The sliding window of face crops: T samples by time, cleared when the face is gone too long."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.contracts.engine import Clip
+from s2d_edge.media.crop import Picture
+from s2d_edge.media.sampling import uniform_indices
+
+# A window bridges at least one lost sample, however slow its rate.
+LEAST_GAP_SAMPLES = 2.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampledFace:
+    """One crop and where it comes from.
+
+    Attributes:
+        t_s: time of its frame, seconds.
+        index: number of its frame.
+        arrived_s: ``time.perf_counter()`` when its frame was decoded.
+        box: the face in the frame: x, y, width, height, pixels.
+        crop: (S, S, 3) uint8 RGB.
+    """
+
+    t_s: float
+    index: int
+    arrived_s: float
+    box: tuple[int, int, int, int]
+    crop: Picture
+
+
+class ClipWindow:
+    """Collects samples and says when a clip is due.
+
+    Attributes:
+        gap_s: seconds without a sample after which the window is cleared.
+    """
+
+    def __init__(self, spec: ClipSpec, *, stride: int, gap_s: float) -> None:
+        """An empty window.
+
+        Args:
+            spec: T and the sampling rate.
+            stride: a clip is due every so many samples, once the window is full.
+            gap_s: as the attribute; at least what a lost sample takes.
+        """
+        self._spec = spec
+        self._stride = stride
+        self.gap_s = max(gap_s, LEAST_GAP_SAMPLES / spec.fps)
+        self._samples: deque[SampledFace] = deque(maxlen=spec.frames)
+        self._since_clip = 0
+        self._longest: tuple[SampledFace, ...] = ()
+        self._clips = 0
+
+    @property
+    def filled(self) -> int:
+        """Samples in the window, at most T."""
+        return len(self._samples)
+
+    def add(self, sample: SampledFace) -> Clip | None:
+        """Take a sample.
+
+        Returns:
+            (1, T, S, S, 3) uint8 when a clip is due, else None.
+        """
+        self._samples.append(sample)
+        self._since_clip += 1
+        if len(self._samples) < self._spec.frames or (self._since_clip < self._stride and self._clips):
+            return None
+        self._since_clip = 0
+        self._clips += 1
+        return stack_clip([each.crop for each in self._samples])
+
+    def expire(self, t_s: float) -> bool:
+        """Clear the window if its last sample is older than the gap allows; True when it was cleared."""
+        if not self._samples or t_s - self._samples[-1].t_s <= self.gap_s:
+            return False
+        self.clear()
+        return True
+
+    def clear(self) -> None:
+        """Start anew: what follows does not belong to what came before."""
+        if len(self._samples) > len(self._longest):
+            self._longest = tuple(self._samples)
+        self._samples.clear()
+        self._since_clip = 0
+
+    def stretched(self) -> tuple[Clip, SampledFace] | None:
+        """The longest stretch of samples, its frames repeated to T; None when there was none.
+
+        For files that are too short; returns the clip and its last sample.
+        """
+        self.clear()
+        if not self._longest:
+            return None
+        indices = uniform_indices(len(self._longest), self._spec.frames)
+        return stack_clip([self._longest[i].crop for i in indices]), self._longest[-1]
+
+
+def stack_clip(crops: list[Picture]) -> Clip:
+    """(S, S, 3) crops -> (1, T, S, S, 3)."""
+    return np.stack(crops)[None]

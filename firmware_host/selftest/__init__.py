@@ -1,0 +1,1 @@
+"""Comparing a device's logits with those a bundle carries."""

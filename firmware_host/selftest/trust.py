@@ -1,0 +1,63 @@
+"""Before a device gives its first live result, it is put to the bundle's self-test; a pass is remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from s2d_edge.contracts.bundle import MANIFEST, Bundle
+from s2d_edge.core.console import Console
+from s2d_edge.core.files import cache_folder, sha256_of, write_text
+from s2d_edge.firmware_host.engines.base import GraphEngine
+from s2d_edge.firmware_host.selftest.agreement import LIMITS
+from s2d_edge.firmware_host.selftest.selftest import self_test
+
+
+def require_trust(bundle: Bundle, engine: GraphEngine, console: Console, *, skip: bool = False) -> None:
+    """Let an engine pass if it answers as its bundle says, once for each bundle, device, driver and runtime.
+
+    What gave the bundle's answers needs no test. A bundle of an older format has none: then a warning says
+    so, except for a CPU.
+
+    Args:
+        skip: trust it unchecked, with a warning.
+
+    Raises:
+        SelfTestError: it answers otherwise; with the evidence, and what to do.
+        DeviceError: what the engine raises.
+    """
+    record, identity = bundle.manifest.self_test, engine.identity
+    if record is not None and identity == record.engine:
+        return
+    if skip:
+        console.warn(
+            f"--skip-selftest: nobody has checked that {identity} answers {bundle.path} rightly; "
+            "do not rely on what it says"
+        )
+        return
+    if record is None:
+        if identity.device != "cpu":
+            console.warn(
+                f"{bundle.path} was made before bundles carried a self-test, so nobody knows whether "
+                f"{identity} answers it rightly; make it anew with 's2d-edge export' and 's2d-edge calibrate'"
+            )
+        return
+    passed = _note_of(bundle, engine)
+    if passed.is_file():
+        return
+    console.say(f"first time on {identity}: comparing {record.answers} answers with the bundle's own")
+    report = self_test(bundle, engine)
+    report.require()
+    try:
+        write_text(passed, json.dumps(report.as_json(), indent=2, allow_nan=False) + "\n")
+    except OSError as error:
+        console.warn(f"the passed self-test cannot be remembered, so it runs again next time ({error})")
+
+
+def _note_of(bundle: Bundle, engine: GraphEngine) -> Path:
+    """Where a pass is noted. The manifest holds the hash of every other file, so its own stands for all."""
+    who = (
+        f"{sha256_of(bundle.path / MANIFEST)} {engine.identity.model_dump_json()} {LIMITS[engine.arithmetic]}"
+    )
+    return cache_folder() / "selftest" / f"{hashlib.sha256(who.encode()).hexdigest()[:32]}.json"

@@ -1,0 +1,115 @@
+"""Answering labelled clips with an engine, and scoring the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.contracts.engine import Engine, softmax
+from s2d_edge.core import metrics
+from s2d_edge.core.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """What an engine answered on n clips of K classes.
+
+    Attributes:
+        logits: (n, K) float32, the mean over a clip's windows.
+        probabilities: (n, K) float32, the mean over a clip's windows of their softmax, as the paper tests.
+    """
+
+    logits: NDArray[np.float32]
+    probabilities: NDArray[np.float32]
+
+    @property
+    def answers(self) -> metrics.Labels:
+        """(n,) int64, the most probable class of each clip."""
+        return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
+
+
+def predict_windows(engine: Engine, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Logits of each window of one clip.
+
+    Args:
+        windows: (V, T, S, S, 3) uint8 RGB.
+
+    Returns:
+        (V, K) float32.
+    """
+    return np.concatenate([engine.infer(window[None]) for window in windows])
+
+
+def gather(window_logits: Iterable[NDArray[np.float32]]) -> Predictions:
+    """Average each clip's windows.
+
+    Args:
+        window_logits: per clip (V, K) float32; V may differ from clip to clip.
+
+    Raises:
+        DataError: no clip at all.
+    """
+    clips = list(window_logits)
+    if not clips:
+        raise DataError("there is no clip to predict; give at least one")
+    return Predictions(
+        logits=np.stack([logits.mean(axis=0) for logits in clips]),
+        probabilities=np.stack([softmax(logits).mean(axis=0) for logits in clips]),
+    )
+
+
+def predict_clips(engine: Engine, clips: Iterable[NDArray[np.uint8]]) -> Predictions:
+    """Answer clips one after the other.
+
+    Args:
+        clips: per clip its windows, (V, T, S, S, 3) uint8 RGB.
+
+    Raises:
+        DataError: no clip at all.
+        DeviceError: what the engine raises.
+    """
+    return gather(predict_windows(engine, windows) for windows in clips)
+
+
+def score(
+    truth: metrics.Labels, predicted: metrics.Labels, labels: Sequence[str], *, seed: int = 0
+) -> dict[str, Any]:
+    """Score answers, as the JSON that ``evaluate`` writes; all rates are fractions.
+
+    Args:
+        truth: (n,) class indices.
+        predicted: (n,) class indices.
+        labels: class names in index order.
+        seed: of the bootstrap behind the 95 % intervals.
+
+    Returns:
+        ``n``, ``war``, ``uar``, ``macro_f1``, ``war_ci95``, ``uar_ci95``, ``per_class`` (label to ``recall``
+        and ``recall_ci95``, None without support, and ``support``) and ``confusion`` (rows truth, columns
+        prediction).
+    """
+    classes = len(labels)
+    counts = metrics.confusion(truth, predicted, classes)
+    return {
+        "n": int(counts.sum()),
+        "war": metrics.war(counts),
+        "uar": metrics.uar(counts),
+        "macro_f1": metrics.macro_f1(counts),
+        "war_ci95": list(metrics.war_interval(truth, predicted, classes, seed=seed)),
+        "uar_ci95": list(metrics.uar_interval(truth, predicted, classes, seed=seed)),
+        "per_class": {label: _class_score(counts[k], k) for k, label in enumerate(labels)},
+        "confusion": counts.tolist(),
+    }
+
+
+def _class_score(row: metrics.Labels, label: int) -> dict[str, Any]:
+    """Recall of the class whose clips were answered ``row`` (K,)."""
+    support, hits = int(row.sum()), int(row[label])
+    return {
+        "recall": hits / support if support else None,
+        "recall_ci95": list(metrics.wilson_interval(hits, support)) if support else None,
+        "support": support,
+    }

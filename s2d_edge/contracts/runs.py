@@ -1,0 +1,140 @@
+"""The run folder: what training hands to export. Read and found without torch.
+
+``run.json`` describes the model and how it was trained; ``weights.safetensors`` holds the best weights,
+landmark network included, ``last.safetensors`` the last; ``resume.pt`` continues an interrupted training.
+``metrics.jsonl`` has one line per epoch, ``tensorboard/`` the same figures; ``environment.json`` says where
+it ran; ``learning-curve.png`` and ``confusion.png`` show how it went.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.contracts.model_config import S2DConfig
+from s2d_edge.core.errors import CheckpointError, ConfigError
+from s2d_edge.core.files import write_text
+
+RUNS = Path("runs")  # under the working directory, unless --out says otherwise
+RUN_FILE = "run.json"
+WEIGHTS = "weights.safetensors"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInfo:
+    """What a run folder holds.
+
+    Attributes:
+        name: the run's name, by default its folder's.
+        stage: ``image`` or ``video``.
+        labels: class names in logit order.
+        fps: sampling rate of its clips, frames per second.
+        crop: the face crop it was trained with.
+        model: every size of the network.
+        origin: ``trained``, or ``imported`` with what from, and from which data.
+        settings: the resolved training settings, empty for an import.
+        weights_sha256: hash of ``weights.safetensors``; empty until first written.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    name: str
+    stage: Literal["image", "video"]
+    labels: tuple[str, ...]
+    fps: float
+    crop: CropRecipe
+    model: S2DConfig
+    origin: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    tools: dict[str, str] = field(default_factory=dict)
+    weights_sha256: str = ""
+    format_version: Literal[1] = 1
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != self.model.classes:
+            raise ConfigError(f"{len(self.labels)} labels for model.classes={self.model.classes}")
+        if self.crop.size != self.model.vit.image_size:
+            raise ConfigError(
+                f"crop.size={self.crop.size} differs from vit.image_size={self.model.vit.image_size}"
+            )
+
+    @property
+    def spec(self) -> ClipSpec:
+        """The clip this model answers."""
+        return ClipSpec(frames=self.model.frames, fps=self.fps, size=self.crop.size)
+
+
+_ADAPTER: TypeAdapter[RunInfo] = TypeAdapter(RunInfo)
+
+
+def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
+    """Read ``run.json`` of the run folder ``path``.
+
+    Raises:
+        CheckpointError: not a run folder, an unreadable or invalid ``run.json``, an unknown version, or
+            (unless ``need_weights`` is False) no weights.
+    """
+    file = path / RUN_FILE
+    if not file.is_file():
+        raise CheckpointError(
+            f"{path} holds no {RUN_FILE}; a run is a folder written by 's2d-edge train' or 's2d-edge import'"
+        )
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if data.get("format_version") != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{file} has format_version {data.get('format_version')!r}; "
+                f"this s2d-edge reads {FORMAT_VERSION}"
+            )
+        info = _ADAPTER.validate_python(data)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
+        raise CheckpointError(f"{file} is not readable JSON ({error})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CheckpointError(f"{file}: field {where!r}: {first['msg']}") from None
+    if need_weights and not (path / WEIGHTS).is_file():
+        raise CheckpointError(
+            f"{path} holds no {WEIGHTS}: its training ended before the first epoch; "
+            "continue it with 's2d-edge train --resume', or name another run"
+        )
+    return info
+
+
+def write_run_info(path: Path, info: RunInfo) -> None:
+    """Write ``run.json``."""
+    write_text(path / RUN_FILE, json.dumps(asdict(info), indent=2) + "\n")
+
+
+def find_runs(root: Path, stage: str | None = None) -> list[Path]:
+    """Run folders with weights directly under ``root``, newest first."""
+    found = []
+    for file in root.glob(f"*/{RUN_FILE}"):
+        try:
+            info = read_run(file.parent)
+        except CheckpointError:
+            continue
+        if stage is None or info.stage == stage:
+            found.append(((file.parent / WEIGHTS).stat().st_mtime, file.parent))
+    return [path for _, path in sorted(found, reverse=True)]
+
+
+def newest_run(root: Path, stage: str | None = None) -> Path:
+    """The run whose weights are newest.
+
+    Raises:
+        CheckpointError: none under ``root``.
+    """
+    runs = find_runs(root, stage)
+    if not runs:
+        wanted = f"{stage} run" if stage else "run"
+        raise CheckpointError(
+            f"there is no {wanted} with weights under {root}; make one with 's2d-edge train'"
+        )
+    return runs[0]

@@ -1,0 +1,103 @@
+"""Talking to people (stderr) and to machines (stdout), the same from every verb."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.console import RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from s2d_edge.core.files import write_text
+
+Advance = Callable[[int], None]
+_SECONDS_BETWEEN_LINES = 120.0
+
+
+class Console:
+    """Everything for people goes to stderr, so that ``--json -`` has stdout to itself."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.rich = RichConsole(stderr=True, highlight=False)
+
+    def say(self, text: str) -> None:
+        """Tell what is happening; silent under ``--quiet``."""
+        if not self.quiet:
+            self.rich.print(text, markup=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Tell what the user must know, ``--quiet`` or not."""
+        self.rich.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+
+    def fault(self, text: str) -> None:
+        """Tell one of the things that are wrong, ``--quiet`` or not."""
+        self.rich.print(f"error: {text}", style="red", markup=False, soft_wrap=True)
+
+    def show(self, thing: RenderableType) -> None:
+        """Print a table or panel; silent under ``--quiet``."""
+        if not self.quiet:
+            self.rich.print(thing)
+
+    @contextmanager
+    def progress(self, description: str, total: int | None, done: int = 0) -> Iterator[Advance]:
+        """A progress bar, or lines where none can be drawn, as in a file; silent under ``--quiet``.
+
+        The block calls the yielded function with the number of steps it did.
+
+        Args:
+            done: steps of work gone on with, which took this process no time.
+        """
+        if not self.rich.is_terminal:
+            yield _Lines(self.say, description, total, done)
+            return
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.rich,
+            disable=self.quiet,
+        )
+        with bar:
+            task = bar.add_task(description, total=total, completed=done)
+            yield lambda steps: bar.advance(task, steps)
+
+
+class _Lines:
+    """How far long work has come, told every few minutes, with the time left by the latest pace."""
+
+    def __init__(self, say: Callable[[str], None], description: str, total: int | None, done: int) -> None:
+        self._say = say
+        self._description = description
+        self._total = total
+        self._done = self._done_then = done
+        self._told = time.monotonic()
+
+    def __call__(self, steps: int) -> None:
+        self._done += steps
+        now = time.monotonic()
+        if now - self._told < _SECONDS_BETWEEN_LINES:
+            return
+        text = f"{self._description}: {self._done:,}"
+        if self._total is not None and self._done > self._done_then:
+            left = (now - self._told) * (self._total - self._done) / (self._done - self._done_then)
+            text += f" of {self._total:,}, some {max(left, 0) / 60:.0f} min left"
+        self._told, self._done_then = now, self._done
+        self._say(text)
+
+
+def write_json(destination: str, payload: Any) -> None:
+    """Write ``payload`` as JSON to a file, or to stdout when ``destination`` is ``-``."""
+    text = json.dumps(payload, indent=2, allow_nan=False) + "\n"
+    if destination == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        write_text(Path(destination), text)

@@ -1,0 +1,210 @@
+"""Accuracy of a classifier, how sure it is, and how two classifiers on the same clips differ.
+
+WAR (weighted average recall) is plain accuracy; UAR (unweighted average recall) averages the recalls of
+the classes that have support. Intervals are percentile bootstraps over clips, seeded, and *stratified*:
+each class is resampled within itself. A class with few clips so never vanishes from a resample, which
+would move UAR by leaps; the price is that WAR's interval leaves out how the class mix itself could vary.
+Intervals of single recalls are Wilson's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import comb, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.core.errors import DataError
+
+Labels = NDArray[np.int64]  # (n,) class indices
+Counts = NDArray[np.int64]  # (K, K), rows truth, columns prediction
+Interval = tuple[float, float]
+
+RESAMPLES = 2000
+_COVERAGE = (2.5, 97.5)  # percentiles of a 95 % interval
+_Z95 = 1.959964  # the standard normal's 97.5 % quantile
+
+
+def confusion(truth: Labels, predicted: Labels, classes: int) -> Counts:
+    """Confusion matrix.
+
+    Args:
+        truth: (n,) class indices, each in [0, classes).
+        predicted: (n,) class indices, each in [0, classes).
+
+    Returns:
+        (K, K) int64; rows are the true classes, columns the predicted ones.
+
+    Raises:
+        DataError: nothing to count, different lengths, or an index out of range.
+    """
+    _check(truth, predicted, classes)
+    return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(
+        classes, classes
+    )  # (K, K)
+
+
+def war(counts: Counts) -> float:
+    """Share of clips answered rightly."""
+    return float(np.trace(counts) / counts.sum())
+
+
+def recalls(counts: Counts) -> NDArray[np.float64]:
+    """(K,) recall of each class; NaN where a class has no clip."""
+    support = counts.sum(axis=1)
+    return np.divide(np.diag(counts), support, out=np.full(len(counts), np.nan), where=support > 0)
+
+
+def uar(counts: Counts) -> float:
+    """Mean recall of the classes that have clips."""
+    return float(np.nanmean(recalls(counts)))
+
+
+def macro_f1(counts: Counts) -> float:
+    """Mean F1 of the classes that have clips."""
+    support, claimed = counts.sum(axis=1), counts.sum(axis=0)
+    present = support > 0
+    return float(np.mean(2 * np.diag(counts)[present] / (support + claimed)[present]))
+
+
+def war_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 0) -> Interval:
+    """95 % interval of WAR."""
+    return _interval(_resampled_war(truth, truth == predicted, classes, seed))
+
+
+def uar_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 0) -> Interval:
+    """95 % interval of UAR."""
+    return _interval(_resampled_uar(truth, truth == predicted, classes, seed))
+
+
+def macro_f1_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 0) -> Interval:
+    """95 % interval of the macro F1."""
+    counts = confusion(truth, predicted, classes)
+    support = counts.sum(axis=1)
+    present = np.flatnonzero(support)  # (C,)
+    generator = np.random.default_rng(seed)
+    # Drawing a class's clips with replacement is drawing how they are answered.
+    drawn = np.stack(
+        [generator.multinomial(support[k], counts[k] / support[k], size=RESAMPLES) for k in present], axis=1
+    )  # (R, C, K)
+    hits = drawn[:, np.arange(len(present)), present]  # (R, C)
+    claimed = drawn.sum(axis=1)[:, present]  # (R, C)
+    return _interval(np.asarray((2 * hits / (support[present] + claimed)).mean(axis=1), dtype=np.float64))
+
+
+def war_drop_interval(
+    truth: Labels, before: Labels, after: Labels, classes: int, *, seed: int = 0
+) -> Interval:
+    """95 % interval of WAR(before) − WAR(after), paired: a clip is resampled with both answers."""
+    return _paired(_resampled_war, truth, before, after, classes, seed)
+
+
+def uar_drop_interval(
+    truth: Labels, before: Labels, after: Labels, classes: int, *, seed: int = 0
+) -> Interval:
+    """95 % interval of UAR(before) − UAR(after), paired: a clip is resampled with both answers."""
+    return _paired(_resampled_uar, truth, before, after, classes, seed)
+
+
+def wilson_interval(hits: int, n: int) -> Interval:
+    """95 % interval of a share, such as a class's recall (Wilson 1927).
+
+    Unlike a bootstrap it has a width where all or none of a few clips were answered rightly.
+
+    Raises:
+        DataError: ``n`` is not positive, or ``hits`` not in [0, n].
+    """
+    if n < 1 or not 0 <= hits <= n:
+        raise DataError(f"{hits} of {n} is no share")
+    share, square = hits / n, _Z95**2
+    centre = (share + square / (2 * n)) / (1 + square / n)
+    half = _Z95 / (1 + square / n) * sqrt(share * (1 - share) / n + square / (4 * n**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def agreement(before: Labels, after: Labels) -> float:
+    """Share of clips that both classifiers answer alike, rightly or not."""
+    if not len(before) or len(before) != len(after):
+        raise DataError(f"cannot compare {len(before)} answers with {len(after)}")
+    return float(np.mean(before == after))
+
+
+def mcnemar_p(truth: Labels, before: Labels, after: Labels) -> float:
+    """Exact two-sided McNemar test that two classifiers err equally often on the same clips.
+
+    Returns:
+        p in (0, 1]; 1 when they never differ in being right.
+    """
+    lost = int(np.sum((before == truth) & (after != truth)))
+    won = int(np.sum((before != truth) & (after == truth)))
+    differing = lost + won
+    tail: int = sum(comb(differing, k) for k in range(min(lost, won) + 1))
+    total: int = 2**differing  # as whole numbers: their quotient is right however large they are
+    return min(1.0, 2 * tail / total)
+
+
+def _check(truth: Labels, predicted: Labels, classes: int) -> None:
+    if not len(truth) or len(truth) != len(predicted):
+        raise DataError(f"cannot score {len(predicted)} answers against {len(truth)} labels")
+    for name, indices in (("label", truth), ("answer", predicted)):
+        if indices.min() < 0 or indices.max() >= classes:
+            raise DataError(
+                f"a {name} has an index outside the {classes} classes: {indices.min()}…{indices.max()}"
+            )
+
+
+def _resampled_hits(
+    truth: Labels, hit: NDArray[np.float64] | NDArray[np.bool_], classes: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Sum of ``hit`` per class in each resample.
+
+    Returns:
+        (R, C) float64 sums and (C,) int64 supports, over the C classes that have clips.
+    """
+    generator = np.random.default_rng(seed)
+    sums, supports = [], []
+    for label in range(classes):
+        values = np.asarray(hit[truth == label], dtype=np.float64)
+        if not len(values):
+            continue
+        # Drawing n clips with replacement and summing depends on the values' counts only.
+        kinds, counts = np.unique(values, return_counts=True)
+        draws = generator.multinomial(len(values), counts / len(values), size=RESAMPLES)  # (R, kinds)
+        sums.append(draws @ kinds)
+        supports.append(len(values))
+    return np.stack(sums, axis=1), np.array(supports, dtype=np.int64)
+
+
+def _resampled_war(
+    truth: Labels, hit: NDArray[np.float64] | NDArray[np.bool_], classes: int, seed: int
+) -> NDArray[np.float64]:
+    sums, supports = _resampled_hits(truth, hit, classes, seed)
+    return np.asarray(sums.sum(axis=1) / supports.sum(), dtype=np.float64)
+
+
+def _resampled_uar(
+    truth: Labels, hit: NDArray[np.float64] | NDArray[np.bool_], classes: int, seed: int
+) -> NDArray[np.float64]:
+    sums, supports = _resampled_hits(truth, hit, classes, seed)
+    return np.asarray((sums / supports).mean(axis=1), dtype=np.float64)
+
+
+def _interval(values: NDArray[np.float64]) -> Interval:
+    low, high = np.percentile(values, _COVERAGE)
+    return float(low), float(high)
+
+
+def _paired(
+    statistic: Callable[[Labels, NDArray[np.float64], int, int], NDArray[np.float64]],
+    truth: Labels,
+    before: Labels,
+    after: Labels,
+    classes: int,
+    seed: int,
+) -> Interval:
+    _check(truth, before, classes)
+    _check(truth, after, classes)
+    # Both statistics are linear in the hits, so the drop is the statistic of the difference (−1, 0 or 1).
+    lost = (before == truth).astype(np.float64) - (after == truth).astype(np.float64)
+    return _interval(statistic(truth, lost, classes, seed))

@@ -1,0 +1,142 @@
+"""A fused model whose linears and convolutions round as an INT8 graph's do, and its weights without that.
+
+NNCF's tracer takes the S2D as well, but what becomes INT8 are the fused layers: their weights hold the norms'
+affines and products of two matrices, so their ranges are not those of the layers they came from. The fused
+window model is imitated for streams too: a causal one answers a window as its step graph does after T frames.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from s2d_edge.calibrate.quantize.nncf_session import nncf_session, range_estimators
+from s2d_edge.calibrate.quantize.recipe import Recipe
+from s2d_edge.contracts.engine import Clip
+from s2d_edge.export.fuse import FusedS2D
+
+_RESAMPLING, _ATTENTION = "interpolate", "scaled_dot_product_attention"  # kinds of operations in NNCF's graph
+_HOOKS = "__nncf_hooks."  # NNCF's own parameters: ranges, and what SmoothQuant multiplies by
+
+
+class RoundingModel:
+    """What learns: uint8 clip (1, T, H, W, 3) -> logits (1, K), rounded inside as a recipe has it."""
+
+    def __init__(self, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) -> None:
+        """Imitate the rounding of a copy of ``fused``, with ranges from ``clips``.
+
+        Biases are not corrected, since they learn, and convolutions not smoothed, since all but the patches'
+        are frozen.
+        """
+        self._fused = fused
+        with nncf_session() as nncf:
+            self._module = _imitate(nncf, copy.deepcopy(fused), recipe, clips)
+        named = dict(self._module.named_parameters())
+        # Ranges are measured anew on the graph that is exported: learnt ones would be lost there.
+        for name, parameter in named.items():
+            if name.startswith(_HOOKS):
+                parameter.requires_grad_(False)
+        self.trainable = [parameter for parameter in named.values() if parameter.requires_grad]
+        self._first = [parameter.detach().clone() for parameter in self.trainable]
+        with torch.no_grad():
+            self._smoothing = {
+                name: _columns(named[name]) / _columns(before)
+                for name, before in fused.named_parameters()
+                if before.ndim == 2 and not torch.equal(before, named[name])
+            }
+
+    def __call__(self, clip: Tensor) -> Tensor:
+        logits: Tensor = self._module(clip)
+        return logits
+
+    @torch.no_grad()
+    def begin_again(self) -> None:
+        """Take the weights back that it began with."""
+        for parameter, first in zip(self.trainable, self._first, strict=True):
+            parameter.copy_(first)
+
+    def without_rounding(self) -> FusedS2D:
+        """A copy of the fused model with the weights as they are now, SmoothQuant's factors taken out."""
+        result = copy.deepcopy(self._fused)
+        learnt = self._module.state_dict()
+        weights = {name: learnt[name].clone() for name in result.state_dict()}
+        for name, factors in self._smoothing.items():
+            weights[name] /= factors
+        result.load_state_dict(weights)
+        return result
+
+
+def _columns(weight: Tensor) -> Tensor:
+    """(in,) size of what a linear makes of each input; a column of zeros counts as 1."""
+    size = weight.abs().sum(dim=0)
+    return torch.where(size > 0, size, torch.ones_like(size))
+
+
+def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) -> nn.Module:
+    from nncf.quantization.advanced_parameters import QuantizationParameters
+    from nncf.torch.quantization import extensions
+    from nncf.torch.quantization.reference import ReferenceBackendType, ReferenceQuantize
+
+    # NNCF would compile kernels of its own with whatever compiler it finds, for a minute, into the user's
+    # cache, and without one would have torch.compile do so at every new shape; this is what they compile.
+    plain = ReferenceQuantize(ReferenceBackendType.TORCH)
+    extensions.QuantizedFunctionsCPU._loaded_namespace = SimpleNamespace(
+        Quantize_forward=plain.forward, Quantize_backward=plain.backward
+    )
+    advanced = nncf.AdvancedQuantizationParameters(
+        disable_bias_correction=True,
+        activations_quantization_params=QuantizationParameters(per_channel=False),
+        activations_range_estimator_params=range_estimators()[recipe.ranges],
+        smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(
+            matmul=recipe.smooth_quant_alpha, convolution=-1
+        ),
+    )
+    pictures = [torch.from_numpy(clip) for clip in clips]
+    kinds = [_RESAMPLING] if recipe.quantize_attention else [_RESAMPLING, _ATTENTION]
+    quantized: nn.Module = nncf.quantize(
+        fused,
+        nncf.Dataset(pictures),
+        model_type=nncf.ModelType.TRANSFORMER,
+        preset=nncf.QuantizationPreset(recipe.preset),
+        target_device=nncf.TargetDevice(recipe.device),
+        subset_size=len(pictures),
+        ignored_scope=nncf.IgnoredScope(
+            names=layers_not_rounded(fused, recipe, pictures[0]),
+            types=kinds,
+            validate=False,  # a model whose pictures are the landmark network's size resamples nothing
+        ),
+        advanced_parameters=advanced,
+    )
+    return quantized
+
+
+def layers_not_rounded(fused: FusedS2D, recipe: Recipe, clip: Tensor) -> list[str]:
+    """NNCF's names of the layers that ``calibrate/graphs/float_layers.py`` finds in a graph."""
+    from nncf.torch.function_hook import wrap_model
+    from nncf.torch.function_hook.nncf_graph.nncf_graph_builder import build_nncf_graph
+    from nncf.torch.graph.operator_metatypes import (
+        PTConv2dMetatype,
+        PTDepthwiseConv2dSubtype,
+        PTLinearMetatype,
+    )
+
+    named: dict[Any, list[str]] = {
+        PTConv2dMetatype: [],
+        PTDepthwiseConv2dSubtype: [],
+        PTLinearMetatype: [],
+    }
+    for node in build_nncf_graph(wrap_model(copy.deepcopy(fused)), clip).topological_sort():
+        named.get(node.metatype, []).append(node.node_name)
+    landmark = [name for name in named[PTConv2dMetatype] if not name.startswith("patch/")]
+    kept = {
+        "none": landmark,
+        "chains": [name for name in landmark if not name.startswith("model/")],  # of the residual chains
+        "all": landmark[:1],
+    }
+    head = [name for name in named[PTLinearMetatype] if name.startswith("head/")]
+    return [*kept[recipe.int8_landmark], *named[PTDepthwiseConv2dSubtype], *head]

@@ -1,0 +1,83 @@
+"""The gate's last step, on the run that a bundle was exported from: load, learn, export again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from s2d_edge.calibrate.quantize.recipe import Recipe
+from s2d_edge.calibrate.search.tuning import Lesson, Tuned, TuningSettings
+from s2d_edge.contracts.bundle import Bundle, seal
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError
+from s2d_edge.export.command import WRITERS, graph_of
+from s2d_edge.export.fuse import FusedS2D
+from s2d_edge.export.parity import TOLERANCE, check_parity, parity_clips
+from s2d_edge.export.targets import GraphFormat
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.model.checkpoint import load_run
+from s2d_edge.model.engine import TorchEngine
+from s2d_edge.qat.learning import learn
+
+_CLIPS = 2  # compared, to know a run's bundle and to trust the graph written
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTuner:
+    """Fine-tunes the weights of the run folder ``run``, on the CPU.
+
+    NNCF imitates rounding on GPUs only where a CUDA compiler is at hand.
+    """
+
+    run: Path
+    settings: TuningSettings
+
+    def check(self, source: Bundle) -> None:
+        """Compare the run with the bundle: labels and clips, then the logits of two drawn clips.
+
+        A manifest names its run and not the weights, which the logits tell as well.
+
+        Raises:
+            ConfigError: the run is not what ``source`` was exported from.
+            CheckpointError: no run, or unusable weights.
+        """
+        model, info = load_run(self.run)
+        manifest = source.manifest
+        advice = f"give the run {manifest.source_run!r} that it was exported from"
+        if (info.labels, info.spec, info.crop) != (manifest.labels, manifest.spec, manifest.crop):
+            raise ConfigError(
+                f"--run {self.run} has other labels, clips or crops than the bundle {source.path}; {advice}"
+            )
+        clips, _ = parity_clips(info.spec, info.crop, _CLIPS, None, Console(quiet=True))
+        with TorchEngine(model, info) as torch_engine, open_engine(source, "cpu") as engine:
+            apart = max(float(np.abs(torch_engine.infer(clip) - engine.infer(clip)).max()) for clip in clips)
+        if apart > TOLERANCE:
+            raise ConfigError(
+                f"--run {self.run} has other weights than the bundle {source.path}, whose logits differ by "
+                f"{apart:.2g}; {advice}"
+            )
+
+    def tune(self, source: Bundle, recipe: Recipe, lesson: Lesson, folder: Path, console: Console) -> Tuned:
+        """Fine-tune, and write an FP32 bundle of the same target and mode into ``folder``.
+
+        Raises:
+            QuantizationError: learning brought the logits no nearer to FP32's.
+            S2DEdgeError: the graph written does not answer as the fine-tuned model does.
+        """
+        model, info = load_run(self.run)
+        console.say(
+            f"fine-tuning {self.run} with rounding imitated: {self.settings.steps} steps on "
+            f"{len(lesson.clips)} clips, {len(lesson.held_out)} held out"
+        )
+        fused, record = learn(FusedS2D(model), recipe, lesson, self.settings, console)
+        manifest = source.manifest
+        form: GraphFormat = "onnx" if manifest.graph == "model.onnx" else "openvino"
+        graph = graph_of(model, manifest.mode, form, fused)
+        WRITERS[form](graph, folder / manifest.graph)
+        draft = Bundle(folder, manifest)
+        with TorchEngine(fused, info) as reference, open_engine(draft, "cpu") as engine:
+            parity = check_parity(reference, engine, lesson.held_out[:_CLIPS], "held-out clips", console)
+        manifest = manifest.model_copy(update={"parity": parity, "self_test": None})
+        return Tuned(bundle=Bundle(folder, seal(folder, manifest)), record=record)

@@ -1,0 +1,87 @@
+"""From a path the user typed to an engine that answers clips: a bundle, or a PyTorch run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle, read_manifest
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.contracts.engine import Engine
+from s2d_edge.contracts.runs import RUN_FILE, RUNS, find_runs, read_run
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import S2DEdgeError
+from s2d_edge.core.files import sha256_of
+
+
+def choose_model(path: Path | None, device: str, console: Console) -> Path:
+    """The model asked for, else the bundle that fits this machine best, the newest run, or the starter.
+
+    Args:
+        path: a bundle, a run or a name of the starter.
+        device: as ``--device`` says; it decides which of the starter's bundles is meant.
+
+    Raises:
+        S2DEdgeError: none was asked for and there is none, or none for this machine.
+    """
+    from s2d_edge.firmware_host.bundles import fall_back, holds_bundles, named, ships_starter
+    from s2d_edge.firmware_host.engines import choose_bundle
+
+    if path is not None:
+        return named(path, device, console)
+    if find_bundles(BUNDLES):
+        return choose_bundle(BUNDLES)
+    runs = find_runs(RUNS)
+    if runs:
+        return runs[0]
+    if ships_starter() and not holds_bundles(BUNDLES):
+        return fall_back(device, console, f"no bundle under {BUNDLES}/ and no run under {RUNS}/")
+    raise S2DEdgeError(
+        f"there is no bundle under {BUNDLES}/ and no run under {RUNS}/ here; name one, "
+        "or make a run with 's2d-edge train'"
+    )
+
+
+def identify_model(path: Path) -> dict[str, str]:
+    """Which model stands in a bundle or run folder, whatever the folder is called.
+
+    Returns:
+        ``name``, and ``sha256``: of a bundle's manifest, which holds the hash of every other file, or of a
+        run's weights.
+
+    Raises:
+        S2DEdgeError: neither a bundle nor a run.
+    """
+    if (path / MANIFEST).is_file():
+        return {"name": read_manifest(path).name, "sha256": sha256_of(path / MANIFEST)}
+    run = read_run(path)
+    return {"name": run.name, "sha256": run.weights_sha256}
+
+
+def open_model(path: Path, device: str = "auto", *, threads: int | None = None) -> tuple[Engine, CropRecipe]:
+    """Open a bundle or a run folder.
+
+    Args:
+        path: the folder.
+        device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``; a run folder knows ``auto``,
+            ``cpu`` and ``cuda``.
+        threads: limit of CPU threads.
+
+    Returns:
+        The engine, and the face crop its clips want.
+
+    Raises:
+        S2DEdgeError: neither a bundle nor a run, damaged, or the device is not there.
+    """
+    if (path / MANIFEST).is_file():
+        from s2d_edge.firmware_host.engines import open_engine
+
+        bundle = open_bundle(path)
+        return open_engine(bundle, device, threads=threads), bundle.manifest.crop
+    if (path / RUN_FILE).is_file():
+        from s2d_edge.model.engine import open_run
+
+        return open_run(path, device, threads=threads), read_run(path).crop
+    what = "does not exist" if not path.exists() else f"holds neither {MANIFEST} nor {RUN_FILE}"
+    raise S2DEdgeError(
+        f"{path} {what}; give a bundle written by 's2d-edge export' or a run written by 's2d-edge train'"
+    )

@@ -1,0 +1,191 @@
+"""Quantization-aware fine-tuning: INT8 answers nearer to FP32 for it, and the gate tells of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.calibrate.quantize.feeds import feeds_of
+from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
+from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
+from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for
+from s2d_edge.calibrate.report.render import tuning_sentences
+from s2d_edge.calibrate.search.gate import Allowance
+from s2d_edge.calibrate.search.steps import steps_for
+from s2d_edge.calibrate.search.tuning import NOT_TUNED, Lesson, TuningSettings
+from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
+from s2d_edge.contracts.engine import Clip
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, TooLargeDropError
+from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.fuse import FusedS2D
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.model.checkpoint import load_run, save_run
+from s2d_edge.qat.rounding import RoundingModel
+from s2d_edge.qat.tuner import RunTuner
+from tests.calibrate.hostile import write_hostile
+from tests.colours import write_colours
+from tests.firmware_host.graphs import LABELS
+from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
+
+QUIET = Console(quiet=True)
+BRIEF = TuningSettings(steps=24, looks=8)
+
+
+def _clips(first: int, count: int) -> list[Clip]:
+    """Noise, a third of it dark and a third darker."""
+    return [(random_clip(TINY, seed=k) // (1 + k % 3)).numpy() for k in range(first, first + count)]
+
+
+CALIBRATION, LEARN, HELD_OUT, UNSEEN = _clips(0, 6), _clips(0, 24), _clips(100, 8), _clips(200, 12)
+
+
+def _exported(folder: Path, target: str, mode: str) -> Bundle:
+    write_random_run(folder / "run", CAUSAL if mode == "stream" else TINY)
+    options = ExportOptions(target=target, mode=mode, run=folder / "run", out=folder / "fp32", clips=1)
+    return open_bundle(export_run(options, QUIET))
+
+
+def _answers(bundle: Bundle, clips: list[Clip]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    with open_engine(bundle, "cpu") as engine:
+        return np.concatenate([engine.infer(clip) for clip in clips])
+
+
+def _int8(source: Bundle, recipe: Recipe, folder: Path) -> Bundle:
+    """The graph as the gate quantizes it; a toy has too few MACs in INT8 to be called so."""
+    folder.mkdir()
+    quantize = quantize_onnx if recipe.backend == "onnx" else quantize_openvino
+    with feeds_of(source, CALIBRATION) as feeds:
+        quantize(source.graph_path, folder / source.manifest.graph, recipe, feeds, len(feeds))
+    return Bundle(folder, seal(folder, source.manifest.model_copy(update={"self_test": None})))
+
+
+def _apart(one: Bundle, other: Bundle) -> float:
+    """RMS between the logits to clips that nothing was learnt or chosen by."""
+    return float(np.sqrt(np.mean((_answers(one, UNSEEN) - _answers(other, UNSEEN)) ** 2)))
+
+
+@pytest.mark.parametrize(("target", "mode"), [("intel-cpu", "window"), ("jetson", "stream")])
+def test_int8_is_nearer_to_fp32_after_fine_tuning(tmp_path: Path, target: str, mode: str) -> None:
+    fp32 = _exported(tmp_path, target, mode)
+    recipe = recipe_for(fp32.manifest.target, fp32.manifest.graph, fp32.manifest.mode)
+    place = tmp_path / "tuned"
+    place.mkdir()
+    tuner = RunTuner(run=tmp_path / "run", settings=BRIEF)
+    tuner.check(fp32)
+    lesson = Lesson(calibration=CALIBRATION, clips=LEARN, held_out=HELD_OUT)
+    tuned = tuner.tune(fp32, recipe, lesson, place, QUIET)
+    assert open_bundle(place).manifest.mode == mode
+    assert tuned.record.rms_after < tuned.record.rms_before
+    assert (tuned.record.steps, tuned.record.clips, tuned.record.held_out) == (24, 24, 8)
+    before = _apart(fp32, _int8(fp32, recipe, tmp_path / "before"))
+    after = _apart(fp32, _int8(tuned.bundle, recipe, tmp_path / "after"))
+    assert after < 0.9 * before
+
+
+@pytest.mark.parametrize("alpha", [0.95, -1.0])
+def test_without_rounding_the_weights_are_those_it_began_with(alpha: float) -> None:
+    fused = FusedS2D(random_model(TINY))
+    recipe = replace(recipe_for("intel-cpu", "model.xml"), smooth_quant_alpha=alpha)
+    rounding = RoundingModel(fused, recipe, CALIBRATION)
+    clip = torch.from_numpy(UNSEEN[0])
+    with torch.no_grad():
+        assert (rounding(clip) - fused(clip)).abs().max() > 1e-3  # it does round
+        assert torch.allclose(rounding.without_rounding()(clip), fused(clip), atol=1e-5)
+
+
+def test_a_run_that_is_not_the_bundles_is_refused(tmp_path: Path) -> None:
+    fp32 = _exported(tmp_path, "intel-cpu", "window")
+    write_random_run(tmp_path / "other", TINY, seed=1)
+    with pytest.raises(ConfigError, match="has other weights than the bundle"):
+        RunTuner(run=tmp_path / "other", settings=BRIEF).check(fp32)
+    write_random_run(tmp_path / "slow", TINY, fps=2.0)
+    with pytest.raises(ConfigError, match="has other labels, clips or crops"):
+        RunTuner(run=tmp_path / "slow", settings=BRIEF).check(fp32)
+    with pytest.raises(ConfigError, match="takes the first recipe, so --run is of no use"):
+        options = CalibrateOptions(bundle=fp32.path, max_drop_pp=np.inf)
+        calibrate(options, QUIET, RunTuner(run=tmp_path / "run", settings=BRIEF))
+
+
+def test_settings_that_cannot_be() -> None:
+    with pytest.raises(ConfigError, match="--tune-steps 0"):
+        TuningSettings(steps=0)
+    with pytest.raises(ConfigError, match="--tune-lr 0"):
+        TuningSettings(lr=0)
+    assert TuningSettings().affordable(2**28) == 4
+    assert TuningSettings().affordable(1) == 512
+
+
+def _few_steps(monkeypatch: pytest.MonkeyPatch, *allowed: bool) -> None:
+    """Leave the gate its first step and its last, decide in its place, and let a toy be called INT8."""
+    verdicts = iter(allowed)
+    monkeypatch.setattr(Allowance, "allows", lambda self, war_drop_pp, uar_drop_pp, agreement: next(verdicts))
+    monkeypatch.setattr(
+        "s2d_edge.calibrate.search.choose.steps_for",
+        lambda *given: steps_for(*given)[:: len(steps_for(*given)) - 1],
+    )
+    monkeypatch.setattr("s2d_edge.calibrate.graphs.int8_macs.LEAST_FRACTION", 0.5)
+
+
+def _data(root: Path) -> str:
+    for split, clips in (("train", 8), ("val", 4), ("test", 2)):
+        write_colours(root, split, clips, lead=60)
+    return str(root)
+
+
+def test_the_gate_ends_with_fine_tuning_and_tells_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_random_run(tmp_path / "run", TINY)
+    model, info = load_run(tmp_path / "run")
+    save_run(tmp_path / "run", replace(info, labels=LABELS), model)
+    fp32 = export_run(
+        ExportOptions(target="intel-cpu", run=tmp_path / "run", out=tmp_path / "fp32", clips=1), QUIET
+    )
+    _few_steps(monkeypatch, False, True, True)  # the target's own recipe is made to fail
+    options = CalibrateOptions(
+        bundle=fp32, data=_data(tmp_path / "data"), subset=6, sensitivity=0, out=tmp_path / "int8"
+    )
+    out, report = calibrate(options, QUIET, RunTuner(run=tmp_path / "run", settings=BRIEF))
+    assert report.gate is not None
+    own, tuned = report.gate.trials
+    assert (own.tuning, tuned.step) == (None, "quantization-aware fine-tuning")
+    assert tuned.tuning is not None
+    assert tuned.tuning.clips + tuned.tuning.held_out == 24
+    assert own.drop is not None
+    assert tuned.drop is not None
+    assert tuned.tuning.rms_after < tuned.tuning.rms_before  # on held-out clips, which chose the weights
+    assert tuned.drop.rms_logit_diff != own.drop.rms_logit_diff  # another graph, on the validation clips
+    manifest = open_bundle(out).manifest
+    assert manifest.calibration is not None
+    assert manifest.calibration.recipe["tuning_steps"] == BRIEF.steps
+    told = json.loads((out / "report.json").read_text())["gate"]["trials"][-1]["tuning"]
+    assert told["kept_step"] == tuned.tuning.kept_step
+    [sentence] = tuning_sentences(report.gate)
+    assert sentence in (out / "report.md").read_text()
+    assert "The weights after step" in (out / "report.html").read_text()
+
+
+def test_without_a_run_the_gate_says_what_it_did_not_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fp32 = write_hostile(tmp_path / "fp32", "intel-cpu")
+    _few_steps(monkeypatch, False)
+    options = CalibrateOptions(
+        bundle=fp32.path,
+        data=_data(tmp_path / "data"),
+        subset=6,
+        out=tmp_path / "int8",
+        json=str(tmp_path / "told.json"),
+    )
+    with pytest.raises(TooLargeDropError, match=r"None of the recipes that were measured \(1\)"):
+        calibrate(options, QUIET)
+    assert not (tmp_path / "int8").exists()
+    last = json.loads((tmp_path / "told.json").read_text())["gate"]["trials"][-1]
+    assert (last["step"], last["outcome"]) == ("quantization-aware fine-tuning", NOT_TUNED)

@@ -1,0 +1,185 @@
+"""``report`` and ``compare`` on real bundles."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import webbrowser
+from pathlib import Path
+
+import pytest
+
+from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.contracts.bundle import open_bundle, seal
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import BundleError, S2DEdgeError
+from s2d_edge.core.processor import processor
+from s2d_edge.verbs.compare import compare_bundles
+from s2d_edge.verbs.report import show_report
+from tests.colours import write_colours
+from tests.firmware_host.graphs import make_bundle
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``bundles/colours``, and ``bundles/colours-int8`` made of it."""
+    root = tmp_path_factory.mktemp("work")
+    data = write_colours(write_colours(root / "data", "train", 2), "test", 3, wrong=1)
+    fp32 = make_bundle(root / "bundles" / "colours")
+    calibrate(
+        CalibrateOptions(
+            bundle=fp32.path, data=str(data), subset=6, out=root / "bundles" / "colours-int8", sensitivity=1
+        ),
+        QUIET,
+    )
+    return root
+
+
+def told(path: Path | None, capfd: pytest.CaptureFixture[str], **changes: object) -> tuple[str, str]:
+    arguments: dict[str, object] = {"open_page": False, "json": None, "console": Console()} | changes
+    show_report(path, **arguments)  # type: ignore[arg-type]
+    printed = capfd.readouterr()
+    return printed.out, " ".join(printed.err.split())
+
+
+def test_report_tells_the_essence_and_where_the_page_is(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    out, err = told(None, capfd, json="-")
+    assert json.loads(out) == json.loads((folder / "bundles/colours-int8/report.json").read_text())
+    for shown in ("66.67 %", "rule of three", "not measured", "bundles/colours-int8/report.html"):
+        assert shown in err
+    assert "each alone in INT8" in err
+    files = open_bundle(folder / "bundles/colours-int8").manifest.files
+    assert {"report.json", "report.md", "report.html", "report-clips.csv"} <= set(files)
+
+
+def test_report_opens_the_page_where_there_is_a_display(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    bundle = folder / "bundles/colours-int8"
+    opened: list[str] = []
+
+    def browser(uri: str) -> bool:
+        opened.append(uri)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", browser)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(S2DEdgeError, match=r"no browser to open; copy .*report\.html"):
+        told(bundle, capfd, open_page=True)
+    assert opened == []
+    monkeypatch.setenv("DISPLAY", ":0")
+    told(bundle, capfd, open_page=True)
+    assert opened == [(bundle / "report.html").as_uri()]
+
+
+def test_bundles_without_a_report(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(BundleError, match=r"is FP32, and reports tell.*calibrate"):
+        told(folder / "bundles/colours", capfd)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError, match="no INT8 bundle under bundles/"):
+        told(None, capfd)
+    old = _copy_without(folder / "bundles/colours-int8", tmp_path / "old", "report.html")
+    _, err = told(old, capfd)
+    assert "has no report.html" in err
+    with pytest.raises(BundleError, match="to open"):
+        told(old, capfd, open_page=True)
+    bare = _copy_without(old, tmp_path / "bare", "report.json")
+    with pytest.raises(BundleError, match=r"holds no report\.json"):
+        told(bare, capfd)
+    (old / "report.json").write_text("{}")
+    with pytest.raises(BundleError, match=r"report\.json differs"):
+        told(old, capfd)
+
+
+def _copy_without(bundle: Path, to: Path, left_out: str) -> Path:
+    to.mkdir()
+    for file in bundle.iterdir():
+        if file.name != left_out:
+            (to / file.name).write_bytes(file.read_bytes())
+    seal(to, open_bundle(bundle).manifest)
+    return to
+
+
+def test_compare_puts_a_pair_side_by_side(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    out = folder / "table.csv"
+    result = compare_bundles([], measure_rounds=None, device="auto", out=out, console=Console())
+    fp32, int8 = result["bundles"]
+    assert (fp32["bundle"], fp32["precision"], fp32["drop_war_pp"]) == ("colours", "fp32", None)
+    assert (int8["bundle"], int8["precision"], int8["drop_war_pp"]) == ("colours-int8", "int8", 0)
+    assert fp32["war"] == int8["war"] == pytest.approx(2 / 3)  # FP32's, from the report of its INT8 bundle
+    assert fp32["report"] == int8["report"] == "colours-int8"
+    assert fp32["p50_ms"] > 0
+    shown = " ".join(capfd.readouterr().err.split())
+    assert "a: 9 clips of data/test" in shown
+    assert "not side by side" in shown
+    assert "warning" not in shown
+    head, *rows = out.read_text().splitlines()
+    assert head.startswith("bundle,target,precision,mode,WAR %")
+    assert [row.split(",")[0] for row in rows] == ["colours", "colours-int8"]
+
+
+def test_compare_marks_what_was_measured_on_other_clips(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = write_colours(write_colours(tmp_path / "data", "train", 2, seed=1), "test", 4, seed=1)
+    other, _ = calibrate(
+        CalibrateOptions(
+            bundle=folder / "bundles/colours", data=str(data), out=tmp_path / "other-int8", sensitivity=0
+        ),
+        QUIET,
+    )
+    alone = make_bundle(tmp_path / "alone", source_run="zebra").path
+    paths, out = [folder / "bundles/colours-int8", other, alone], tmp_path / "table.md"
+    result = compare_bundles(paths, measure_rounds=None, device="auto", out=out, console=Console())
+    printed = " ".join(capfd.readouterr().err.split())
+    assert "compare accuracies of the same mark only" in printed
+    assert "a: 9 clips of data/test" in printed
+    assert "b: 12 clips of data/test" in printed
+    assert result["bundles"][2]["war"] is None
+    assert "–: not measured" in printed
+    assert out.read_text().count("\n| ") == 4
+
+
+def test_compare_measures_now_if_asked(folder: Path) -> None:
+    paths = [folder / "bundles/colours-int8"]
+    result = compare_bundles(paths, measure_rounds=2, device="cpu", out=None, console=QUIET)
+    assert result["measured_now"] is True
+    assert result["bundles"][0]["p50_ms"] > 0
+    assert result["bundles"][0]["timed_on"] == processor()
+
+
+def test_nothing_to_compare_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BundleError, match="no bundle under bundles/ to compare"):
+        compare_bundles([], measure_rounds=None, device="auto", out=None, console=QUIET)
+
+
+def test_reports_are_read_without_what_made_them(folder: Path) -> None:
+    """On a device there is no torch, no ONNX, no NNCF, and no matplotlib."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'onnx', 'nncf', 'matplotlib']));"
+        "from s2d_edge.verbs.main import app;"
+        "[app([verb, sys.argv[1]], standalone_mode=False) for verb in ('report', 'compare')]"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder / "bundles/colours-int8")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "66.67 %" in done.stderr
+    assert "from each bundle's calibration" in done.stderr

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from s2d_edge.calibrate.graphs.float_layers import affordable_landmark
 from s2d_edge.calibrate.graphs.sensitivity import affordable_clips, layer_sensitivity
+from s2d_edge.calibrate.measure.drop import drop_between
+from s2d_edge.calibrate.measure.pair import measure_pair
+from s2d_edge.calibrate.quantize.float_layers import affordable_landmark
 from s2d_edge.calibrate.quantize.making import Workshop
 from s2d_edge.calibrate.quantize.recipe import recipe_for
-from s2d_edge.calibrate.report.drop import drop_between
-from s2d_edge.calibrate.report.measure import measure_pair
 from s2d_edge.calibrate.report.page import as_html
 from s2d_edge.calibrate.report.render import as_markdown, as_table, gate_table, save_plot, tuning_sentences
 from s2d_edge.calibrate.report.report import (

@@ -99,7 +99,7 @@ def layers_of(graph: Path) -> Iterator[Layer]:
 def _onnx_layers(path: Path) -> Iterator[Layer]:
     import onnx
 
-    from s2d_edge.calibrate.quantize.onnx_graph import load_named
+    from s2d_edge.calibrate.graphs.onnx_session import load_named
     from s2d_edge.lint.onnx_view import MOVES, constant_names
 
     model = onnx.shape_inference.infer_shapes(load_named(path), strict_mode=True, data_prop=True)

@@ -11,7 +11,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from s2d_edge.calibrate.quantize.feeds import Feed
+from s2d_edge.calibrate.graphs.feeds import Feed
 from s2d_edge.contracts.engine import Logits
 from s2d_edge.core.errors import QuantizationError
 from s2d_edge.firmware_host.engines.exact_int8 import openvino_properties

@@ -17,9 +17,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from s2d_edge.calibrate.graphs.feeds import Feed, feeds_of
 from s2d_edge.calibrate.graphs.int8_macs import Layer, layers_of
 from s2d_edge.calibrate.graphs.modules import module_of
-from s2d_edge.calibrate.quantize.feeds import Feed, feeds_of
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.engine import Clip, Logits
 from s2d_edge.core.console import Console

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from s2d_edge.calibrate.quantize.feeds import Feed, Feeds
+from s2d_edge.calibrate.graphs.feeds import Feed, Feeds
 from s2d_edge.contracts.engine import Logits
 from s2d_edge.core import metrics
 

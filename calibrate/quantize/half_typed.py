@@ -18,8 +18,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from s2d_edge.calibrate.graphs.feeds import Feed
 from s2d_edge.calibrate.graphs.onnx_session import cpu_session
-from s2d_edge.calibrate.quantize.feeds import Feed
 from s2d_edge.core.errors import QuantizationError
 from s2d_edge.firmware_host.selftest.agreement import LIMITS, compare, faults
 from s2d_edge.lint.onnx_view import OnnxGraph

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from s2d_edge.calibrate.graphs.feeds import Counted, feeds_of
 from s2d_edge.calibrate.graphs.int8_macs import count_macs
 from s2d_edge.calibrate.quantize.accuracy_control import Control, restored_layers
-from s2d_edge.calibrate.quantize.feeds import Counted, feeds_of
 from s2d_edge.calibrate.quantize.recipe import Recipe
 from s2d_edge.contracts.bundle import (
     FORMAT_VERSION,

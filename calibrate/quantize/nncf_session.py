@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, Union
 
+from s2d_edge.calibrate.graphs.feeds import Feed
 from s2d_edge.calibrate.quantize.accuracy_control import RANKED_ON, RESTORED_AT_MOST, Control
-from s2d_edge.calibrate.quantize.feeds import Feed
 from s2d_edge.calibrate.quantize.recipe import Ranges, Recipe
 from s2d_edge.core.errors import MissingExtraError
 
@@ -60,7 +60,7 @@ def quantize_graph(
 
     Args:
         model: what its own library loads.
-        feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.quantize.feeds`; gone through twice.
+        feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.graphs.feeds`; gone through twice.
         count: how many feeds there are.
         ignored_names: operations left in floating point.
         ignored_types: types of operations left in floating point; each must occur.

@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from s2d_edge.calibrate.graphs.float_layers import layers_in_float
+from s2d_edge.calibrate.graphs.feeds import Feed
+from s2d_edge.calibrate.graphs.onnx_session import load_named
 from s2d_edge.calibrate.quantize.accuracy_control import Control
-from s2d_edge.calibrate.quantize.feeds import Feed
+from s2d_edge.calibrate.quantize.float_layers import layers_in_float
 from s2d_edge.calibrate.quantize.nncf_session import quantize_graph
 from s2d_edge.calibrate.quantize.recipe import FLOAT_LOOKUPS, Recipe
 from s2d_edge.lint.onnx_view import QUANTIZERS, constant_names
@@ -31,7 +32,7 @@ def quantize_onnx(
     """Quantize ``source`` into ``out``.
 
     Args:
-        feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.quantize.feeds`;
+        feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.graphs.feeds`;
             NNCF goes through them twice.
         count: how many feeds there are.
         control: what NNCF's accuracy control goes by, where the recipe asks for it.
@@ -57,14 +58,6 @@ def quantize_onnx(
         save_as_external_data=quantized.ByteSize() > _SINGLE_FILE_BYTES,
         location=f"{out.name}.data",
     )
-
-
-def load_named(path: Path) -> onnx.ModelProto:
-    """Load a graph and give every node a name: NNCF finds nodes to ignore by theirs."""
-    model = onnx.load(path)
-    for number, node in enumerate(model.graph.node):
-        node.name = node.name or f"{node.op_type}_{number}"
-    return model
 
 
 def make_signed(model: onnx.ModelProto) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import openvino as ov
 
-from s2d_edge.calibrate.graphs.float_layers import layers_in_float
+from s2d_edge.calibrate.graphs.feeds import Feed
 from s2d_edge.calibrate.quantize.accuracy_control import Control
-from s2d_edge.calibrate.quantize.feeds import Feed
+from s2d_edge.calibrate.quantize.float_layers import layers_in_float
 from s2d_edge.calibrate.quantize.nncf_session import quantize_graph
 from s2d_edge.calibrate.quantize.recipe import FLOAT_LOOKUPS, Recipe
 from s2d_edge.lint.openvino_view import constant_names, source_names
@@ -30,7 +30,7 @@ def quantize_openvino(
     """Quantize ``source`` (.xml) into ``out`` (.xml, its weights in the .bin beside it).
 
     Args:
-        feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.quantize.feeds`;
+        feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.graphs.feeds`;
             NNCF goes through them twice.
         count: how many feeds there are.
         control: what NNCF's accuracy control goes by, where the recipe asks for it.

@@ -26,7 +26,7 @@ class Recipe:
         device: NNCF's name of the hardware whose operator rules apply.
         quantize_attention: also quantize the products of two activations (Q·Kᵀ and A·V).
         int8_landmark: what of the landmark network is quantized, depthwise convolutions and the first one
-            aside (:mod:`s2d_edge.calibrate.graphs.float_layers`): ``all``; ``chains``, its residual
+            aside (:mod:`s2d_edge.calibrate.quantize.float_layers`): ``all``; ``chains``, its residual
             chains without the two strided bottlenecks before them; or ``none``.
         elementwise_attention: the graph attends over its past by element-wise products, as a stream's step
             does; they stay in floating point with the attention they are part of.
@@ -97,7 +97,7 @@ def recipe_for(
     """The recipe of a bundle's target, graph file and mode.
 
     Args:
-        int8_landmark: see :func:`s2d_edge.calibrate.graphs.float_layers.affordable_landmark`.
+        int8_landmark: see :func:`s2d_edge.calibrate.quantize.float_layers.affordable_landmark`.
 
     TensorRT takes symmetric signed INT8 only, and fuses attention in FP16 better than it runs it between
     quantizers. ONNX Runtime's CPU kernels are fastest with unsigned, asymmetric activations, and run the

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity
-from s2d_edge.calibrate.report.drop import Drop
-from s2d_edge.calibrate.report.measure import Measurement
+from s2d_edge.calibrate.measure.drop import Drop
+from s2d_edge.calibrate.measure.pair import Measurement
 from s2d_edge.calibrate.search.gate import NO_CHANGE, GateReport, allowance
 from s2d_edge.contracts.bundle import AccuracyRecord, CalibrationRecord, EngineIdentity
 from s2d_edge.contracts.evaluation import Predictions, score

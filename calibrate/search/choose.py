@@ -9,9 +9,9 @@ from itertools import count
 from pathlib import Path
 
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity, affordable_clips, layer_sensitivity
+from s2d_edge.calibrate.measure.drop import Drop
 from s2d_edge.calibrate.quantize.making import Workshop
 from s2d_edge.calibrate.quantize.recipe import Recipe
-from s2d_edge.calibrate.report.drop import Drop
 from s2d_edge.calibrate.search.gate import GateReport, Trial, search
 from s2d_edge.calibrate.search.steps import Candidate, change_between, steps_for
 from s2d_edge.calibrate.search.tuning import Tuned, Tuning

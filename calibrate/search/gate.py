@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from s2d_edge.calibrate.report.drop import Drop
+from s2d_edge.calibrate.measure.drop import Drop
 from s2d_edge.calibrate.search.tuning import TuningRecord
 from s2d_edge.core.errors import QuantizationError, UnfitGraphError
 

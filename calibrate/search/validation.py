@@ -12,10 +12,10 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from s2d_edge.calibrate.graphs.feeds import feeds_of
+from s2d_edge.calibrate.measure.drop import Drop, drop_between, drops_pp
+from s2d_edge.calibrate.measure.pair import TIMED_CLIPS, time_in_turn
 from s2d_edge.calibrate.quantize.accuracy_control import Control
-from s2d_edge.calibrate.quantize.feeds import feeds_of
-from s2d_edge.calibrate.report.drop import Drop, drop_between, drops_pp
-from s2d_edge.calibrate.report.measure import TIMED_CLIPS, time_in_turn
 from s2d_edge.calibrate.search.gate import Allowance, allowance
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.engine import Clip, Engine

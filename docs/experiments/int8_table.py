@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from s2d_edge.calibrate.command import CalibrateOptions, calibrate
-from s2d_edge.calibrate.report.drop import Drop, drop_between
-from s2d_edge.calibrate.report.measure import measure_pair
+from s2d_edge.calibrate.measure.drop import Drop, drop_between
+from s2d_edge.calibrate.measure.pair import measure_pair
 from s2d_edge.calibrate.report.report import Side, side
 from s2d_edge.calibrate.report.report_file import read_report
 from s2d_edge.calibrate.search.gate import allowance

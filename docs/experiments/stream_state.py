@@ -20,7 +20,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from s2d_edge.calibrate.quantize.feeds import StreamFeeds
+from s2d_edge.calibrate.graphs.feeds import StreamFeeds
 from s2d_edge.contracts.bundle import Bundle, TensorSpec, open_bundle
 from s2d_edge.contracts.engine import Clip, Frame, Logits
 from s2d_edge.core.console import Console

@@ -116,7 +116,7 @@ def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) 
 
 
 def layers_not_rounded(fused: FusedS2D, recipe: Recipe, clip: Tensor) -> list[str]:
-    """NNCF's names of the layers that ``calibrate/graphs/float_layers.py`` finds in a graph."""
+    """NNCF's names of the layers that ``calibrate/quantize/float_layers.py`` finds in a graph."""
     from nncf.torch.function_hook import wrap_model
     from nncf.torch.function_hook.nncf_graph.nncf_graph_builder import build_nncf_graph
     from nncf.torch.graph.operator_metatypes import (

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity
-from s2d_edge.calibrate.report.drop import drop_between
-from s2d_edge.calibrate.report.measure import Measurement
+from s2d_edge.calibrate.measure.drop import drop_between
+from s2d_edge.calibrate.measure.pair import Measurement
 from s2d_edge.calibrate.report.report import (
     ClipAnswers,
     DropReport,

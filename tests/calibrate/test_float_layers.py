@@ -6,9 +6,9 @@ from typing import get_args
 
 import pytest
 
-from s2d_edge.calibrate.graphs.float_layers import affordable_landmark, layers_in_float
 from s2d_edge.calibrate.graphs.int8_macs import layers_of
 from s2d_edge.calibrate.graphs.modules import module_of
+from s2d_edge.calibrate.quantize.float_layers import affordable_landmark, layers_in_float
 from s2d_edge.calibrate.quantize.recipe import Int8Landmark, Recipe, recipe_for
 from s2d_edge.contracts.bundle import Bundle, Mode, Target, open_bundle
 from s2d_edge.contracts.model_config import S2DConfig
@@ -61,7 +61,7 @@ def test_as_much_of_the_landmark_network_stays_as_is_cheap(
     share = strided / sum(layer.macs for layer in layers)
     assert affordable_landmark(graph) == "all"  # of a toy
     for affordable, landmark in ((share - 1e-6, "all"), (share + 1e-6, "chains"), (1.0, "none")):
-        monkeypatch.setattr("s2d_edge.calibrate.graphs.float_layers._CHEAP", affordable)
+        monkeypatch.setattr("s2d_edge.calibrate.quantize.float_layers._CHEAP", affordable)
         assert affordable_landmark(graph) == landmark
 
 

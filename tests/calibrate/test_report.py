@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from rich.console import Console
 
-from s2d_edge.calibrate.report.measure import measure_pair
+from s2d_edge.calibrate.measure.pair import measure_pair
 from s2d_edge.calibrate.report.render import as_markdown, as_table, gate_rows, save_plot
 from s2d_edge.calibrate.report.report import gate_sentence, judge, not_measured
 from s2d_edge.calibrate.report.report_file import as_json, read_report, refusal_as_json, save_clips

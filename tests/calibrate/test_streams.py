@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from s2d_edge.calibrate.graphs.feeds import Feed, feeds_of
 from s2d_edge.calibrate.graphs.int8_macs import count_macs
-from s2d_edge.calibrate.quantize.feeds import Feed, feeds_of
 from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
 from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
 from s2d_edge.calibrate.quantize.recipe import recipe_for

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from s2d_edge.calibrate.command import CalibrateOptions, calibrate
-from s2d_edge.calibrate.quantize.feeds import feeds_of
+from s2d_edge.calibrate.graphs.feeds import feeds_of
 from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
 from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
 from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for

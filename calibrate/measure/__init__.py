@@ -1,0 +1,1 @@
+"""Both graphs on the same clips: predictions, times, and the drop between them."""

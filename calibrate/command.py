@@ -52,11 +52,11 @@ from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, ConfigError, DataError, QuantizationError, TooLargeDropError
 from s2d_edge.core.files import choose_output, write_text
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.data.splits import carve_validation
-from s2d_edge.data.tally import LoadingTally
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.preparing.tally import LoadingTally
+from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.open import open_dataset
+from s2d_edge.data.reading.splits import carve_validation
 from s2d_edge.firmware_host.bundles import named
 from s2d_edge.firmware_host.engines import is_home, open_engine
 from s2d_edge.firmware_host.selftest.selftest import write_self_test
@@ -170,7 +170,7 @@ def calibrate(
     manifest = source.manifest
     out = choose_output(options.out, BUNDLES / f"{manifest.name.removesuffix('-fp32')}-int8")
     dataset = open_dataset(options.data, console, manifest.labels, missing_ok=options.skip_unreadable)
-    evaluation = require_split(dataset, options.eval_split)
+    evaluation = dataset.require_split(options.eval_split)
     deciding = None
     if options.is_gated:
         dataset, deciding = choose_validation(

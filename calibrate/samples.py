@@ -9,10 +9,9 @@ from pathlib import Path
 
 from s2d_edge.contracts.bundle import CalibrationClip
 from s2d_edge.core.errors import ConfigError, DataError, MediaError
-from s2d_edge.data.content import clip_sha256
-from s2d_edge.data.datasets import require_split
-from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.media.video import frame_paths
+from s2d_edge.data.preparing.clips import clip_sha256
+from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.media.pictures import frame_paths
 
 
 def choose_samples(dataset: Dataset, split: str, subset: int, seed: int) -> tuple[Sample, ...]:
@@ -33,7 +32,7 @@ def choose_samples(dataset: Dataset, split: str, subset: int, seed: int) -> tupl
         raise ConfigError(f"--subset {subset}: at least one calibration clip is needed")
     generator = random.Random(seed)  # noqa: S311  (a choice to repeat, not a secret)
     by_class: dict[int, list[Sample]] = {}
-    for sample in require_split(dataset, split):
+    for sample in dataset.require_split(split):
         by_class.setdefault(sample.label, []).append(sample)
     for label, samples in by_class.items():
         generator.shuffle(samples)

@@ -13,8 +13,8 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.data.avatars.clips import render_clip
 from s2d_edge.data.avatars.expression import LABELS
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.datasets import open_dataset
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.reading.open import open_dataset
 
 TOLERANCE = 1e-3  # largest absolute difference of FP32 logits
 _AVATAR_SEED = 2312  # of avatars no training set draws by default

@@ -23,11 +23,10 @@ from s2d_edge.contracts.evaluation import gather, predict_windows
 from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.datasets import require_split
-from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.data.splits import carve_validation
-from s2d_edge.data.tally import LoadingTally
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.preparing.tally import LoadingTally
+from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.splits import carve_validation
 from s2d_edge.firmware_host.engines import open_engine
 
 USUAL_SPLIT = "val"
@@ -63,7 +62,7 @@ def choose_validation(
     """
     name = wanted or USUAL_SPLIT
     if wanted is not None or dataset.split(name):
-        samples = require_split(dataset, name)
+        samples = dataset.require_split(name)
         return dataset, ValidationClips(samples=samples, split=name, carved_from=None)
     kept, carved = carve_validation(dataset.split(split), fraction=_CARVED, seed=seed)
     taken = {sample.path for sample in carved}

@@ -35,8 +35,8 @@ from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.core.files import whole_file
-from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.data.prepare import PreparedClips, prepare
+from s2d_edge.data.preparing.prepare import PreparedClips, prepare
+from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train import command, supply
@@ -231,7 +231,7 @@ def _maps_once(kept: Path, model: S2D, frames: NDArray[np.uint8], *rest: Any, **
 
 def _test_clips(data: str, info: RunInfo, spec: ClipSpec, how: Callable[..., PreparedClips]) -> PreparedClips:
     console = Console()
-    samples = require_split(open_dataset(data, console, info.labels), "test")
+    samples = open_dataset(data, console, info.labels).require_split("test")
     return how(samples, spec, info.crop, console, title="test clips")
 
 

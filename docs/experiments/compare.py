@@ -16,8 +16,8 @@ from s2d_edge.contracts.evaluation import predict_clips
 from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, told_in_a_sentence
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.datasets import open_dataset, require_split
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.verbs.models import open_model
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     engine, crop = opened[0]
     if any((each.labels, each.spec) != (engine.labels, engine.spec) for each, _ in opened):
         raise ConfigError("the models answer different labels or clips; compare those that answer the same")
-    samples = require_split(open_dataset(asked.data, Console(quiet=True), engine.labels), asked.split)
+    samples = open_dataset(asked.data, Console(quiet=True), engine.labels).require_split(asked.split)
     clips = [clip.windows for clip in load_many([each.path for each in samples], engine.spec, crop)]
     truth = np.array([sample.label for sample in samples], dtype=np.int64)
     print(f"| {len(samples)} clips | WAR | points of WAR above the first |")

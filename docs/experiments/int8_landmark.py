@@ -30,9 +30,9 @@ from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import told_in_a_sentence
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.data.samples import Sample
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.firmware_host.engines import open_engine
 
 
@@ -60,7 +60,7 @@ def main() -> None:
     asked = arguments.parse_args()
     fp32 = open_bundle(asked.bundle)
     dataset = open_dataset(asked.data, Console(quiet=True), fp32.manifest.labels)
-    judged = require_split(dataset, asked.split)
+    judged = dataset.require_split(asked.split)
     if asked.limit is not None:
         judged = choose_samples(dataset, asked.split, asked.limit, 0)
     clips, truth = _load(fp32, judged), np.array([sample.label for sample in judged])

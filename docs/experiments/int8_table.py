@@ -31,9 +31,9 @@ from s2d_edge.contracts.bundle import Bundle, open_bundle
 from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, TooLargeDropError, told_in_a_sentence
-from s2d_edge.data.clips import LoadedClip, load_many
-from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.data.samples import Sample
+from s2d_edge.data.preparing.clips import LoadedClip, load_many
+from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.export.command import ExportOptions, export_run
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.verbs.models import identify_model
@@ -103,7 +103,7 @@ class Stills:
         info, quiet = read_run(asked.run), Console(quiet=True)
         opened = open_dataset(asked.stills, quiet, info.labels)
         self.labels, self.data = info.labels, opened.name
-        self._samples = require_split(opened, "test")
+        self._samples = opened.require_split("test")
         if asked.limit is not None and asked.limit < len(self._samples):
             drawn = np.random.default_rng(asked.seed).choice(len(self._samples), asked.limit, replace=False)
             self._samples = tuple(self._samples[at] for at in sorted(drawn))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import told_in_a_sentence
-from s2d_edge.data.datasets import open_dataset, require_split
+from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import load_strictly, read_landmark
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.face_pool import mesh_pool
@@ -27,7 +27,7 @@ def main() -> None:
     arguments.add_argument("--split", default="test")
     asked = arguments.parse_args()
     console = Console()
-    samples = require_split(open_dataset(asked.data, console), asked.split)
+    samples = open_dataset(asked.data, console).require_split(asked.split)
     pool = mesh_pool(samples, len(samples), 0, console, title=f"{asked.split} faces")
     print(f"| {len(pool.pictures)} faces | all 68 points | without the jaw |\n| --- | --- | --- |")
     for path in asked.networks:

@@ -21,8 +21,8 @@ from s2d_edge.contracts.model_config import LANDMARK_INPUT, S2DConfig, ViTConfig
 from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import told_in_a_sentence
-from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.data.prepare import PreparedClips, prepare
+from s2d_edge.data.preparing.prepare import PreparedClips, prepare
+from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import load_strictly, read_landmark
 from s2d_edge.model.s2d import S2D
 
@@ -42,7 +42,7 @@ def main() -> None:
     dataset = open_dataset(asked.data, console)
     spec, crop = ClipSpec(frames=1, fps=1.0, size=LANDMARK_INPUT), CropRecipe(size=LANDMARK_INPUT)
     faces = [
-        prepare(require_split(dataset, split), spec, crop, console, title=f"{split} faces")
+        prepare(dataset.require_split(split), spec, crop, console, title=f"{split} faces")
         for split in ("train", asked.split)
     ]
     truth = faces[1].labels

@@ -26,10 +26,10 @@ from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.model_config import preset
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import told_in_a_sentence
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.cores import usable_cores
-from s2d_edge.data.datasets import open_dataset, require_split
-from s2d_edge.data.prepare import prepare
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.preparing.parallel import usable_cores
+from s2d_edge.data.preparing.prepare import prepare
+from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.feed import Batch, Feed
 from s2d_edge.train.recipes import recipe
@@ -47,7 +47,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     console = Console()
     dataset = open_dataset(asked.data, console)
-    samples = require_split(dataset, "train")[: asked.clips]
+    samples = dataset.require_split("train")[: asked.clips]
     config = preset(asked.model)
     spec = ClipSpec(frames=config.frames, fps=8.0, size=config.vit.image_size)
     crop = CropRecipe(size=spec.size)

@@ -25,8 +25,8 @@ from s2d_edge.contracts.bundle import Bundle, TensorSpec, open_bundle
 from s2d_edge.contracts.engine import Clip, Frame, Logits
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import told_in_a_sentence
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.datasets import open_dataset, require_split
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.firmware_host.bench.timing import next_step, random_clip, time_step
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.stream import StreamSession
@@ -176,7 +176,7 @@ def main() -> None:
 
 
 def _clips(bundle: Bundle, split: str, count: int, console: Console) -> tuple[list[Clip], NDArray[np.int64]]:
-    samples = require_split(open_dataset(None, console, bundle.manifest.labels), split)
+    samples = open_dataset(None, console, bundle.manifest.labels).require_split(split)
     samples = samples[:: max(len(samples) // count, 1) if count else 1]
     manifest = bundle.manifest
     loaded = load_many([sample.path for sample in samples], manifest.spec, manifest.crop)

@@ -1,1 +1,1 @@
-"""Clips and labels: readers, avatars, and what makes them tensors."""
+"""Labelled clips: reading annotations, checking, preparing, augmenting, and drawing sets of our own."""

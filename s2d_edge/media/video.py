@@ -1,28 +1,26 @@
-"""Reading pictures and videos, writing annotated ones: every frame, or an error that says why not."""
+"""Read video files and write annotated ones: every frame, or an error that says why not."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 # FFmpeg's own chatter; what goes wrong is reported by the functions below.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
 
 from s2d_edge.core.errors import MediaError
 from s2d_edge.core.files import whole_file
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.media_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from s2d_edge.media.pictures import check_file
 
 cv2.setLogLevel(0)
 
@@ -105,73 +103,6 @@ def read_video(path: Path) -> Iterator[tuple[float, Picture]]:
         _check_complete(info, count, t_s, nominal_fps=float(capture.get(cv2.CAP_PROP_FPS)))
     finally:
         capture.release()
-
-
-def read_image(path: Path) -> Picture:
-    """Decode a picture, turned upright by its EXIF orientation.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-
-    Raises:
-        MediaError: missing, empty, not a picture, or truncated (no grey fill for lost rows).
-    """
-    _check_file(path, "picture")
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I;16"):  # Pillow's own conversion would clip, not scale
-                grey = (np.asarray(upright) >> 8).astype(np.uint8)
-                return np.repeat(grey[:, :, None], 3, axis=2)  # (H, W, 3)
-            return np.array(upright.convert("RGB"), np.uint8)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise MediaError(
-            f"{path} cannot be decoded as a picture ({error}); is it damaged or cut short?"
-        ) from None
-
-
-def media_kind(path: Path) -> Literal["folder", "picture", "video"]:
-    """What kind of clip lies at ``path``, by its name alone.
-
-    Raises:
-        MediaError: nothing is there, or a file of another kind.
-    """
-    if path.is_dir():
-        return "folder"
-    if not path.exists():
-        raise MediaError(f"{path} does not exist; give a video, a picture or a folder of frames")
-    suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
-        return "picture"
-    if suffix in VIDEO_SUFFIXES:
-        return "video"
-    kinds = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-    raise MediaError(f"{path} is neither a folder of frames nor a file ending in one of {kinds}")
-
-
-def frame_paths(folder: Path) -> list[Path]:
-    """The pictures of a frame folder in natural name order (2 before 10).
-
-    Raises:
-        MediaError: no such folder, or no picture in it.
-    """
-    if not folder.is_dir():
-        raise MediaError(f"{folder} is not a folder; name a folder of frames")
-    paths = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith(".")
-    ]
-    if not paths:
-        kinds = " ".join(sorted(IMAGE_SUFFIXES))
-        raise MediaError(f"{folder} holds no picture ({kinds}); name a folder of frames")
-    return sorted(paths, key=lambda path: natural_key(path.name))
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sort key under which ``frame2`` comes before ``frame10``."""
-    parts = re.split(r"(\d+)", name.lower())
-    return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part]
 
 
 class VideoSink:
@@ -272,22 +203,8 @@ class VideoSink:
             capture.release()
 
 
-def _check_file(path: Path, kind: str) -> None:
-    if not path.exists():
-        raise MediaError(f"there is no file {path}; check the path")
-    if not path.is_file():
-        raise MediaError(f"{path} is not a file; name a {kind} file")
-    try:
-        size = path.stat().st_size
-        path.open("rb").close()
-    except OSError as error:
-        raise MediaError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
-    if size == 0:
-        raise MediaError(f"{path} is empty (0 bytes); copy or record it again")
-
-
 def _open(path: Path) -> Any:
-    _check_file(path, "video")
+    check_file(path, "video")
     # The absolute path: FFmpeg would take "http:x.mp4" for a protocol.
     capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
     if not capture.isOpened():

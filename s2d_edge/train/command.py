@@ -17,8 +17,8 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.core.files import choose_output
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
-from s2d_edge.data.datasets import AVATARS, open_dataset
-from s2d_edge.data.samples import Dataset
+from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.data.reading.open import AVATARS, open_dataset
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.model.initialise import FRESH_ADAPTERS, initialise
 from s2d_edge.model.s2d import S2D

@@ -12,7 +12,7 @@ import torch
 
 from s2d_edge.contracts.bundle import tool_versions
 from s2d_edge.core.files import write_text
-from s2d_edge.data.cores import usable_cores
+from s2d_edge.data.preparing.parallel import usable_cores
 from s2d_edge.train.processes import Processes
 
 ENVIRONMENT = "environment.json"

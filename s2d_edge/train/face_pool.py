@@ -16,13 +16,13 @@ from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.model_config import LANDMARK_INPUT
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
+from s2d_edge.data.augment.transforms import apply_colour, draw_colour
 from s2d_edge.data.avatars import read_landmarks
-from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.data.transforms import apply_colour, draw_colour
+from s2d_edge.data.reading.dataset import Dataset, Sample
 from s2d_edge.media.crop import Picture, align_crop
 from s2d_edge.media.face import FaceFinder
-from s2d_edge.media.media_types import IMAGE_SUFFIXES
-from s2d_edge.media.video import frame_paths, probe_video, read_image, read_video
+from s2d_edge.media.pictures import IMAGE_SUFFIXES, frame_paths, read_image
+from s2d_edge.media.video import probe_video, read_video
 from s2d_edge.model.s2d import PIXEL_MEAN, PIXEL_STD
 from s2d_edge.train.ibug import FROM_MESH, MIRROR
 

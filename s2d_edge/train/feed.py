@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from s2d_edge.data.mixing import draw_mixture
-from s2d_edge.data.prepare import PreparedClips
-from s2d_edge.data.randaugment import draw_operations, recolour, warps
-from s2d_edge.data.transforms import (
+from s2d_edge.data.augment.mixing import draw_mixture
+from s2d_edge.data.augment.randaugment import draw_operations, recolour, warps
+from s2d_edge.data.augment.transforms import (
     apply_colour,
     apply_geometry,
     draw_colour,
@@ -22,6 +21,7 @@ from s2d_edge.data.transforms import (
     erase,
     warp_maps,
 )
+from s2d_edge.data.preparing.prepare import PreparedClips
 from s2d_edge.train.landmark_maps import LandmarkMaps
 from s2d_edge.train.settings import AugmentSettings
 

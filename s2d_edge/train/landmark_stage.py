@@ -12,8 +12,8 @@ from s2d_edge.contracts.runs import RUNS
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.core.files import choose_output, sha256_of, whole_folder
-from s2d_edge.data.datasets import AVATARS, open_dataset, require_split
-from s2d_edge.data.splits import carve_validation
+from s2d_edge.data.reading.open import AVATARS, open_dataset
+from s2d_edge.data.reading.splits import carve_validation
 from s2d_edge.model.checkpoint import LANDMARK_FILE
 from s2d_edge.train.face_pool import mesh_pool
 from s2d_edge.train.interrupt import InterruptGuard
@@ -61,7 +61,7 @@ def train_landmark(options: TrainOptions, guard: InterruptGuard, console: Consol
     sizes, settings = preset(model).landmark, resolve_settings(options, model)
     dataset = open_dataset(options.data, console)
     out = choose_output(options.out, RUNS / f"{dataset.name}-landmark")
-    training, unseen = require_split(dataset, "train"), dataset.split("test") or dataset.split("val")
+    training, unseen = dataset.require_split("train"), dataset.split("test") or dataset.split("val")
     if not unseen:
         training, unseen = carve_validation(training, fraction=settings.val_fraction, seed=settings.seed)
     lessons, seed = settings.landmark, settings.seed

@@ -17,7 +17,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.core.files import cache_folder, sha256_of, whole_file
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
-from s2d_edge.data.samples import Dataset
+from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.model.checkpoint import load_strictly, read_tensors
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.face_pool import FacePool, draw_crops, drawn_pool

@@ -11,7 +11,7 @@ from s2d_edge.contracts.clip import Protocol, as_protocol
 from s2d_edge.contracts.model_config import TemporalMode
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
-from s2d_edge.data.datasets import AVATARS
+from s2d_edge.data.reading.open import AVATARS
 from s2d_edge.train.overrides import dotted, parse_assignments, read_config, with_changes
 from s2d_edge.train.recipes import recipe
 from s2d_edge.train.settings import StageSettings, TrainSettings

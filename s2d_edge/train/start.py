@@ -12,9 +12,8 @@ from s2d_edge.contracts.model_config import PRESETS, S2DConfig, TemporalMode, pr
 from s2d_edge.contracts.runs import RunInfo, newest_run, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
-from s2d_edge.data.clock import drawn_fps
-from s2d_edge.data.datasets import absolute_data, open_dataset, require_published, with_labels
-from s2d_edge.data.samples import Dataset
+from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.data.reading.open import absolute_data, open_dataset, require_published
 from s2d_edge.train.plan import DEFAULT_MODEL, Plan, TrainOptions, resolve_settings
 
 
@@ -61,7 +60,7 @@ def resolve(options: TrainOptions, runs: Path, console: Console) -> Start:
     if options.protocol == "paper":
         require_published(dataset)
     if info is not None and set(info.labels) == set(dataset.labels):  # the head can go on: keep its order
-        dataset = with_labels(dataset, info.labels)
+        dataset = dataset.in_order_of(info.labels)
     config = _as_sized(_video_config(options, info, model), options.image_size)
     config = _as_temporal(config, options.temporal)
     if settings.temporal_contrast and not config.causal:
@@ -125,7 +124,7 @@ def _as_temporal(config: S2DConfig, mode: str | None) -> S2DConfig:
 
 def _usual_fps(dataset: Dataset, info: RunInfo | None) -> float:
     """That of a published dataset, of a video run to start from, of frames drawn here, or of an image run."""
-    known, drawn = dataset.published, drawn_fps(dataset.root)
+    known, drawn = dataset.published, dataset.drawn_fps()
     if known is not None and not known.stills:
         return known.fps
     if info is not None and (info.stage == "video" or drawn is None):

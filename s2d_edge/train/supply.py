@@ -10,10 +10,9 @@ import torch
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
-from s2d_edge.data.datasets import require_split
-from s2d_edge.data.prepare import PreparedClips, prepare
-from s2d_edge.data.samples import Dataset, Sample
-from s2d_edge.data.splits import carve_validation
+from s2d_edge.data.preparing.prepare import PreparedClips, prepare
+from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.splits import carve_validation
 from s2d_edge.media.sampling import FolderWindows
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.feed import Feed
@@ -55,9 +54,9 @@ def open_supply(plan: Plan, dataset: Dataset, crop: CropRecipe, console: Console
         MediaError: a clip that cannot be read.
     """
     paper = plan.protocol == "paper"
-    training, validation = require_split(dataset, "train"), dataset.split("val")
+    training, validation = dataset.require_split("train"), dataset.split("val")
     if paper:
-        validation = require_split(dataset, "test")
+        validation = dataset.require_split("test")
         console.warn(
             "--protocol paper: the best epoch is chosen on 'test', as in the published results; "
             "its score there flatters the model"

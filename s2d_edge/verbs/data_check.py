@@ -9,9 +9,9 @@ from s2d_edge.contracts.labels import DEFAULT_FPS, parse_label_set
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.core.files import choose_output
-from s2d_edge.data.check import CheckReport, check
-from s2d_edge.data.check_render import as_json, as_table, save_balance, sentences
-from s2d_edge.data.datasets import list_data
+from s2d_edge.data.check.check import CheckReport, check
+from s2d_edge.data.check.render import as_json, as_table, save_balance, sentences
+from s2d_edge.data.reading.open import list_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

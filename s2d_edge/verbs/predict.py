@@ -14,9 +14,9 @@ from s2d_edge.contracts.evaluation import Predictions, predict_clips, score
 from s2d_edge.contracts.runs import RUN_FILE, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.datasets import open_dataset, require_published, require_split
-from s2d_edge.data.tally import LoadingTally
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.preparing.tally import LoadingTally
+from s2d_edge.data.reading.open import open_dataset, require_published
 from s2d_edge.verbs.models import choose_model, identify_model, open_model
 
 
@@ -55,7 +55,7 @@ def evaluate_model(
         dataset = open_dataset(data, console, engine.labels, missing_ok=skip_unreadable)
         if paper:
             require_published(dataset)
-        samples = require_split(dataset, split)
+        samples = dataset.require_split(split)
         tally = LoadingTally()
         with console.progress(f"evaluating {dataset.name}/{split}", len(samples)) as advance:
             clips = load_many(

@@ -18,7 +18,7 @@ from s2d_edge.core.errors import (
     S2DEdgeError,
     TooLargeDropError,
 )
-from s2d_edge.data.content import clip_sha256
+from s2d_edge.data.preparing.clips import clip_sha256
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.selftest.selftest import self_test
 from tests.colours import write_colours

@@ -20,9 +20,9 @@ from s2d_edge.calibrate.search.validation import choose_validation, validating
 from s2d_edge.contracts.bundle import Target, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError, QuantizationError
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.datasets import open_dataset
-from s2d_edge.data.samples import Dataset, Sample
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.open import open_dataset
 from tests.calibrate.hostile import write_hostile
 from tests.colours import write_colours
 from tests.firmware_host.graphs import LABELS

@@ -21,7 +21,7 @@ from s2d_edge.calibrate.search.gate import Trial
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Clip, Logits
 from s2d_edge.core.errors import BundleError, DataError
-from s2d_edge.data.clips import LoadedClip
+from s2d_edge.data.preparing.clips import LoadedClip
 from tests.calibrate.reports import LABELS, clips_of, gate_of, report_of, trial_of
 
 

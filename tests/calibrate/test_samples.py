@@ -11,8 +11,8 @@ import pytest
 
 from s2d_edge.calibrate.samples import choose_samples, record, require_disjoint
 from s2d_edge.core.errors import ConfigError, DataError
-from s2d_edge.data.content import clip_sha256
-from s2d_edge.data.samples import Dataset, Sample
+from s2d_edge.data.preparing.clips import clip_sha256
+from s2d_edge.data.reading.dataset import Dataset, Sample
 from tests.colours import write_colours
 
 

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from s2d_edge.core.errors import MediaError
-from s2d_edge.media.video import VideoSink, frame_paths, natural_key, probe_video, read_image, read_video
+from s2d_edge.media.pictures import frame_paths, natural_key, read_image
+from s2d_edge.media.video import VideoSink, probe_video, read_video
 from tests.pictures import plain, write_video
 
 FRAMES = [plain((10 * i, 255 - 10 * i, 40)) for i in range(20)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from s2d_edge.data.transforms import GREY
+from s2d_edge.data.augment.transforms import GREY
 from s2d_edge.train import feed as feed_module
 from s2d_edge.train.feed import Batch, Feed
 from s2d_edge.train.landmark_maps import LandmarkMaps

@@ -16,7 +16,7 @@ from s2d_edge.contracts.model_config import LandmarkConfig, preset
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, S2DEdgeError
 from s2d_edge.core.files import sha256_of
-from s2d_edge.data.datasets import open_dataset
+from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.command import train

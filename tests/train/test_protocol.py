@@ -16,14 +16,14 @@ from s2d_edge.contracts.model_config import PRESETS
 from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, MediaError
-from s2d_edge.data import clips
+from s2d_edge.data.preparing import clips
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.command import train
 from s2d_edge.train.plan import TrainOptions, plan_from_record
 from s2d_edge.train.start import Start, resolve
 from s2d_edge.train.supply import Supply, open_supply
 from s2d_edge.verbs.predict import evaluate_model
-from tests.data.published.layouts import write_dfew, write_frames
+from tests.data.reading.published.layouts import write_dfew, write_frames
 from tests.pictures import SquareDetector
 from tests.train.tiny import IMAGE, SIZE, VIDEO
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.model_config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
 from s2d_edge.contracts.runs import RunInfo
-from s2d_edge.data.prepare import PreparedClips
+from s2d_edge.data.preparing.prepare import PreparedClips
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.feed import Feed
 from s2d_edge.train.interrupt import InterruptGuard

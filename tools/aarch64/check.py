@@ -169,7 +169,7 @@ def make_bundle(out: Path, size: str) -> tuple[Path, list[Path]]:
     # Only here, for what follows needs neither.
     from s2d_edge.contracts.model_config import preset
     from s2d_edge.core.console import Console
-    from s2d_edge.data.datasets import open_dataset
+    from s2d_edge.data.reading.open import open_dataset
     from tools.aarch64.model import sampling, write_run
 
     spec = sampling(preset(size))

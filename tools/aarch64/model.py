@@ -15,8 +15,8 @@ import torch
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.model_config import S2DConfig, preset
 from s2d_edge.contracts.runs import RunInfo
-from s2d_edge.data.clips import load_many
-from s2d_edge.data.samples import Sample
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.model.checkpoint import save_run
 from s2d_edge.model.s2d import S2D
 

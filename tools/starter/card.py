@@ -23,7 +23,7 @@ from s2d_edge.contracts.bundle import MANIFEST
 from s2d_edge.core import metrics
 from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.core.files import sha256_of
-from s2d_edge.data.samples import Dataset
+from s2d_edge.data.reading.dataset import Dataset
 from tools.starter.evidence import SPLIT, Evidence, Scored, gather
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")

@@ -20,8 +20,8 @@ from s2d_edge.contracts.runs import WEIGHTS, RunInfo, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.core.files import sha256_of
-from s2d_edge.data.datasets import open_dataset
-from s2d_edge.data.samples import Dataset
+from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.data.reading.open import open_dataset
 
 SPLIT = "test"
 _Scores = dict[tuple[str, str, str], dict[str, Any]]  # by the model's hash, its data and its split

@@ -16,9 +16,9 @@ from pathlib import Path
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, told_in_a_sentence
 from s2d_edge.core.files import choose_output, sha256_of, whole_folder
-from s2d_edge.data.datasets import open_dataset
-from s2d_edge.data.readers import LABELS_FILE
-from s2d_edge.media.media_types import IMAGE_SUFFIXES
+from s2d_edge.data.reading.open import open_dataset
+from s2d_edge.data.reading.readers import LABELS_FILE
+from s2d_edge.media.pictures import IMAGE_SUFFIXES
 
 _DIGITS = 16  # of a file's SHA-256; enough to tell photographs apart, and to find each again
 

@@ -24,11 +24,10 @@ from s2d_edge.data.animate.resting import RestingFace
 from s2d_edge.data.animate.settings import AnimateSettings
 from s2d_edge.data.animate.stills import Still, Take, chosen, list_stills, takes
 from s2d_edge.data.avatars.clips import encode
-from s2d_edge.data.clock import ANIMATED_FILE
-from s2d_edge.data.cores import usable_cores
-from s2d_edge.data.datasets import AVATARS, open_dataset
-from s2d_edge.data.parallel import in_parallel
-from s2d_edge.data.readers import LABELS_FILE
+from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
+from s2d_edge.data.reading.dataset import ANIMATED_FILE
+from s2d_edge.data.reading.open import AVATARS, open_dataset
+from s2d_edge.data.reading.readers import LABELS_FILE
 
 ANIMATION_VERSION = 1  # raise it whenever the same settings would give other frames
 SKIPPED_FILE, _RESTING_FILE = "skipped.csv", "resting.npz"

@@ -13,7 +13,7 @@ from s2d_edge.core.files import whole_file
 from s2d_edge.data.animate.landmarks import Points, StillFaceFinder
 from s2d_edge.data.animate.resting import FEWEST, RestingFace, learn_resting_face
 from s2d_edge.data.animate.stills import Still, shuffled
-from s2d_edge.data.parallel import in_parallel
+from s2d_edge.data.preparing.parallel import in_parallel
 
 _MOST = 400  # stills of one label; more add nothing but time
 _FROM = "train"  # people of other splits say nothing about rest, if this one suffices

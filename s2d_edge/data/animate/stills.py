@@ -12,11 +12,10 @@ import cv2
 
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.animate.settings import AnimateSettings
-from s2d_edge.data.readers import LABELS_FILE
-from s2d_edge.data.samples import Dataset
+from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.data.reading.readers import LABELS_FILE
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.media_types import IMAGE_SUFFIXES
-from s2d_edge.media.video import read_image
+from s2d_edge.media.pictures import IMAGE_SUFFIXES, read_image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,9 @@ from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.core.files import cache_folder, whole_folder
 from s2d_edge.data.avatars.clips import check_clip, encode, render_clip
 from s2d_edge.data.avatars.expression import LABELS
-from s2d_edge.data.clock import AVATARS_FILE
-from s2d_edge.data.cores import usable_cores
-from s2d_edge.data.parallel import in_parallel
-from s2d_edge.data.readers import LABELS_FILE
-from s2d_edge.data.samples import Dataset, Sample
+from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
+from s2d_edge.data.reading.dataset import AVATARS_FILE, Dataset, Sample
+from s2d_edge.data.reading.readers import LABELS_FILE
 
 GENERATOR_VERSION = 6  # raise it whenever the same spec would give other bytes
 LANDMARKS_FILE = "landmarks.npz"

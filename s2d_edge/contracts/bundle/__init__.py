@@ -1,0 +1,52 @@
+"""The bundle: the one contract between export, calibration and the device.
+
+A bundle is a folder with ``manifest.json``, the graph (``model.onnx``, or ``model.xml`` and ``model.bin``), a
+self-test, and the reports made on the way. The manifest says everything that a host must know. It lists the
+hash of every file, and opening a bundle verifies them.
+"""
+
+from s2d_edge.contracts.bundle.manifest import (
+    BUILD_SCRIPT,
+    FORMAT_VERSION,
+    HALF_GRAPH,
+    MANIFEST,
+    AccuracyRecord,
+    CalibrationClip,
+    CalibrationRecord,
+    EngineIdentity,
+    Manifest,
+    Mode,
+    ParityRecord,
+    Precision,
+    SelfTestRecord,
+    Target,
+    TensorSpec,
+)
+from s2d_edge.contracts.bundle.opening import BUNDLES, Bundle, find_bundles, open_bundle, read_manifest
+from s2d_edge.contracts.bundle.sealing import seal, tool_versions, writing_bundle
+
+__all__ = [
+    "BUILD_SCRIPT",
+    "BUNDLES",
+    "FORMAT_VERSION",
+    "HALF_GRAPH",
+    "MANIFEST",
+    "AccuracyRecord",
+    "Bundle",
+    "CalibrationClip",
+    "CalibrationRecord",
+    "EngineIdentity",
+    "Manifest",
+    "Mode",
+    "ParityRecord",
+    "Precision",
+    "SelfTestRecord",
+    "Target",
+    "TensorSpec",
+    "find_bundles",
+    "open_bundle",
+    "read_manifest",
+    "seal",
+    "tool_versions",
+    "writing_bundle",
+]

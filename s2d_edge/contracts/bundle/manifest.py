@@ -1,0 +1,238 @@
+"""The schema of ``manifest.json``: everything that a host must know of a bundle, validated."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+
+FORMAT_VERSION = 2  # 1 had no self-test
+READABLE_VERSIONS = (1, 2)
+MANIFEST = "manifest.json"
+HALF_GRAPH = "model_fp16.onnx"  # the same INT8 graph typed in 16 bits, for TensorRT 11; beside model.onnx
+BUILD_SCRIPT = "build_engine.sh"  # builds TensorRT's plan on the device
+
+Mode = Literal["window", "stream"]
+Target = Literal["jetson", "intel-npu", "intel-gpu", "intel-cpu", "cpu"]
+Precision = Literal["fp32", "int8"]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TensorSpec(_Record):
+    """One input or output of the graph.
+
+    ``layout`` names the axes (B clips, T frames, H, W, C colour, K classes; in streams S slots, N patches, A
+    heads, D width); ``colour`` and ``range`` are given for pictures only.
+    """
+
+    name: str
+    layout: str
+    shape: tuple[int, ...]
+    dtype: Literal["uint8", "int32", "float32"]
+    colour: Literal["RGB"] | None = None
+    range: tuple[float, float] | None = None
+
+    @property
+    def slot_axis(self) -> int:
+        """The axis of a ring along which its slots lie.
+
+        Raises:
+            ValueError: its layout names none, or not as many axes as it has.
+        """
+        if len(self.layout) != len(self.shape):
+            raise ValueError(f"{self.name} has {len(self.shape)} axes and the layout {self.layout!r}")
+        return self.layout.index("S")
+
+
+class ParityRecord(_Record):
+    """How far the exported graph's logits were from PyTorch's, on real clips."""
+
+    clips: int = Field(ge=1)
+    source: str
+    tolerance: float = Field(gt=0)
+    max_abs_logit_diff: float = Field(ge=0)
+
+
+class CalibrationClip(_Record):
+    """One clip the ranges were measured on. A folder of frames hashes its files' hashes, in order."""
+
+    path: str
+    sha256: str
+
+
+class CalibrationRecord(_Record):
+    """How the INT8 graph was made."""
+
+    data: str
+    split: str
+    seed: int
+    recipe: dict[str, str | float | int | bool]
+    int8_mac_fraction: Fraction
+    clips: tuple[CalibrationClip, ...] = Field(min_length=1)
+
+
+class AccuracyRecord(_Record):
+    """Measured on the evaluation split through the host's own engines; fractions, drop in points."""
+
+    data: str
+    split: str
+    n: int = Field(ge=1)
+    fp32_war: Fraction
+    fp32_uar: Fraction
+    int8_war: Fraction
+    int8_uar: Fraction
+    drop_war_pp: float
+    drop_war_pp_ci95: tuple[float, float]
+    drop_uar_pp: float
+    drop_uar_pp_ci95: tuple[float, float]
+    agreement: Fraction
+    device: str
+
+
+class EngineIdentity(_Record):
+    """What answered, as far as the answers may depend on it; empty where nobody can tell.
+
+    Attributes:
+        runtime: with its version; TensorRT's beside ONNX Runtime's.
+        device: as ``--device`` names it.
+        name: of the processor.
+        driver: its version.
+    """
+
+    runtime: str
+    device: str
+    name: str
+    driver: str = ""
+
+    def __str__(self) -> str:
+        driver = f" (driver {self.driver})" if self.driver else ""
+        runtime = self.runtime.split("-")[0]  # a build's number is for machines
+        return f"{self.device} {self.name}{driver} with {runtime}"
+
+
+class SelfTestRecord(_Record):
+    """The graph's logits for clips that every machine can draw (``firmware_host/selftest/patterns.py``).
+
+    Attributes:
+        file: (answers, K) float32 logits, as NumPy writes them.
+        answers: how many: one a clip, or one a frame of a stream.
+        generator: of the drawing.
+        seed: of the clips.
+        engine: what gave the answers.
+    """
+
+    file: str
+    answers: int = Field(ge=2)
+    generator: int = Field(ge=1)
+    seed: int = Field(ge=0)
+    engine: EngineIdentity
+
+
+class Manifest(_Record):
+    """The contract.
+
+    ``files`` maps each other file of the bundle to its SHA-256; ``execution`` gives, per device, the runtime
+    properties the graph was measured with.
+
+    A ``window`` graph takes a clip. A ``stream`` graph takes a frame, the age in sample periods of every slot
+    of its rings (``frames`` for a slot not to be seen), and the rings; after the logits it returns the new
+    slot of each ring, in the rings' order.
+    """
+
+    format_version: Literal[1, 2]
+    name: str
+    source_run: str
+    target: Target
+    precision: Precision
+    mode: Mode
+    frames: int = Field(ge=1)
+    fps: float = Field(gt=0, le=240)
+    graph: Literal["model.onnx", "model.xml"]
+    inputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    labels: tuple[str, ...] = Field(min_length=2)
+    crop: CropRecipe
+    execution: dict[str, dict[str, str]]
+    tools: dict[str, str]
+    files: dict[str, str]
+    parity: ParityRecord
+    calibration: CalibrationRecord | None
+    accuracy: AccuracyRecord | None
+    self_test: SelfTestRecord | None = None
+
+    @model_validator(mode="after")
+    def _fits_itself(self) -> Manifest:
+        pictures, logits = self.inputs[0], self.outputs[0]
+        size = self.crop.size
+        wanted = (1, size, size, 3) if self.mode == "stream" else (1, self.frames, size, size, 3)
+        if pictures.shape != wanted or pictures.dtype != "uint8":
+            raise ValueError(
+                f"inputs[0] is {pictures.dtype} {pictures.shape}, frames and crop.size ask for uint8 {wanted}"
+            )
+        self._check_state()
+        if logits.shape != (1, len(self.labels)):
+            raise ValueError(f"outputs[0] has shape {logits.shape} for {len(self.labels)} labels")
+        if self.graph not in self.files:
+            raise ValueError(f"files lists no {self.graph}")
+        if self.precision == "int8" and self.calibration is None:
+            raise ValueError("calibration is missing from an int8 bundle")
+        if self.self_test is not None and self.format_version < 2:
+            raise ValueError("self_test came with format_version 2")
+        if self.self_test is not None and self.self_test.file not in self.files:
+            raise ValueError(f"files lists no {self.self_test.file}")
+        return self
+
+    def _check_state(self) -> None:
+        if self.mode == "window":
+            if len(self.inputs) != 1:
+                raise ValueError(f"a window graph takes one input, not {len(self.inputs)}")
+            return
+        if len(self.inputs) < 3:
+            raise ValueError("a stream graph takes a frame, the ages of its slots, and rings")
+        age, new = self.inputs[1], self.outputs[1:]
+        if age.dtype != "int32" or len(age.shape) != 1 or age.shape[0] not in (self.frames - 1, self.frames):
+            raise ValueError(
+                f"inputs[1] is {age.dtype} {age.shape}, frames asks for int32 ({self.frames - 1},) or "
+                f"({self.frames},)"
+            )
+        if self.graph == "model.onnx" and any(
+            ring.slot_axis != 0 or self.slots != self.frames for ring in self.rings
+        ):
+            raise ValueError(
+                f"an ONNX stream writes in place: {self.frames} slots along each ring's first axis"
+            )
+        if len(new) != len(self.rings):
+            raise ValueError(f"{len(self.rings)} rings, and new slots for {len(new)}")
+        for ring, slot in zip(self.rings, new, strict=True):
+            axis = ring.slot_axis
+            one = (*ring.shape[:axis], 1, *ring.shape[axis + 1 :])
+            if ring.shape[axis] != self.slots or slot.shape != one or slot.dtype != ring.dtype:
+                raise ValueError(f"ring {ring.name} is {ring.shape}, its new slot {slot.name} {slot.shape}")
+
+    @property
+    def rings(self) -> tuple[TensorSpec, ...]:
+        """What a stream keeps between frames; empty for a window graph."""
+        return self.inputs[2:] if self.mode == "stream" else ()
+
+    @property
+    def slots(self) -> int:
+        """Slots of each ring; 0 for a window graph."""
+        return self.inputs[1].shape[0] if self.mode == "stream" else 0
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory that one face's rings take; 0 for a window graph."""
+        return sum(prod(ring.shape) * np.dtype(ring.dtype).itemsize for ring in self.rings)
+
+    @property
+    def spec(self) -> ClipSpec:
+        """The clip this bundle answers."""
+        return ClipSpec(frames=self.frames, fps=self.fps, size=self.crop.size)

@@ -1,0 +1,52 @@
+"""Write a bundle: fill a scratch folder, hash its files into the manifest, and record the tools."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+from s2d_edge.contracts.bundle.manifest import MANIFEST, Manifest
+from s2d_edge.core.errors import BundleError
+from s2d_edge.core.files import sha256_of, whole_folder
+
+
+@contextmanager
+def writing_bundle(path: Path) -> Iterator[Path]:
+    """A scratch folder to fill; it becomes ``path`` when the block ends well and is gone otherwise.
+
+    Finish the block with :func:`seal`.
+    """
+    with whole_folder(path) as scratch:
+        yield scratch
+        if not (scratch / MANIFEST).is_file():
+            raise BundleError(f"{path} was left without a manifest")
+
+
+def seal(folder: Path, manifest: Manifest) -> Manifest:
+    """Hash every file in ``folder`` into the manifest and write it there.
+
+    Returns:
+        The manifest as written.
+    """
+    hashes = {
+        file.relative_to(folder).as_posix(): sha256_of(file)
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    sealed = Manifest.model_validate(manifest.model_dump() | {"files": hashes})
+    (folder / MANIFEST).write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return sealed
+
+
+def tool_versions(*packages: str) -> dict[str, str]:
+    """Versions of Python, of s2d-edge and of those ``packages`` that are installed."""
+    versions = {"python": platform.python_version()}
+    for package in ("s2d-edge", *packages):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,260 @@
+"""Looking through a whole dataset for what would stop a training, or make its score a lie."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import MediaError
+from s2d_edge.data.preparing.clips import clip_sha256
+from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
+from s2d_edge.data.reading.listing import Entry, Listing
+from s2d_edge.media.pictures import frame_paths, media_kind, read_image
+from s2d_edge.media.sampling import sample_by_time
+from s2d_edge.media.video import read_video
+
+Kind = Literal[
+    "unknown label",
+    "listed twice",
+    "missing",
+    "unreadable",
+    "too few frames",
+    "subject in several splits",
+    "duplicate across splits",
+    "duplicate within a split",
+    "class without clips",
+]
+WARNINGS: frozenset[Kind] = frozenset({"duplicate within a split", "class without clips"})
+
+# Worker processes take a second to start; fewer clips are looked at sooner without.
+_SERIAL_BELOW = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        kind: what is wrong.
+        what: the clip, subject or class it is about.
+        detail: the rest of the sentence.
+    """
+
+    kind: Kind
+    what: str
+    detail: str
+
+    @property
+    def trouble(self) -> bool:
+        """Whether it must be put right; a warning otherwise."""
+        return self.kind not in WARNINGS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What was found in a dataset.
+
+    Attributes:
+        name: the dataset.
+        labels: class names in index order, then those that are none.
+        counts: clips of each label in each split, as annotated.
+        notes: what was left out on purpose, in sentences.
+        findings: in the order of their kinds.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    counts: Mapping[str, Mapping[str, int]]
+    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def clips(self) -> int:
+        """Clips listed."""
+        return sum(sum(counts.values()) for counts in self.counts.values())
+
+    @property
+    def kinds(self) -> dict[Kind, int]:
+        """How many findings of each kind there are."""
+        return dict(Counter(finding.kind for finding in self.findings))
+
+    @property
+    def passed(self) -> bool:
+        """Nothing must be put right."""
+        return not any(finding.trouble for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipState:
+    """What one clip is like inside.
+
+    Attributes:
+        frames: pictures of a folder, or samples of a video; None for a picture, which stands still.
+        sha256: of its content; empty where it cannot be read.
+        problem: why it cannot be read; empty where it can.
+    """
+
+    frames: int | None = None
+    sha256: str = ""
+    problem: str = ""
+
+
+def check(
+    listing: Listing, console: Console, *, frames: int, fps: float, workers: int | None = None
+) -> CheckReport:
+    """Read every clip of a dataset to its end.
+
+    Args:
+        frames: a folder or a video with fewer is too short.
+        fps: rate at which videos are sampled, frames per second.
+        workers: processes; by default one per core, or this one alone for few clips.
+    """
+    states = _inspect_all(listing, console, fps, workers)
+    return CheckReport(
+        name=listing.name,
+        labels=listing.labels + tuple(sorted({entry.label for entry in listing.strangers()})),
+        counts=_counts(listing.entries),
+        notes=listing.notes,
+        findings=(
+            *_unknown_labels(listing),
+            *_listed_twice(listing),
+            *_broken(listing, states),
+            *_short(listing, states, frames),
+            *_shared_subjects(listing),
+            *_duplicates(listing, states),
+            *_empty(listing),
+        ),
+    )
+
+
+def inspect(path: Path, fps: float) -> ClipState:
+    """Decode one clip to its end."""
+    try:
+        kind = media_kind(path)
+        if kind == "folder":
+            count: int | None = sum(1 for frame in frame_paths(path) if read_image(frame).size)
+        elif kind == "video":
+            count = sum(1 for _ in sample_by_time(read_video(path), fps))
+        else:
+            read_image(path)
+            count = None
+        return ClipState(frames=count, sha256=clip_sha256(path))
+    except (MediaError, OSError) as error:
+        return ClipState(problem=str(error))
+
+
+def _inspect_all(
+    listing: Listing, console: Console, fps: float, workers: int | None
+) -> dict[Path, ClipState]:
+    paths = list(dict.fromkeys(entry.path for entry in listing.entries if entry.path.exists()))
+    if workers is None:
+        workers = 1 if len(paths) < _SERIAL_BELOW else usable_cores()
+    found = in_parallel(partial(inspect, fps=fps), paths, workers=workers)
+    states = {}
+    with console.progress(f"checking {listing.name}", len(paths)) as advance:
+        for path, state in zip(paths, found, strict=True):
+            states[path] = state
+            advance(1)
+    return states
+
+
+def _counts(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for entry in entries:
+        counts[entry.split][entry.label] += 1
+    return {split: dict(counted) for split, counted in counts.items()}
+
+
+def _unknown_labels(listing: Listing) -> Iterator[Finding]:
+    """Labels outside the set, and those that training never sees."""
+    for entry in listing.strangers():
+        yield Finding(
+            kind="unknown label",
+            what=listing.relative(entry.path),
+            detail=f"{entry.label!r} ({entry.where}) is not in the set {', '.join(listing.labels)}",
+        )
+    trained = _labels_of(listing, "train")
+    for entry in listing.entries if trained else ():
+        if entry.label in listing.labels and entry.label not in trained:
+            yield Finding(
+                kind="unknown label",
+                what=listing.relative(entry.path),
+                detail=f"{entry.label!r} ({entry.where}) is in {entry.split!r} and never in 'train'",
+            )
+
+
+def _listed_twice(listing: Listing) -> Iterator[Finding]:
+    for entry, first in listing.repeats():
+        yield Finding(
+            kind="listed twice",
+            what=listing.relative(entry.path),
+            detail=f"{entry.label!r} in {entry.split!r} ({entry.where}), and before that {first.label!r} in "
+            f"{first.split!r} ({first.where})",
+        )
+
+
+def _broken(listing: Listing, states: Mapping[Path, ClipState]) -> Iterator[Finding]:
+    for entry in listing.missing():
+        yield Finding(
+            kind="missing", what=listing.relative(entry.path), detail=f"is not there ({entry.where})"
+        )
+    for path, state in states.items():
+        if state.problem:
+            yield Finding(kind="unreadable", what=listing.relative(path), detail=state.problem)
+
+
+def _short(listing: Listing, states: Mapping[Path, ClipState], frames: int) -> Iterator[Finding]:
+    for path, state in states.items():
+        if state.frames is not None and not state.problem and state.frames < frames:
+            yield Finding(
+                kind="too few frames",
+                what=listing.relative(path),
+                detail=f"{state.frames} of {frames}; training would repeat frames",
+            )
+
+
+def _shared_subjects(listing: Listing) -> Iterator[Finding]:
+    splits: dict[str, Counter[str]] = defaultdict(Counter)
+    for entry in listing.entries:
+        if entry.subject is not None:
+            splits[entry.subject][entry.split] += 1
+    for subject, seen in splits.items():
+        if len(seen) > 1:
+            places = ", ".join(f"{count} clips in {split!r}" for split, count in sorted(seen.items()))
+            yield Finding(kind="subject in several splits", what=subject, detail=places)
+
+
+def _duplicates(listing: Listing, states: Mapping[Path, ClipState]) -> Iterator[Finding]:
+    alike: dict[str, dict[Path, Entry]] = defaultdict(dict)
+    for entry in listing.entries:
+        state = states.get(entry.path)
+        if state is not None and not state.problem:
+            alike[state.sha256].setdefault(entry.path, entry)
+    for group in alike.values():
+        first, *others = group.values()
+        for entry in others:
+            elsewhere = next((one for one in group.values() if one.split != entry.split), None)
+            twin = elsewhere or first
+            yield Finding(
+                kind="duplicate across splits" if elsewhere else "duplicate within a split",
+                what=listing.relative(entry.path),
+                detail=f"{entry.label!r} in {entry.split!r}, has the content of "
+                f"{listing.relative(twin.path)}, {twin.label!r} in {twin.split!r}",
+            )
+
+
+def _empty(listing: Listing) -> Iterator[Finding]:
+    used = _labels_of(listing)
+    for label in listing.labels:
+        if label not in used:
+            yield Finding(kind="class without clips", what=label, detail="is in the set, and no clip has it")
+
+
+def _labels_of(listing: Listing, split: str | None = None) -> set[str]:
+    """The labels that clips have, of one split or of all."""
+    return {entry.label for entry in listing.entries if split in (None, entry.split)}

@@ -1,0 +1,82 @@
+"""What a check found: for the terminal, for machines, and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from s2d_edge.core.files import whole_file
+from s2d_edge.data.check.check import CheckReport
+
+_NAMED = 5  # findings of a kind that are told; the JSON has them all
+
+
+def as_json(report: CheckReport) -> dict[str, Any]:
+    """The report for machines."""
+    return {
+        "name": report.name,
+        "n": report.clips,
+        "labels": list(report.labels),
+        "counts": {split: _row(report, split) for split in report.counts},
+        "notes": list(report.notes),
+        "findings": [asdict(finding) | {"trouble": finding.trouble} for finding in report.findings],
+        "kinds": report.kinds,
+        "passed": report.passed,
+    }
+
+
+def as_table(report: CheckReport) -> Table:
+    """Clips per class and split."""
+    splits = list(report.counts)
+    table = Table("class", *splits, "all", title=report.name)
+    rows = {label: [_row(report, split)[label] for split in splits] for label in report.labels}
+    for label, row in rows.items():
+        table.add_row(label, *map(str, row), str(sum(row)), end_section=label == report.labels[-1])
+    totals = [sum(report.counts[split].values()) for split in splits]
+    table.add_row("all", *map(str, totals), str(sum(totals)))
+    return table
+
+
+def sentences(report: CheckReport) -> Iterator[tuple[bool, str]]:
+    """Whether it is trouble, and the finding; the first ones of each kind."""
+    for kind, same in groupby(report.findings, key=lambda finding: finding.kind):
+        findings = list(same)
+        for finding in findings[:_NAMED]:
+            yield finding.trouble, f"{kind}: {finding.what}: {finding.detail}"
+        if len(findings) > _NAMED:
+            yield findings[0].trouble, f"{kind}: and {len(findings) - _NAMED} more"
+
+
+def save_balance(report: CheckReport, path: Path) -> None:
+    """How many clips each class has in each split, as bars side by side (PNG)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    splits, labels = list(report.counts), report.labels
+    figure = Figure(figsize=(max(6.0, 1.5 + 0.35 * len(labels) * (1 + len(splits))), 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    width = 0.8 / len(splits)
+    for k, split in enumerate(splits):
+        counts = list(_row(report, split).values())
+        places = [place + (k - (len(splits) - 1) / 2) * width for place in range(len(labels))]
+        bars = axes.bar(places, counts, width, label=f"{split} ({sum(counts)})")
+        axes.bar_label(bars, fontsize="x-small", padding=1)
+    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right", rotation_mode="anchor")
+    axes.margins(y=0.1)
+    axes.set(title=f"{report.name}: clips of each class", ylabel="clips")
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    figure.legend(loc="outside lower center", ncols=len(splits), frameon=False)
+    with whole_file(path) as scratch:
+        figure.savefig(scratch, dpi=110)
+
+
+def _row(report: CheckReport, split: str) -> dict[str, int]:
+    """Clips of each label in a split."""
+    return {label: report.counts[split].get(label, 0) for label in report.labels}

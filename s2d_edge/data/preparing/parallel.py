@@ -1,0 +1,87 @@
+"""Run work in several processes and yield its results in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import islice
+from multiprocessing import get_context, parent_process
+from typing import TypeVar
+
+import cv2
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_QUEUED_PER_WORKER = 4  # bounds memory when the consumer is slower than the processes
+
+
+def usable_cores() -> int:
+    """Number of cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_parallel(
+    work: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    workers: int,
+    start: Callable[[], None] | None = None,
+    chunk: int = 1,
+) -> Iterator[Result]:
+    """Yield ``work(job)`` of every job, in the order of the jobs, a few ahead of the consumer.
+
+    Args:
+        work: a function of a module, so that other processes find it.
+        workers: processes; up to 1, all is done in this one.
+        start: called once in every process before its first job.
+        chunk: jobs that travel to a process at once.
+
+    Raises:
+        Exception: what ``work`` raises, when its job's turn comes.
+    """
+    if workers <= 1:
+        if start is not None:
+            start()
+        yield from map(work, jobs)
+        return
+    # Spawned, not forked: the caller may run threads (PyTorch, OpenVINO, MediaPipe) that a fork would break.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _enter, (start,))
+    try:
+        groups = (jobs[first : first + chunk] for first in range(0, len(jobs), chunk))
+        running: deque[Future[list[Result]]] = deque()
+        while True:
+            room = workers * _QUEUED_PER_WORKER - len(running)
+            running.extend(pool.submit(_each, work, group) for group in islice(groups, room))
+            if not running:
+                return
+            yield from running.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _each(work: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    return [work(job) for job in jobs]
+
+
+def _enter(start: Callable[[], None] | None) -> None:
+    """Each worker has a core of its own: OpenCV's threads would only contend. Ctrl-C is the parent's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)
+    if start is not None:
+        start()
+
+
+def _leave_with_parent() -> None:
+    """End this worker when its parent was killed: a pool's workers would go on, or wait for jobs for ever."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

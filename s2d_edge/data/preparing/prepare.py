@@ -1,0 +1,205 @@
+"""Clips decoded, searched for faces and cropped once, kept on disk, and read back as one array.
+
+Both stages of training and every epoch read the same prepared frames; they are what ``ClipLoader`` gives
+evaluation, so training sees exactly the crops that a device will.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError, MediaError
+from s2d_edge.core.files import cache_folder, whole_folder
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.media.sampling import FolderWindows
+
+# Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
+PREPARATION_VERSION = 2
+_FRAMES, _INDEX, _ABOUT = "frames.u8", "index.npz", "about.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedClips:
+    """n labelled clips in memory-mapped frames.
+
+    Attributes:
+        frames: (F, S, S, 3) uint8 RGB, the distinct frames of all clips.
+        windows: (W, T) int64 into ``frames``; a still repeats one frame.
+        first_window: (n + 1,) int64; clip i owns windows ``first_window[i]`` to ``first_window[i + 1]``.
+        labels: (n,) int64 class indices.
+        names: per clip its path, for messages.
+        faces_missed: frames in which no face was found.
+    """
+
+    frames: NDArray[np.uint8]
+    windows: NDArray[np.int64]
+    first_window: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    names: tuple[str, ...]
+    faces_missed: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def window_counts(self) -> NDArray[np.int64]:
+        """(n,) int64, windows of each clip."""
+        return np.diff(self.first_window)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _How:
+    """How clips are loaded; see :func:`prepare`."""
+
+    spec: ClipSpec
+    crop: CropRecipe | None
+    windows: FolderWindows
+    workers: int
+    skip_unreadable: bool
+
+
+def prepare(
+    samples: Sequence[Sample],
+    spec: ClipSpec,
+    crop: CropRecipe | None,
+    console: Console,
+    *,
+    title: str,
+    workers: int = 0,
+    windows: FolderWindows = "spread",
+    skip_unreadable: bool = False,
+) -> PreparedClips:
+    """Load clips through the host's crop code, or find them loaded by an earlier run.
+
+    Args:
+        samples: the clips; the prepared ones keep their order.
+        spec: frames, rate and size of the clips.
+        crop: the face crop; None takes the pictures as they are.
+        title: for the progress bar, e.g. ``training clips``.
+        workers: processes; 0 takes one per core.
+        windows: what is taken of a folder of frames.
+        skip_unreadable: leave out, and count, clips that cannot be read; otherwise the first one stops.
+
+    Raises:
+        DataError: no samples, or none that can be read.
+        MediaError: a clip that cannot be read, unless these are skipped; names it.
+    """
+    how = _How(spec=spec, crop=crop, windows=windows, workers=workers, skip_unreadable=skip_unreadable)
+    if not samples:
+        raise DataError(f"there are no {title} to prepare; check the dataset's splits")
+    folder = cache_folder() / "clips" / _key(samples, how)
+    if not (folder / _ABOUT).is_file():
+        with whole_folder(folder) as scratch:
+            _write(samples, how, console, scratch, title)
+    prepared, unreadable = _read(folder, samples, how)
+    if unreadable:
+        reason = next(iter(unreadable.values()))
+        if not how.skip_unreadable:
+            raise MediaError(reason)
+        console.warn(f"{title}: {len(unreadable)} of {len(samples)} are unreadable and skipped ({reason})")
+    total = len(prepared.frames)
+    if prepared.faces_missed:
+        console.warn(
+            f"{title}: no face found in {prepared.faces_missed} of {total} frames "
+            f"({100 * prepared.faces_missed / total:.1f} %); used with a neighbour frame's crop, or whole"
+        )
+    return prepared
+
+
+def _key(samples: Sequence[Sample], how: _How) -> str:
+    """Names the prepared clips by everything they depend on: which files, in which state, cropped how."""
+    digest = hashlib.sha256()
+    head = {
+        "version": PREPARATION_VERSION,
+        "spec": asdict(how.spec),
+        "crop": None if how.crop is None else asdict(how.crop),
+        "windows": how.windows,
+    }
+    digest.update(json.dumps(head, sort_keys=True).encode())
+    for sample in samples:
+        path = sample.path
+        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+            if file.exists():
+                state = file.stat()
+                digest.update(f"{file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+            elif how.skip_unreadable:
+                digest.update(f"{file.resolve()}\0absent\n".encode())
+            else:
+                raise DataError(f"{file} does not exist; correct the dataset's labels file")
+    return digest.hexdigest()[:32]
+
+
+def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path, title: str) -> None:
+    windows: list[NDArray[np.int64]] = []
+    counts: list[int] = []
+    unreadable: dict[Path, str] = {}
+    written = missed = repeated = 0
+
+    def skip(path: Path, error: MediaError) -> None:
+        unreadable[path] = str(error)
+
+    clips = load_many(
+        [sample.path for sample in samples],
+        how.spec,
+        how.crop,
+        windows=how.windows,
+        workers=how.workers or None,
+        on_unreadable=skip if how.skip_unreadable else None,
+    )
+    with (
+        (folder / _FRAMES).open("wb") as file,
+        console.progress(f"preparing {title}", len(samples)) as advance,
+    ):
+        for clip in clips:
+            file.write(np.ascontiguousarray(clip.frames).data)
+            windows.append(clip.index + written)
+            counts.append(len(clip.index))
+            written += len(clip.frames)
+            missed += clip.faces_missed
+            repeated += clip.repeated
+            advance(1)
+    if not windows:
+        raise DataError(f"none of the {len(samples)} {title} can be read: {next(iter(unreadable.values()))}")
+    np.savez(folder / _INDEX, windows=np.concatenate(windows), counts=np.array(counts, dtype=np.int64))
+    about = {
+        "frames": written,
+        "faces_missed": missed,
+        "clips_repeated": repeated,
+        "unreadable": {str(k): unreadable[s.path] for k, s in enumerate(samples) if s.path in unreadable},
+    }
+    (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    if repeated:
+        console.warn(
+            f"{title}: {repeated} of {len(samples)} clips have fewer than {how.spec.frames} frames; "
+            "frames repeat"
+        )
+
+
+def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedClips, dict[str, str]]:
+    """The clips, and why others could not be read, by their numbers."""
+    about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    unreadable: dict[str, str] = about["unreadable"]
+    readable = [sample for k, sample in enumerate(samples) if str(k) not in unreadable]
+    shape = (about["frames"], how.spec.size, how.spec.size, 3)
+    frames = np.memmap(folder / _FRAMES, dtype=np.uint8, mode="r", shape=shape)
+    with np.load(folder / _INDEX) as index:
+        windows, counts = index["windows"], index["counts"]
+    prepared = PreparedClips(
+        frames=frames,
+        windows=windows,
+        first_window=np.concatenate(([0], np.cumsum(counts))),
+        labels=np.array([sample.label for sample in readable], dtype=np.int64),
+        names=tuple(str(sample.path) for sample in readable),
+        faces_missed=about["faces_missed"],
+    )
+    return prepared, unreadable

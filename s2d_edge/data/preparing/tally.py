@@ -1,0 +1,66 @@
+"""What loading could not do as asked, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from s2d_edge.core.console import Advance, Console
+from s2d_edge.core.errors import MediaError
+from s2d_edge.data.preparing.clips import LoadedClip
+from s2d_edge.data.reading.dataset import Sample
+
+
+class LoadingTally:
+    """Counts what loading could not do as asked, so that it is said and not lost."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.faces_missed = 0
+        self.faceless: list[Path] = []
+        self.repeated: list[Path] = []
+        self.unreadable: list[Path] = []
+
+    def skip(self, path: Path, error: MediaError) -> None:
+        """Count a clip that cannot be read, for ``load_many``'s ``on_unreadable``."""
+        self.unreadable.append(path)
+
+    def readable(self, samples: Sequence[Sample]) -> tuple[Sample, ...]:
+        """The samples whose clips were not skipped."""
+        skipped = set(self.unreadable)
+        return tuple(sample for sample in samples if sample.path not in skipped)
+
+    def watch(self, clips: Iterator[LoadedClip], advance: Advance) -> Iterator[LoadedClip]:
+        """Pass the clips on, counting; ``advance(1)`` is called after each was used."""
+        for clip in clips:
+            self.frames += len(clip.frames)
+            self.faces_missed += clip.faces_missed
+            if clip.faces_missed and not clip.faces_found:
+                self.faceless.append(clip.path)
+            if clip.repeated:
+                self.repeated.append(clip.path)
+            yield clip
+            advance(1)
+
+    def tell(self, console: Console) -> None:
+        """Warn of what was counted."""
+        if self.unreadable:
+            console.warn(f"skipped {_clips(self.unreadable)} that cannot be read{_first(self.unreadable)}")
+        if self.faces_missed:
+            text = f"no face was found in {self.faces_missed} of {self.frames} frames"
+            if self.faceless:
+                whole = _clips(self.faceless)
+                text += f"; used {whole} without any face as whole pictures{_first(self.faceless)}"
+            console.warn(text)
+        if self.repeated:
+            console.warn(
+                f"frames were repeated to fill {_clips(self.repeated, 'short ')}{_first(self.repeated)}"
+            )
+
+
+def _clips(paths: Sequence[Path], kind: str = "") -> str:
+    return f"{len(paths)} {kind}clip{'s' if len(paths) != 1 else ''}"
+
+
+def _first(paths: Sequence[Path]) -> str:
+    return f" (first: {paths[0]})" if paths else ""

@@ -1,0 +1,1 @@
+"""From what ``--data`` names to a dataset: listings, tables, readers, and the published datasets."""

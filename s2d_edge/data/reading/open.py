@@ -1,0 +1,109 @@
+"""Open what ``--data`` names: a file, a folder, a published dataset or the avatars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError, DataError
+from s2d_edge.data.reading import published
+from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.data.reading.listing import Entry, Listing, as_dataset
+from s2d_edge.data.reading.readers import LABELS_FILE, list_csv, list_folders
+
+AVATARS = "avatars"
+
+
+def open_dataset(
+    data: str | None, console: Console, labels: Sequence[str] | None = None, *, missing_ok: bool = False
+) -> Dataset:
+    """Open a dataset by what the user typed.
+
+    Args:
+        data: a CSV file, a folder with ``labels.csv``, a folder laid out as ``SPLIT/LABEL/*``, a published
+            dataset as ``NAME[/FOLD]:ROOT``, or ``avatars`` (also None) for the embedded demo set.
+        labels: the model's label order. Class indices follow it, and the dataset may name no other label.
+        missing_ok: leave clips that are not there to the loading, which may skip them.
+
+    Raises:
+        DataError: nothing readable there, or a label that is not among ``labels``.
+    """
+    listing = list_data(data or AVATARS, console, labels)
+    for note in listing.notes:
+        console.say(f"{listing.name}: {note}")
+    dataset = as_dataset(listing, missing_ok=missing_ok)
+    return dataset if labels is None else dataset.in_order_of(labels)
+
+
+def list_data(data: str, console: Console, labels: Sequence[str] | None = None) -> Listing:
+    """What the annotations of a dataset say, without looking at the clips.
+
+    Args:
+        data: as :func:`open_dataset` takes it.
+        labels: the only class names, in order; a published dataset and the avatars have their own.
+
+    Raises:
+        DataError: no annotations there, or not as they should be.
+    """
+    if data == AVATARS:
+        return _list_avatars(console)
+    known = published.parse(data)
+    if known is not None:
+        return known.listing(console)
+    path = Path(data)
+    if path.is_dir():
+        listed = path / LABELS_FILE
+        return list_csv(listed, labels) if listed.is_file() else list_folders(path, labels)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return list_csv(path, labels)
+    what = "is not a CSV file" if path.exists() else "does not exist"
+    raise DataError(
+        f"--data {data}: it {what}; give a CSV file (path,label[,subject][,split]), a folder with "
+        f"{LABELS_FILE}, a folder laid out as SPLIT/LABEL/*, {published.SPELLING} of a published dataset "
+        f"({', '.join(published.NAMES)}), or {AVATARS!r}"
+    )
+
+
+def _list_avatars(console: Console) -> Listing:
+    from s2d_edge.data.avatars import default_avatars  # draws with OpenCV: not on the way to --help
+
+    avatars = default_avatars(console)
+    return Listing(
+        name=avatars.name,
+        root=avatars.root,
+        labels=avatars.labels,
+        entries=tuple(
+            Entry(
+                path=sample.path,
+                label=avatars.labels[sample.label],
+                split=sample.split,
+                subject=sample.subject,
+                file=sample.path,
+            )
+            for sample in avatars.samples
+        ),
+        missing_hint="remove that folder, and they are drawn again",
+    )
+
+
+def absolute_data(data: str | None) -> str:
+    """``--data`` as a run that is resumed in another folder will find it."""
+    if data is None or data == AVATARS:
+        return AVATARS
+    known = published.parse(data)
+    return str(Path(data).resolve()) if known is None else str(replace(known, root=known.root.resolve()))
+
+
+def require_published(dataset: Dataset) -> None:
+    """See that ``--protocol paper`` has a meaning.
+
+    Raises:
+        ConfigError: nothing was published on this dataset.
+    """
+    if dataset.published is None:
+        raise ConfigError(
+            f"--protocol paper is for the published datasets ({', '.join(published.NAMES)}), given as "
+            f"--data {published.SPELLING}; {dataset.name!r} is none of them: leave it out"
+        )

@@ -1,0 +1,147 @@
+"""FER+: ten people's votes on the 48 × 48 pictures of FER2013."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.contracts.labels import FERPLUS
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
+from s2d_edge.core.files import cache_folder, whole_folder
+from s2d_edge.data.reading.listing import Entry, Listing
+from s2d_edge.data.reading.tables import read_text
+
+_VOTES, _PIXELS = "fer2013new.csv", "fer2013.csv"
+_SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+_FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
+_SIDE = 48
+
+
+def list_ferplus(root: Path, console: Console) -> Listing:
+    """List FER+ (Barsoum et al. 2016, arXiv 1608.01041) by the majority of the votes.
+
+    As in the authors' code: single votes are dropped, and the class with more than half of the remaining
+    votes, those for "unknown" and "no face" among them, is the label; a picture without such a class is left
+    out. The pictures are those that the authors' script writes (``FER2013Train`` and so on), or else unpacked
+    from ``fer2013.csv`` into the cache.
+
+    Raises:
+        DataError: a file is not there or not as it should be.
+    """
+    file = root / _VOTES
+    rows = _read_table(file, ("Usage", "Image name", *FERPLUS.labels, "unknown", "NF"))
+    unpacked = all((root / folder).is_dir() for folder in _FOLDERS.values())
+    pictures = root if unpacked else _unpack(root / _PIXELS, rows, console)
+    entries, undecided = [], 0
+    for line, row in enumerate(rows, start=2):
+        if not row[1]:  # not a face
+            continue
+        label = majority([_whole_number(file, line, vote) for vote in row[2:]])
+        if label is None:
+            undecided += 1
+            continue
+        path = pictures / _folder(file, line, row[0]) / row[1]
+        entries.append(Entry(path=path, label=label, split=_SPLITS[row[0]], file=file, line=line))
+    return Listing(
+        name="ferplus",
+        root=root,
+        labels=FERPLUS.labels,
+        entries=tuple(entries),
+        missing_hint="unpack the pictures there, or go on without them with --skip-unreadable",
+        published=FERPLUS,
+        notes=(f"{undecided} pictures without a majority are left out",),
+    )
+
+
+def majority(votes: Sequence[int]) -> str | None:
+    """The class that most voters mean.
+
+    Args:
+        votes: one number for each class in order, then those for "unknown" and for "no face".
+
+    Returns:
+        A label of FER+; None where no class has more than half of the votes that count.
+    """
+    counted = [vote if vote > 1 else 0 for vote in votes]
+    best = max(range(len(counted)), key=counted.__getitem__)
+    if best >= len(FERPLUS.labels) or 2 * counted[best] <= sum(counted):
+        return None
+    return FERPLUS.labels[best]
+
+
+def _read_table(file: Path, columns: Sequence[str]) -> list[list[str]]:
+    """The rows below the header, their cells in the order of ``columns``."""
+    if not file.is_file():
+        raise DataError(f"{file.parent} holds no {file.name}, which is a part of FER+")
+    reader = csv.reader(io.StringIO(read_text(file), newline=""))
+    header = [cell.strip() for cell in next(reader, [])]
+    absent = [column for column in columns if column not in header]
+    if absent:
+        raise DataError(f"{file} has no column {absent[0]!r}, only {', '.join(header)}")
+    places = [header.index(column) for column in columns]
+    rows = []
+    for line, cells in enumerate(reader, start=2):
+        if len(cells) != len(header):
+            raise DataError(f"{file}, line {line}: {len(cells)} cells where the header has {len(header)}")
+        rows.append([cells[place].strip() for place in places])
+    return rows
+
+
+def _unpack(file: Path, votes: Sequence[Sequence[str]], console: Console) -> Path:
+    """Write the pictures of ``fer2013.csv`` under their names in FER+, once; the folder they are in."""
+    if not file.is_file():
+        raise DataError(
+            f"{file.parent} holds neither {_PIXELS} nor the pictures made from it "
+            f"({', '.join(_FOLDERS.values())})"
+        )
+    state = file.stat()
+    key = hashlib.sha256(f"{file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:32]
+    folder = cache_folder() / "ferplus" / key
+    if folder.is_dir():
+        return folder
+    rows = _read_table(file, ("pixels", "Usage"))
+    if len(rows) != len(votes):
+        raise DataError(f"{file} has {len(rows)} rows and {_VOTES} {len(votes)}; they must belong together")
+    with (
+        whole_folder(folder) as scratch,
+        console.progress(f"unpacking {_PIXELS}", len(rows)) as advance,
+    ):
+        for name in _FOLDERS.values():
+            (scratch / name).mkdir()
+        for line, ((pixels, usage), vote) in enumerate(zip(rows, votes, strict=True), start=2):
+            if usage != vote[0]:
+                raise DataError(f"{file}, line {line}: {usage!r} where {_VOTES} says {vote[0]!r}")
+            if vote[1]:
+                picture = _picture(file, line, pixels)
+                path = scratch / _folder(file, line, usage) / Path(vote[1]).name
+                path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+            advance(1)
+    return folder
+
+
+def _picture(file: Path, line: int, pixels: str) -> NDArray[np.uint8]:
+    """(48, 48) uint8 from numbers between blanks, row after row."""
+    try:
+        return np.frombuffer(bytes(map(int, pixels.split())), dtype=np.uint8).reshape(_SIDE, _SIDE)
+    except ValueError:  # no numbers, not bytes, or too few
+        raise DataError(f"{file}, line {line}: not {_SIDE} × {_SIDE} pixels from 0 to 255") from None
+
+
+def _folder(file: Path, line: int, usage: str) -> str:
+    if usage not in _FOLDERS:
+        raise DataError(f"{file}, line {line}: {usage!r} is not one of {', '.join(_FOLDERS)}")
+    return _FOLDERS[usage]
+
+
+def _whole_number(file: Path, line: int, cell: str) -> int:
+    if not cell.isdecimal():
+        raise DataError(f"{file}, line {line}: {cell!r} is not a whole number")
+    return int(cell)

@@ -1,0 +1,144 @@
+"""Labelled clips from a CSV file or from folders named after splits and labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from s2d_edge.core.errors import DataError
+from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.data.reading.listing import Entry, Listing, as_dataset
+from s2d_edge.data.reading.tables import read_text
+
+LABELS_FILE = "labels.csv"
+DEFAULT_SPLIT = "train"  # of a CSV without a split column: training carves its validation out of it
+
+
+def read_csv(path: Path, labels: Sequence[str] | None = None) -> Dataset:
+    """Read a CSV file of clips that are all there; see :func:`list_csv`.
+
+    Raises:
+        DataError: what :func:`list_csv` and :func:`as_dataset` raise.
+    """
+    return as_dataset(list_csv(path, labels))
+
+
+def read_folders(root: Path, labels: Sequence[str] | None = None) -> Dataset:
+    """Read folders that hold nothing but clips; see :func:`list_folders`.
+
+    Raises:
+        DataError: what :func:`list_folders` and :func:`as_dataset` raise.
+    """
+    return as_dataset(list_folders(root, labels))
+
+
+def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
+    """List ``path,label[,subject][,split]``, one video, picture or frame folder a row.
+
+    Paths are relative to the CSV file. Further columns are ignored. Without a ``split`` column every row
+    belongs to ``train``.
+
+    Args:
+        path: the CSV file, UTF-8.
+        labels: the order the class indices follow; the sorted names of the file without it.
+
+    Raises:
+        DataError: not readable as UTF-8 CSV, empty, a column missing, or a cell empty.
+    """
+    entries = _read_entries(path)
+    return Listing(
+        name=path.resolve().parent.name if path.name == LABELS_FILE else path.stem,
+        root=path.parent,
+        labels=_order((entry.label for entry in entries), labels),
+        entries=entries,
+        missing_hint="paths are relative to the CSV file",
+    )
+
+
+def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
+    """List ``root/SPLIT/LABEL/*``, each entry one video, picture or frame folder.
+
+    Names that begin with a dot are passed over.
+
+    Args:
+        root: the dataset's folder.
+        labels: the order the class indices follow; the sorted folder names without it.
+
+    Raises:
+        DataError: no such folder, no ``SPLIT/LABEL`` below it, or no clip in them.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; wanted a dataset laid out as ROOT/SPLIT/LABEL/*")
+    classes = [(split, label) for split in _folders(root) for label in _folders(split)]
+    if not classes:
+        raise DataError(
+            f"{root} holds neither {LABELS_FILE} nor folders SPLIT/LABEL; lay the clips out as "
+            f"{root.name}/train/happy/*, or list them in a {LABELS_FILE} with the columns path,label"
+        )
+    entries = tuple(
+        Entry(path=clip, label=label.name, split=split.name, file=label)
+        for split, label in classes
+        for clip in _visible(label)
+    )
+    if not entries:
+        raise DataError(f"{root}: its {len(classes)} SPLIT/LABEL folders are all empty")
+    return Listing(
+        name=root.resolve().name,
+        root=root,
+        labels=_order((label.name for _, label in classes), labels),
+        entries=entries,
+        missing_hint="they went away while the folders were read",
+    )
+
+
+def _read_entries(path: Path) -> tuple[Entry, ...]:
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
+    try:
+        if not reader.fieldnames:
+            raise DataError(f"{path} is empty; wanted a header path,label[,subject][,split] and rows")
+        columns = [column.strip() for column in reader.fieldnames]
+        for column in ("path", "label"):
+            if column not in columns:
+                raise DataError(
+                    f"{path} has no column {column!r}, only {', '.join(columns)}; "
+                    "wanted path,label[,subject][,split]"
+                )
+        reader.fieldnames = columns
+        entries = tuple(_entry(path, reader.line_num, cells) for cells in reader)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from None
+    if not entries:
+        raise DataError(f"{path} has a header and no rows; wanted one row per clip")
+    return entries
+
+
+def _entry(file: Path, line: int, cells: dict[str | None, str | list[str] | None]) -> Entry:
+    if None in cells or None in cells.values():
+        raise DataError(f"{file}, line {line}: the number of cells differs from the header's")
+    texts = {str(column): str(cell).strip() for column, cell in cells.items()}
+    for column in ("path", "label", "split"):
+        if not texts.get(column, "filled"):
+            raise DataError(f"{file}, line {line}: the cell {column!r} is empty")
+    return Entry(
+        path=file.parent / texts["path"],
+        label=texts["label"],
+        subject=texts.get("subject") or None,
+        split=texts.get("split", DEFAULT_SPLIT),
+        file=file,
+        line=line,
+    )
+
+
+def _order(found: Iterable[str], labels: Sequence[str] | None) -> tuple[str, ...]:
+    """``labels``, or without them those found, sorted."""
+    return tuple(sorted(set(found))) if labels is None else tuple(labels)
+
+
+def _folders(parent: Path) -> list[Path]:
+    return [entry for entry in _visible(parent) if entry.is_dir()]
+
+
+def _visible(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))

@@ -1,0 +1,224 @@
+"""``data check`` on data with faults planted in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s2d_edge.core.console import Console
+from s2d_edge.data.check.check import CheckReport, check
+from s2d_edge.data.reading.open import list_data
+from s2d_edge.media.pictures import read_image
+from tests.data.reading.published.layouts import write_dfew, write_frames, write_picture
+from tests.pictures import plain, write_video
+from tests.verbs.test_predict import run
+
+QUIET = Console(quiet=True)
+HEAD = "path,label,subject,split\n"
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    """Six folders of four frames and a picture: two people to a split, nothing wrong."""
+    rows = []
+    for k, split in enumerate(("train", "train", "train", "val", "test", "test")):
+        write_frames(tmp_path / f"clip{k}", 4, first=10 * k)
+        rows.append(f"clip{k},{('happy', 'sad')[k % 2]},{split}{k % 2},{split}")
+    write_picture(tmp_path / "still.png", level=200)
+    rows.append("still.png,happy,train0,train")
+    (tmp_path / "labels.csv").write_text(HEAD + "\n".join(rows) + "\n")
+    return tmp_path
+
+
+def look(data: Path | str, **more: Any) -> CheckReport:
+    known = more.pop("labels", None)
+    return check(list_data(str(data), QUIET, known), QUIET, **({"frames": 4, "fps": 8.0} | more))
+
+
+def add(data: Path, *rows: str) -> None:
+    with (data / "labels.csv").open("a") as file:
+        file.writelines(f"{row}\n" for row in rows)
+
+
+def only(report: CheckReport, kind: str) -> tuple[str, str]:
+    """What the report's single finding is about, which must be of that kind."""
+    assert [finding.kind for finding in report.findings] == [kind]
+    return report.findings[0].what, report.findings[0].detail
+
+
+def test_sound_data_passes_and_is_counted(sound: Path) -> None:
+    report = look(sound)
+    assert report.findings == ()
+    assert report.passed
+    assert report.clips == 7
+    assert report.counts == {
+        "train": {"happy": 3, "sad": 1},
+        "val": {"sad": 1},
+        "test": {"happy": 1, "sad": 1},
+    }
+
+
+@pytest.mark.parametrize("how", ["cut", "empty", "text", "no frames"])
+def test_an_unreadable_clip(sound: Path, how: str) -> None:
+    frame = sound / "clip1/3.png"
+    if how == "cut":
+        frame.write_bytes(frame.read_bytes()[:-40])
+    elif how == "empty":
+        frame.write_bytes(b"")
+    elif how == "text":
+        frame.write_text("not a picture")
+    else:
+        shutil.rmtree(sound / "clip1")
+        (sound / "clip1").mkdir()
+    report = look(sound)
+    what, detail = only(report, "unreadable")
+    assert what == "clip1"
+    assert ("clip1" if how == "no frames" else "clip1/3.png") in detail
+    assert not report.passed
+
+
+def test_a_short_clip(sound: Path) -> None:
+    (sound / "clip2/4.png").unlink()
+    assert only(look(sound), "too few frames") == ("clip2", "3 of 4; training would repeat frames")
+    assert not look(sound).passed
+    assert look(sound, frames=3).passed
+
+
+def test_a_video_is_short_by_its_samples(sound: Path) -> None:
+    write_video(sound / "film.avi", (plain((k, k, k), 32, 32) for k in range(30)), 30.0)  # one second
+    add(sound, "film.avi,sad,,train")
+    assert only(look(sound, fps=2.0), "too few frames")[0] == "film.avi"
+    assert look(sound, fps=5.0).passed
+    (sound / "film.avi").write_bytes((sound / "film.avi").read_bytes()[:2000])
+    assert only(look(sound), "unreadable")[0] == "film.avi"
+
+
+def test_a_shared_subject(sound: Path) -> None:
+    write_frames(sound / "more", 4, first=100)
+    add(sound, "more,sad,train1,test")
+    report = look(sound)
+    assert only(report, "subject in several splits") == ("train1", "1 clips in 'test', 1 clips in 'train'")
+    assert not report.passed
+
+
+def test_a_duplicate_across_splits_is_trouble_and_within_one_a_warning(sound: Path) -> None:
+    shutil.copytree(sound / "clip0", sound / "copy")
+    add(sound, "copy,happy,,train")
+    report = look(sound)
+    what, detail = only(report, "duplicate within a split")
+    assert (what, detail) == ("copy", "'happy' in 'train', has the content of clip0, 'happy' in 'train'")
+    assert report.passed
+    shutil.copy(sound / "still.png", sound / "still2.png")
+    add(sound, "still2.png,happy,,test")
+    report = look(sound)
+    assert report.kinds == {"duplicate within a split": 1, "duplicate across splits": 1}
+    assert [f.what for f in report.findings if f.trouble] == ["still2.png"]
+
+
+def test_renamed_frames_are_still_a_duplicate(sound: Path) -> None:
+    for k in range(4):
+        (sound / "other").mkdir(exist_ok=True)
+        shutil.copy(sound / f"clip4/{k + 1}.png", sound / f"other/frame-{k:03d}.png")
+    add(sound, "other,sad,,train")
+    assert only(look(sound), "duplicate across splits")[0] == "other"
+
+
+def test_an_unknown_label(sound: Path) -> None:
+    write_frames(sound / "more", 4, first=100)
+    add(sound, "more,bored,,train")
+    what, detail = only(look(sound, labels=["happy", "sad"]), "unknown label")
+    assert (what, "line 9" in detail) == ("more", True)
+    report = look(sound, labels=["happy", "sad"])
+    assert report.labels == ("happy", "sad", "bored")
+    assert report.counts["train"]["bored"] == 1
+    assert look(sound).passed, "without a set, what is trained on is one"
+
+
+def test_a_label_that_training_never_sees(sound: Path) -> None:
+    write_frames(sound / "more", 4, first=100)
+    add(sound, "more,sadd,,test")
+    what, detail = only(look(sound), "unknown label")
+    assert what == "more"
+    assert "'sadd'" in detail
+    assert "never in 'train'" in detail
+
+
+def test_missing_and_twice_listed_clips_are_all_told(sound: Path) -> None:
+    add(sound, "gone1,happy,,train", "gone2,sad,,train", "clip0,sad,,test")
+    report = look(sound)
+    assert report.kinds == {"listed twice": 1, "missing": 2}
+    assert [f.what for f in report.findings] == ["clip0", "gone1", "gone2"]
+    assert "'sad' in 'test' (" in report.findings[0].detail
+    assert "before that 'happy' in 'train'" in report.findings[0].detail
+
+
+def test_a_class_without_clips_is_a_warning(sound: Path) -> None:
+    report = look(sound, labels=["happy", "sad", "fear"])
+    assert only(report, "class without clips")[0] == "fear"
+    assert report.passed
+
+
+def test_processes_find_what_one_process_finds(sound: Path) -> None:
+    (sound / "clip1/3.png").write_bytes(b"")
+    assert look(sound, workers=2) == look(sound, workers=1)
+
+
+def test_the_verb_writes_everything_and_fails_on_trouble(
+    sound: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = sound / "balance.png"
+    assert run("data", "check", sound, "--frames", 4, "--out", picture, "--json", "-") == 0
+    out, err = capsys.readouterr()
+    payload = json.loads(out)
+    assert payload["passed"] is True
+    assert payload["counts"]["val"] == {"happy": 0, "sad": 1}
+    assert "nothing to put right" in err
+    assert read_image(picture).std() > 10
+    write_frames(sound / "short", 1, first=77)
+    add(sound, *(f"gone{k},sad,,train" for k in range(7)), "short,sad,,train")
+    assert run("data", "check", sound, "--frames", 4, "--json", "-") == 1
+    out, err = capsys.readouterr()
+    payload = json.loads(out)
+    assert payload["kinds"] == {"missing": 7, "too few frames": 1}
+    assert len(payload["findings"]) == 8
+    assert payload["findings"][0]["trouble"] is True
+    told = " ".join(err.split())
+    assert "missing: and 2 more" in told
+    assert "must be put right: missing (7), too few frames (1)" in told
+
+
+def test_published_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_dfew(tmp_path, frames=3)
+    listed = tmp_path / "EmoLabel_DataSplit/train(single-labeled)/set_1.csv"
+    listed.write_text(listed.read_text() + "30,8\n")
+    assert run("data", "check", f"dfew/1:{tmp_path}", "--frames", 3, "--json", "-", "--quiet") == 1
+    payload = json.loads(capsys.readouterr().out)
+    assert payload["name"] == "dfew-1"
+    assert payload["kinds"] == {"unknown label": 1, "missing": 1}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--frames", 0], "--frames 0: a clip has at least 1"),
+        (["--fps", -1], "--fps -1.0 must be positive"),
+        (["--out", "balance.jpg"], "the picture is a PNG"),
+        (["--out", "labels.csv.png"], "exists already"),
+        (["--labels", "happy"], "neither a known set"),
+    ],
+)
+def test_options_that_make_no_sense(
+    sound: Path,
+    words: list[object],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(sound)
+    (sound / "labels.csv.png").touch()
+    assert run("data", "check", sound, *words) == 1
+    assert message in capsys.readouterr().err

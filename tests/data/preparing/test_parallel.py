@@ -1,0 +1,69 @@
+"""Work shared out over processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from s2d_edge.data.preparing.parallel import in_parallel
+
+
+@pytest.mark.parametrize(("workers", "chunk"), [(1, 1), (2, 3)])
+def test_results_come_in_order_and_errors_when_their_turn_comes(workers: int, chunk: int) -> None:
+    words = [f"1/{k}" for k in range(1, 30)]
+    assert list(in_parallel(Fraction, words, workers=workers, chunk=chunk)) == [Fraction(w) for w in words]
+    words[20] = "1/0"
+    results = in_parallel(Fraction, words, workers=workers, chunk=1)
+    assert [next(results) for _ in range(20)] == [Fraction(w) for w in words[:20]]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+_KILLED = """
+import os, sys, time
+from pathlib import Path
+from s2d_edge.data.preparing.parallel import in_parallel
+
+def work(job):
+    Path(sys.argv[1], str(os.getpid())).touch()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    list(in_parallel(work, range(4), workers=2))
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script, pids = tmp_path / "killed.py", tmp_path / "pids"
+    script.write_text(_KILLED, encoding="utf-8")
+    pids.mkdir()
+    with subprocess.Popen([sys.executable, str(script), str(pids)], stderr=subprocess.DEVNULL) as parent:
+        _wait_until(lambda: len(list(pids.iterdir())) == 2)
+        workers = [int(file.name) for file in pids.iterdir()]
+        assert all(map(_runs, workers))
+        parent.send_signal(signal.SIGKILL)
+    _wait_until(lambda: not any(map(_runs, workers)))
+
+
+def _wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    """Whether the process is there and no zombie that nobody has buried."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False

@@ -1,0 +1,159 @@
+"""Reading labelled clips from CSV files and folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
+from s2d_edge.data.reading.open import open_dataset
+from s2d_edge.data.reading.readers import read_csv, read_folders
+
+QUIET = Console(quiet=True)
+
+
+def write_csv(folder: Path, text: str, *clips: str) -> Path:
+    """A labels.csv beside empty files with the clips' names."""
+    for clip in clips:
+        (folder / clip).parent.mkdir(parents=True, exist_ok=True)
+        (folder / clip).touch()
+    file = folder / "labels.csv"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_csv_of_videos_pictures_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "frames" / "b").mkdir(parents=True)
+    file = write_csv(
+        tmp_path,
+        "\ufeffpath, label,subject,split,valence\n"
+        "a.mp4,sad,Ann,train,1\nframes/b,happy,,test,2\nc d.jpg,sad,Bo,test,3\n",
+        "a.mp4",
+        "c d.jpg",
+    )
+    dataset = read_csv(file)
+    assert dataset.name == tmp_path.name
+    assert dataset.labels == ("happy", "sad")
+    assert [(s.path, s.label, s.subject, s.split) for s in dataset.samples] == [
+        (tmp_path / "a.mp4", 1, "Ann", "train"),
+        (tmp_path / "frames/b", 0, None, "test"),
+        (tmp_path / "c d.jpg", 1, "Bo", "test"),
+    ]
+    assert dataset.splits == {"train": 1, "test": 2}
+
+
+def test_csv_without_split_is_training_data_and_labels_follow_the_given_order(tmp_path: Path) -> None:
+    file = write_csv(tmp_path, "label,path\nsad,a.jpg\nhappy,b.jpg\n", "a.jpg", "b.jpg")
+    dataset = read_csv(file, ["sad", "neutral", "happy"])
+    assert [(s.label, s.split) for s in dataset.samples] == [(0, "train"), (2, "train")]
+    assert dataset.labels == ("sad", "neutral", "happy")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; wanted a header"),
+        ("path,label\n", "has a header and no rows"),
+        ("path,emotion\na.jpg,sad\n", "no column 'label', only path, emotion"),
+        ("file,label\na.jpg,sad\n", "no column 'path'"),
+        ("path,label\na.jpg,sad\na.jpg,happy\n", r"line 3: a\.jpg is listed already on line 2"),
+        ("path,label\na.jpg,\n", "line 2: the cell 'label' is empty"),
+        ("path,label\n,sad\n", "line 2: the cell 'path' is empty"),
+        ("path,label\na.jpg\n", "line 2: the number of cells differs"),
+        ("path,label\na.jpg,sad,more\n", "line 2: the number of cells differs"),
+        ('path,label\n"a.jpg,sad\n', "not valid CSV"),
+        ("path,label,split\na.jpg,sad,\n", "line 2: the cell 'split' is empty"),
+    ],
+)
+def test_csv_that_cannot_be_used_says_where(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        read_csv(write_csv(tmp_path, text, "a.jpg"))
+    assert "labels.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_csv_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_bytes("path,label\nzoë.jpg,sad\n".encode("latin-1"))
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_csv(file)
+
+
+def test_label_outside_the_set_names_line_label_and_set(tmp_path: Path) -> None:
+    file = write_csv(tmp_path, "path,label\na.jpg,happy\nb.jpg,bored\n", "a.jpg", "b.jpg")
+    with pytest.raises(DataError, match="line 3: label 'bored' is not in the set happy, sad"):
+        read_csv(file, ["happy", "sad"])
+
+
+def test_missing_files_are_counted_and_the_first_named(tmp_path: Path) -> None:
+    rows = "".join(f"{k}.jpg,sad\n" for k in range(9))
+    file = write_csv(tmp_path, "path,label\n" + rows, "0.jpg")
+    with pytest.raises(DataError, match=r"8 of 9 paths .*1\.jpg \(line 3\).*and 3 more") as caught:
+        read_csv(file)
+    assert "7.jpg" not in str(caught.value)
+
+
+def test_folders(tmp_path: Path) -> None:
+    for clip in ("train/sad/2.mp4", "train/sad/.hidden", "train/happy/1.JPG", "test/sad/3/000.png"):
+        (tmp_path / clip).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / clip).touch()
+    (tmp_path / "README.txt").touch()
+    dataset = read_folders(tmp_path)
+    assert dataset.labels == ("happy", "sad")
+    assert {(s.path.relative_to(tmp_path).as_posix(), s.label, s.split) for s in dataset.samples} == {
+        ("train/sad/2.mp4", 1, "train"),
+        ("train/happy/1.JPG", 0, "train"),
+        ("test/sad/3", 1, "test"),
+    }
+
+
+def test_folders_that_hold_no_clips(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"neither labels\.csv nor folders SPLIT/LABEL"):
+        read_folders(tmp_path)
+    (tmp_path / "train" / "sad").mkdir(parents=True)
+    with pytest.raises(DataError, match="all empty"):
+        read_folders(tmp_path)
+    (tmp_path / "train" / "sad" / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"notes\.txt is neither a picture"):
+        read_folders(tmp_path)
+    with pytest.raises(DataError, match="label 'sad' is not in the set happy"):
+        read_folders(tmp_path, ["happy"])
+
+
+def test_open_dataset_tells_files_from_folders(tmp_path: Path) -> None:
+    file = write_csv(tmp_path, "path,label,split\na.jpg,sad,test\n", "a.jpg")
+    assert open_dataset(str(file), QUIET).samples == open_dataset(str(tmp_path), QUIET).samples
+    file.unlink()
+    (tmp_path / "test" / "sad").mkdir(parents=True)
+    (tmp_path / "a.jpg").rename(tmp_path / "test" / "sad" / "a.jpg")
+    assert open_dataset(str(tmp_path), QUIET).splits == {"test": 1}
+
+
+@pytest.mark.parametrize("name", ["absent", "clip.mp4"])
+def test_open_dataset_refuses_what_is_no_dataset(tmp_path: Path, name: str) -> None:
+    (tmp_path / "clip.mp4").touch()
+    with pytest.raises(DataError, match=f"--data .*{name}: it .*; give a CSV file"):
+        open_dataset(str(tmp_path / name), QUIET)
+
+
+def test_with_labels_reorders_and_refuses_strangers(tmp_path: Path) -> None:
+    file = write_csv(tmp_path, "path,label\na.jpg,happy\nb.jpg,sad\n", "a.jpg", "b.jpg")
+    dataset = read_csv(file)
+    assert [s.label for s in dataset.in_order_of(["sad", "fear", "happy"]).samples] == [2, 0]
+    with pytest.raises(DataError, match="label 'sad', which is not in the model's set fear, happy"):
+        dataset.in_order_of(["fear", "happy"])
+
+
+def test_missing_split_names_those_there_are(tmp_path: Path) -> None:
+    dataset = read_csv(write_csv(tmp_path, "path,label,split\na.jpg,sad,val\n", "a.jpg"))
+    with pytest.raises(DataError, match=r"'test'; choose one of: val \(1\)"):
+        dataset.require_split("test")
+
+
+def test_real_faces(shared_data: Path) -> None:
+    dataset = open_dataset(str(shared_data / "faces"), QUIET)
+    assert dataset.name == "faces"
+    assert dataset.labels == ("anger", "happiness", "neutral", "sadness", "surprise")
+    assert dataset.splits == {"train": 3924, "val": 674, "test": 645}

@@ -1,0 +1,56 @@
+"""Carving a validation split: nobody on both sides, classes in proportion, the same for a seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from s2d_edge.core.errors import DataError
+from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.data.reading.splits import carve_validation
+
+
+def _samples(subjects: int = 40, each: int = 5) -> list[Sample]:
+    return [
+        Sample(path=Path(f"{s}-{k}.png"), label=(s + k) % 3, split="train", subject=f"s{s}")
+        for s in range(subjects)
+        for k in range(each)
+    ]
+
+
+def test_no_subject_is_on_both_sides_and_classes_keep_their_share() -> None:
+    train, val = carve_validation(_samples(), fraction=0.2, seed=0)
+    assert {s.subject for s in train}.isdisjoint(s.subject for s in val)
+    assert len(train) + len(val) == 200
+    assert 30 <= len(val) <= 50
+    assert max(Counter(s.label for s in val).values()) - min(Counter(s.label for s in val).values()) <= 6
+
+
+def test_the_seed_decides() -> None:
+    assert carve_validation(_samples(), fraction=0.2, seed=0) == carve_validation(
+        _samples(), fraction=0.2, seed=0
+    )
+    assert (
+        carve_validation(_samples(), fraction=0.2, seed=0)[1]
+        != carve_validation(_samples(), fraction=0.2, seed=1)[1]
+    )
+
+
+def test_samples_without_a_subject_are_split_one_by_one() -> None:
+    samples = [Sample(path=Path(f"{k}.png"), label=k % 2, split="train") for k in range(50)]
+    train, val = carve_validation(samples, fraction=0.1, seed=0)
+    assert len(val) == pytest.approx(5, abs=1)
+    assert len(train) == 50 - len(val)
+
+
+def test_few_subjects_still_give_one_to_validation() -> None:
+    train, val = carve_validation(_samples(subjects=3), fraction=0.05, seed=0)
+    assert len({s.subject for s in val}) == 1
+    assert len({s.subject for s in train}) == 2
+
+
+def test_one_subject_cannot_be_split() -> None:
+    with pytest.raises(DataError, match=r"1 subject\(s\) cannot be split"):
+        carve_validation(_samples(subjects=1), fraction=0.2, seed=0)

@@ -5,9 +5,9 @@ with replacement, each then applied with probability 1/2, at a level drawn aroun
 level changes a picture more.
 
 timm works through the operations in the order drawn. Here those that move the picture come first, as one
-affine transform, so that it is resampled once, landmark maps can follow, and what one operation moves out of
-the picture another can bring back. Those that change its colours (:mod:`s2d_edge.data.augment.recolour`) follow, on
-what the crop has left of it.
+affine transform. So the picture is resampled once, landmark maps can follow, and what one operation moves out
+of the picture another can bring back. Those that change its colours
+(:mod:`s2d_edge.data.augment.recolour`) follow, on the pixels that the crop has left.
 
 Measured on one core, on clips of 16 frames: four operations cost about as much as the resampling that every
 clip goes through, 8 % of a training step of the ``demo`` model (112 pixels), below 0.2 % of one of

@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 
@@ -34,7 +33,7 @@ from s2d_edge.export.fuse import FusedS2D
 from s2d_edge.export.graph import Graph, step_graph, window_graph
 from s2d_edge.export.onnx_graph import write_onnx
 from s2d_edge.export.openvino_graph import write_openvino
-from s2d_edge.export.parity import check_parity, parity_clips
+from s2d_edge.export.parity import check_parity, load_parity_clips
 from s2d_edge.export.targets import EXECUTION, TARGETS, GraphFormat, parse_target
 from s2d_edge.firmware_host.bench.timing import alternate
 from s2d_edge.firmware_host.engines import open_engine
@@ -52,56 +51,50 @@ _GRAPHS: dict[GraphFormat, Literal["model.onnx", "model.xml"]] = {
 _TIMED_S = 3.0  # for all formats together, when the faster is chosen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportOptions:
-    """What the user asked for.
+def export_run(
+    run: Path | None = None,
+    *,
+    target: str = "cpu",
+    mode: str = "window",
+    data: str | None = None,
+    parity_clips: int = 4,
+    out: Path | None = None,
+    console: Console,
+) -> Path:
+    """Fuse a run's model, write it for its target, and compare it with PyTorch.
 
-    Attributes:
-        target: which device the bundle is for.
-        mode: ``window`` answers clips; ``stream``, of a causal model, answers frame by frame.
+    Args:
         run: the run folder; None takes the newest under ``runs``.
+        target: the device the bundle is for; one of :data:`s2d_edge.export.targets.TARGETS`.
+        mode: ``window`` predicts from clips; ``stream``, for a causal model, predicts from every frame.
+        data: clips for the comparison, as ``--data`` takes them; None draws avatars.
+        parity_clips: number of those clips.
         out: the bundle; None is ``bundles/RUN-TARGET``, for a stream with ``-stream`` after it.
-        data: clips the parity is checked on; None draws avatars.
-        clips: how many.
-    """
-
-    target: str
-    mode: str = "window"
-    run: Path | None = None
-    out: Path | None = None
-    data: str | None = None
-    clips: int = 4
-
-    def __post_init__(self) -> None:
-        if self.mode not in get_args(Mode):
-            raise ConfigError(f"--mode {self.mode!r} is unknown; choose one of {', '.join(get_args(Mode))}")
-        if self.clips < 1:
-            raise ConfigError(f"--parity-clips {self.clips}: at least one clip is needed")
-
-
-def export_run(options: ExportOptions, console: Console) -> Path:
-    """Fuse a run's model, write it for its target, check it against PyTorch.
+        console: reports progress.
 
     Returns:
         The bundle's folder.
 
     Raises:
-        S2DEdgeError: no run, unusable weights, a graph the target cannot take, or parity missed; then no
-            bundle is left.
+        ConfigError: an unknown target or mode, or no clip to compare.
+        S2DEdgeError: no run, unusable weights, a graph the target cannot take, or logits that differ from
+            PyTorch's; then no bundle is left.
     """
-    target = parse_target(options.target)
-    path = options.run or newest_run(RUNS)
+    device, graph_mode = parse_target(target), _parse_mode(mode)
+    if parity_clips < 1:
+        raise ConfigError(f"--parity-clips {parity_clips}: at least one clip is needed; give 1 or more")
+    path = run or newest_run(RUNS)
     model, info = load_run(path)
-    name = f"{info.name}-{target}{'-stream' if options.mode == 'stream' else ''}"
-    out = choose_output(options.out, BUNDLES / name)
-    console.say(f"exporting {path} for {target}: {info.stage} model, {model.count_parameters()}")
-    # Before any clip is drawn: it refuses a model that cannot answer in this mode.
-    graphs = {form: graph_of(model, options.mode, form) for form in TARGETS[target].formats}
-    clips, source = parity_clips(info.spec, info.crop, options.clips, options.data, console)
+    name = f"{info.name}-{device}{'-stream' if graph_mode == 'stream' else ''}"
+    out = choose_output(out, BUNDLES / name)
+    console.say(f"exporting {path} for {device}: {info.stage} model, {model.count_parameters()}")
+    # Before any clip is drawn: this rejects a model that has no such mode.
+    graphs = {form: graph_of(model, graph_mode, form) for form in TARGETS[device].formats}
+    clips, source = load_parity_clips(info.spec, info.crop, parity_clips, data, console)
     with writing_bundle(out) as scratch, TorchEngine(model, info) as reference:
         candidates: list[tuple[Bundle, ParityRecord]] = []
         for form, graph in graphs.items():
-            draft = _draft(scratch / form, form, graph, info, out.name, target, console)
+            draft = _draft(scratch / form, form, graph, info, out.name, device, console)
             with open_engine(draft, "cpu") as engine:
                 parity = check_parity(reference, engine, clips, source, console)
                 console.say(f"parity on {engine.description}: {parity.max_abs_logit_diff:.1e}")
@@ -111,24 +104,30 @@ def export_run(options: ExportOptions, console: Console) -> Path:
             file.rename(scratch / file.name)
         for draft, _ in candidates:
             shutil.rmtree(draft.path)
-        if target == "jetson":
+        if device == "jetson":
             write_build_script(scratch, out.name, "fp32")
         self_test = write_self_test(Bundle(scratch, chosen.manifest), console)
         seal(scratch, chosen.manifest.model_copy(update={"parity": parity, "self_test": self_test}))
     console.say(f"wrote {out} ({open_bundle(out).size_bytes / 1e6:.1f} MB)")
-    if TARGETS[target].not_run:
-        console.say(f"not run here: {TARGETS[target].not_run}")
+    if TARGETS[device].not_run:
+        console.say(f"not run here: {TARGETS[device].not_run}")
     console.say(f"next: s2d-edge calibrate {out}")
     return out
 
 
-def graph_of(model: S2D, mode: str, form: GraphFormat, fused: FusedS2D | None = None) -> Graph:
-    """The graph of a mode, to be written in a format.
+def _parse_mode(name: str) -> Mode:
+    if name not in get_args(Mode):
+        raise ConfigError(f"--mode {name!r} is unknown; choose one of {', '.join(get_args(Mode))}")
+    return cast(Mode, name)
+
+
+def graph_of(model: S2D, mode: Mode, form: GraphFormat, fused: FusedS2D | None = None) -> Graph:
+    """Build the graph of one mode, to be written in one format.
 
     ONNX Runtime writes a ring's new slot in place, on the device; OpenVINO's is copied by the host.
 
     Args:
-        fused: ``model`` fused before, whose weights may have changed since; None fuses it.
+        fused: an earlier fusion of ``model``, whose weights may have changed since; None fuses it now.
     """
     if mode == "stream":
         return step_graph(model, in_place=form == "onnx", fused=fused)

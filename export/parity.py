@@ -21,7 +21,7 @@ _AVATAR_SEED = 2312  # of avatars no training set draws by default
 _SHORTEST_AVATAR_CLIP = 4
 
 
-def parity_clips(
+def load_parity_clips(
     spec: ClipSpec, crop: CropRecipe, count: int, data: str | None, console: Console
 ) -> tuple[list[Clip], str]:
     """Clips to compare on: of ``data``, or seeded avatars drawn at the network's size.

@@ -34,7 +34,7 @@ from s2d_edge.core.errors import DataError, TooLargeDropError, told_in_a_sentenc
 from s2d_edge.data.preparing.clips import LoadedClip, load_many
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.data.reading.open import open_dataset
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.verbs.models import identify_model
 
@@ -143,9 +143,7 @@ def _rows(asked: Asked, target: str, mode: str, stills: Stills) -> Iterator[Row]
     fp32, int8 = asked.out / name, asked.out / f"{name}-int8"
     begin = time.monotonic()
     if not fp32.is_dir():
-        export_run(
-            ExportOptions(target=target, mode=mode, run=asked.run, data=asked.clips, out=fp32), console
-        )
+        export_run(target=target, mode=mode, run=asked.run, data=asked.clips, out=fp32, console=console)
     source = open_bundle(fp32)
     if not int8.is_dir():
         known = _known(asked, identify_model(fp32))

@@ -24,7 +24,7 @@ from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.export import step
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.bench.timing import next_step, random_clip, time_step
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.model.checkpoint import save_run
@@ -65,11 +65,17 @@ def _times(config: S2DConfig, folder: Path, rounds: int) -> list[float]:
     save_run(folder / "run", info, S2D(config))
     sessions = []
     for name, below in NARROW_BELOW.items():
-        options = ExportOptions(
-            target="intel-cpu", mode="stream", run=folder / "run", out=folder / name, clips=1
-        )
         with patch.object(step, "_NARROW", below):
-            bundle = open_bundle(export_run(options, Console(quiet=True)))
+            bundle = open_bundle(
+                export_run(
+                    target="intel-cpu",
+                    mode="stream",
+                    run=folder / "run",
+                    out=folder / name,
+                    parity_clips=1,
+                    console=Console(quiet=True),
+                )
+            )
         sessions.append(open_engine(bundle, "cpu").open_stream())
     noise = random_clip(bundle.manifest.spec)
     for session in sessions:

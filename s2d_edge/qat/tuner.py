@@ -14,7 +14,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.export.command import WRITERS, graph_of
 from s2d_edge.export.fuse import FusedS2D
-from s2d_edge.export.parity import TOLERANCE, check_parity, parity_clips
+from s2d_edge.export.parity import TOLERANCE, check_parity, load_parity_clips
 from s2d_edge.export.targets import GraphFormat
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.model.checkpoint import load_run
@@ -50,7 +50,7 @@ class RunTuner:
             raise ConfigError(
                 f"--run {self.run} has other labels, clips or crops than the bundle {source.path}; {advice}"
             )
-        clips, _ = parity_clips(info.spec, info.crop, _CLIPS, None, Console(quiet=True))
+        clips, _ = load_parity_clips(info.spec, info.crop, _CLIPS, None, Console(quiet=True))
         with TorchEngine(model, info) as torch_engine, open_engine(source, "cpu") as engine:
             apart = max(float(np.abs(torch_engine.infer(clip) - engine.infer(clip)).max()) for clip in clips)
         if apart > TOLERANCE:

@@ -16,7 +16,7 @@ from s2d_edge.calibrate.report.report import DropReport
 from s2d_edge.core.console import Console
 from s2d_edge.core.files import choose_output, write_text
 from s2d_edge.data.avatars.clips import write_avatar_video
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
 from s2d_edge.firmware_host.live import LiveOptions, LiveSummary, run_live
 from s2d_edge.train.command import train
@@ -61,9 +61,7 @@ def run_demo(out: Path | None, seed: int, console: Console) -> Path:
     with clock.step("train: landmark network, image stage, video stage"):
         _, video_run = train(TrainOptions(out=out / "runs" / "avatars", seed=seed), console)
     with clock.step("export: one graph, temporal adapters fused, checked against PyTorch"):
-        fp32 = export_run(
-            ExportOptions(target="cpu", run=video_run, out=out / "bundles" / "avatars-cpu"), console
-        )
+        fp32 = export_run(target="cpu", run=video_run, out=out / "bundles" / "avatars-cpu", console=console)
     with clock.step("calibrate: INT8, and what it costs"):
         int8, report = calibrate(
             CalibrateOptions(

@@ -130,11 +130,16 @@ def export(
 ) -> None:
     """Write a full-precision bundle for a target: adapters fused, preprocessing inside, parity checked."""
     from s2d_edge.core.console import Console
-    from s2d_edge.export.command import ExportOptions, export_run
+    from s2d_edge.export.command import export_run
 
     export_run(
-        ExportOptions(target=target, mode=mode, run=run, out=out, data=data, clips=parity_clips),
-        Console(quiet=quiet),
+        target=target,
+        mode=mode,
+        run=run,
+        out=out,
+        data=data,
+        parity_clips=parity_clips,
+        console=Console(quiet=quiet),
     )
 
 

@@ -13,7 +13,7 @@ from s2d_edge.calibrate.quantize.recipe import Int8Landmark, Recipe, recipe_for
 from s2d_edge.contracts.bundle import Bundle, Mode, Target, open_bundle
 from s2d_edge.contracts.model_config import S2DConfig
 from s2d_edge.core.console import Console
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.export.fuse import FusedS2D
 from s2d_edge.qat.rounding import layers_not_rounded
 from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
@@ -32,8 +32,11 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     folder = tmp_path_factory.mktemp("float")
     config: S2DConfig = CAUSAL if mode == "stream" else TINY
     write_random_run(folder / "run", config)
-    options = ExportOptions(target=target, run=folder / "run", out=folder / "fp32", mode=mode)
-    return open_bundle(export_run(options, Console(quiet=True)))
+    return open_bundle(
+        export_run(
+            target=target, run=folder / "run", out=folder / "fp32", mode=mode, console=Console(quiet=True)
+        )
+    )
 
 
 def test_head_first_and_depthwise_convolutions_stay_and_of_the_landmark_network_what_is_asked(

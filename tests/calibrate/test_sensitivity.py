@@ -28,7 +28,7 @@ from s2d_edge.contracts.bundle import Bundle, Mode, open_bundle
 from s2d_edge.contracts.model_config import S2DConfig
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import QuantizationError
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from tests.calibrate.graphs import CLIP_SHAPE, DEPTHWISE_MACS, MACS, write_transformer
 from tests.calibrate.test_quantize import answers, feeds
 from tests.firmware_host.graphs import make_bundle
@@ -142,8 +142,15 @@ def test_groups_are_the_same_in_both_formats(config: S2DConfig, mode: Mode, tmp_
     write_random_run(tmp_path / "run", config)
     groups = []
     for target in ("jetson", "intel-cpu"):
-        options = ExportOptions(target=target, run=tmp_path / "run", out=tmp_path / target, mode=mode)
-        graph = open_bundle(export_run(options, Console(quiet=True))).graph_path
+        graph = open_bundle(
+            export_run(
+                target=target,
+                run=tmp_path / "run",
+                out=tmp_path / target,
+                mode=mode,
+                console=Console(quiet=True),
+            )
+        ).graph_path
         groups.append({group_of(module_of(layer.name)) for layer in layers_of(graph)})
     assert groups[0] == groups[1]
     assert {"patch", "landmark.conv_4.model.0", "blocks.2.qkv", "promptings.0.adapter", "head"} <= groups[0]

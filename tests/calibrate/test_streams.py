@@ -15,7 +15,7 @@ from s2d_edge.calibrate.quantize.recipe import recipe_for
 from s2d_edge.contracts.bundle import Bundle, Manifest, open_bundle, seal
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.lint.check import lint_graph
 from tests.models import CAUSAL, random_clip, write_random_run
@@ -29,8 +29,11 @@ def _clips(count: int) -> list[Clip]:
 
 def _stream(folder: Path, target: str) -> Bundle:
     write_random_run(folder / "run", CAUSAL)
-    options = ExportOptions(target=target, mode="stream", run=folder / "run", out=folder / target)
-    return open_bundle(export_run(options, Console(quiet=True)))
+    return open_bundle(
+        export_run(
+            target=target, mode="stream", run=folder / "run", out=folder / target, console=Console(quiet=True)
+        )
+    )
 
 
 @pytest.fixture(scope="module", params=["intel-cpu", "jetson"])

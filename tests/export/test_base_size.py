@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from s2d_edge.contracts.bundle import open_bundle
 from s2d_edge.contracts.model_config import TemporalConfig, preset
 from s2d_edge.core.console import Console
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from tests.models import write_random_run
 
@@ -48,8 +48,16 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
 @pytest.mark.parametrize("target", ["intel-cpu", "jetson"])
 def test_forty_frames_at_base_size(target: str, history: History, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
-    options = ExportOptions(target=target, mode="stream", run=history.run, out=out, clips=1)
-    bundle = open_bundle(export_run(options, Console(quiet=True)))
+    bundle = open_bundle(
+        export_run(
+            target=target,
+            mode="stream",
+            run=history.run,
+            out=out,
+            parity_clips=1,
+            console=Console(quiet=True),
+        )
+    )
     with open_engine(bundle, "cpu") as engine:
         session = engine.open_stream()
         answers = [session.step(history.frames[:, k], k) for k in range(history.frames.shape[1])]

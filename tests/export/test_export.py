@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,20 +16,23 @@ from s2d_edge.contracts.bundle import MANIFEST, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, CheckpointError, ConfigError, S2DEdgeError
 from s2d_edge.export import parity
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from tests.models import TINY, random_clip, write_random_run
 
 _QUIET = Console(quiet=True)
 
 
-def _export(tmp_path: Path, target: str, **options: object) -> Path:
+def _export(tmp_path: Path, target: str, **options: Any) -> Path:
     run = tmp_path / "run"
     if not run.exists():
         write_random_run(run)
     return export_run(
-        ExportOptions(target=target, run=run, out=tmp_path / target, **options),  # type: ignore[arg-type]
-        _QUIET,
+        target=target,
+        run=run,
+        out=tmp_path / target,
+        console=_QUIET,
+        **options,
     )
 
 
@@ -105,11 +109,11 @@ def test_second_export_does_not_touch_the_first(jetson: Path) -> None:
 
 def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'toaster' is unknown"):
-        export_run(ExportOptions(target="toaster", run=tmp_path), _QUIET)
+        export_run(target="toaster", run=tmp_path, console=_QUIET)
     with pytest.raises(CheckpointError, match=r"holds no run\.json"):
-        export_run(ExportOptions(target="cpu", run=tmp_path), _QUIET)
+        export_run(target="cpu", run=tmp_path, console=_QUIET)
     with pytest.raises(ConfigError, match="at least one clip"):
-        ExportOptions(target="cpu", clips=0)
+        export_run(parity_clips=0, console=_QUIET)
 
 
 def test_one_changed_byte_is_found(npu: Path, tmp_path: Path) -> None:

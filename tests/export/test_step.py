@@ -16,7 +16,7 @@ from s2d_edge.contracts.bundle import Bundle, open_bundle
 from s2d_edge.contracts.model_config import TemporalConfig
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError, DeviceError
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.export.step import FusedStep
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.stream import StreamSession
@@ -56,8 +56,15 @@ def streamed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     target, config = RING_LAYOUTS[request.param]
     folder = tmp_path_factory.mktemp(target)
     model = write_random_run(folder / "run", config)
-    options = ExportOptions(target=target, mode="stream", run=folder / "run", out=folder / "bundle")
-    return model, open_bundle(export_run(options, Console(quiet=True)))
+    return model, open_bundle(
+        export_run(
+            target=target,
+            mode="stream",
+            run=folder / "run",
+            out=folder / "bundle",
+            console=Console(quiet=True),
+        )
+    )
 
 
 def _steps(session: StreamSession, frames: NDArray[np.uint8], first: int = 0) -> NDArray[np.float32]:
@@ -148,19 +155,27 @@ def test_what_is_no_next_frame_is_refused(streamed: tuple[S2D, Bundle]) -> None:
 
 def test_only_a_causal_run_becomes_a_stream(tmp_path: Path) -> None:
     write_random_run(tmp_path / "run", TINY)
-    options = ExportOptions(target="intel-cpu", mode="stream", run=tmp_path / "run", out=tmp_path / "bundle")
     with pytest.raises(ConfigError, match="--temporal causal"):
-        export_run(options, Console(quiet=True))
+        export_run(
+            target="intel-cpu",
+            mode="stream",
+            run=tmp_path / "run",
+            out=tmp_path / "bundle",
+            console=Console(quiet=True),
+        )
     assert not (tmp_path / "bundle").exists()
     with pytest.raises(ConfigError, match="--mode 'sideways'"):
-        ExportOptions(target="cpu", mode="sideways")
+        export_run(mode="sideways", console=Console(quiet=True))
     with pytest.raises(ConfigError):
         FusedStep(random_model(replace(CAUSAL, frames=1)), in_place=False)
 
 
 def test_a_window_bundle_opens_no_stream(tmp_path: Path) -> None:
     write_random_run(tmp_path / "run", CAUSAL)
-    options = ExportOptions(target="intel-cpu", run=tmp_path / "run", out=tmp_path / "bundle")
-    bundle = open_bundle(export_run(options, Console(quiet=True)))
+    bundle = open_bundle(
+        export_run(
+            target="intel-cpu", run=tmp_path / "run", out=tmp_path / "bundle", console=Console(quiet=True)
+        )
+    )
     with open_engine(bundle, "cpu") as engine, pytest.raises(BundleError, match="--mode stream"):
         engine.open_stream()

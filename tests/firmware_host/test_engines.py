@@ -14,7 +14,7 @@ from s2d_edge.contracts.bundle import Bundle, TensorSpec, open_bundle
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError, DeviceError, MissingExtraError
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.bench.profile import profile
 from s2d_edge.firmware_host.engines import Fit, choose_bundle, fit_of, open_engine
 from tests.firmware_host.graphs import CALIBRATED, FRAMES, LABELS, SIZE, make_bundle
@@ -168,8 +168,18 @@ def test_choose_bundle_prefers_int8_of_the_newest_run_that_fits(
     assert choose_bundle(root).name == "new-int8"
     # A newer stream of the same run is not passed over for an older INT8 window.
     write_random_run(tmp_path / "b", CAUSAL)
-    options = ExportOptions(target="intel-cpu", mode="stream", run=tmp_path / "b", out=root / "stream")
-    _aged(open_bundle(export_run(options, Console(quiet=True))), 5)
+    _aged(
+        open_bundle(
+            export_run(
+                target="intel-cpu",
+                mode="stream",
+                run=tmp_path / "b",
+                out=root / "stream",
+                console=Console(quiet=True),
+            )
+        ),
+        5,
+    )
     assert choose_bundle(root).name == "stream"
     with pytest.raises(BundleError, match=r"--device tensorrt: .*have cpu here"):
         choose_bundle(root, "tensorrt")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from s2d_edge.contracts.bundle import Bundle, open_bundle
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.io.sources import FileSource
 from s2d_edge.firmware_host.live import LiveOptions, run_live
 from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
@@ -39,8 +39,9 @@ def by_track(path: Path) -> dict[int, list[dict[str, Any]]]:
 def test_two_faces_answer_as_each_alone(mode: str, tmp_path: Path) -> None:
     """In one picture they share neither the past nor the smoothing."""
     write_random_run(tmp_path / "run", CAUSAL)
-    options = ExportOptions(target="intel-cpu", mode=mode, run=tmp_path / "run", out=tmp_path / mode)
-    causal = open_bundle(export_run(options, QUIET))
+    causal = open_bundle(
+        export_run(target="intel-cpu", mode=mode, run=tmp_path / "run", out=tmp_path / mode, console=QUIET)
+    )
     rng = np.random.default_rng(0)
     colours = rng.integers(90, 256, (2, 12, 3)).tolist()
     left, right = ([with_square(colour) for colour in each] for each in colours)

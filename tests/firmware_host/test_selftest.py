@@ -18,7 +18,7 @@ from s2d_edge.contracts.bundle import Bundle, EngineIdentity, open_bundle, seal
 from s2d_edge.contracts.engine import Clip, Logits
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, MediaError, SelfTestError
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.base import GraphEngine
 from s2d_edge.firmware_host.live import LiveOptions, run_live
@@ -40,8 +40,9 @@ def streamed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """OpenVINO, FP32, frame by frame."""
     folder = tmp_path_factory.mktemp("stream")
     write_random_run(folder / "run", CAUSAL)
-    options = ExportOptions(target="intel-cpu", mode="stream", run=folder / "run", out=folder / "fp32")
-    return open_bundle(export_run(options, QUIET))
+    return open_bundle(
+        export_run(target="intel-cpu", mode="stream", run=folder / "run", out=folder / "fp32", console=QUIET)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +50,7 @@ def windowed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """ONNX Runtime, FP32, clip by clip."""
     folder = tmp_path_factory.mktemp("window")
     write_random_run(folder / "run", TINY)
-    options = ExportOptions(target="jetson", run=folder / "run", out=folder / "fp32")
-    return open_bundle(export_run(options, QUIET))
+    return open_bundle(export_run(target="jetson", run=folder / "run", out=folder / "fp32", console=QUIET))
 
 
 def _int8(fp32: Bundle, folder: Path) -> Bundle:

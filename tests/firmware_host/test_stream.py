@@ -14,7 +14,7 @@ from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Frame, Logits
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.stream import StreamSession
 from s2d_edge.firmware_host.pipeline.answering import StreamAnswerer, answerer_of
@@ -43,8 +43,15 @@ class _Notebook:
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     folder = tmp_path_factory.mktemp("stream")
     write_random_run(folder / "run", CAUSAL)
-    options = ExportOptions(target="intel-cpu", mode="stream", run=folder / "run", out=folder / "bundle")
-    return open_bundle(export_run(options, Console(quiet=True))).manifest
+    return open_bundle(
+        export_run(
+            target="intel-cpu",
+            mode="stream",
+            run=folder / "run",
+            out=folder / "bundle",
+            console=Console(quiet=True),
+        )
+    ).manifest
 
 
 def _session(manifest: Manifest) -> tuple[StreamSession, _Notebook]:
@@ -93,8 +100,18 @@ def test_every_sample_is_stepped_and_every_stride_th_told(manifest: Manifest) ->
 def test_the_graph_decides_how_it_is_asked(manifest: Manifest, tmp_path: Path) -> None:
     write_random_run(tmp_path / "run", CAUSAL)
     for mode, frames in (("window", T), ("stream", 1)):
-        options = ExportOptions(target="intel-cpu", mode=mode, run=tmp_path / "run", out=tmp_path / mode)
-        with open_engine(open_bundle(export_run(options, Console(quiet=True))), "cpu") as engine:
+        with open_engine(
+            open_bundle(
+                export_run(
+                    target="intel-cpu",
+                    mode=mode,
+                    run=tmp_path / "run",
+                    out=tmp_path / mode,
+                    console=Console(quiet=True),
+                )
+            ),
+            "cpu",
+        ) as engine:
             assert answerer_of(engine, 2).request.frames == frames
 
 

@@ -15,7 +15,7 @@ from s2d_edge.calibrate.command import CalibrateOptions, calibrate
 from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import UnfitGraphError
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.lint.check import lint_graph, rules_for
 from s2d_edge.lint.document import as_markdown
 from s2d_edge.model.checkpoint import load_run, save_run
@@ -42,11 +42,16 @@ def test_export_refuses_what_its_target_would(tmp_path: Path) -> None:
     with torch.no_grad():
         model.head.bias.fill_(1e6)
     save_run(tmp_path / "large", info, model)
-    options = ExportOptions(target="intel-npu", run=tmp_path / "large", out=tmp_path / "bundle", clips=1)
     with pytest.raises(
         UnfitGraphError, match=r"does not fit intel-npu: .* 1e\+06, where .*fp16-range, https://.*report"
     ):
-        export_run(options, _QUIET)
+        export_run(
+            target="intel-npu",
+            run=tmp_path / "large",
+            out=tmp_path / "bundle",
+            parity_clips=1,
+            console=_QUIET,
+        )
     assert {path.name for path in tmp_path.iterdir()} == {"run", "large"}
 
 

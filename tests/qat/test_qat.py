@@ -23,7 +23,7 @@ from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, TooLargeDropError
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.export.fuse import FusedS2D
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.model.checkpoint import load_run, save_run
@@ -48,8 +48,11 @@ CALIBRATION, LEARN, HELD_OUT, UNSEEN = _clips(0, 6), _clips(0, 24), _clips(100, 
 
 def _exported(folder: Path, target: str, mode: str) -> Bundle:
     write_random_run(folder / "run", CAUSAL if mode == "stream" else TINY)
-    options = ExportOptions(target=target, mode=mode, run=folder / "run", out=folder / "fp32", clips=1)
-    return open_bundle(export_run(options, QUIET))
+    return open_bundle(
+        export_run(
+            target=target, mode=mode, run=folder / "run", out=folder / "fp32", parity_clips=1, console=QUIET
+        )
+    )
 
 
 def _answers(bundle: Bundle, clips: list[Clip]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -146,7 +149,7 @@ def test_the_gate_ends_with_fine_tuning_and_tells_what_it_did(
     model, info = load_run(tmp_path / "run")
     save_run(tmp_path / "run", replace(info, labels=LABELS), model)
     fp32 = export_run(
-        ExportOptions(target="intel-cpu", run=tmp_path / "run", out=tmp_path / "fp32", clips=1), QUIET
+        target="intel-cpu", run=tmp_path / "run", out=tmp_path / "fp32", parity_clips=1, console=QUIET
     )
     _few_steps(monkeypatch, False, True, True)  # the target's own recipe is made to fail
     options = CalibrateOptions(

@@ -12,7 +12,7 @@ from PIL import Image
 from s2d_edge import starter
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
-from s2d_edge.export.command import ExportOptions, export_run
+from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host import live
 from s2d_edge.verbs.doctor import examine
 from tests.models import CAUSAL, write_random_run
@@ -25,10 +25,14 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One shipped bundle: a causal stream of three classes a, b and c, for OpenVINO on a CPU."""
     folder = tmp_path_factory.mktemp("package")
     write_random_run(folder / "run", CAUSAL)
-    options = ExportOptions(
-        target="intel-cpu", mode="stream", run=folder / "run", out=folder / "starter" / "intel-cpu", clips=1
+    export_run(
+        target="intel-cpu",
+        mode="stream",
+        run=folder / "run",
+        out=folder / "starter" / "intel-cpu",
+        parity_clips=1,
+        console=Console(quiet=True),
     )
-    export_run(options, Console(quiet=True))
     return folder / "starter"
 
 

@@ -16,20 +16,20 @@ from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.runs import RUN_FILE
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import BundleError, ConfigError, MediaError
+from s2d_edge.core.errors import BundleError, ConfigError
 from s2d_edge.firmware_host.bundles import find_bundle
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.panel import Display
 from s2d_edge.firmware_host.io.recorder import Recorder, Window, open_window
 from s2d_edge.firmware_host.io.results import JsonLines
-from s2d_edge.firmware_host.io.sources import Source, open_camera, open_source
-from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+from s2d_edge.firmware_host.io.sources import Source
+from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.pipeline.stats import Counts
 from s2d_edge.firmware_host.selftest.trust import require_trust
-from s2d_edge.media.face import FaceDetector, FaceFinder
+from s2d_edge.firmware_host.watch import open_any_source, open_face_finder, require_results
+from s2d_edge.media.face import FaceDetector
 
-FACES_SEARCHED = 4  # at least: to stay with the followed ones among others
 REFRESH_S = 1 / 15
 
 
@@ -126,14 +126,12 @@ def run_live(options: LiveOptions, console: Console) -> LiveSummary:
     """
     with ExitStack() as stack:
         window = stack.enter_context(open_window()) if options.show else None
-        source = open_camera(options.camera or 0) if options.source is None else open_source(options.source)
+        source = open_any_source((options.camera or 0) if options.source is None else options.source)
         bundle = _open_bundle(options, console)
         engine = stack.enter_context(open_engine(bundle, options.device))
         require_trust(bundle, engine, console, skip=options.skip_selftest)
         followed = options.pipeline.max_faces
-        detector = stack.enter_context(
-            FaceFinder(static=False, max_faces=max(FACES_SEARCHED, followed), followed=followed)
-        )
+        detector = stack.enter_context(open_face_finder(options.pipeline))
         console.say(f"{bundle.path}: {engine.description}{_state_text(bundle, followed)}")
         return stream(
             source=source,
@@ -176,7 +174,7 @@ def stream(
             stopped_by = _watch(pipeline, display, window, caught, options.max_seconds)
         counts = pipeline.glimpse().counts
         if not source.live and stopped_by is None:
-            _check_answered(source, counts)
+            require_results(source, counts)
     summary = LiveSummary(
         counts=counts,
         seconds=time.monotonic() - started_s,
@@ -213,6 +211,7 @@ def _watch(
             time.sleep(REFRESH_S)
     except BaseException:
         pipeline.abort()
+        pipeline.wait()  # the engine and the detector are closed next
         raise
     pipeline.join()
     return stopped_by
@@ -269,20 +268,6 @@ def _state_text(bundle: Bundle, followed: int) -> str:
     if followed == 1 or not state_bytes:
         return ""
     return f", at most {followed * state_bytes / 2**20:.1f} MiB for {followed} faces"
-
-
-def _check_answered(source: Source, counts: Counts) -> None:
-    """A file that ran to its end must have given an answer."""
-    if not counts.with_face:
-        raise MediaError(
-            f"no face was found in any of the {counts.frames} frames of {source.name}; nothing was kept: "
-            "check that a face is in view, upright and large enough"
-        )
-    if not counts.results:
-        raise MediaError(
-            f"a face was found in {counts.with_face} of the {counts.frames} frames of {source.name}, but in "
-            "none that was due as a sample; nothing was kept: use a clip in which a face stays in view"
-        )
 
 
 def _tell(

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from s2d_edge.contracts.engine import Clip
-from s2d_edge.core.errors import ConfigError
 from s2d_edge.firmware_host.io.annotate import Overlay
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.io.sources import Frame
 from s2d_edge.firmware_host.pipeline.stats import Counts
 from s2d_edge.firmware_host.pipeline.tracking import Box
 from s2d_edge.firmware_host.pipeline.window import SampledFace
-
-MOST_FACES = 16
 
 
 class FrameSink(Protocol):
@@ -24,33 +21,6 @@ class FrameSink(Protocol):
     def write(self, frame: Frame, overlay: Overlay) -> None:
         """Take one frame."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineConfig:
-    """How a pipeline runs.
-
-    Attributes:
-        stride: samples between results.
-        smooth_s: time constant of the smoothing, seconds; 0 for none.
-        face_gap_s: seconds without a face after which the window is cleared.
-        max_faces: faces followed at once, each with a past of its own.
-    """
-
-    stride: int = 1
-    smooth_s: float = 0.5
-    face_gap_s: float = 0.5
-    max_faces: int = 1
-
-    def __post_init__(self) -> None:
-        if self.stride < 1:
-            raise ConfigError(f"--stride {self.stride} must be at least 1")
-        if not 0 <= self.smooth_s <= 60:
-            raise ConfigError(f"--smooth {self.smooth_s} must lie in [0, 60] seconds")
-        if not 0 < self.face_gap_s <= 60:
-            raise ConfigError(f"--face-gap {self.face_gap_s} must lie in (0, 60] seconds")
-        if not 1 <= self.max_faces <= MOST_FACES:
-            raise ConfigError(f"--max-faces {self.max_faces} must lie in [1, {MOST_FACES}]")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

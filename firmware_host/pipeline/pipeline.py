@@ -8,6 +8,7 @@ same file gives the same annotated video.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +20,8 @@ from s2d_edge.firmware_host.io.annotate import FaceMark, Overlay
 from s2d_edge.firmware_host.io.results import LiveResult, Smoother
 from s2d_edge.firmware_host.io.sources import Frame, Source
 from s2d_edge.firmware_host.pipeline.answering import Answerer, answerer_of
-from s2d_edge.firmware_host.pipeline.messages import Analysed, ClipRequest, FrameSink, Glimpse, PipelineConfig
+from s2d_edge.firmware_host.pipeline.config import PipelineConfig
+from s2d_edge.firmware_host.pipeline.messages import Analysed, ClipRequest, FrameSink, Glimpse
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, QueueClosed, WhenFull
 from s2d_edge.firmware_host.pipeline.stats import LiveStats
 from s2d_edge.firmware_host.pipeline.tracking import Box, FaceTracker, Seat
@@ -70,6 +72,7 @@ class Pipeline:
         recipe: CropRecipe,
         config: PipelineConfig,
         on_result: Callable[[LiveResult], None] | None = None,
+        on_end: Callable[[], None] | None = None,
         frame_sink: FrameSink | None = None,
     ) -> None:
         self._source = source
@@ -77,6 +80,7 @@ class Pipeline:
         self._engine = engine
         self._recipe = recipe
         self._on_result = on_result
+        self._on_end = on_end
         self._frame_sink = frame_sink
         self._sampler = PeriodicSampler(engine.spec.fps)
         self._config = config
@@ -128,6 +132,16 @@ class Pipeline:
         return any(thread.is_alive() for thread in self._threads[1:])
 
     @property
+    def stopping(self) -> bool:
+        """True once the pipeline was stopped, aborted, or ended by a failure."""
+        return self._stopping
+
+    @property
+    def owns_current_thread(self) -> bool:
+        """True in the threads of the stages."""
+        return threading.current_thread() in self._threads
+
+    @property
     def unwritten_frames(self) -> int:
         """Frames of a live source that the writer of the annotated video had no time for."""
         return self._record.dropped
@@ -147,12 +161,16 @@ class Pipeline:
 
     def join(self) -> None:
         """Wait for the end, and raise what went wrong in any stage."""
+        self.wait()
+        if self._error is not None:
+            raise self._error
+
+    def wait(self) -> None:
+        """Wait for the end of every stage."""
         capture, *others = self._threads
         for thread in others:
             thread.join()
         capture.join(CAPTURE_JOIN_S)
-        if self._error is not None:
-            raise self._error
 
     def abort(self) -> None:
         """Drop everything and end."""
@@ -278,6 +296,8 @@ class Pipeline:
             with self._answered:
                 self._model_done = True
                 self._answered.notify_all()
+            if self._on_end is not None:
+                self._on_end()
 
     def _new_respondent(self) -> _Respondent:
         config = self._config

@@ -600,7 +600,7 @@ def run(
     """Tell expressions live, from a camera, a video file or a network stream."""
     from s2d_edge.core.console import Console
     from s2d_edge.firmware_host.live import LiveOptions, run_live
-    from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+    from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 
     summary = run_live(
         LiveOptions(

@@ -14,7 +14,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.sources import Frame, Source, SourceState
 from s2d_edge.firmware_host.live import LiveOptions, LiveSummary, stream
-from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.face import FaceDetector
 from tests.pictures import SquareDetector, with_square
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 
 
 @pytest.mark.parametrize("wrong", [{"stride": 0}, {"smooth_s": -1.0}, {"face_gap_s": 0.0}, {"max_faces": 0}])

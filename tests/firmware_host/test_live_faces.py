@@ -14,7 +14,7 @@ from s2d_edge.contracts.bundle import Bundle, open_bundle
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.io.sources import FileSource
 from s2d_edge.firmware_host.live import LiveOptions, run_live
-from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.video import read_video
 from tests.firmware_host.live import QUIET, play, results_in

@@ -11,7 +11,7 @@ from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DeviceError, MediaError
 from s2d_edge.firmware_host.io.sources import FileSource
-from s2d_edge.firmware_host.pipeline.messages import PipelineConfig
+from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.video import probe_video, read_video
 from tests.firmware_host.graphs import LABELS, make_bundle
 from tests.firmware_host.live import BLUE, RED, play, results_in

@@ -229,10 +229,10 @@ def test_failure_is_never_remembered_and_stops_run(
     assert not (tmp_path / "results.jsonl").exists()
     assert not cache.exists()
 
-    def go_on(**options: object) -> None:
+    def refuse(config: object) -> None:
         raise MediaError("the self-test is behind us")
 
-    monkeypatch.setattr(live, "FaceFinder", go_on)
+    monkeypatch.setattr(live, "open_face_finder", refuse)
     with pytest.raises(MediaError, match="behind us"):
         run_live(replace(options, skip_selftest=True), QUIET)
 

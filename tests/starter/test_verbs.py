@@ -129,10 +129,10 @@ def test_a_run_of_ones_own_is_evaluated_before_it(
 def test_run_takes_it_and_says_so(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def go_on(**options: object) -> None:
+    def refuse(config: object) -> None:
         raise MediaError("the bundle is open")
 
-    monkeypatch.setattr(live, "FaceFinder", go_on)
+    monkeypatch.setattr(live, "open_face_finder", refuse)
     clip = write_video(elsewhere / "clip.avi", [with_square((220, 20, 20))] * 4)
     for named in ((), ("--bundle", "starter")):
         assert run("run", "--source", clip, *named) == 1

@@ -1,0 +1,36 @@
+"""Settings of the live pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from s2d_edge.core.errors import ConfigError
+
+MOST_FACES = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineConfig:
+    """How often a live run predicts, how it smooths, and how many faces it follows.
+
+    Attributes:
+        stride: samples between results.
+        smooth_s: time constant of the smoothing, seconds; 0 for none.
+        face_gap_s: seconds without a face after which its window is cleared.
+        max_faces: faces followed at once, each with a window or stream of its own.
+    """
+
+    stride: int = 1
+    smooth_s: float = 0.5
+    face_gap_s: float = 0.5
+    max_faces: int = 1
+
+    def __post_init__(self) -> None:
+        if self.stride < 1:
+            raise ConfigError(f"--stride {self.stride} must be at least 1")
+        if not 0 <= self.smooth_s <= 60:
+            raise ConfigError(f"--smooth {self.smooth_s} must lie in [0, 60] seconds")
+        if not 0 < self.face_gap_s <= 60:
+            raise ConfigError(f"--face-gap {self.face_gap_s} must lie in (0, 60] seconds")
+        if not 1 <= self.max_faces <= MOST_FACES:
+            raise ConfigError(f"--max-faces {self.max_faces} must lie in [1, {MOST_FACES}]")

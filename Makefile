@@ -4,7 +4,7 @@
 # make install sets up alone: a virtual environment in .venv
 # make wheels looks up whether 64-bit Arm devices find a wheel of everything they install (asks the package index)
 # make aarch64 then runs an INT8 bundle under emulation as such a device would, and compares with this machine:
-#             downloads some 500 MB into build/aarch64 the first time, and takes minutes (docs/aarch64.md)
+#             downloads some 500 MB into build/aarch64 the first time, and takes minutes (docs/measured/aarch64.md)
 #
 # PYTHON chooses the interpreter (3.10 to 3.12). On a machine without an NVIDIA GPU a smaller PyTorch can be had
 # with: make install PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"

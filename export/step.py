@@ -32,7 +32,7 @@ from s2d_edge.model.temporal import TemporalAdapter
 
 RingLayout = Literal["SNAC", "NASC"]  # slots, N, heads ("attention"), channels of a head
 
-_NARROW = 8  # channels of a head below which it is narrow, by measurement (docs/streaming.md)
+_NARROW = 8  # channels of a head below which it is narrow, by measurement (docs/measured/streaming.md)
 
 
 def ring_layout(config: S2DConfig, *, in_place: bool) -> RingLayout:

@@ -1,6 +1,6 @@
 """Which linears and convolutions an INT8 graph keeps in floating point, whatever its target.
 
-Little work that costs the logits much (docs/accuracy.md and docs/streaming.md have the figures):
+Little work that costs the logits much (docs/measured/ has the figures):
 
 - depthwise convolutions and the landmark network's first one: a depthwise one sums nine products only, so
   errors do not average out, and every prompt hangs on the faint edges they see;

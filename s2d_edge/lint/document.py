@@ -15,7 +15,7 @@ _HEAD = """\
 source. Nothing here was run on the devices: it is what their makers document, and what others measured where
 no document says it.
 
-What INT8 costs by these rules is in [accuracy.md](accuracy.md).
+What INT8 costs by these rules is in [accuracy.md](measured/accuracy.md).
 
 This page is written by `python -m s2d_edge.lint.document` from the rules themselves, in `s2d_edge/lint/`.
 """

@@ -243,10 +243,10 @@ class TrainSettings:
             published, leaves an image model's answers as they are; above it the order of frames shows from
             the first step, and a short training learns it.
         temporal_contrast: fresh causal adapters start from differences in time, where what does not move
-            cancels; classes that differ in time alone are learnt sooner so (docs/training.md).
+            cancels; classes that differ in time alone are learnt sooner so (docs/measured/training.md).
         head_scale: how many times its usual size a fresh head starts at. Classes that differ in time alone,
             such as onset and offset, are not learnt from a head near 0: adapters that add 0 give it no reason
-            to tell them apart, and it gives them none to add anything. 10 is enough (docs/training.md).
+            to tell them apart, and it gives them none to add anything. 10 is enough (same page).
         snapshot_minutes: how often, beside the end of each epoch, a training is saved to be resumed; 0 never.
     """
 

@@ -3,7 +3,7 @@
     python -m tools.aarch64.wheels                     # what `make wheels` runs
     python -m tools.aarch64.wheels --extra ort-cuda --json -
 
-The lists are pyproject.toml's own. Resolved are the base, which is what docs/deploy.md tells a Jetson's user
+The lists are pyproject.toml's own. Resolved are the base, which docs/guides/deploy.md tells a Jetson's user
 to install, and the base with each ``--extra`` (default: ort, ONNX Runtime on a board's CPU). Nothing is
 installed. pip's configuration counts: an index or constraints of your own are used.
 """

@@ -1,0 +1,1 @@
+"""Makers of the documentation: reference pages, the animated picture, the site's hooks."""

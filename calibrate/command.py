@@ -42,7 +42,6 @@ from s2d_edge.contracts.bundle import (
     BUNDLES,
     Bundle,
     Manifest,
-    find_bundles,
     open_bundle,
     read_manifest,
     seal,
@@ -57,7 +56,7 @@ from s2d_edge.data.preparing.tally import LoadingTally
 from s2d_edge.data.reading.dataset import Dataset, Sample
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.data.reading.splits import carve_validation
-from s2d_edge.firmware_host.bundles import named
+from s2d_edge.firmware_host.bundles import BundleName, find_precision
 from s2d_edge.firmware_host.engines import is_home, open_engine
 from s2d_edge.firmware_host.selftest.selftest import write_self_test
 
@@ -69,7 +68,7 @@ class CalibrateOptions:
     """What the user asked for.
 
     Attributes:
-        bundle: the FP32 bundle; None takes the newest under ``bundles``.
+        bundle: the FP32 bundle; None takes the newest under ``bundles`` that ``device`` can run.
         data: what ``--data`` names; None is the embedded avatars.
         split: calibration clips come from it.
         eval_split: the drop is measured on it.
@@ -88,7 +87,7 @@ class CalibrateOptions:
         json: where the report goes as JSON too, ``-`` for stdout; also when the drop is too large.
     """
 
-    bundle: Path | None = None
+    bundle: BundleName | None = None
     data: str | None = None
     split: str = "train"
     eval_split: str = "test"
@@ -335,17 +334,7 @@ def _finish(
 
 
 def _open_source(options: CalibrateOptions, console: Console) -> Bundle:
-    path = options.bundle
-    if path is not None:
-        path = named(path, options.device, console)
-    else:
-        path = next(
-            (found for found, manifest in find_bundles(BUNDLES) if manifest.precision == "fp32"), None
-        )
-        if path is None:
-            raise BundleError(
-                f"there is no FP32 bundle under {BUNDLES}/ here; make one with 's2d-edge export'"
-            )
+    path = find_precision(options.bundle, "fp32", console, device=options.device)
     bundle = open_bundle(path)
     if bundle.manifest.precision != "fp32":
         raise BundleError(f"{path} is INT8 already; calibrate the FP32 bundle it was made from")

@@ -17,7 +17,7 @@ from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.runs import RUN_FILE
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError
-from s2d_edge.firmware_host.bundles import find_bundle
+from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.panel import Display
 from s2d_edge.firmware_host.io.recorder import Recorder, Window, open_window
@@ -52,7 +52,7 @@ class LiveOptions:
         skip_selftest: trust a device that was never compared with the bundle's own answers.
     """
 
-    bundle: Path | None = None
+    bundle: BundleName | None = None
     bundles: Path = BUNDLES
     camera: int | None = None
     source: str | None = field(default=None, repr=False)  # a URL may hold a password

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from s2d_edge import starter
+from s2d_edge.firmware_host import bundles
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests beside others: threads of each would only contend
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -20,7 +20,7 @@ def no_starter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installation that ships no starter; the empty folder where it would be."""
     folder = tmp_path / "no-starter"
     folder.mkdir()
-    monkeypatch.setattr(starter, "FOLDER", folder)
+    monkeypatch.setattr(bundles, "STARTER_FOLDER", folder)
     return folder
 
 

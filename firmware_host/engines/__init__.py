@@ -2,11 +2,11 @@
 
 from s2d_edge.firmware_host.engines.choose import (
     Fit,
-    choose_bundle,
-    choose_starter,
+    devices_text,
     fit_of,
     is_home,
     open_engine,
+    require_device,
 )
 
-__all__ = ["Fit", "choose_bundle", "choose_starter", "fit_of", "is_home", "open_engine"]
+__all__ = ["Fit", "devices_text", "fit_of", "is_home", "open_engine", "require_device"]

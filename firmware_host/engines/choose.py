@@ -1,16 +1,14 @@
-"""Which device runs a bundle, and which bundle fits this machine."""
+"""Choose the device that runs a bundle, and open its engine there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import IntEnum
-from pathlib import Path
 from typing import get_args
 
-from s2d_edge import starter
-from s2d_edge.contracts.bundle import MANIFEST, Bundle, Manifest, Target, find_bundles, read_manifest
-from s2d_edge.core.errors import BundleError, ConfigError, DeviceError, MissingExtraError
-from s2d_edge.firmware_host.engines import nvidia
+from s2d_edge.contracts.bundle import Bundle, Manifest, Target
+from s2d_edge.core.errors import ConfigError, DeviceError, MissingExtraError
 from s2d_edge.firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine
 from s2d_edge.firmware_host.engines.plans import NoPlanError, Plan, find_plan
 
@@ -22,9 +20,6 @@ _HOME: dict[Target, tuple[Device, ...]] = {
     "intel-cpu": ("cpu",),
     "cpu": ("cpu",),
 }
-# Of the starter's bundles, best first. GPUs and NPUs are for those who ask: a small model needs none, and
-# their drivers may answer wrongly.
-_STARTERS: tuple[Target, ...] = ("intel-cpu", "cpu", "jetson", "intel-gpu", "intel-npu")
 
 
 class Fit(IntEnum):
@@ -82,84 +77,8 @@ def open_engine(
     return engine
 
 
-def choose_bundle(root: Path, device: str = "auto") -> Path:
-    """The newest bundle under ``root`` that fits this machine, or its INT8 sibling.
-
-    Bundles for a device this machine has go before those that would fall back to the CPU. Of the bundles
-    made from the same run as the newest fitting one, in the same mode, an INT8 one is preferred.
-
-    Raises:
-        BundleError: no bundle under ``root``, only unreadable ones, or none that this machine can run on
-            ``device``.
-    """
-    found = _readable(root)
-    if not found:
-        raise BundleError(
-            f"there is no bundle under {root}/; make one with 's2d-edge export' and 's2d-edge calibrate', "
-            "or name one"
-        )
-    fitting = _fitting(found, device, f"bundle under {root}/")
-    newest_path, newest = fitting[0]
-    siblings = [
-        path
-        for path, manifest in fitting
-        if manifest.precision == "int8"
-        and (manifest.source_run, manifest.mode) == (newest.source_run, newest.mode)
-    ]
-    return siblings[0] if siblings else newest_path
-
-
-def choose_starter(device: str = "auto") -> Path:
-    """The starter's bundle that fits this machine best.
-
-    That is the CPU's; on a Jetson, or where OpenVINO is not installed, the Jetson's. A device that is asked
-    for by name takes the one made for it, else one that its runtime can run there.
-
-    Raises:
-        BundleError: none is shipped, only unreadable ones, or none that this machine can run on ``device``.
-    """
-    found = _readable(starter.FOLDER)
-    if not found:
-        raise BundleError("this installation of s2d-edge ships no starter model; name a bundle of your own")
-    jetson_first = bool(nvidia.jetson_linux())
-
-    def rank(entry: tuple[Path, Manifest]) -> tuple[bool, bool, int]:
-        target = entry[1].target
-        made_for_it = device.lower() in _HOME[target]
-        return not made_for_it, not (jetson_first and target == "jetson"), _STARTERS.index(target)
-
-    return min(_fitting(found, device, f"bundle of the {starter.NAME}"), key=rank)[0]
-
-
-def _readable(root: Path) -> list[tuple[Path, Manifest]]:
-    """The bundles under ``root``, newest first; where none can be read, what is wrong with the first."""
-    found = find_bundles(root)
-    if not found:
-        for file in sorted(root.glob(f"*/{MANIFEST}")):
-            read_manifest(file.parent)
-    return found
-
-
-def _fitting(found: Sequence[tuple[Path, Manifest]], device: str, what: str) -> list[tuple[Path, Manifest]]:
-    """Those of ``found`` that fit this machine best, in the same order.
-
-    Raises:
-        BundleError: none runs here on ``device``.
-    """
-    fits = [(fit_of(manifest, device), path, manifest) for path, manifest in found]
-    best = max(fit for fit, _, _ in fits)
-    if best is Fit.NOT_AT_ALL:
-        kinds = ", ".join(sorted({f"{manifest.target} ({manifest.graph})" for _, manifest in found}))
-        raise BundleError(
-            f"no {what} runs on this machine with --device {device}: they are for {kinds}, "
-            f"and their runtimes have {_devices_text([manifest for _, manifest in found])} here; "
-            "choose another device, export for another target, or install the runtime"
-        )
-    return [(path, manifest) for fit, path, manifest in fits if fit is best]
-
-
 def fit_of(manifest: Manifest, device: str = "auto") -> Fit:
-    """How a bundle would run here: on the asked or its target device, on the CPU instead, or not at all."""
+    """Return how a bundle would run here: on the requested or its target device, the CPU, or not at all."""
     try:
         present = _devices_for(manifest)
     except MissingExtraError:
@@ -170,8 +89,46 @@ def fit_of(manifest: Manifest, device: str = "auto") -> Fit:
 
 
 def is_home(target: Target, device: str) -> bool:
-    """Whether it is a device that bundles of this target are made for."""
-    return device in _HOME[target]
+    """Return whether bundles of this target are made for the device."""
+    return device.lower() in _HOME[target]
+
+
+def require_device(device: str) -> None:
+    """Check that a runtime of this machine has the device, before any bundle is chosen for it.
+
+    Args:
+        device: as ``--device`` gives it; ``auto`` always passes.
+
+    Raises:
+        ConfigError: no such device name.
+        DeviceError: no installed runtime has the device here.
+    """
+    if device.lower() == "auto":
+        return
+    wanted, present = _parse(device), machine_devices()
+    if wanted not in present:
+        raise DeviceError(
+            f"--device {device}: this machine has no such device that an installed runtime can use; it has "
+            f"{', '.join(present) or 'none'}: choose one of these, or see 's2d-edge doctor'"
+        )
+
+
+def machine_devices() -> tuple[Device, ...]:
+    """Return the devices that the installed runtimes have here, whatever bundles there are."""
+    present: set[Device] = set()
+    with suppress(MissingExtraError):
+        from s2d_edge.firmware_host.engines import openvino_engine
+
+        present.update(openvino_engine.devices())
+    with suppress(MissingExtraError):
+        from s2d_edge.firmware_host.engines import onnxruntime_engine
+
+        present.update(onnxruntime_engine.devices())
+    with suppress(DeviceAbsentError):
+        import s2d_edge.firmware_host.engines.tensorrt_engine  # noqa: F401
+
+        present.add("tensorrt")
+    return tuple(device for device in get_args(Device) if device in present)
 
 
 def _parse(device: str) -> Device:
@@ -237,7 +194,8 @@ def _plan_for(manifest: Manifest) -> Plan:
     return plan
 
 
-def _devices_text(manifests: Sequence[Manifest]) -> str:
+def devices_text(manifests: Sequence[Manifest]) -> str:
+    """Return the devices that the runtimes of these bundles have here, for the middle of a sentence."""
     present: set[str] = set()
     for manifest in manifests:
         try:

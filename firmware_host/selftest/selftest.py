@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from s2d_edge.contracts.bundle import Bundle, EngineIdentity, SelfTestRecord, op
 from s2d_edge.contracts.engine import Logits
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, SelfTestError
-from s2d_edge.firmware_host.bundles import find_bundle
+from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.base import GraphEngine
 from s2d_edge.firmware_host.selftest.agreement import LIMITS, Agreement, Arithmetic, Limits, compare, faults
@@ -102,17 +101,17 @@ class SelfTestReport:
             )
 
 
-def check_bundle(path: Path | None, device: str, json: str | None, console: Console) -> SelfTestReport:
+def check_bundle(given: BundleName | None, device: str, json: str | None, console: Console) -> SelfTestReport:
     """Put a device to the self-test of a bundle: print the figures, and write them as JSON if asked.
 
     Args:
-        path: None takes the newest bundle under ``bundles`` that fits this machine, else the starter.
+        given: a bundle; None takes the newest under ``bundles`` that fits this machine, else the starter.
 
     Raises:
         SelfTestError: it failed; the figures were printed.
         S2DEdgeError: the bundle holds no self-test, or what opening and running raise.
     """
-    bundle = open_bundle(find_bundle(path, device, console))
+    bundle = open_bundle(find_bundle(given, device, console))
     _answers_of(bundle)  # says what is wrong with it, before a device is started
     with open_engine(bundle, device) as engine:
         console.say(engine.description)

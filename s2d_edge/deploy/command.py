@@ -18,6 +18,7 @@ from s2d_edge.core.errors import ConfigError
 from s2d_edge.core.files import choose_output, whole_folder
 from s2d_edge.deploy.ovms import DEVICES, write_ovms
 from s2d_edge.deploy.triton import write_triton
+from s2d_edge.firmware_host.bundles import BundleName, resolve
 from s2d_edge.firmware_host.engines.caches import compiled_key
 from s2d_edge.firmware_host.engines.plans import NoPlanError, find_plan
 
@@ -30,13 +31,14 @@ class DeployOptions:
     """What the user asked for.
 
     Attributes:
-        bundle: what export or calibrate wrote.
+        bundle: what export or calibrate wrote, or a name of the starter; ``starter`` is the shipped bundle
+            whose graph the server takes.
         to: which server.
         out: the folder to write; None is ``deploy/NAME-SERVER``.
         root: where the server will see that folder, such as a container's mount point.
     """
 
-    bundle: Path
+    bundle: BundleName
     to: str
     out: Path | None = None
     root: str = "/models"
@@ -58,13 +60,13 @@ def deploy(options: DeployOptions, console: Console) -> Path:
         ConfigError: the bundle holds a graph of another format.
         S2DEdgeError: a damaged bundle, or a folder that exists already.
     """
-    bundle = open_bundle(options.bundle)
-    manifest = bundle.manifest
     server: Server = "triton" if options.to == "triton" else "ovms"
+    bundle = open_bundle(resolve(options.bundle, None, console, graph=_FORMATS[server]))
+    manifest = bundle.manifest
     if manifest.graph != _FORMATS[server]:
         other = "ovms" if server == "triton" else "triton"
         raise ConfigError(
-            f"--to {server} takes bundles with {_FORMATS[server]}, {options.bundle} holds {manifest.graph}; "
+            f"--to {server} takes bundles with {_FORMATS[server]}, {bundle.path} holds {manifest.graph}; "
             f"use --to {other}, or export the run for another target"
         )
     out = choose_output(options.out, Path("deploy") / f"{manifest.name}-{server}")

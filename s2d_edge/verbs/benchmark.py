@@ -7,8 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from s2d_edge import starter
-from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle
+from s2d_edge.contracts.bundle import MANIFEST, open_bundle
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.runs import RUNS, WEIGHTS, read_run
 from s2d_edge.core.console import Console
@@ -17,13 +16,13 @@ from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions, Contender, 
 from s2d_edge.firmware_host.bench.profile import as_json as profile_json
 from s2d_edge.firmware_host.bench.profile import as_table as profile_table
 from s2d_edge.firmware_host.bench.profile import profile
-from s2d_edge.firmware_host.bundles import find_bundle, named
+from s2d_edge.firmware_host.bundles import BundleName, display_name, find_bundles_to_run, resolve
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.verbs.models import open_model
 
 
 def benchmark_models(
-    paths: Sequence[Path],
+    given: Sequence[BundleName],
     against: str | None,
     options: BenchmarkOptions,
     *,
@@ -34,7 +33,7 @@ def benchmark_models(
     """Time bundles and run folders in turn, print the table, and return it for JSON.
 
     Args:
-        paths: bundles or run folders; none takes every bundle under ``bundles``, else the starter.
+        given: bundles or run folders; none given takes every bundle under ``bundles``, else the starter.
         against: ``torch`` for the run the first bundle was exported from, or a bundle or run folder;
             the others' speed is given as a ratio to it.
         device: for the bundles; a run folder is timed on the CPU.
@@ -43,7 +42,7 @@ def benchmark_models(
     Raises:
         S2DEdgeError: nothing to time, or what opening and running raise.
     """
-    chosen = _chosen(paths, device, console)
+    chosen = find_bundles_to_run(given, device, console)
     contenders = [_contender(path, device, threads) for path in chosen]
     reference = (
         None
@@ -58,7 +57,12 @@ def benchmark_models(
 
 
 def profile_bundles(
-    paths: Sequence[Path], options: BenchmarkOptions, *, device: str, threads: int | None, console: Console
+    given: Sequence[BundleName],
+    options: BenchmarkOptions,
+    *,
+    device: str,
+    threads: int | None,
+    console: Console,
 ) -> dict[str, Any]:
     """Time each bundle's nodes, print a table a bundle, and return them for JSON.
 
@@ -66,7 +70,7 @@ def profile_bundles(
         S2DEdgeError: nothing to look into, a run folder, or what opening and running raise.
     """
     found = []
-    for path in _chosen(paths, device, console):
+    for path in find_bundles_to_run(given, device, console):
         with open_engine(open_bundle(path), device, threads=threads, profile=True) as engine:
             one = profile(engine, options.rounds)
         console.show(profile_table(one))
@@ -74,16 +78,9 @@ def profile_bundles(
     return {"rounds": options.rounds, "profiles": found}
 
 
-def _chosen(paths: Sequence[Path], device: str, console: Console) -> list[Path]:
-    """What to time: what was asked for, else every bundle under ``bundles``, else the starter."""
-    if paths:
-        return [named(path, device, console) for path in paths]
-    return [path for path, _ in find_bundles(BUNDLES)] or [find_bundle(None, device, console)]
-
-
 def _reference(against: str, first: Path, device: str, console: Console) -> Path:
     if against != "torch":
-        return named(starter.as_path(against), device, console)
+        return resolve(against, device, console)
     if not (first / MANIFEST).is_file():
         raise ConfigError(f"--against torch asks for the run a bundle came from, but {first} is no bundle")
     run = RUNS / open_bundle(first).manifest.source_run
@@ -100,7 +97,7 @@ def _contender(path: Path, device: str, threads: int | None) -> Contender:
     if (path / MANIFEST).is_file():
         bundle = open_bundle(path)
         return Contender(
-            name=starter.name_of(path),
+            name=display_name(path),
             open=partial(_open, path, device, threads),
             size_bytes=bundle.size_bytes,
         )

@@ -20,8 +20,7 @@ from s2d_edge.core.errors import BundleError
 from s2d_edge.core.files import write_text
 from s2d_edge.core.processor import processor
 from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
-from s2d_edge.firmware_host.bundles import named
-from s2d_edge.starter import name_of
+from s2d_edge.firmware_host.bundles import BundleName, display_name, resolve
 from s2d_edge.verbs.benchmark import benchmark_models
 
 _HEAD = ("bundle", "target", "precision", "mode", "WAR %", "UAR %", "drop of WAR, pp", "p50 ms", "MB", "on")
@@ -65,7 +64,7 @@ class Row:
 
 
 def compare_bundles(
-    paths: Sequence[Path],
+    given: Sequence[BundleName],
     *,
     measure_rounds: int | None,
     device: str,
@@ -75,7 +74,7 @@ def compare_bundles(
     """Print one table of bundles, and return it for JSON.
 
     Args:
-        paths: bundles; none takes every bundle under ``bundles``.
+        given: bundles; none given takes every bundle under ``bundles``.
         measure_rounds: time them now, in turn, with so many answers; None quotes their reports.
         device: to time them on.
         out: where the table goes too, as ``.md`` or ``.csv``.
@@ -84,7 +83,7 @@ def compare_bundles(
         BundleError: there is none, or one is not whole.
         S2DEdgeError: what timing raises.
     """
-    asked = dict.fromkeys(named(path, device, console) for path in paths)
+    asked = dict.fromkeys(resolve(each, device, console) for each in given)
     chosen = list(asked) or [path for path, _ in find_bundles(BUNDLES)]
     if not chosen:
         raise BundleError(f"there is no bundle under {BUNDLES}/ to compare; make one with 's2d-edge export'")
@@ -126,7 +125,7 @@ def _reports_near(paths: Iterable[Path]) -> list[tuple[Manifest, DropReport]]:
 def _row(bundle: Bundle, near: Sequence[tuple[Manifest, DropReport]]) -> Row:
     manifest = bundle.manifest
     row = Row(
-        bundle=name_of(bundle.path),
+        bundle=display_name(bundle.path),
         target=manifest.target,
         precision=manifest.precision,
         mode=manifest.mode,

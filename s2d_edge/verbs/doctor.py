@@ -12,11 +12,10 @@ from typing import Any
 
 from rich.table import Table
 
-from s2d_edge import starter
 from s2d_edge.contracts.bundle import find_bundles, open_bundle, tool_versions
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
-from s2d_edge.firmware_host.engines import choose_starter
+from s2d_edge.firmware_host import bundles
 from s2d_edge.verbs.doctor_devices import nvidia_finding, openvino_findings, target_findings
 from s2d_edge.verbs.findings import Finding
 
@@ -135,16 +134,21 @@ def _extras() -> Finding:
 
 def _starter() -> Finding:
     """The shipped bundles, and which of them ``starter`` means here."""
-    shipped = sorted(path for path, _ in find_bundles(starter.FOLDER))
+    shipped = sorted(path for path, _ in find_bundles(bundles.STARTER_FOLDER))
     if not shipped:
         return Finding(part="starter", ready=False, found="none is shipped", next_step="s2d-edge export")
     try:
-        chosen = open_bundle(choose_starter())
+        chosen = open_bundle(bundles.starter_for())
     except S2DEdgeError as error:
         return Finding(part="starter", ready=False, found=str(error), next_step="reinstall s2d-edge")
-    names = ", ".join(starter.name_of(path) for path in shipped)
-    found = f"{names}; 'starter' means {starter.name_of(chosen.path)}"
-    return Finding(part="starter", ready=True, found=found, next_step=f"read {starter.FOLDER / starter.CARD}")
+    names = ", ".join(bundles.display_name(path) for path in shipped)
+    found = f"{names}; 'starter' means {bundles.display_name(chosen.path)}"
+    return Finding(
+        part="starter",
+        ready=True,
+        found=found,
+        next_step=f"read {bundles.STARTER_FOLDER / bundles.STARTER_CARD}",
+    )
 
 
 def _cameras() -> Finding:

@@ -12,7 +12,6 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
-from s2d_edge.starter import as_path
 from s2d_edge.verbs import data as cli_data
 from s2d_edge.verbs import reports as cli_reports
 from s2d_edge.verbs.options import Data, Debug, Device, Json, Protocol, Quiet, SkipUnreadable, debugging
@@ -63,9 +62,8 @@ def import_checkpoint(
 @app.command()
 def evaluate(
     model: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Argument(
-            parser=as_path,
             metavar="[RUN_OR_BUNDLE]",
             help="Default: the newest bundle, else the newest run, else the starter.",
         ),
@@ -146,9 +144,8 @@ def export(
 @app.command()
 def calibrate(
     bundle: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Argument(
-            parser=as_path,
             metavar="[BUNDLE]",
             help="An FP32 bundle; default: the newest under bundles/.",
         ),
@@ -264,9 +261,8 @@ app.command("compare")(cli_reports.compare)
 @app.command()
 def benchmark(
     models: Annotated[
-        Optional[list[Path]],  # noqa: UP045
+        Optional[list[str]],  # noqa: UP045
         typer.Argument(
-            parser=as_path,
             metavar="[BUNDLE...]",
             help="Default: every bundle under bundles/, else the starter.",
         ),
@@ -313,7 +309,7 @@ def benchmark(
 @app.command()
 def lint(
     bundle: Annotated[
-        Path, typer.Argument(parser=as_path, metavar="BUNDLE", help="What export or calibrate wrote.")
+        str, typer.Argument(metavar="BUNDLE", help="What export or calibrate wrote, or starter.")
     ],
     json: Json = None,
     quiet: Quiet = False,
@@ -321,11 +317,11 @@ def lint(
 ) -> None:
     """Check a bundle against the documented rules of its target; exit code 1 if it breaks one."""
     from s2d_edge.core.console import Console, write_json
-    from s2d_edge.firmware_host.bundles import named
+    from s2d_edge.firmware_host.bundles import resolve
     from s2d_edge.lint.command import lint_bundle
 
     console = Console(quiet=quiet)
-    result = lint_bundle(named(bundle, "auto", console), console)
+    result = lint_bundle(resolve(bundle, None, console), console)
     if json is not None:
         write_json(json, result)
     if not result["fits"]:
@@ -334,7 +330,9 @@ def lint(
 
 @app.command()
 def deploy(
-    bundle: Annotated[Path, typer.Argument(help="What export or calibrate wrote.")],
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="What export or calibrate wrote, or starter.")
+    ],
     to: Annotated[
         str, typer.Option(metavar="triton|ovms", help="Triton takes ONNX bundles, OpenVINO Model Server IR.")
     ],
@@ -358,9 +356,7 @@ def deploy(
 
 @app.command()
 def predict(
-    model: Annotated[
-        Path, typer.Argument(parser=as_path, metavar="BUNDLE_OR_RUN", help="What answers, such as starter.")
-    ],
+    model: Annotated[str, typer.Argument(metavar="BUNDLE_OR_RUN", help="What answers, such as starter.")],
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Videos, pictures, or folders of frames.")
     ],
@@ -498,9 +494,8 @@ def train(
 @app.command()
 def selftest(
     bundle: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Argument(
-            parser=as_path,
             metavar="[BUNDLE]",
             help="Default: the newest under bundles/ that fits this machine, else the starter.",
         ),
@@ -548,9 +543,8 @@ def demo(
 @app.command()
 def run(
     bundle: Annotated[
-        Optional[Path],  # noqa: UP045
+        Optional[str],  # noqa: UP045
         typer.Option(
-            parser=as_path,
             metavar="FOLDER|starter",
             help="Default: the newest under bundles/ that fits this machine, INT8 preferred, else the "
             "starter, a small model that s2d-edge ships.",

@@ -11,34 +11,23 @@ from s2d_edge.contracts.runs import RUN_FILE, RUNS, find_runs, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.core.files import sha256_of
+from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 
 
-def choose_model(path: Path | None, device: str, console: Console) -> Path:
-    """The model asked for, else the bundle that fits this machine best, the newest run, or the starter.
+def choose_model(given: BundleName | None, device: str, console: Console) -> Path:
+    """Return the folder of the model that is meant: a bundle or a run.
 
     Args:
-        path: a bundle, a run or a name of the starter.
-        device: as ``--device`` says; it decides which of the starter's bundles is meant.
+        given: a bundle, a run, or a name of the starter. None takes the newest bundle that ``device`` can
+            run; where there is no bundle, the newest run; where there is neither, the starter.
+        device: as ``--device`` gives it.
 
     Raises:
-        S2DEdgeError: none was asked for and there is none, or none for this machine.
+        S2DEdgeError: there is none, none that ``device`` can run, or no such device on this machine.
     """
-    from s2d_edge.firmware_host.bundles import fall_back, holds_bundles, named, ships_starter
-    from s2d_edge.firmware_host.engines import choose_bundle
-
-    if path is not None:
-        return named(path, device, console)
-    if find_bundles(BUNDLES):
-        return choose_bundle(BUNDLES)
-    runs = find_runs(RUNS)
-    if runs:
-        return runs[0]
-    if ships_starter() and not holds_bundles(BUNDLES):
-        return fall_back(device, console, f"no bundle under {BUNDLES}/ and no run under {RUNS}/")
-    raise S2DEdgeError(
-        f"there is no bundle under {BUNDLES}/ and no run under {RUNS}/ here; name one, "
-        "or make a run with 's2d-edge train'"
-    )
+    if given is None and not find_bundles(BUNDLES) and (runs := find_runs(RUNS)):
+        return runs[0]  # PyTorch has devices of its own
+    return find_bundle(given, device, console)
 
 
 def identify_model(path: Path) -> dict[str, str]:

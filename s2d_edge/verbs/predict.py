@@ -17,11 +17,12 @@ from s2d_edge.core.errors import MediaError
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
 from s2d_edge.data.reading.open import open_dataset, require_published
+from s2d_edge.firmware_host.bundles import BundleName
 from s2d_edge.verbs.models import choose_model, identify_model, open_model
 
 
 def evaluate_model(
-    path: Path | None,
+    given: BundleName | None,
     *,
     data: str | None,
     split: str,
@@ -48,7 +49,7 @@ def evaluate_model(
         DataError: no such split.
         MediaError: a clip that cannot be read, unless these are skipped.
     """
-    chosen, paper = choose_model(path, device, console), as_protocol(protocol) == "paper"
+    chosen, paper = choose_model(given, device, console), as_protocol(protocol) == "paper"
     engine, crop = open_model(chosen, device)
     with engine:
         console.say(f"{engine.description}")
@@ -92,12 +93,12 @@ def _chosen_on_test(model: Path) -> bool:
 
 
 def predict_paths(
-    path: Path | None, inputs: Sequence[Path], *, device: str, crop: bool, console: Console
+    given: BundleName | None, inputs: Sequence[Path], *, device: str, crop: bool, console: Console
 ) -> dict[str, Any]:
     """Answer each path with its own clip, and print the table.
 
     Args:
-        path: a bundle or a run folder.
+        given: a bundle, a run folder, or a name of the starter.
         inputs: videos, pictures or folders of frames.
         crop: find and crop the face; False takes the frames as they are.
 
@@ -110,7 +111,7 @@ def predict_paths(
     for entry in inputs:
         if not entry.exists():
             raise MediaError(f"{entry} does not exist; give a video, a picture or a folder of frames")
-    engine, recipe = open_model(choose_model(path, device, console), device)
+    engine, recipe = open_model(choose_model(given, device, console), device)
     with engine:
         console.say(f"{engine.description}")
         tally = LoadingTally()

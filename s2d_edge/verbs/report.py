@@ -21,26 +21,26 @@ from s2d_edge.calibrate.report.render import (
 )
 from s2d_edge.calibrate.report.report import DropReport, Verdict, not_measured
 from s2d_edge.calibrate.report.report_file import HTML, read_report
-from s2d_edge.contracts.bundle import BUNDLES, find_bundles, open_bundle
+from s2d_edge.contracts.bundle import open_bundle
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, S2DEdgeError
-from s2d_edge.firmware_host.bundles import named
+from s2d_edge.firmware_host.bundles import BundleName, find_precision
 
 _LAYERS_TOLD = 8
 
 
-def show_report(path: Path | None, *, open_page: bool, json: str | None, console: Console) -> None:
+def show_report(given: BundleName | None, *, open_page: bool, json: str | None, console: Console) -> None:
     """Print a bundle's report, and open its page if asked.
 
     Args:
-        path: an INT8 bundle; None takes the newest under ``bundles``.
+        given: an INT8 bundle; None takes the newest under ``bundles``.
         json: where its ``report.json`` goes, ``-`` for stdout.
 
     Raises:
         BundleError: no such bundle, it is altered, or it has no report, or no page to open.
         S2DEdgeError: there is no browser to open the page in.
     """
-    bundle = open_bundle(_newest() if path is None else named(path, "auto", console))
+    bundle = open_bundle(find_precision(given, "int8", console))
     if bundle.manifest.precision != "int8":
         raise BundleError(
             f"{bundle.path} is FP32, and reports tell what INT8 costs; "
@@ -60,13 +60,6 @@ def show_report(path: Path | None, *, open_page: bool, json: str | None, console
         write_json(json, payload)
     if open_page:
         _open(page)
-
-
-def _newest() -> Path:
-    for path, manifest in find_bundles(BUNDLES):
-        if manifest.precision == "int8":
-            return path
-    raise BundleError(f"there is no INT8 bundle under {BUNDLES}/ here; make one with 's2d-edge calibrate'")
 
 
 def _tell(report: DropReport, verdict: Verdict, console: Console) -> None:

@@ -7,16 +7,13 @@ from typing import Annotated, Optional
 
 import typer
 
-from s2d_edge.starter import as_path
 from s2d_edge.verbs.options import Debug, Device, Json, Quiet
 
 
 def report(
     bundle: Annotated[
-        Optional[Path],  # noqa: UP045  (Typer on Python 3.10 reads it at run time)
-        typer.Argument(
-            parser=as_path, metavar="[BUNDLE]", help="An INT8 bundle; default: the newest under bundles/."
-        ),
+        Optional[str],  # noqa: UP045  (Typer on Python 3.10 reads it at run time)
+        typer.Argument(metavar="[BUNDLE]", help="An INT8 bundle; default: the newest under bundles/."),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open the page with its plots in a browser.")] = False,
     json: Json = None,
@@ -32,8 +29,8 @@ def report(
 
 def compare(
     bundles: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Argument(parser=as_path, metavar="[BUNDLE...]", help="Default: every bundle under bundles/."),
+        Optional[list[str]],  # noqa: UP045
+        typer.Argument(metavar="[BUNDLE...]", help="Default: every bundle under bundles/."),
     ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Time them now, in turn, instead of quoting their reports.")

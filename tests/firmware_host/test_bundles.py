@@ -1,19 +1,29 @@
-"""Which bundle is meant: by a name, by a path, by none; on this machine and on others."""
+"""The bundle that is meant: by a name, by a path, by default; on this machine and on others."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from s2d_edge import starter
-from s2d_edge.contracts.bundle import Manifest
+from s2d_edge.contracts.bundle import Bundle, Manifest, open_bundle
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import BundleError, MissingExtraError, S2DEdgeError
-from s2d_edge.firmware_host.bundles import find_bundle, named
-from s2d_edge.firmware_host.engines import choose, choose_starter, nvidia
+from s2d_edge.core.errors import BundleError, DeviceError, MissingExtraError
+from s2d_edge.export.command import export_run
+from s2d_edge.firmware_host import bundles
+from s2d_edge.firmware_host.bundles import (
+    find_bundle,
+    find_bundles_to_run,
+    find_precision,
+    newest_fitting,
+    resolve,
+    starter_for,
+)
+from s2d_edge.firmware_host.engines import choose, nvidia
 from s2d_edge.verbs.models import choose_model
-from tests.firmware_host.graphs import make_bundle
+from tests.firmware_host.graphs import CALIBRATED, make_bundle
+from tests.models import CAUSAL, write_random_run
 
 QUIET = Console(quiet=True)
 
@@ -24,7 +34,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "package"
     make_bundle(folder / "intel-cpu")
     make_bundle(folder / "jetson", graph="model.onnx", target="jetson")
-    monkeypatch.setattr(starter, "FOLDER", folder)
+    monkeypatch.setattr(bundles, "STARTER_FOLDER", folder)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return folder
@@ -42,6 +52,7 @@ def _machine(
         return found
 
     monkeypatch.setattr(choose, "_devices_for", devices)
+    monkeypatch.setattr(choose, "machine_devices", lambda: tuple({*openvino, *onnx}))
     monkeypatch.setattr(nvidia, "jetson_linux", lambda: "R36.4.3" if jetson else "")
 
 
@@ -67,15 +78,15 @@ def test_the_starter_is_the_bundle_that_fits_the_machine(
     wanted: str,
 ) -> None:
     _machine(monkeypatch, openvino, onnx)
-    assert named(Path("starter"), device, QUIET) == shipped / wanted
+    assert resolve("starter", device, QUIET) == shipped / wanted
 
 
 def test_a_jetson_takes_its_own_though_its_cpu_could_run_another(
     shipped: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _machine(monkeypatch, ("cpu",), ("tensorrt", "cuda", "cpu"), jetson=True)
-    assert choose_starter() == shipped / "jetson"
-    assert choose_starter("cpu") == shipped / "intel-cpu"
+    assert starter_for() == shipped / "jetson"
+    assert starter_for("cpu") == shipped / "intel-cpu"
 
 
 def test_an_npu_that_is_asked_for_takes_the_bundle_made_for_it(
@@ -83,34 +94,88 @@ def test_an_npu_that_is_asked_for_takes_the_bundle_made_for_it(
 ) -> None:
     make_bundle(shipped / "intel-npu", target="intel-npu")
     _machine(monkeypatch, ("cpu", "npu"), ("cpu",))
-    assert choose_starter("npu") == shipped / "intel-npu"
-    assert choose_starter() == shipped / "intel-cpu"
+    assert starter_for("npu") == shipped / "intel-npu"
+    assert starter_for() == shipped / "intel-cpu"
 
 
-def test_a_device_that_nothing_has_is_said(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_this_machine_lacks_is_an_error_before_a_bundle_is_chosen(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     _machine(monkeypatch, ("cpu",), ("cpu",))
-    with pytest.raises(
-        BundleError, match=r"no bundle of the starter runs .*--device tensorrt.*have cpu here"
-    ):
-        named(Path("starter"), "tensorrt", QUIET)
+    make_bundle(Path("bundles/own"))
+    for choose_default in (find_bundle, choose_model):
+        with pytest.raises(DeviceError, match="--device gpu"):
+            choose_default(None, "gpu", Console())
+    with pytest.raises(DeviceError, match="--device tensorrt"):
+        resolve("starter", "tensorrt", Console())
+    with pytest.raises(DeviceError, match="--device npu"):
+        find_bundles_to_run([], "npu", Console())
+    with pytest.raises(DeviceError, match="--device gpu"):
+        find_precision(None, "fp32", Console(), device="gpu")
+    assert capfd.readouterr().err == ""
+
+
+def test_the_default_is_a_bundle_that_the_device_can_run(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _machine(monkeypatch, ("cpu", "gpu"), ("cuda", "cpu"))
+    _aged(make_bundle(Path("bundles/openvino")), 5000)
+    _aged(make_bundle(Path("bundles/onnx"), graph="model.onnx", target="jetson"), 0)
+    for device, wanted in (("gpu", "openvino"), ("cuda", "onnx"), ("auto", "onnx")):
+        assert choose_model(None, device, QUIET) == Path("bundles") / wanted
+        assert find_bundle(None, device, QUIET) == Path("bundles") / wanted
+        assert find_precision(None, "fp32", QUIET, device=device) == Path("bundles") / wanted
+    assert find_bundles_to_run([], "gpu", QUIET) == [Path("bundles/openvino")]
+    assert find_bundles_to_run([], "auto", QUIET) == [Path("bundles/onnx"), Path("bundles/openvino")]
+    _machine(monkeypatch, ("cpu",), ("cuda", "cpu"))
+    make_bundle(Path("bundles/onnx"), graph="model.xml")
+    for choose_default in (find_bundle, choose_model):
+        with pytest.raises(BundleError, match="--device cuda"):
+            choose_default(None, "cuda", QUIET)
+
+
+def test_a_default_of_one_precision_need_not_run_here(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _machine(monkeypatch, ("cpu",), ())
+    with pytest.raises(BundleError, match="s2d-edge calibrate"):
+        find_precision(None, "int8", QUIET)
+    make_bundle(
+        Path("bundles/int8"),
+        graph="model.onnx",
+        target="jetson",
+        precision="int8",
+        calibration=CALIBRATED,
+    )
+    assert find_precision(None, "int8", QUIET) == Path("bundles/int8")
+    with pytest.raises(BundleError, match="--device auto"):
+        find_precision(None, "int8", QUIET, device="auto")
+
+
+def test_a_starter_that_will_not_run_here_may_be_for_another_machine(
+    shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _machine(monkeypatch, ("cpu",), ())
+    assert resolve("starter", None, QUIET) == shipped / "intel-cpu"
+    assert resolve("starter", None, QUIET, graph="model.onnx") == shipped / "jetson"
+    with pytest.raises(BundleError, match=r"jetson \(model.onnx\)"):
+        starter_for("auto", graph="model.onnx")
 
 
 def test_a_target_is_named_outright(shipped: Path) -> None:
-    assert named(Path("starter-jetson"), "auto", QUIET) == shipped / "jetson"
+    assert resolve("starter-jetson", "auto", QUIET) == shipped / "jetson"
     with pytest.raises(
         BundleError, match=r"no starter for intel-npu; there is starter-intel-cpu, starter-jet"
     ):
-        named(Path("starter-intel-npu"), "auto", QUIET)
+        resolve("starter-intel-npu", "auto", QUIET)
 
 
 def test_paths_are_paths(shipped: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for text in ("starters", "starter-2", "bundles/starter", "x"):
-        assert named(starter.as_path(text), "auto", QUIET) == Path(text)
+        assert resolve(text, "auto", QUIET) == Path(text)
     here = make_bundle(Path("starter")).path.absolute()
-    for text in ("./starter", "starter/", str(here)):
-        assert named(starter.as_path(text), "auto", Console()) == here
+    for given in ("./starter", "starter/", str(here), Path("starter")):
+        assert resolve(given, "auto", Console()).absolute() == here
     assert capfd.readouterr().err == ""
-    assert named(starter.as_path("starter"), "auto", Console()) == shipped / "intel-cpu"
+    assert resolve("starter", "auto", Console()) == shipped / "intel-cpu"
     assert "the folder here is ./starter" in capfd.readouterr().err
 
 
@@ -133,7 +198,7 @@ def test_own_bundles_go_first_even_where_they_cannot_be_read(
     (own / "manifest.json").write_text("{")
     with pytest.raises(BundleError, match="readable JSON"):
         find_bundle(None, "auto", QUIET)
-    with pytest.raises(S2DEdgeError, match="there is no bundle under bundles/ and no run"):
+    with pytest.raises(BundleError, match="readable JSON"):
         choose_model(None, "auto", QUIET)
 
 
@@ -146,12 +211,48 @@ def test_a_damaged_installation_says_what_is_wrong(shipped: Path) -> None:
     for target in ("intel-cpu", "jetson"):
         (shipped / target / "manifest.json").write_text("{")
     with pytest.raises(BundleError, match=r"intel-cpu/manifest\.json is not readable JSON"):
-        named(Path("starter"), "auto", QUIET)
+        resolve("starter", "auto", QUIET)
 
 
 def test_an_installation_without_one_knows_no_such_name(no_starter: Path) -> None:
-    assert named(Path("starter"), "auto", QUIET) == Path("starter")
+    assert resolve("starter", "auto", QUIET) == Path("starter")
     with pytest.raises(BundleError, match="there is no bundle under"):
         find_bundle(None, "auto", QUIET, root=no_starter)
     with pytest.raises(BundleError, match="ships no starter"):
-        choose_starter()
+        starter_for()
+
+
+def _aged(bundle: Bundle, age_s: float) -> None:
+    then = 1_700_000_000 - age_s
+    os.utime(bundle.path / "manifest.json", (then, then))
+
+
+def test_the_default_prefers_int8_of_the_newest_run_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from s2d_edge.firmware_host.engines import onnxruntime_engine
+
+    monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu",))
+    root = tmp_path / "bundles"
+    with pytest.raises(BundleError, match="s2d-edge export"):
+        newest_fitting(root)
+    (root / "damaged").mkdir(parents=True)
+    (root / "damaged/manifest.json").write_text('{"format_version": 99}')
+    with pytest.raises(BundleError, match="format_version 99"):
+        newest_fitting(root)
+    _aged(make_bundle(root / "jetson", graph="model.onnx", target="jetson"), 0)
+    assert newest_fitting(root).name == "jetson"  # on the CPU, for want of anything better
+    _aged(make_bundle(root / "new", source_run="b"), 10)
+    assert newest_fitting(root).name == "new"
+    _aged(make_bundle(root / "new-int8", source_run="b", precision="int8", calibration=CALIBRATED), 20)
+    _aged(make_bundle(root / "old-int8", source_run="a", precision="int8", calibration=CALIBRATED), 5000)
+    assert newest_fitting(root).name == "new-int8"
+    # A newer stream of the same run is not passed over for an older INT8 window.
+    write_random_run(tmp_path / "b", CAUSAL)
+    stream = export_run(
+        target="intel-cpu", mode="stream", run=tmp_path / "b", out=root / "stream", console=QUIET
+    )
+    _aged(open_bundle(stream), 5)
+    assert newest_fitting(root).name == "stream"
+    with pytest.raises(BundleError, match=r"--device tensorrt: .*have cpu here"):
+        newest_fitting(root, "tensorrt")

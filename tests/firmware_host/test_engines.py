@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from s2d_edge import starter
-from s2d_edge.contracts.bundle import Bundle, TensorSpec, open_bundle
+from s2d_edge.contracts.bundle import TensorSpec, open_bundle
 from s2d_edge.contracts.engine import Clip
-from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError, DeviceError, MissingExtraError
-from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.bench.profile import profile
-from s2d_edge.firmware_host.engines import Fit, choose_bundle, fit_of, open_engine
-from tests.firmware_host.graphs import CALIBRATED, FRAMES, LABELS, SIZE, make_bundle
-from tests.models import CAUSAL, write_random_run
+from s2d_edge.firmware_host.bundles import STARTER_FOLDER
+from s2d_edge.firmware_host.engines import Fit, fit_of, open_engine
+from tests.firmware_host.graphs import FRAMES, LABELS, SIZE, make_bundle
 
 GRAPHS = ("model.xml", "model.onnx")
 
@@ -141,52 +137,8 @@ def test_missing_runtime_names_its_extra(tmp_path: Path, monkeypatch: pytest.Mon
     assert fit_of(bundle.manifest) is Fit.NOT_AT_ALL
 
 
-def _aged(bundle: Bundle, age_s: float) -> None:
-    then = 1_700_000_000 - age_s
-    os.utime(bundle.path / "manifest.json", (then, then))
-
-
-def test_choose_bundle_prefers_int8_of_the_newest_run_that_fits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from s2d_edge.firmware_host.engines import onnxruntime_engine
-
-    monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu",))
-    root = tmp_path / "bundles"
-    with pytest.raises(BundleError, match="s2d-edge export"):
-        choose_bundle(root)
-    (root / "damaged").mkdir(parents=True)
-    (root / "damaged/manifest.json").write_text('{"format_version": 99}')
-    with pytest.raises(BundleError, match="format_version 99"):
-        choose_bundle(root)
-    _aged(make_bundle(root / "jetson", graph="model.onnx", target="jetson"), 0)
-    assert choose_bundle(root).name == "jetson"  # on the CPU, for want of anything better
-    _aged(make_bundle(root / "new", source_run="b"), 10)
-    assert choose_bundle(root).name == "new"
-    _aged(make_bundle(root / "new-int8", source_run="b", precision="int8", calibration=CALIBRATED), 20)
-    _aged(make_bundle(root / "old-int8", source_run="a", precision="int8", calibration=CALIBRATED), 5000)
-    assert choose_bundle(root).name == "new-int8"
-    # A newer stream of the same run is not passed over for an older INT8 window.
-    write_random_run(tmp_path / "b", CAUSAL)
-    _aged(
-        open_bundle(
-            export_run(
-                target="intel-cpu",
-                mode="stream",
-                run=tmp_path / "b",
-                out=root / "stream",
-                console=Console(quiet=True),
-            )
-        ),
-        5,
-    )
-    assert choose_bundle(root).name == "stream"
-    with pytest.raises(BundleError, match=r"--device tensorrt: .*have cpu here"):
-        choose_bundle(root, "tensorrt")
-
-
 def test_onnx_runtime_multiplies_an_int8_graph_s_linears_in_int8() -> None:
-    shipped = starter.FOLDER / "jetson"
+    shipped = STARTER_FOLDER / "jetson"
     if not shipped.is_dir():
         pytest.skip("this checkout ships no starter bundle")
     with open_engine(open_bundle(shipped), "cpu", profile=True) as engine:

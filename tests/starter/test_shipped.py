@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from s2d_edge import starter
 from s2d_edge.contracts.bundle import MANIFEST, find_bundles, open_bundle
 from s2d_edge.core.files import sha256_of
+from s2d_edge.firmware_host.bundles import STARTER_CARD, STARTER_FOLDER
 from s2d_edge.lint.check import lint_graph
 
-SHIPPED = sorted(path for path, _ in find_bundles(starter.FOLDER))
+SHIPPED = sorted(path for path, _ in find_bundles(STARTER_FOLDER))
 MOST_BYTES = 12_000_000
+MAKER = Path(__file__).parents[2] / "tools/starter/make.sh"
 
 pytestmark = pytest.mark.skipif(not SHIPPED, reason="this checkout ships no starter bundle")
 
@@ -37,8 +38,8 @@ def test_bundles_are_of_one_model() -> None:
 
 
 def test_the_card_names_the_very_files_and_commands() -> None:
-    card = (starter.FOLDER / starter.CARD).read_text(encoding="utf-8")
+    card = (STARTER_FOLDER / STARTER_CARD).read_text(encoding="utf-8")
     named = {path: sha256 for sha256, path in re.findall(r"^([0-9a-f]{64})  (\S+)$", card, re.MULTILINE)}
     files = {file for path in SHIPPED for file in path.iterdir()}
-    assert named == {file.relative_to(starter.FOLDER).as_posix(): sha256_of(file) for file in files}
-    assert (starter.FOLDER / "make.sh").read_text(encoding="utf-8").rstrip() in card
+    assert named == {file.relative_to(STARTER_FOLDER).as_posix(): sha256_of(file) for file in files}
+    assert MAKER.read_text(encoding="utf-8").rstrip() in card

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s2d_edge import starter
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
 from s2d_edge.export.command import export_run
-from s2d_edge.firmware_host import live
+from s2d_edge.firmware_host import bundles, live
 from s2d_edge.verbs.doctor import examine
 from tests.models import CAUSAL, write_random_run
 from tests.pictures import with_square, write_video
@@ -39,7 +38,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def elsewhere(package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory, beside a package whose files stay what they are."""
-    monkeypatch.setattr(starter, "FOLDER", package)
+    monkeypatch.setattr(bundles, "STARTER_FOLDER", package)
     monkeypatch.setenv("S2D_EDGE_CACHE", str(tmp_path / "cache"))
     work = tmp_path / "work"
     work.mkdir()
@@ -74,6 +73,8 @@ def test_verbs_take_it_by_name_and_write_nothing_into_the_package(
     assert json.loads(capfd.readouterr().out)["results"][0]["label"] in "abc"
     assert run("evaluate", "starter-intel-cpu", "--data", data, "--json", "score.json", "--quiet") == 0
     assert json.loads(Path("score.json").read_text())["n"] == 3
+    assert run("deploy", "starter", "--to", "ovms", "--quiet") == 0
+    assert (Path("deploy") / "intel-cpu-ovms" / "config.json").is_file()
     assert run("benchmark", "starter", "--profile", "--rounds", "2", "--quiet") == 0
     assert _state(package) == before
     told = capfd.readouterr().err.splitlines()
@@ -103,7 +104,7 @@ def test_a_score_says_which_model_it_is_of(package: Path, elsewhere: Path) -> No
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("evaluate", "--data", "data"), "no bundle under bundles/ and no run under runs/"),
+        (("evaluate", "--data", "data"), "no bundle under bundles/"),
         (("selftest",), "no bundle under bundles/"),
         (("benchmark", "--profile", "--rounds", "1"), "no bundle under bundles/"),
     ],
@@ -163,7 +164,7 @@ def test_doctor_tells_what_ships(monkeypatch: pytest.MonkeyPatch, no_starter: Pa
         return found.ready, found.found, found.next_step
 
     assert finding() == (False, "none is shipped", "s2d-edge export")
-    monkeypatch.setattr(starter, "FOLDER", package)
+    monkeypatch.setattr(bundles, "STARTER_FOLDER", package)
     ready, found, next_step = finding()
     assert ready
     assert found == "starter-intel-cpu; 'starter' means starter-intel-cpu"

@@ -50,7 +50,11 @@ sys.meta_path.insert(0, Absent())
 """
 
 # An installation that ships no model.
-_NO_STARTER = "from pathlib import Path; from s2d_edge import starter; starter.FOLDER = Path('nowhere')"
+_NO_STARTER = """
+from pathlib import Path
+from s2d_edge.firmware_host import bundles
+bundles.STARTER_FOLDER = Path("nowhere")
+"""
 
 
 def s2d_edge(*arguments: str, cwd: Path, code: str = "") -> subprocess.CompletedProcess[str]:

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from s2d_edge import starter
 from s2d_edge.contracts.bundle import MANIFEST
 from s2d_edge.core import metrics
 from s2d_edge.core.errors import told_in_a_sentence
 from s2d_edge.core.files import sha256_of
 from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.firmware_host.bundles import STARTER_FOLDER
 from tools.starter.evidence import SPLIT, Evidence, Scored, gather
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")
@@ -264,7 +264,7 @@ def main() -> None:
     arguments.add_argument("--clips", metavar="DATA", required=True)
     arguments.add_argument("--scores", type=Path, metavar="FOLDER", required=True)
     arguments.add_argument("--timings", type=Path, metavar="FILE.json")
-    arguments.add_argument("--folder", type=Path, metavar="FOLDER", default=starter.FOLDER)
+    arguments.add_argument("--folder", type=Path, metavar="FOLDER", default=STARTER_FOLDER)
     asked = arguments.parse_args()
     with told_in_a_sentence():
         sys.stdout.write(as_markdown(gather(**vars(asked))))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s2d_edge import starter
 from s2d_edge.contracts.bundle import (
     MANIFEST,
     AccuracyRecord,
@@ -22,6 +21,7 @@ from s2d_edge.core.errors import DataError
 from s2d_edge.core.files import sha256_of
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.data.reading.open import open_dataset
+from s2d_edge.firmware_host.bundles import STARTER
 
 SPLIT = "test"
 _Scores = dict[tuple[str, str, str], dict[str, Any]]  # by the model's hash, its data and its split
@@ -148,7 +148,7 @@ def _shipped(path: Path, run: RunInfo) -> Shipped:
     if manifest.accuracy is None or manifest.calibration is None:
         raise DataError(f"{path} is not what 's2d-edge calibrate' wrote; ship the INT8 bundle")
     return Shipped(
-        name=f"{starter.NAME}-{path.name}",
+        name=f"{STARTER}-{path.name}",
         bundle=bundle,
         accuracy=manifest.accuracy,
         calibration=manifest.calibration,

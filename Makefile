@@ -2,6 +2,7 @@
 # make test   set up, then the tests
 # make lint   set up, then ruff, mypy and the import walls
 # make install sets up alone: a virtual environment in .venv
+# make dist   builds the wheel and the sdist into dist/, and checks them installed in a new environment
 # make wheels looks up whether 64-bit Arm devices find a wheel of everything they install (asks the package index)
 # make aarch64 then runs an INT8 bundle under emulation as such a device would, and compares with this machine:
 #             downloads some 500 MB into build/aarch64 the first time, and takes minutes (docs/measured/aarch64.md)
@@ -15,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format install wheels aarch64 clean
+.PHONY: demo test lint format install dist wheels aarch64 clean
 
 demo: $(STAMP)
 	$(BIN)/s2d-edge demo
@@ -38,6 +39,9 @@ format: $(STAMP)
 
 install: $(STAMP)
 
+dist: $(STAMP)
+	$(BIN)/python -m tools.dist
+
 wheels: $(STAMP)
 	$(BIN)/python -m tools.aarch64.wheels
 
@@ -59,4 +63,4 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -152,10 +152,9 @@ def _pip(verb: str, *words: str) -> None:
 
 def _state_of_sources() -> str:
     files = [REPOSITORY / "pyproject.toml", REPOSITORY / "README.md"]
-    for package in PACKAGES:
-        files += (
-            path for path in (REPOSITORY / package).rglob("*") if path.is_file() and path.suffix != ".pyc"
-        )
+    for package in PACKAGES:  # rglob does not follow links to folders
+        for folder, _, names in os.walk(REPOSITORY / package, followlinks=True):
+            files += (Path(folder) / name for name in names if not name.endswith(".pyc"))
     state = hashlib.sha256()
     for path in sorted(files):
         state.update(

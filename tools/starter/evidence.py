@@ -24,6 +24,7 @@ from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.firmware_host.bundles import STARTER
 
 SPLIT = "test"
+COMMANDS = Path(__file__).with_name("make.sh")
 _Scores = dict[tuple[str, str, str], dict[str, Any]]  # by the model's hash, its data and its split
 
 
@@ -90,7 +91,7 @@ def gather(
         photographs, clips: as ``--data`` takes them.
         scores: a folder of JSON files that ``s2d-edge evaluate`` wrote.
         timings: what ``s2d-edge benchmark --json`` wrote.
-        folder: of the shipped bundles and of make.sh.
+        folder: of the shipped bundles.
 
     Raises:
         S2DEdgeError: something is missing, damaged, or of another model.
@@ -116,7 +117,7 @@ def gather(
             for title, sha256 in models
         ),
         timings=() if timings is None else tuple(_read(timings)["models"]),
-        commands=(folder / "make.sh").read_text(encoding="utf-8"),
+        commands=COMMANDS.read_text(encoding="utf-8"),
     )
 
 

@@ -23,7 +23,7 @@ from s2d_edge.core.files import sha256_of
 from tests.firmware_host.graphs import CALIBRATED, LABELS, make_bundle
 from tests.models import CAUSAL
 from tools.starter.card import as_markdown
-from tools.starter.evidence import Evidence, gather
+from tools.starter.evidence import COMMANDS, Evidence, gather
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2])
 ANSWERS = np.array([0, 0, 0, 1, 1, 1, 1, 2])
@@ -95,7 +95,6 @@ class Made:
                 calibration=CALIBRATED,
                 accuracy=ACCURACY,
             )
-        (self.folder / "make.sh").write_text("s2d-edge train --price $5\n")
         models = {each: sha256_of(self.folder / each / MANIFEST) for each in ("intel-cpu", "jetson")}
         for name, sha256 in (models | {"fp32": "f00d"}).items():
             answers = TRUTH if name == "fp32" else ANSWERS
@@ -144,7 +143,7 @@ def test_every_figure_is_of_the_files(made: Made) -> None:
         "red 44 %, green 28 % and blue 28 % of the photographs",
         "labelled *blue* `starter-intel-cpu` answers\n  50 % so, of those labelled *green* 100 %.",
         "people with the most photographs make 28 % of them",
-        "```bash\ns2d-edge train --price $5\n```",
+        f"```bash\n{COMMANDS.read_text().rstrip()}\n```",
         "the FP32 weights were `f00d`",
     ):
         assert wanted in card

@@ -354,7 +354,7 @@ def _load(
             on_unreadable=tally.skip if options.skip_unreadable else None,
         )
         windows = [clip.windows[:1] for clip in tally.watch(loading, advance)]
-    tally.tell(console)
+    tally.report(console)
     if not windows:
         raise DataError(f"none of the {len(chosen)} {kind} clips can be read, such as {chosen[0].path}")
     return tally.readable(chosen), windows
@@ -383,7 +383,7 @@ def _measure(
             )
             measured = measure_pair(fp32, int8, tally.watch(clips, advance))
         identity = int8.identity
-    tally.tell(console)
+    tally.report(console)
     read = tally.readable(evaluation)
     truth = np.array([sample.label for sample in read], dtype=np.int64)
     answers = ClipAnswers(

@@ -6,11 +6,18 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from s2d_edge.firmware_host import bundles
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests beside others: threads of each would only contend
     os.environ["OMP_NUM_THREADS"] = "1"
+
+# No example may fail because the machine is busy, and every run draws the same ones.
+settings.register_profile(
+    "house", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
 

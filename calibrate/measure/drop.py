@@ -56,7 +56,7 @@ def drop_between(
         truth: (n,) class indices.
         seed: of the bootstrap.
     """
-    before, after = fp32.answers, int8.answers
+    before, after = fp32.predicted, int8.predicted
     counts = [metrics.confusion(truth, answers, classes) for answers in (before, after)]
     low, high = metrics.war_drop_interval(truth, before, after, classes, seed=seed)
     uar_low, uar_high = metrics.uar_drop_interval(truth, before, after, classes, seed=seed)

@@ -94,7 +94,7 @@ def agreement_figure(report: DropReport) -> str:
 
 def scatter_figure(clips: ClipAnswers) -> str:
     """INT8's logits over those of FP32: one point a clip and class."""
-    changed = clips.fp32.answers != clips.int8.answers
+    changed = clips.fp32.predicted != clips.int8.predicted
     low = float(min(clips.fp32.logits.min(), clips.int8.logits.min()))
     high = float(max(clips.fp32.logits.max(), clips.int8.logits.max()))
 

@@ -225,7 +225,7 @@ def side(
     return Side(
         bundle=bundle,
         engine=measured.engine,
-        score=score(truth, measured.predictions.answers, labels, seed=seed),
+        score=score(truth, measured.predictions.predicted, labels, seed=seed),
         size_bytes=size_bytes,
         latency_p50_ms=measured.percentile_ms(50),
         latency_p95_ms=measured.percentile_ms(95),
@@ -243,7 +243,7 @@ def recall_drops(fp32: Side, int8: Side) -> dict[str, float | None]:
 
 def outcomes_of(clips: ClipAnswers) -> Outcomes:
     """Count how the clips ended."""
-    before, after = clips.fp32.answers, clips.int8.answers
+    before, after = clips.fp32.predicted, clips.int8.predicted
     right, still = before == clips.truth, after == clips.truth
     wrong, alike = ~right & ~still, before == after
     return Outcomes(
@@ -260,7 +260,7 @@ def worst_class(clips: ClipAnswers, labels: Sequence[str]) -> ClassDrop | None:
     drops = []
     for index, label in enumerate(labels):
         of_class = clips.truth == index
-        right, still = clips.fp32.answers[of_class] == index, clips.int8.answers[of_class] == index
+        right, still = clips.fp32.predicted[of_class] == index, clips.int8.predicted[of_class] == index
         lost, won = int(np.sum(right & ~still)), int(np.sum(~right & still))
         if lost > won:
             support = int(of_class.sum())
@@ -276,8 +276,8 @@ def most_changed(clips: ClipAnswers, labels: Sequence[str], count: int = 10) -> 
         ChangedClip(
             path=clips.paths[index],
             label=labels[clips.truth[index]],
-            fp32=labels[clips.fp32.answers[index]],
-            int8=labels[clips.int8.answers[index]],
+            fp32=labels[clips.fp32.predicted[index]],
+            int8=labels[clips.int8.predicted[index]],
             distance=float(distances[index]),
             fp32_probabilities=tuple(clips.fp32.probabilities[index].tolist()),
             int8_probabilities=tuple(clips.int8.probabilities[index].tolist()),

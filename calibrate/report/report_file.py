@@ -113,8 +113,8 @@ def save_clips(clips: ClipAnswers, labels: tuple[str, ...], path: Path) -> None:
             [
                 name,
                 labels[clips.truth[number]],
-                labels[clips.fp32.answers[number]],
-                labels[clips.int8.answers[number]],
+                labels[clips.fp32.predicted[number]],
+                labels[clips.int8.predicted[number]],
                 f"{clips.distances[number]:.6f}",
                 *(f"{value:.6g}" for side in (clips.fp32, clips.int8) for value in side.logits[number]),
             ]

@@ -232,7 +232,7 @@ def validating(
                 np.save(file, clip.frames)
                 kept.append(_KeptClip(file=file, index=clip.index))
                 logits.append(predict_windows(fp32, clip.windows))
-        tally.tell(console)
+        tally.report(console)
         if not kept:
             raise DataError(f"none of the {len(samples)} clips of {where} can be read: nothing can decide")
         truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)

@@ -33,7 +33,7 @@ from s2d_edge.contracts.model_config import S2DConfig
 from s2d_edge.contracts.runs import RUN_FILE, RunInfo
 from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.core.files import whole_file
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.open import open_dataset
@@ -294,5 +294,5 @@ def _record(asked: argparse.Namespace, figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

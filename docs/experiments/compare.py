@@ -15,7 +15,7 @@ import numpy as np
 from s2d_edge.contracts.evaluation import predict_clips
 from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import ConfigError, told_in_a_sentence
+from s2d_edge.core.errors import ConfigError, exit_with_a_sentence
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.verbs.models import open_model
@@ -39,7 +39,7 @@ def main() -> None:
     first: metrics.Labels | None = None
     for path, (each, _) in zip(asked.models, opened, strict=True):
         with each:
-            answers = predict_clips(each, clips).answers
+            answers = predict_clips(each, clips).predicted
         war = metrics.war(metrics.confusion(truth, answers, len(engine.labels)))
         if first is None:
             first, gain = answers, ""
@@ -51,5 +51,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

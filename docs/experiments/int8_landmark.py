@@ -29,7 +29,7 @@ from s2d_edge.calibrate.samples import choose_samples
 from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.data.reading.open import open_dataset
@@ -118,5 +118,5 @@ def _quantized(
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

@@ -30,7 +30,7 @@ from s2d_edge.calibrate.search.gate import allowance
 from s2d_edge.contracts.bundle import Bundle, open_bundle
 from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import DataError, TooLargeDropError, told_in_a_sentence
+from s2d_edge.core.errors import DataError, TooLargeDropError, exit_with_a_sentence
 from s2d_edge.data.preparing.clips import LoadedClip, load_many
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.data.reading.open import open_dataset
@@ -252,5 +252,5 @@ def _verdict(drop: Row, supports: list[int]) -> str:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import load_strictly, read_landmark
 from s2d_edge.model.landmark import MobileFaceNet
@@ -39,5 +39,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

@@ -20,7 +20,7 @@ from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.model_config import LANDMARK_INPUT, S2DConfig, ViTConfig
 from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import load_strictly, read_landmark
@@ -92,5 +92,5 @@ def _probe(learnt: Tensor, labels: Tensor, unseen: Tensor) -> Tensor:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.model_config import preset
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.parallel import usable_cores
 from s2d_edge.data.preparing.prepare import prepare
@@ -114,5 +114,5 @@ def _rate(work: Callable[[], object], times: int, frames: int) -> float:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.model import s2d
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
@@ -137,5 +137,5 @@ def _war(asked: argparse.Namespace, scheme: str, seed: int) -> float:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

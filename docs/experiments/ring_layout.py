@@ -22,7 +22,7 @@ from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.model_config import S2DConfig, TemporalConfig, preset
 from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.export import step
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.bench.timing import next_step, random_clip, time_step
@@ -87,5 +87,5 @@ def _times(config: S2DConfig, folder: Path, rounds: int) -> list[float]:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

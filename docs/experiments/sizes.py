@@ -25,7 +25,7 @@ from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.labels import DFEW
 from s2d_edge.contracts.model_config import TemporalConfig, preset
 from s2d_edge.contracts.runs import RunInfo
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.model.checkpoint import save_run
 from s2d_edge.model.s2d import S2D
 
@@ -129,5 +129,5 @@ def _s2d_edge_json(*arguments: object) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

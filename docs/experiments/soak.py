@@ -22,7 +22,7 @@ from threading import Thread
 
 import cv2
 
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.media.video import read_video
 
 _BOUNDARY = "frame"
@@ -107,5 +107,5 @@ def _resident_mib(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

@@ -24,7 +24,7 @@ from s2d_edge.calibrate.graphs.feeds import StreamFeeds
 from s2d_edge.contracts.bundle import Bundle, TensorSpec, open_bundle
 from s2d_edge.contracts.engine import Clip, Frame, Logits
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.firmware_host.bench.timing import next_step, random_clip, time_step
@@ -218,5 +218,5 @@ def _answers(session: StreamSession, clips: Sequence[Clip]) -> NDArray[np.float3
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from s2d_edge.contracts.model_config import preset
-from s2d_edge.core.errors import ConfigError, told_in_a_sentence
+from s2d_edge.core.errors import ConfigError, exit_with_a_sentence
 from s2d_edge.core.files import choose_output
 from s2d_edge.model.checkpoint import load_run, load_strictly, save_run
 from s2d_edge.model.s2d import S2D
@@ -76,5 +76,5 @@ def _apart(one: S2D, other: S2D) -> float:
 
 
 if __name__ == "__main__":
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         main()

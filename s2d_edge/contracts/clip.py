@@ -1,4 +1,4 @@
-"""One clip: its shape and pace, how a face becomes its picture, and by which protocol it is sampled."""
+"""One clip: its shape and pace, the recipe of the face crop, and the sampling protocol."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class ClipSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CropRecipe:
-    """How a face becomes the network's picture.
+    """The recipe by which a face becomes the network's picture.
 
     Attributes:
-        detector: what finds the face.
+        detector: the face detector.
         alignment: ``eyes`` turns the picture until the eyes are level.
         margin: how much larger than the landmarks' bounding square the crop is, as a fraction of its
             side, half of it on either side.
@@ -65,10 +65,10 @@ class CropRecipe:
 
 
 def as_protocol(text: str) -> Protocol:
-    """``--protocol``, checked.
+    """Check the value of ``--protocol``.
 
     Raises:
-        ConfigError: not one of them.
+        ConfigError: not a known protocol.
     """
     for known in get_args(Protocol):
         if text == known:

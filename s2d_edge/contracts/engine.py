@@ -1,4 +1,4 @@
-"""The one protocol behind which a graph or a PyTorch model answers clips."""
+"""The one protocol by which a graph or a PyTorch model predicts clips."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Engine(Protocol):
     """Turns one clip into logits on one device.
 
     Attributes:
-        spec: the clip it wants.
+        spec: shape and pace of the clip that it takes.
         labels: class names in logit order.
         description: runtime and device actually in use, for people to read.
     """
@@ -32,7 +32,7 @@ class Engine(Protocol):
     def description(self) -> str: ...
 
     def infer(self, clip: Clip) -> Logits:
-        """Answer one clip.
+        """Compute the logits of one clip.
 
         Args:
             clip: (1, T, H, W, 3) uint8 RGB.
@@ -59,7 +59,14 @@ class Engine(Protocol):
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Softmax over the last axis, any leading shape, float32."""
+    """Softmax over the last axis.
+
+    Args:
+        logits: (…, K) float32.
+
+    Returns:
+        (…, K) float32, each row summing to 1.
+    """
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities: NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
     return probabilities

@@ -1,4 +1,4 @@
-"""Answering labelled clips with an engine, and scoring the answers."""
+"""Predict labelled clips with an engine, and score the predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from s2d_edge.core.errors import DataError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What an engine answered on n clips of K classes.
+    """An engine's predictions for n clips of K classes.
 
     Attributes:
         logits: (n, K) float32, the mean over a clip's windows.
@@ -27,13 +27,13 @@ class Predictions:
     probabilities: NDArray[np.float32]
 
     @property
-    def answers(self) -> metrics.Labels:
-        """(n,) int64, the most probable class of each clip."""
+    def predicted(self) -> metrics.Labels:
+        """Index of the most probable class of each clip, (n,) int64."""
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
 
 def predict_windows(engine: Engine, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Logits of each window of one clip.
+    """Compute the logits of each window of one clip.
 
     Args:
         windows: (V, T, S, S, 3) uint8 RGB.
@@ -45,7 +45,7 @@ def predict_windows(engine: Engine, windows: NDArray[np.uint8]) -> NDArray[np.fl
 
 
 def gather(window_logits: Iterable[NDArray[np.float32]]) -> Predictions:
-    """Average each clip's windows.
+    """Average the logits and probabilities of each clip's windows.
 
     Args:
         window_logits: per clip (V, K) float32; V may differ from clip to clip.
@@ -63,7 +63,7 @@ def gather(window_logits: Iterable[NDArray[np.float32]]) -> Predictions:
 
 
 def predict_clips(engine: Engine, clips: Iterable[NDArray[np.uint8]]) -> Predictions:
-    """Answer clips one after the other.
+    """Predict clips one after the other.
 
     Args:
         clips: per clip its windows, (V, T, S, S, 3) uint8 RGB.
@@ -78,13 +78,13 @@ def predict_clips(engine: Engine, clips: Iterable[NDArray[np.uint8]]) -> Predict
 def score(
     truth: metrics.Labels, predicted: metrics.Labels, labels: Sequence[str], *, seed: int = 0
 ) -> dict[str, Any]:
-    """Score answers, as the JSON that ``evaluate`` writes; all rates are fractions.
+    """Score predictions, as the JSON that ``evaluate`` writes; all rates are fractions.
 
     Args:
         truth: (n,) class indices.
         predicted: (n,) class indices.
         labels: class names in index order.
-        seed: of the bootstrap behind the 95 % intervals.
+        seed: seed of the bootstrap behind the 95 % intervals.
 
     Returns:
         ``n``, ``war``, ``uar``, ``macro_f1``, ``war_ci95``, ``uar_ci95``, ``per_class`` (label to ``recall``
@@ -106,7 +106,7 @@ def score(
 
 
 def _class_score(row: metrics.Labels, label: int) -> dict[str, Any]:
-    """Recall of the class whose clips were answered ``row`` (K,)."""
+    """Recall of the class whose row of the confusion matrix is ``row`` (K,)."""
     support, hits = int(row.sum()), int(row[label])
     return {
         "recall": hits / support if support else None,

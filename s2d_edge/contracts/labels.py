@@ -9,13 +9,13 @@ from s2d_edge.core.errors import ConfigError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSet:
-    """The classes of a dataset, and how its clips run in time.
+    """The classes of a dataset, and the rate of its clips.
 
     Attributes:
-        name: how the command line calls it.
+        name: its name on the command line.
         labels: class names; the position is the class index of the official files, counted from 0.
         fps: rate, in frames per second, at which a model trained on the dataset saw its frames.
-        stills: a dataset of pictures, whose rate is only what a model made from it is given.
+        stills: a dataset of pictures; its rate is the one given to a model trained on it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Every size of the model, validated once. Free of torch: run folders are read without it."""
+"""Every size of the model, validated once. Needs no torch, since run folders are read without it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from s2d_edge.core.errors import ConfigError
 
 LANDMARK_INPUT = 112  # the landmark network's picture, in pixels
 LANDMARK_GRID = 14  # side of its feature map after conv_4
+_LARGEST = 1_000_000  # no size of a real model; larger ones are typing errors
 
 TemporalMode = Literal["bidirectional", "causal"]
 
 
 def _positive(owner: str, **values: float) -> None:
     for name, value in values.items():
-        if not value > 0:
-            raise ConfigError(f"{owner}.{name}={value} must be positive")
+        if not 0 < value <= _LARGEST:
+            raise ConfigError(f"{owner}.{name}={value} must be positive and at most {_LARGEST:,}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ class TemporalConfig:
         ratio: bottleneck width over D.
         heads: heads of the attention over time.
         mode: ``bidirectional``, as published: every frame of a clip attends to every other. ``causal``: a
-            frame attends to itself and the T-1 before it, so a stream can be answered frame by frame.
+            frame attends to itself and the T-1 before it, so a stream can be predicted frame by frame.
     """
 
     ratio: float = 0.25
@@ -116,12 +117,12 @@ class S2DConfig:
     """One S2D model, image (``temporal`` is None) or video.
 
     Attributes:
-        frames: T of the video model; the image model answers one frame (frames = 1).
+        frames: T of the video model; the image model takes one frame (frames = 1).
         prompt_width: hidden width of a Multi-View Complementary Prompter.
         classes: K.
         dropout: before the classifier, in training.
-        grey: each pixel is its luma, so that colours count for nothing: for photographs in which colour tells
-            the label, as where some expressions come in grey and others in colour.
+        grey: replace each pixel by its luma, so that colours have no effect. For photographs whose colours
+            give the label away, as where some expressions come in grey and others in colour.
     """
 
     vit: ViTConfig = field(default_factory=ViTConfig)
@@ -156,7 +157,7 @@ class S2DConfig:
 
     @property
     def causal(self) -> bool:
-        """Whether each frame's answer depends on nothing after it."""
+        """True when each frame's logits depend on no later frame."""
         return self.temporal is not None and self.temporal.mode == "causal"
 
     def as_image(self) -> S2DConfig:
@@ -186,7 +187,7 @@ PRESETS: dict[str, S2DConfig] = {
         frames=8,
         grey=True,
     ),
-    # The same, but colours count: where they tell nothing of the label, or to measure what they tell.
+    # The starter with colours, for data where they do not give the label away, or to measure that.
     "starter-rgb": S2DConfig(
         vit=_STARTER,
         landmark=LandmarkConfig(width=32),
@@ -205,7 +206,7 @@ PRESETS: dict[str, S2DConfig] = {
 
 
 def preset(name: str) -> S2DConfig:
-    """The preset of that name.
+    """Return the preset called ``name``.
 
     Raises:
         ConfigError: no such preset.

@@ -1,4 +1,4 @@
-"""The run folder: what training hands to export. Read and found without torch.
+"""The run folder that training hands to export. Reading and finding it needs no torch.
 
 ``run.json`` describes the model and how it was trained; ``weights.safetensors`` holds the best weights,
 landmark network included, ``last.safetensors`` the last; ``resume.pt`` continues an interrupted training.
@@ -18,17 +18,18 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.model_config import S2DConfig
 from s2d_edge.core.errors import CheckpointError, ConfigError
-from s2d_edge.core.files import write_text
+from s2d_edge.core.files import read_json, write_text
 
 RUNS = Path("runs")  # under the working directory, unless --out says otherwise
 RUN_FILE = "run.json"
 WEIGHTS = "weights.safetensors"
 FORMAT_VERSION = 1
+_REMEDY = "train it again, or name another run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """What a run folder holds.
+    """The contents of ``run.json``.
 
     Attributes:
         name: the run's name, by default its folder's.
@@ -37,7 +38,7 @@ class RunInfo:
         fps: sampling rate of its clips, frames per second.
         crop: the face crop it was trained with.
         model: every size of the network.
-        origin: ``trained``, or ``imported`` with what from, and from which data.
+        origin: ``trained``, or ``imported`` with its source, and the data.
         settings: the resolved training settings, empty for an import.
         weights_sha256: hash of ``weights.safetensors``; empty until first written.
     """
@@ -58,7 +59,10 @@ class RunInfo:
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.model.classes:
-            raise ConfigError(f"{len(self.labels)} labels for model.classes={self.model.classes}")
+            raise ConfigError(
+                f"{len(self.labels)} labels for model.classes={self.model.classes}; give one label per class"
+            )
+        _ = self.spec  # which checks the rate
         if self.crop.size != self.model.vit.image_size:
             raise ConfigError(
                 f"crop.size={self.crop.size} differs from vit.image_size={self.model.vit.image_size}"
@@ -66,7 +70,7 @@ class RunInfo:
 
     @property
     def spec(self) -> ClipSpec:
-        """The clip this model answers."""
+        """The shape and pace of the clip that the model takes."""
         return ClipSpec(frames=self.model.frames, fps=self.fps, size=self.crop.size)
 
 
@@ -85,20 +89,20 @@ def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
         raise CheckpointError(
             f"{path} holds no {RUN_FILE}; a run is a folder written by 's2d-edge train' or 's2d-edge import'"
         )
+    data = read_json(file, CheckpointError, _REMEDY)
+    if data.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{file} has format_version {data.get('format_version')!r}; "
+            f"this s2d-edge reads {FORMAT_VERSION}: {_REMEDY}"
+        )
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if data.get("format_version") != FORMAT_VERSION:
-            raise CheckpointError(
-                f"{file} has format_version {data.get('format_version')!r}; "
-                f"this s2d-edge reads {FORMAT_VERSION}"
-            )
         info = _ADAPTER.validate_python(data)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, AttributeError) as error:
-        raise CheckpointError(f"{file} is not readable JSON ({error})") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise CheckpointError(f"{file}: field {where!r}: {first['msg']}") from None
+        raise CheckpointError(f"{file}: field {where!r}: {first['msg']}; {_REMEDY}") from None
+    except ConfigError as error:
+        raise CheckpointError(f"{file}: {error}; {_REMEDY}") from None
     if need_weights and not (path / WEIGHTS).is_file():
         raise CheckpointError(
             f"{path} holds no {WEIGHTS}: its training ended before the first epoch; "
@@ -108,12 +112,16 @@ def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
 
 
 def write_run_info(path: Path, info: RunInfo) -> None:
-    """Write ``run.json``."""
+    """Write ``run.json`` into the run folder ``path``, whole or not at all."""
     write_text(path / RUN_FILE, json.dumps(asdict(info), indent=2) + "\n")
 
 
 def find_runs(root: Path, stage: str | None = None) -> list[Path]:
-    """Run folders with weights directly under ``root``, newest first."""
+    """Readable run folders with weights directly under ``root``, newest first; others are skipped.
+
+    Args:
+        stage: only runs of this stage, ``image`` or ``video``.
+    """
     found = []
     for file in root.glob(f"*/{RUN_FILE}"):
         try:
@@ -126,7 +134,7 @@ def find_runs(root: Path, stage: str | None = None) -> list[Path]:
 
 
 def newest_run(root: Path, stage: str | None = None) -> Path:
-    """The run whose weights are newest.
+    """The run under ``root`` whose weights are newest.
 
     Raises:
         CheckpointError: none under ``root``.

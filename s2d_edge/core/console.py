@@ -1,4 +1,4 @@
-"""Talking to people (stderr) and to machines (stdout), the same from every verb."""
+"""Messages for people on stderr, and JSON for machines on stdout."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ _SECONDS_BETWEEN_LINES = 120.0
 
 
 class Console:
-    """Everything for people goes to stderr, so that ``--json -`` has stdout to itself."""
+    """Writes messages for people to stderr, so that ``--json -`` has stdout to itself."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         self.rich = RichConsole(stderr=True, highlight=False)
 
     def say(self, text: str) -> None:
-        """Tell what is happening; silent under ``--quiet``."""
+        """Print what is happening; silent under ``--quiet``."""
         if not self.quiet:
             self.rich.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Tell what the user must know, ``--quiet`` or not."""
+        """Print a warning, even under ``--quiet``."""
         self.rich.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
 
     def fault(self, text: str) -> None:
-        """Tell one of the things that are wrong, ``--quiet`` or not."""
+        """Print one of several errors, even under ``--quiet``."""
         self.rich.print(f"error: {text}", style="red", markup=False, soft_wrap=True)
 
     def show(self, thing: RenderableType) -> None:
@@ -47,12 +47,14 @@ class Console:
 
     @contextmanager
     def progress(self, description: str, total: int | None, done: int = 0) -> Iterator[Advance]:
-        """A progress bar, or lines where none can be drawn, as in a file; silent under ``--quiet``.
+        """Show a progress bar, or lines where none can be drawn, as in a file; silent under ``--quiet``.
 
         The block calls the yielded function with the number of steps it did.
 
         Args:
-            done: steps of work gone on with, which took this process no time.
+            description: the work, in a few words.
+            total: number of steps; None where it is unknown.
+            done: steps that were done before, which took this process no time.
         """
         if not self.rich.is_terminal:
             yield _Lines(self.say, description, total, done)
@@ -71,25 +73,25 @@ class Console:
 
 
 class _Lines:
-    """How far long work has come, told every few minutes, with the time left by the latest pace."""
+    """Reports progress every few minutes, with the time left estimated from the latest pace."""
 
     def __init__(self, say: Callable[[str], None], description: str, total: int | None, done: int) -> None:
         self._say = say
         self._description = description
         self._total = total
         self._done = self._done_then = done
-        self._told = time.monotonic()
+        self._reported = time.monotonic()
 
     def __call__(self, steps: int) -> None:
         self._done += steps
         now = time.monotonic()
-        if now - self._told < _SECONDS_BETWEEN_LINES:
+        if now - self._reported < _SECONDS_BETWEEN_LINES:
             return
         text = f"{self._description}: {self._done:,}"
         if self._total is not None and self._done > self._done_then:
-            left = (now - self._told) * (self._total - self._done) / (self._done - self._done_then)
+            left = (now - self._reported) * (self._total - self._done) / (self._done - self._done_then)
             text += f" of {self._total:,}, some {max(left, 0) / 60:.0f} min left"
-        self._told, self._done_then = now, self._done
+        self._reported, self._done_then = now, self._done
         self._say(text)
 
 

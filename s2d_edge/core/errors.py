@@ -1,4 +1,4 @@
-"""What can go wrong, as one family of exceptions the command line turns into one sentence.
+"""The exceptions that the command line turns into one sentence.
 
 Every message says what was given, what was wanted and what to do next.
 """
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 class S2DEdgeError(Exception):
-    """Base of every error a user can cause or must act on; the command line exits with code 1."""
+    """Base of every error that a user can cause or must act on; the command line exits with code 1."""
 
 
 class ConfigError(S2DEdgeError):
@@ -21,7 +21,7 @@ class DataError(S2DEdgeError):
 
 
 class MediaError(S2DEdgeError):
-    """An image, a video or a camera cannot be opened, decoded or written."""
+    """A picture, a video or a camera cannot be opened, decoded or written."""
 
 
 class CheckpointError(S2DEdgeError):
@@ -37,16 +37,29 @@ class DeviceError(S2DEdgeError):
 
 
 class SelfTestError(DeviceError):
-    """A device answers otherwise than the bundle's self-test says it must."""
+    """A device's logits differ from those of the bundle's self-test by more than rounding."""
 
 
 class MissingExtraError(S2DEdgeError):
-    """A feature needs an optional dependency that is not installed."""
+    """A feature needs an optional dependency that is not installed.
+
+    Attributes:
+        package: the package that is missing.
+        extra: the extra of s2d-edge that installs it.
+        needed_for: the feature, as the subject of a sentence.
+    """
 
     def __init__(self, package: str, extra: str, needed_for: str) -> None:
-        super().__init__(
-            f"{needed_for} needs the package {package!r}, which is not installed; "
-            f"install it with: pip install 's2d-edge[{extra}]'"
+        # The arguments, not the message: an exception is pickled as its class and its arguments.
+        super().__init__(package, extra, needed_for)
+        self.package = package
+        self.extra = extra
+        self.needed_for = needed_for
+
+    def __str__(self) -> str:
+        return (
+            f"{self.needed_for} needs the package {self.package!r}, which is not installed; "
+            f"install it with: pip install 's2d-edge[{self.extra}]'"
         )
 
 
@@ -55,11 +68,11 @@ class TooLargeDropError(S2DEdgeError):
 
 
 class TrainingError(S2DEdgeError):
-    """A training cannot go on, such as when its loss is no longer a number."""
+    """A training cannot continue, for instance because its loss is no longer a number."""
 
 
 class QuantizationError(S2DEdgeError):
-    """Too little of the INT8 graph is INT8."""
+    """Too small a share of the INT8 graph is INT8."""
 
 
 class UnfitGraphError(S2DEdgeError):
@@ -67,8 +80,8 @@ class UnfitGraphError(S2DEdgeError):
 
 
 @contextmanager
-def told_in_a_sentence() -> Iterator[None]:
-    """Around a script beside the command line: an error ends it with a sentence and exit code 1."""
+def exit_with_a_sentence() -> Iterator[None]:
+    """End a script beside the command line with a sentence and exit code 1 when an error occurs."""
     try:
         yield
     except (S2DEdgeError, OSError) as error:

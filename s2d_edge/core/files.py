@@ -1,15 +1,17 @@
-"""Writing files and folders so that nothing half-written can be taken for whole."""
+"""Read JSON, and write files and folders so that nothing half-written can be taken for whole."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from s2d_edge.core.errors import S2DEdgeError
 
@@ -23,8 +25,29 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def read_json(path: Path, error: type[S2DEdgeError], remedy: str) -> dict[str, Any]:
+    """Read a JSON object from a file.
+
+    Args:
+        error: the class to raise when the file cannot be read.
+        remedy: advice for the user, the end of the message.
+
+    Raises:
+        S2DEdgeError: of the class ``error``: not readable, not UTF-8, not JSON, or not an object.
+    """
+    try:
+        payload = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise error(f"{path} is not readable JSON (nested too deeply); {remedy}") from None
+    except (OSError, ValueError) as reason:  # ValueError: not UTF-8, not JSON, or a number of too many digits
+        raise error(f"{path} is not readable JSON ({reason}); {remedy}") from None
+    if not isinstance(payload, dict):
+        raise error(f"{path} holds a JSON {type(payload).__name__}; wanted an object: {remedy}")
+    return payload
+
+
 def fresh_path(base: Path) -> Path:
-    """``base``, or ``base-2``, ``base-3``, … : the first that does not exist yet."""
+    """The first of ``base``, ``base-2``, ``base-3``, … that does not exist yet."""
     path, number = base, 1
     while path.exists():
         number += 1
@@ -33,7 +56,7 @@ def fresh_path(base: Path) -> Path:
 
 
 def choose_output(out: Path | None, default: Path, *, overwrite: bool = False) -> Path:
-    """Where to write: ``out`` as asked (refused when taken), or a fresh path beside ``default``.
+    """The path to write to: ``out`` if given (refused when taken), else a fresh path beside ``default``.
 
     Raises:
         S2DEdgeError: ``out`` exists and ``overwrite`` is not set.
@@ -47,7 +70,7 @@ def choose_output(out: Path | None, default: Path, *, overwrite: bool = False) -
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A scratch folder that becomes ``path`` only if the block ends well.
+    """Yield a scratch folder that becomes ``path`` only if the block ends without an error.
 
     An existing ``path`` is replaced at the very end, so a failed second run leaves the first intact.
     """
@@ -69,7 +92,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A scratch path beside ``path`` that takes its name only if the block ends well.
+    """Yield a scratch path beside ``path`` that takes its name only if the block ends without an error.
 
     The scratch path keeps the suffix of ``path``, since writers choose their format by it.
     """
@@ -89,7 +112,7 @@ def _make_folder(path: Path) -> None:
     """Make a folder unless it is there.
 
     Raises:
-        NotADirectoryError: something else bears its name.
+        NotADirectoryError: something else has its name.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -104,13 +127,13 @@ def clear_scratch(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all (UTF-8)."""
+    """Write a text file in UTF-8, whole or not at all."""
     with whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept: ``$S2D_EDGE_CACHE``, else ``s2d-edge`` in the user's cache."""
+    """The folder of files that can be made again: ``$S2D_EDGE_CACHE`` or ``s2d-edge`` in the user's cache."""
     if own := os.environ.get("S2D_EDGE_CACHE"):
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2d-edge"

@@ -1,10 +1,10 @@
-"""Accuracy of a classifier, how sure it is, and how two classifiers on the same clips differ.
+"""Accuracy of a classifier with its confidence interval, and the difference of two classifiers.
 
 WAR (weighted average recall) is plain accuracy; UAR (unweighted average recall) averages the recalls of
 the classes that have support. Intervals are percentile bootstraps over clips, seeded, and *stratified*:
-each class is resampled within itself. A class with few clips so never vanishes from a resample, which
-would move UAR by leaps; the price is that WAR's interval leaves out how the class mix itself could vary.
-Intervals of single recalls are Wilson's.
+each class is resampled within itself. So a class with few clips never vanishes from a resample, which would
+make UAR jump. The price is that WAR's interval leaves out how the class mix itself could vary. Intervals of
+single recalls are Wilson's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def confusion(truth: Labels, predicted: Labels, classes: int) -> Counts:
         (K, K) int64; rows are the true classes, columns the predicted ones.
 
     Raises:
-        DataError: nothing to count, different lengths, or an index out of range.
+        DataError: no clip, different lengths, or an index out of range.
     """
     _check(truth, predicted, classes)
     return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(
@@ -46,26 +46,26 @@ def confusion(truth: Labels, predicted: Labels, classes: int) -> Counts:
 
 
 def war(counts: Counts) -> float:
-    """Share of clips answered rightly."""
+    """Weighted average recall: the share of clips predicted correctly, in [0, 1]."""
     return float(np.trace(counts) / counts.sum())
 
 
 def recalls(counts: Counts) -> NDArray[np.float64]:
-    """(K,) recall of each class; NaN where a class has no clip."""
+    """Recall of each class, (K,) float64 in [0, 1]; NaN where a class has no clip."""
     support = counts.sum(axis=1)
     return np.divide(np.diag(counts), support, out=np.full(len(counts), np.nan), where=support > 0)
 
 
 def uar(counts: Counts) -> float:
-    """Mean recall of the classes that have clips."""
+    """Unweighted average recall: the mean recall of the classes that have clips, in [0, 1]."""
     return float(np.nanmean(recalls(counts)))
 
 
 def macro_f1(counts: Counts) -> float:
-    """Mean F1 of the classes that have clips."""
-    support, claimed = counts.sum(axis=1), counts.sum(axis=0)
+    """Mean F1 of the classes that have clips, in [0, 1]."""
+    support, predicted = counts.sum(axis=1), counts.sum(axis=0)
     present = support > 0
-    return float(np.mean(2 * np.diag(counts)[present] / (support + claimed)[present]))
+    return float(np.mean(2 * np.diag(counts)[present] / (support + predicted)[present]))
 
 
 def war_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 0) -> Interval:
@@ -84,39 +84,39 @@ def macro_f1_interval(truth: Labels, predicted: Labels, classes: int, *, seed: i
     support = counts.sum(axis=1)
     present = np.flatnonzero(support)  # (C,)
     generator = np.random.default_rng(seed)
-    # Drawing a class's clips with replacement is drawing how they are answered.
+    # Drawing a class's clips with replacement is drawing their predicted labels.
     drawn = np.stack(
         [generator.multinomial(support[k], counts[k] / support[k], size=RESAMPLES) for k in present], axis=1
     )  # (R, C, K)
     hits = drawn[:, np.arange(len(present)), present]  # (R, C)
-    claimed = drawn.sum(axis=1)[:, present]  # (R, C)
-    return _interval(np.asarray((2 * hits / (support[present] + claimed)).mean(axis=1), dtype=np.float64))
+    claims = drawn.sum(axis=1)[:, present]  # (R, C)
+    return _interval(np.asarray((2 * hits / (support[present] + claims)).mean(axis=1), dtype=np.float64))
 
 
 def war_drop_interval(
     truth: Labels, before: Labels, after: Labels, classes: int, *, seed: int = 0
 ) -> Interval:
-    """95 % interval of WAR(before) − WAR(after), paired: a clip is resampled with both answers."""
+    """95 % interval of WAR(before) − WAR(after), paired: a clip is resampled with both predictions."""
     return _paired(_resampled_war, truth, before, after, classes, seed)
 
 
 def uar_drop_interval(
     truth: Labels, before: Labels, after: Labels, classes: int, *, seed: int = 0
 ) -> Interval:
-    """95 % interval of UAR(before) − UAR(after), paired: a clip is resampled with both answers."""
+    """95 % interval of UAR(before) − UAR(after), paired: a clip is resampled with both predictions."""
     return _paired(_resampled_uar, truth, before, after, classes, seed)
 
 
 def wilson_interval(hits: int, n: int) -> Interval:
     """95 % interval of a share, such as a class's recall (Wilson 1927).
 
-    Unlike a bootstrap it has a width where all or none of a few clips were answered rightly.
+    Unlike a bootstrap it has a width where all or none of a few clips were predicted correctly.
 
     Raises:
         DataError: ``n`` is not positive, or ``hits`` not in [0, n].
     """
     if n < 1 or not 0 <= hits <= n:
-        raise DataError(f"{hits} of {n} is no share")
+        raise DataError(f"{hits} of {n} is no share; wanted a count of at least 1, and 0 to that many hits")
     share, square = hits / n, _Z95**2
     centre = (share + square / (2 * n)) / (1 + square / n)
     half = _Z95 / (1 + square / n) * sqrt(share * (1 - share) / n + square / (4 * n**2))
@@ -124,9 +124,13 @@ def wilson_interval(hits: int, n: int) -> Interval:
 
 
 def agreement(before: Labels, after: Labels) -> float:
-    """Share of clips that both classifiers answer alike, rightly or not."""
+    """Share of clips on which two classifiers predict the same label, right or wrong, in [0, 1].
+
+    Raises:
+        DataError: no clip, or different lengths.
+    """
     if not len(before) or len(before) != len(after):
-        raise DataError(f"cannot compare {len(before)} answers with {len(after)}")
+        raise DataError(f"cannot compare {len(before)} predictions with {len(after)}; give as many of each")
     return float(np.mean(before == after))
 
 
@@ -146,8 +150,10 @@ def mcnemar_p(truth: Labels, before: Labels, after: Labels) -> float:
 
 def _check(truth: Labels, predicted: Labels, classes: int) -> None:
     if not len(truth) or len(truth) != len(predicted):
-        raise DataError(f"cannot score {len(predicted)} answers against {len(truth)} labels")
-    for name, indices in (("label", truth), ("answer", predicted)):
+        raise DataError(
+            f"cannot score {len(predicted)} predictions against {len(truth)} labels; wanted as many of each"
+        )
+    for name, indices in (("label", truth), ("prediction", predicted)):
         if indices.min() < 0 or indices.max() >= classes:
             raise DataError(
                 f"a {name} has an index outside the {classes} classes: {indices.min()}…{indices.max()}"

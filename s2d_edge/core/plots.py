@@ -1,4 +1,4 @@
-"""Pictures that more than one stage draws. matplotlib is the caller's to import."""
+"""Plots that more than one stage draws. The caller imports matplotlib; this module does not."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def draw_confusion(panel: Axes, counts: Sequence[Sequence[int]], labels: Sequence[str]) -> None:
-    """Draw a confusion matrix: counts, on shades that give their share of each true class.
+    """Draw a confusion matrix: each count on a shade that shows its share of the true class.
 
     Args:
-        counts: (K, K), rows are the true classes, columns the answers.
+        counts: (K, K), rows are the true classes, columns the predicted ones.
         labels: class names in index order.
     """
     shares = [[count / max(sum(row), 1) for count in row] for row in counts]
@@ -24,4 +24,4 @@ def draw_confusion(panel: Axes, counts: Sequence[Sequence[int]], labels: Sequenc
             panel.text(j, i, str(count), ha="center", va="center", color=colour)
     panel.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     panel.set_yticks(range(len(labels)), labels)
-    panel.set(xlabel="answer", ylabel="true")
+    panel.set(xlabel="predicted", ylabel="true")

@@ -1,4 +1,4 @@
-"""Which processor this is, as far as answers may depend on it."""
+"""The processor's name and the instructions that a model's logits may depend on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asim
 
 @lru_cache
 def processor() -> str:
-    """Name of the processor, and which of the instructions that matter it has."""
+    """The processor's name, followed by those of the relevant instruction sets that it has."""
     text = _cpuinfo()
     name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     present = instructions()
@@ -24,7 +24,7 @@ def processor() -> str:
 
 
 def instructions() -> frozenset[str]:
-    """The processor's instruction sets as the kernel names them; none where the system does not tell."""
+    """The processor's instruction sets as the kernel names them; empty where it lists none."""
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
     return frozenset(flags.group(1).split()) if flags else frozenset()
 

@@ -67,9 +67,9 @@ def evaluate_model(
                 on_unreadable=tally.skip if skip_unreadable else None,
             )
             predictions = predict_clips(engine, (clip.windows for clip in tally.watch(clips, advance)))
-        tally.tell(console)
+        tally.report(console)
         truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)
-        result = score(truth, predictions.answers, engine.labels, seed=seed)
+        result = score(truth, predictions.predicted, engine.labels, seed=seed)
     result |= {
         "model": identify_model(chosen),
         "data": dataset.name,
@@ -118,7 +118,7 @@ def predict_paths(
         with console.progress("predicting", len(inputs)) as advance:
             clips = load_many(inputs, engine.spec, recipe if crop else None)
             predictions = predict_clips(engine, (clip.windows for clip in tally.watch(clips, advance)))
-        tally.tell(console)
+        tally.report(console)
         results = _results(inputs, predictions, engine.labels)
     table = Table("path", "label", "probability")
     for result in results:
@@ -136,7 +136,7 @@ def _results(inputs: Sequence[Path], predictions: Predictions, labels: Sequence[
             "logits": logits.tolist(),
         }
         for entry, answer, probabilities, logits in zip(
-            inputs, predictions.answers, predictions.probabilities, predictions.logits, strict=True
+            inputs, predictions.predicted, predictions.probabilities, predictions.logits, strict=True
         )
     ]
 

@@ -71,8 +71,8 @@ def test_both_engines_answer_every_window_of_the_same_clips() -> None:
     fp32, int8 = measure_pair(FakeEngine("fp32", log), FakeEngine("int8", log, shift=5), iter(clips))
     assert log[:12] == ["fp32", "fp32", "int8", "int8"] * 3
     assert log[12:] == ["fp32", "int8", "int8", "fp32", "fp32", "int8"]  # timed in turns
-    assert fp32.predictions.answers.tolist() == [0, 1, 2]
-    assert int8.predictions.answers.tolist() == [1, 1, 1]
+    assert fp32.predictions.predicted.tolist() == [0, 1, 2]
+    assert int8.predictions.predicted.tolist() == [1, 1, 1]
     assert len(fp32.latency_ms) == len(int8.latency_ms) == 3
     assert (fp32.latency_ms > 0).all()
 

@@ -1,18 +1,33 @@
-"""The contract: what is written is read back, and nothing else passes."""
+"""The bundle: what is written is read back, and anything else is refused."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from s2d_edge.contracts.bundle import MANIFEST, find_bundles, open_bundle, read_manifest, writing_bundle
-from s2d_edge.core.errors import BundleError, S2DEdgeError
-from s2d_edge.core.files import choose_output, fresh_path, whole_file, whole_folder
+from s2d_edge.contracts.bundle import (
+    MANIFEST,
+    AccuracyRecord,
+    CalibrationRecord,
+    Manifest,
+    ParityRecord,
+    Target,
+    TensorSpec,
+    find_bundles,
+    open_bundle,
+    read_manifest,
+    writing_bundle,
+)
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.core.errors import BundleError
 from tests.firmware_host.graphs import make_bundle
+from tests.hostile import DAMAGED, JSON, mutated, places
 
 SELF_TEST = {
     "file": "selftest.npy",
@@ -26,6 +41,60 @@ SELF_TEST = {
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     return make_bundle(tmp_path / "bundle").path
+
+
+@pytest.fixture(scope="module")
+def shared_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose manifest tests may overwrite; ``original.json`` holds it."""
+    path = make_bundle(tmp_path_factory.mktemp("bundles") / "bundle").path
+    (path / "original.json").write_bytes((path / MANIFEST).read_bytes())
+    return path
+
+
+@st.composite
+def manifests(draw: st.DrawFn) -> Manifest:
+    """Valid manifests of window and stream graphs, of both formats and precisions."""
+    frames, size = draw(st.integers(2, 32)), draw(st.integers(32, 1024))
+    stream, int8 = draw(st.booleans()), draw(st.booleans())
+    labels = tuple(draw(st.lists(st.text(max_size=8), min_size=2, max_size=9)))
+    shape = (1, size, size, 3) if stream else (1, frames, size, size, 3)
+    picture = TensorSpec(
+        name="clip", layout="BHWC", shape=shape, dtype="uint8", colour="RGB", range=(0.0, 255.0)
+    )
+    state: tuple[TensorSpec, ...] = ()
+    new: tuple[TensorSpec, ...] = ()
+    if stream:
+        axes = draw(st.permutations("SNAD"))
+        sizes = {"S": frames - 1, "N": draw(st.integers(1, 9)), "A": 2, "D": 4}
+        ring, slot = (
+            TensorSpec(name=name, layout="".join(axes), shape=tuple(s[a] for a in axes), dtype="float32")
+            for name, s in (("ring", sizes), ("slot", sizes | {"S": 1}))
+        )
+        ages = TensorSpec(name="age", layout="S", shape=(frames - 1,), dtype="int32")
+        state, new = (ages, ring), (slot,)
+    logits = TensorSpec(name="logits", layout="BK", shape=(1, len(labels)), dtype="float32")
+    texts = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
+    return Manifest(
+        format_version=draw(st.sampled_from([1, 2])),
+        name=draw(st.text()),
+        source_run=draw(st.text()),
+        target=draw(st.sampled_from(get_args(Target))),
+        precision="int8" if int8 else "fp32",
+        mode="stream" if stream else "window",
+        frames=frames,
+        fps=draw(st.floats(0, 240, exclude_min=True)),
+        graph="model.xml",
+        inputs=(picture, *state),
+        outputs=(logits, *new),
+        labels=labels,
+        crop=CropRecipe(margin=draw(st.floats(0, 2)), size=size),
+        execution=draw(st.dictionaries(st.text(max_size=5), texts, max_size=2)),
+        tools=draw(texts),
+        files=draw(texts) | {"model.xml": "0"},
+        parity=draw(st.builds(ParityRecord)),
+        calibration=draw(st.builds(CalibrationRecord)) if int8 else None,
+        accuracy=draw(st.none() | st.builds(AccuracyRecord)),
+    )
 
 
 def _edit(bundle: Path, **changes: Any) -> None:
@@ -56,11 +125,12 @@ def test_round_trip(bundle: Path) -> None:
         ({"target": "toaster"}, "field 'target'"),
         ({"fps": -1.0}, "field 'fps'"),
         ({"fps": float("nan")}, "field 'fps'"),
+        ({"crop": {"size": 8}}, r"crop\.size=8"),
         ({"frames": 7}, r"inputs\[0\]"),
-        ({"precision": "int8"}, "calibration is missing"),
-        ({"labels": ["a", "b"]}, "for 2 labels"),
-        ({"self_test": SELF_TEST}, "self_test came with format_version 2"),
-        ({"format_version": 2, "self_test": SELF_TEST}, r"files lists no selftest\.npy"),
+        ({"precision": "int8"}, "calibration"),
+        ({"labels": ["a", "b"]}, "labels"),
+        ({"self_test": SELF_TEST}, "self_test"),
+        ({"format_version": 2, "self_test": SELF_TEST}, r"selftest\.npy"),
         ({"format_version": 2, "self_test": {"file": "selftest.npy"}}, r"field 'self_test\.answers'"),
     ],
 )
@@ -70,10 +140,49 @@ def test_invalid_manifest_names_the_field(bundle: Path, changes: dict[str, Any],
         read_manifest(bundle)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
-def test_unreadable_manifest_is_said(bundle: Path, text: str) -> None:
-    (bundle / MANIFEST).write_text(text)
-    with pytest.raises(BundleError, match=r"readable JSON|format_version"):
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_manifest_is_refused_by_name(bundle: Path, content: bytes) -> None:
+    (bundle / MANIFEST).write_bytes(content)
+    with pytest.raises(BundleError, match=r"manifest\.json"):
+        open_bundle(bundle)
+
+
+@given(data=st.data())
+def test_manifest_with_a_random_value_is_read_or_refused(shared_bundle: Path, data: st.DataObject) -> None:
+    content = json.loads((shared_bundle / "original.json").read_text())
+    path = data.draw(st.sampled_from(list(places(content))))
+    (shared_bundle / MANIFEST).write_text(json.dumps(mutated(content, path, data.draw(JSON))))
+    try:
+        opened = open_bundle(shared_bundle)
+    except BundleError:
+        return
+    assert opened.manifest.spec.frames == opened.manifest.frames
+    assert opened.manifest.state_bytes >= 0
+    assert opened.graph_path.is_file()
+
+
+@given(content=st.binary(max_size=200))
+def test_manifest_of_random_bytes_is_refused(shared_bundle: Path, content: bytes) -> None:
+    (shared_bundle / MANIFEST).write_bytes(content)
+    with pytest.raises(BundleError):
+        read_manifest(shared_bundle)
+
+
+@given(manifest=manifests())
+def test_any_valid_manifest_is_read_as_written(
+    tmp_path_factory: pytest.TempPathFactory, manifest: Manifest
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "written"
+    folder.mkdir(exist_ok=True)
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2), encoding="utf-8")
+    assert read_manifest(folder) == manifest
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 300, "", ".", "model.bin/x"])
+def test_names_that_no_file_can_have_are_refused(bundle: Path, name: str) -> None:
+    files = json.loads((bundle / MANIFEST).read_text())["files"]
+    _edit(bundle, files=files | {name: "0" * 64})
+    with pytest.raises(BundleError):
         open_bundle(bundle)
 
 
@@ -81,31 +190,34 @@ def test_missing_altered_and_outside_files_are_found(bundle: Path) -> None:
     graph = next(file for file in bundle.iterdir() if file.name != MANIFEST)
     content = graph.read_bytes()
     graph.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(BundleError, match="differs from what the manifest recorded"):
+    with pytest.raises(BundleError, match=graph.name):
         open_bundle(bundle)
     graph.unlink()
-    with pytest.raises(BundleError, match="is missing"):
+    with pytest.raises(BundleError, match=graph.name):
         open_bundle(bundle)
     files = json.loads((bundle / MANIFEST).read_text())["files"]
     _edit(bundle, files=files | {"../outside": "0" * 64})
     (bundle.parent / "outside").write_text("x")
     graph.write_bytes(content)
-    with pytest.raises(BundleError, match="outside the bundle"):
+    with pytest.raises(BundleError, match=r"\.\./outside"):
         open_bundle(bundle)
 
 
-def test_what_is_no_bundle(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="is not a folder"):
+def test_other_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="absent"):
         open_bundle(tmp_path / "absent")
-    with pytest.raises(BundleError, match=r"holds no manifest\.json"):
+    with pytest.raises(BundleError, match=r"manifest\.json"):
         open_bundle(tmp_path)
 
 
-def test_finding_bundles_passes_over_the_broken_newest_first(tmp_path: Path) -> None:
-    for age, name in enumerate(("new", "old", "broken")):
+def test_finding_bundles_skips_broken_ones_and_sorts_newest_first(tmp_path: Path) -> None:
+    for age, name in enumerate(("new", "old")):
         path = make_bundle(tmp_path / name).path
         os.utime(path / MANIFEST, (1e9 - age, 1e9 - age))
+    for name in ("broken", "crop"):
+        make_bundle(tmp_path / name)
     (tmp_path / "broken" / MANIFEST).write_text("{")
+    _edit(tmp_path / "crop", crop={"size": 8})
     assert [path.name for path, _ in find_bundles(tmp_path)] == ["new", "old"]
 
 
@@ -116,31 +228,6 @@ def test_failed_writing_leaves_the_first_bundle_and_nothing_else(bundle: Path) -
         raise RuntimeError
     assert (bundle / MANIFEST).read_bytes() == before
     assert [path.name for path in bundle.parent.iterdir()] == ["bundle"]
-    with pytest.raises(BundleError, match="without a manifest"), writing_bundle(bundle):
+    with pytest.raises(BundleError), writing_bundle(bundle):
         pass
     assert (bundle / MANIFEST).read_bytes() == before
-
-
-def test_whole_folder_replaces_only_at_the_end(tmp_path: Path) -> None:
-    target = tmp_path / "folder"
-    for text in ("first", "second"):
-        with whole_folder(target) as scratch:
-            (scratch / "file").write_text(text)
-        assert (target / "file").read_text() == text
-    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
-def test_whole_file_is_whole_or_absent(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="disk"), whole_file(tmp_path / "out.json") as scratch:
-        scratch.write_text("half")
-        raise OSError("disk full")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_outputs_never_fall_on_something_that_exists(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "file").touch()
-    assert fresh_path(tmp_path / "run").name == "run-2"
-    assert choose_output(None, tmp_path / "run").name == "run-2"
-    with pytest.raises(S2DEdgeError, match="exists already"):
-        choose_output(tmp_path / "run", tmp_path / "run")

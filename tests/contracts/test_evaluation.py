@@ -19,7 +19,7 @@ def test_windows_are_averaged_after_the_softmax() -> None:
     np.testing.assert_allclose(predictions.probabilities[0], softmax(windows).mean(axis=0), rtol=1e-6)
     np.testing.assert_array_equal(predictions.logits, np.array([[2, 0.5, 0], [0, 0, 3]]))
     np.testing.assert_allclose(predictions.probabilities.sum(axis=1), 1, rtol=1e-6)
-    assert predictions.answers.tolist() == [0, 2]
+    assert predictions.predicted.tolist() == [0, 2]
 
 
 def test_no_clip_is_an_error() -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 
 from s2d_edge.contracts.bundle import MANIFEST
 from s2d_edge.core import metrics
-from s2d_edge.core.errors import told_in_a_sentence
+from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.core.files import sha256_of
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.firmware_host.bundles import STARTER_FOLDER
@@ -266,7 +266,7 @@ def main() -> None:
     arguments.add_argument("--timings", type=Path, metavar="FILE.json")
     arguments.add_argument("--folder", type=Path, metavar="FOLDER", default=STARTER_FOLDER)
     asked = arguments.parse_args()
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         sys.stdout.write(as_markdown(gather(**vars(asked))))
 
 

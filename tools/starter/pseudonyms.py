@@ -14,7 +14,7 @@ import shutil
 from pathlib import Path
 
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import DataError, told_in_a_sentence
+from s2d_edge.core.errors import DataError, exit_with_a_sentence
 from s2d_edge.core.files import choose_output, sha256_of, whole_folder
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.data.reading.readers import LABELS_FILE
@@ -65,7 +65,7 @@ def main() -> None:
     arguments.add_argument("data", metavar="DATA")
     arguments.add_argument("out", metavar="OUT", type=Path)
     asked = arguments.parse_args()
-    with told_in_a_sentence():
+    with exit_with_a_sentence():
         rename_photographs(asked.data, asked.out, Console())
 
 

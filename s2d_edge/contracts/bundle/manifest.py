@@ -42,10 +42,10 @@ class TensorSpec(_Record):
 
     @property
     def slot_axis(self) -> int:
-        """The axis of a ring along which its slots lie.
+        """Index of the axis along which a ring's slots lie.
 
         Raises:
-            ValueError: its layout names none, or not as many axes as it has.
+            ValueError: the layout names no slot axis, or another number of axes than the shape has.
         """
         if len(self.layout) != len(self.shape):
             raise ValueError(f"{self.name} has {len(self.shape)} axes and the layout {self.layout!r}")
@@ -53,7 +53,7 @@ class TensorSpec(_Record):
 
 
 class ParityRecord(_Record):
-    """How far the exported graph's logits were from PyTorch's, on real clips."""
+    """Largest difference between the exported graph's logits and PyTorch's, on real clips."""
 
     clips: int = Field(ge=1)
     source: str
@@ -62,14 +62,14 @@ class ParityRecord(_Record):
 
 
 class CalibrationClip(_Record):
-    """One clip the ranges were measured on. A folder of frames hashes its files' hashes, in order."""
+    """One clip that calibration measured ranges on. A frame folder hashes its files' hashes, in order."""
 
     path: str
     sha256: str
 
 
 class CalibrationRecord(_Record):
-    """How the INT8 graph was made."""
+    """The clips, seed and recipe that made the INT8 graph."""
 
     data: str
     split: str
@@ -80,7 +80,7 @@ class CalibrationRecord(_Record):
 
 
 class AccuracyRecord(_Record):
-    """Measured on the evaluation split through the host's own engines; fractions, drop in points."""
+    """Accuracy on the evaluation split, measured through the host's engines; fractions, drops in points."""
 
     data: str
     split: str
@@ -98,13 +98,13 @@ class AccuracyRecord(_Record):
 
 
 class EngineIdentity(_Record):
-    """What answered, as far as the answers may depend on it; empty where nobody can tell.
+    """The runtime and device behind some logits, as far as these may depend on it.
 
     Attributes:
-        runtime: with its version; TensorRT's beside ONNX Runtime's.
+        runtime: name and version; beside ONNX Runtime's also TensorRT's.
         device: as ``--device`` names it.
-        name: of the processor.
-        driver: its version.
+        name: the processor's name; empty where it is unknown.
+        driver: the driver's version; empty where it is unknown.
     """
 
     runtime: str
@@ -119,14 +119,14 @@ class EngineIdentity(_Record):
 
 
 class SelfTestRecord(_Record):
-    """The graph's logits for clips that every machine can draw (``firmware_host/selftest/patterns.py``).
+    """The graph's logits for clips that every machine can draw from a seed.
 
     Attributes:
         file: (answers, K) float32 logits, as NumPy writes them.
-        answers: how many: one a clip, or one a frame of a stream.
-        generator: of the drawing.
-        seed: of the clips.
-        engine: what gave the answers.
+        answers: number of logit vectors: one per clip, or one per frame of a stream.
+        generator: version of the code that draws the clips.
+        seed: seed of the clips.
+        engine: the runtime and device that computed the logits.
     """
 
     file: str
@@ -137,14 +137,14 @@ class SelfTestRecord(_Record):
 
 
 class Manifest(_Record):
-    """The contract.
+    """Everything that a host must know of a bundle, as ``manifest.json`` holds it.
 
     ``files`` maps each other file of the bundle to its SHA-256; ``execution`` gives, per device, the runtime
     properties the graph was measured with.
 
-    A ``window`` graph takes a clip. A ``stream`` graph takes a frame, the age in sample periods of every slot
-    of its rings (``frames`` for a slot not to be seen), and the rings; after the logits it returns the new
-    slot of each ring, in the rings' order.
+    A ``window`` graph takes a window of T frames. A ``stream`` graph takes a frame, the age in sample periods
+    of every slot of its rings (``frames`` for a masked slot), and the rings. After the logits it returns the
+    new slot of each ring, in the rings' order.
     """
 
     format_version: Literal[1, 2]
@@ -175,7 +175,7 @@ class Manifest(_Record):
         wanted = (1, size, size, 3) if self.mode == "stream" else (1, self.frames, size, size, 3)
         if pictures.shape != wanted or pictures.dtype != "uint8":
             raise ValueError(
-                f"inputs[0] is {pictures.dtype} {pictures.shape}, frames and crop.size ask for uint8 {wanted}"
+                f"inputs[0] is {pictures.dtype} {pictures.shape}, frames and crop.size want uint8 {wanted}"
             )
         self._check_state()
         if logits.shape != (1, len(self.labels)):
@@ -200,7 +200,7 @@ class Manifest(_Record):
         age, new = self.inputs[1], self.outputs[1:]
         if age.dtype != "int32" or len(age.shape) != 1 or age.shape[0] not in (self.frames - 1, self.frames):
             raise ValueError(
-                f"inputs[1] is {age.dtype} {age.shape}, frames asks for int32 ({self.frames - 1},) or "
+                f"inputs[1] is {age.dtype} {age.shape}, frames wants int32 ({self.frames - 1},) or "
                 f"({self.frames},)"
             )
         if self.graph == "model.onnx" and any(
@@ -219,20 +219,20 @@ class Manifest(_Record):
 
     @property
     def rings(self) -> tuple[TensorSpec, ...]:
-        """What a stream keeps between frames; empty for a window graph."""
+        """The inputs that a stream keeps between frames; empty for a window graph."""
         return self.inputs[2:] if self.mode == "stream" else ()
 
     @property
     def slots(self) -> int:
-        """Slots of each ring; 0 for a window graph."""
+        """Number of slots of each ring; 0 for a window graph."""
         return self.inputs[1].shape[0] if self.mode == "stream" else 0
 
     @property
     def state_bytes(self) -> int:
-        """Memory that one face's rings take; 0 for a window graph."""
+        """Memory of one face's rings, bytes; 0 for a window graph."""
         return sum(prod(ring.shape) * np.dtype(ring.dtype).itemsize for ring in self.rings)
 
     @property
     def spec(self) -> ClipSpec:
-        """The clip this bundle answers."""
+        """The shape and pace of the clip that the graph takes."""
         return ClipSpec(frames=self.frames, fps=self.fps, size=self.crop.size)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from s2d_edge.contracts.bundle.manifest import MANIFEST, READABLE_VERSIONS, Manifest
-from s2d_edge.core.errors import BundleError
-from s2d_edge.core.files import sha256_of
+from s2d_edge.core.errors import BundleError, ConfigError
+from s2d_edge.core.files import read_json, sha256_of
 
 BUNDLES = Path("bundles")  # under the working directory, unless --out says otherwise
 
@@ -23,12 +22,12 @@ class Bundle:
 
     @property
     def graph_path(self) -> Path:
-        """The graph to hand to the runtime."""
+        """The graph file, for the runtime to load."""
         return self.path / self.manifest.graph
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of the graph and its weights on disk, reports left out."""
+        """Size of the graph and its weights on disk, bytes; reports left out."""
         return sum(
             (self.path / name).stat().st_size for name in self.manifest.files if name.startswith("model.")
         )
@@ -44,11 +43,8 @@ def read_manifest(path: Path) -> Manifest:
     if not file.is_file():
         what = "is not a folder" if not path.is_dir() else f"holds no {MANIFEST}"
         raise BundleError(f"{path} {what}; a bundle is a folder written by 's2d-edge export'")
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BundleError(f"{file} is not readable JSON ({error}); export the bundle again") from None
-    version = data.get("format_version") if isinstance(data, dict) else None
+    data = read_json(file, BundleError, "export the bundle again")
+    version = data.get("format_version")
     if version not in READABLE_VERSIONS:
         raise BundleError(
             f"{file} has format_version {version!r}; this s2d-edge reads "
@@ -61,6 +57,8 @@ def read_manifest(path: Path) -> Manifest:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "manifest"
         raise BundleError(f"{file}: field {field!r}: {first['msg']}; export the bundle again") from None
+    except ConfigError as error:  # of a record that is not pydantic's own, such as the crop
+        raise BundleError(f"{file}: {error}; export the bundle again") from None
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -71,12 +69,7 @@ def open_bundle(path: Path) -> Bundle:
     """
     manifest = read_manifest(path)
     for name, expected in manifest.files.items():
-        file = path / name
-        if path.resolve() not in file.resolve().parents:
-            raise BundleError(f"{path}: the manifest lists {name!r}, outside the bundle")
-        if not file.is_file():
-            raise BundleError(f"{path}: {name} is missing; copy or export the bundle again")
-        if sha256_of(file) != expected:
+        if sha256_of(_listed_file(path, name)) != expected:
             raise BundleError(
                 f"{path}: {name} differs from what the manifest recorded (sha256); it was altered or "
                 "damaged: copy or export the bundle again"
@@ -84,15 +77,33 @@ def open_bundle(path: Path) -> Bundle:
     return Bundle(path, manifest)
 
 
+def _listed_file(bundle: Path, name: str) -> Path:
+    """The file that the manifest lists as ``name``, if it is there and inside the bundle."""
+    file = bundle / name
+    try:
+        inside, there = bundle.resolve() in file.resolve().parents, file.is_file()
+    except (OSError, ValueError) as error:  # a name that no file can have
+        raise BundleError(
+            f"{bundle}: the manifest lists {name!r}, which is no file name ({error}); export the bundle again"
+        ) from None
+    if not inside:
+        raise BundleError(
+            f"{bundle}: the manifest lists {name!r}, outside the bundle; export the bundle again"
+        )
+    if not there:
+        raise BundleError(f"{bundle}: {name!r} is missing; copy or export the bundle again")
+    return file
+
+
 def find_bundles(root: Path) -> list[tuple[Path, Manifest]]:
-    """Readable bundles directly under ``root``, newest first; folders that are none are passed over."""
+    """Readable bundles directly under ``root``, newest first; other folders are skipped."""
     found: list[tuple[float, Path, Manifest]] = []
     for file in root.glob(f"*/{MANIFEST}"):
         if file.parent.name.startswith("."):
             continue
         try:
             found.append((file.stat().st_mtime, file.parent, read_manifest(file.parent)))
-        except BundleError:
+        except (BundleError, OSError):
             continue
     found.sort(key=lambda entry: entry[0], reverse=True)
     return [(path, manifest) for _, path, manifest in found]

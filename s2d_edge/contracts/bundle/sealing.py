@@ -15,14 +15,17 @@ from s2d_edge.core.files import sha256_of, whole_folder
 
 @contextmanager
 def writing_bundle(path: Path) -> Iterator[Path]:
-    """A scratch folder to fill; it becomes ``path`` when the block ends well and is gone otherwise.
+    """Yield a scratch folder to fill; it becomes ``path`` if the block ends well, else it is removed.
 
     Finish the block with :func:`seal`.
+
+    Raises:
+        BundleError: the block ended without a manifest.
     """
     with whole_folder(path) as scratch:
         yield scratch
         if not (scratch / MANIFEST).is_file():
-            raise BundleError(f"{path} was left without a manifest")
+            raise BundleError(f"{path} was left without a manifest; call seal() before the block ends")
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:
@@ -42,7 +45,7 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def tool_versions(*packages: str) -> dict[str, str]:
-    """Versions of Python, of s2d-edge and of those ``packages`` that are installed."""
+    """Versions of Python, of s2d-edge and of those ``packages`` that are installed, by name."""
     versions = {"python": platform.python_version()}
     for package in ("s2d-edge", *packages):
         try:

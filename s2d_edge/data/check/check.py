@@ -117,7 +117,7 @@ def check(
     states = _inspect_all(listing, console, fps, workers)
     return CheckReport(
         name=listing.name,
-        labels=listing.labels + tuple(sorted({entry.label for entry in listing.strangers()})),
+        labels=listing.labels + tuple(sorted({entry.label for entry in listing.unknown_labels()})),
         counts=_counts(listing.entries),
         notes=listing.notes,
         findings=(
@@ -172,7 +172,7 @@ def _counts(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
 
 def _unknown_labels(listing: Listing) -> Iterator[Finding]:
     """Labels outside the set, and those that training never sees."""
-    for entry in listing.strangers():
+    for entry in listing.unknown_labels():
         yield Finding(
             kind="unknown label",
             what=listing.relative(entry.path),

@@ -42,7 +42,7 @@ class LoadingTally:
             yield clip
             advance(1)
 
-    def tell(self, console: Console) -> None:
+    def report(self, console: Console) -> None:
         """Warn of what was counted."""
         if self.unreadable:
             console.warn(f"skipped {_clips(self.unreadable)} that cannot be read{_first(self.unreadable)}")

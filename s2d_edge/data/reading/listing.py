@@ -66,7 +66,7 @@ class Listing:
     published: LabelSet | None = None
     notes: tuple[str, ...] = ()
 
-    def strangers(self) -> Iterator[Entry]:
+    def unknown_labels(self) -> Iterator[Entry]:
         """Entries whose label is no class."""
         known = set(self.labels)
         return (entry for entry in self.entries if entry.label not in known)
@@ -97,7 +97,7 @@ def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
         DataError: a label that is no class, a clip listed twice, clips that are not there, or a file that is
             neither picture nor video; names the first, and where it stands.
     """
-    for entry in listing.strangers():
+    for entry in listing.unknown_labels():
         raise DataError(f"{entry.where}: label {entry.label!r} is not in the set {', '.join(listing.labels)}")
     for entry, first in listing.repeats():
         raise DataError(

@@ -196,7 +196,7 @@ def test_tally_tells_what_was_lost(tmp_path: Path, squares: None, capsys: pytest
     steps: list[int] = []
     list(tally.watch(load_many([face, empty, tmp_path / "short"], SPEC, CROP), steps.append))
     assert steps == [1, 1, 1]
-    tally.tell(Console(quiet=True))
+    tally.report(Console(quiet=True))
     told = " ".join(capsys.readouterr().err.split())
     assert "no face was found in 1 of 3 frames" in told
     assert "empty.png" in told

@@ -155,7 +155,7 @@ def test_class_indices_follow_the_models_order(tmp_path: Path) -> None:
 
 
 def counts(listing: Listing, split: str) -> Counter[str]:
-    assert not list(listing.strangers())
+    assert not list(listing.unknown_labels())
     assert not list(listing.repeats())
     return Counter(entry.label for entry in listing.entries if entry.split == split)
 

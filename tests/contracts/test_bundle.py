@@ -51,6 +51,21 @@ def shared_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+SIZES = st.floats(0, 1e6, exclude_min=True)
+DROPS = st.floats(-100, 100)
+CALIBRATIONS = st.builds(
+    CalibrationRecord,
+    recipe=st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers() | DROPS | st.booleans()),
+)
+ACCURACIES = st.builds(
+    AccuracyRecord,
+    drop_war_pp=DROPS,
+    drop_war_pp_ci95=st.tuples(DROPS, DROPS),
+    drop_uar_pp=DROPS,
+    drop_uar_pp_ci95=st.tuples(DROPS, DROPS),
+)
+
+
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     """Valid manifests of window and stream graphs, of both formats and precisions."""
@@ -91,9 +106,9 @@ def manifests(draw: st.DrawFn) -> Manifest:
         execution=draw(st.dictionaries(st.text(max_size=5), texts, max_size=2)),
         tools=draw(texts),
         files=draw(texts) | {"model.xml": "0"},
-        parity=draw(st.builds(ParityRecord)),
-        calibration=draw(st.builds(CalibrationRecord)) if int8 else None,
-        accuracy=draw(st.none() | st.builds(AccuracyRecord)),
+        parity=draw(st.builds(ParityRecord, tolerance=SIZES, max_abs_logit_diff=SIZES)),
+        calibration=draw(CALIBRATIONS) if int8 else None,
+        accuracy=draw(st.none() | ACCURACIES),
     )
 
 

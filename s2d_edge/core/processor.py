@@ -1,4 +1,4 @@
-"""The processor's name and the instructions that a model's logits may depend on."""
+"""The processor's name and instruction sets, as far as results may depend on them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ _INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asim
 
 @lru_cache
 def processor() -> str:
-    """The processor's name, followed by those of the relevant instruction sets that it has."""
-    text = _cpuinfo()
-    name = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    """Return the processor's name, and which of the instructions that matter it has."""
     present = instructions()
     found = [each for each in _INSTRUCTIONS if each in present]
-    known = name.group(1).strip() if name else platform.processor() or platform.machine()
-    return f"{known}, {' '.join(found)}" if found else known
+    return f"{processor_name()}, {' '.join(found)}" if found else processor_name()
+
+
+def processor_name() -> str:
+    """Return the processor's name as the kernel gives it, else its architecture."""
+    name = re.search(r"^model name\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
+    return name.group(1).strip() if name else platform.processor() or platform.machine()
 
 
 def instructions() -> frozenset[str]:
-    """The processor's instruction sets as the kernel names them; empty where it lists none."""
+    """Return the processor's instruction sets as the kernel names them; none where they cannot be read."""
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
     return frozenset(flags.group(1).split()) if flags else frozenset()
 

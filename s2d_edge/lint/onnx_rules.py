@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from s2d_edge.lint.onnx_view import OnnxGraph, name_of
-from s2d_edge.lint.rules import Finding
+from s2d_edge.lint.rules import Place
 
 LINEARS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
 
 
-def dynamic_shapes(graph: OnnxGraph) -> Iterator[Finding]:
+def dynamic_shapes(graph: OnnxGraph) -> Iterator[Place]:
     """Inputs that are not fixed, and nodes that make something not fixed of what is."""
 
     def is_fixed(name: str) -> bool:
@@ -32,7 +32,7 @@ def _shape(graph: OnnxGraph, name: str) -> str:
     return f"[{', '.join('?' if size is None else str(size) for size in sizes)}]"
 
 
-def quantized_tables(graph: OnnxGraph) -> Iterator[Finding]:
+def quantized_tables(graph: OnnxGraph) -> Iterator[Place]:
     """Constants in 8 bits that something other than a linear or convolution reads."""
     for dequantize in graph.of("DequantizeLinear"):
         if graph.is_weight(dequantize):

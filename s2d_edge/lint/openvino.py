@@ -17,7 +17,7 @@ from s2d_edge.lint.openvino_view import (
     readers,
     type_of,
 )
-from s2d_edge.lint.rules import Finding, Rule, beyond_half, words
+from s2d_edge.lint.rules import Place, Rule, beyond_half, words
 
 _DOCS = "https://docs.openvino.ai"
 _NPU_DEVICE = f"{_DOCS}/2026/openvino-workflow/running-inference/inference-devices-and-modes/npu-device.html"
@@ -56,7 +56,7 @@ _HALVES = {"f16", "bf16"}
 _BYTES = {"i8", "u8"}
 
 
-def _dynamic_shapes(model: ov.Model) -> Iterator[Finding]:
+def _dynamic_shapes(model: ov.Model) -> Iterator[Place]:
     for op in model.get_ordered_ops():
         if any(value.get_partial_shape().is_dynamic for value in op.input_values()):
             continue  # the one that began it is named
@@ -65,7 +65,7 @@ def _dynamic_shapes(model: ov.Model) -> Iterator[Finding]:
                 yield name_of(op), f"{kind_of(op)} of shape {output.get_partial_shape()}"
 
 
-def _states(model: ov.Model) -> Iterator[Finding]:
+def _states(model: ov.Model) -> Iterator[Place]:
     for op in model.get_ordered_ops():
         if kind_of(op) in ("ReadValue", "Assign"):
             yield name_of(op), f"the operation {kind_of(op)}"
@@ -75,7 +75,7 @@ def _constants(model: ov.Model, types: set[str]) -> Iterator[Any]:
     return (op for op in model.get_ordered_ops() if kind_of(op) == "Constant" and type_of(op) in types)
 
 
-def _compressed(model: ov.Model) -> Iterator[Finding]:
+def _compressed(model: ov.Model) -> Iterator[Place]:
     for op in _constants(model, _HALVES):
         yield name_of(op), f"a constant of {type_of(op)}"
 
@@ -84,14 +84,14 @@ def _fake_quantizes(model: ov.Model) -> Iterator[Any]:
     return (op for op in model.get_ordered_ops() if kind_of(op) == "FakeQuantize")
 
 
-def _levels(model: ov.Model) -> Iterator[Finding]:
+def _levels(model: ov.Model) -> Iterator[Place]:
     for op in _fake_quantizes(model):
         levels = op.get_attributes()["levels"]
         if levels not in _LEVELS:
             yield name_of(op), f"FakeQuantize of {levels} levels"
 
 
-def _ranges(model: ov.Model) -> Iterator[Finding]:
+def _ranges(model: ov.Model) -> Iterator[Place]:
     for op in _fake_quantizes(model):
         bounds = [value.get_node() for value in op.input_values()[1:]]
         if any(kind_of(bound) != "Constant" for bound in bounds):
@@ -104,7 +104,7 @@ def _ranges(model: ov.Model) -> Iterator[Finding]:
                 break
 
 
-def _activation_ranges(model: ov.Model) -> Iterator[Finding]:
+def _activation_ranges(model: ov.Model) -> Iterator[Place]:
     constants = constant_names(model)
     for op in _fake_quantizes(model):
         data, *bounds = op.input_values()
@@ -116,7 +116,7 @@ def _activation_ranges(model: ov.Model) -> Iterator[Finding]:
             yield name_of(op), f"{max(sizes)} ranges for one activation, read by {kind_of(others[0])}"
 
 
-def _small_constants(model: ov.Model) -> Iterator[Finding]:
+def _small_constants(model: ov.Model) -> Iterator[Place]:
     constants = constant_names(model)
     for op in _constants(model, _BYTES):
         frontier = [op]
@@ -128,7 +128,7 @@ def _small_constants(model: ov.Model) -> Iterator[Finding]:
                     yield name_of(node), f"{kind_of(node)} reads the 8-bit constant {name_of(op)}"
 
 
-def _weight_axes(model: ov.Model) -> Iterator[Finding]:
+def _weight_axes(model: ov.Model) -> Iterator[Place]:
     constants = constant_names(model)
     for op in model.get_ordered_ops():
         if kind_of(op) not in LINEARS:
@@ -165,13 +165,13 @@ def _output_axes(op: Any, index: int, rank: int) -> set[int]:
     return {0} if kind_of(op) == "Convolution" else {0, 1}  # of a group convolution, groups and outputs
 
 
-def _npu_operations(model: ov.Model) -> Iterator[Finding]:
+def _npu_operations(model: ov.Model) -> Iterator[Place]:
     for op in model.get_ordered_ops():
         if kind_of(op) not in NPU_OPERATIONS:
             yield name_of(op), f"the operation {kind_of(op)}"
 
 
-def _npu_types(model: ov.Model) -> Iterator[Finding]:
+def _npu_types(model: ov.Model) -> Iterator[Place]:
     for op in model.get_ordered_ops():
         for output in op.outputs():
             found = output.get_element_type().get_type_name()
@@ -179,7 +179,7 @@ def _npu_types(model: ov.Model) -> Iterator[Finding]:
                 yield name_of(op), f"{kind_of(op)} of {found}"
 
 
-def _beyond_half(model: ov.Model) -> Iterator[Finding]:
+def _beyond_half(model: ov.Model) -> Iterator[Place]:
     for op in _constants(model, _FLOATS):
         number = beyond_half(op.data)
         if number is not None:

@@ -1,4 +1,4 @@
-"""Finding one's way in an OpenVINO model."""
+"""Place one's way in an OpenVINO model."""
 
 from __future__ import annotations
 

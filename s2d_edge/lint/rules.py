@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Graph = TypeVar("Graph")
-Finding = tuple[str, str]  # the node, and what is there
+Place = tuple[str, str]  # the node, and what is there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Rule(Generic[Graph]):
     wants: str
     why: str
     source: str
-    find: Callable[[Graph], Iterable[Finding]]
+    find: Callable[[Graph], Iterable[Place]]
     warns: bool = False
 
 

@@ -16,7 +16,7 @@ from s2d_edge.lint.onnx_view import (
     name_of,
     type_name,
 )
-from s2d_edge.lint.rules import Finding, Rule, beyond_half, words
+from s2d_edge.lint.rules import Place, Rule, beyond_half, words
 
 _DOCS = "https://docs.nvidia.com/deeplearning/tensorrt"
 _OPERATORS = "https://github.com/onnx/onnx-tensorrt/blob/main/docs/operators.md"
@@ -53,12 +53,12 @@ _RESIZE: dict[str, tuple[object, set[object]]] = {
 }
 
 
-def _opset(graph: OnnxGraph) -> Iterator[Finding]:
+def _opset(graph: OnnxGraph) -> Iterator[Place]:
     if graph.opset not in _OPSETS:
         yield "the graph", f"opset {graph.opset}"
 
 
-def _operators(graph: OnnxGraph) -> Iterator[Finding]:
+def _operators(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.nodes:
         if node.domain not in ("", "ai.onnx"):
             yield name_of(node), f"the operator {node.domain}.{node.op_type}"
@@ -66,7 +66,7 @@ def _operators(graph: OnnxGraph) -> Iterator[Finding]:
             yield name_of(node), f"the operator {node.op_type}"
 
 
-def _limits(graph: OnnxGraph) -> Iterator[Finding]:
+def _limits(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.nodes:
         if node.op_type == "LayerNormalization" and any(node.output[1:]):
             yield name_of(node), "LayerNormalization of more than one output"
@@ -80,7 +80,7 @@ def _limits(graph: OnnxGraph) -> Iterator[Finding]:
             yield name_of(node), f"{node.op_type} of computed axes"
 
 
-def _unsigned_bytes(graph: OnnxGraph) -> Iterator[Finding]:
+def _unsigned_bytes(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.nodes:
         if node.op_type not in ("Cast", *QUANTIZERS):
             touched = {graph.types.get(name) for name in (*node.input, *node.output)}
@@ -88,7 +88,7 @@ def _unsigned_bytes(graph: OnnxGraph) -> Iterator[Finding]:
                 yield name_of(node), f"{node.op_type} of uint8"
 
 
-def _spelled_out_norms(graph: OnnxGraph) -> Iterator[Finding]:
+def _spelled_out_norms(graph: OnnxGraph) -> Iterator[Place]:
     """A square, its mean, maybe plus epsilon, and a root: the core of every normalisation in parts."""
     for mean in graph.of("ReduceMean"):
         square = graph.producer(mean.input[0])
@@ -107,7 +107,7 @@ def _is_square(graph: OnnxGraph, node: onnx.NodeProto) -> bool:
     return node.op_type == "Mul" and node.input[0] == node.input[1]
 
 
-def _wide_integers(graph: OnnxGraph) -> Iterator[Finding]:
+def _wide_integers(graph: OnnxGraph) -> Iterator[Place]:
     bounds = np.iinfo(np.int32)
     for name, tensor in graph.tensors.items():
         readers = graph.readers(name)
@@ -122,7 +122,7 @@ def _wide_integers(graph: OnnxGraph) -> Iterator[Finding]:
             yield name_of(readers[0][0]), f"the int64 constant {name} holds {int(wrong.ravel()[0])}"
 
 
-def _beyond_half(graph: OnnxGraph) -> Iterator[Finding]:
+def _beyond_half(graph: OnnxGraph) -> Iterator[Place]:
     for name, tensor in graph.tensors.items():
         readers = graph.readers(name)
         if tensor.data_type == TensorProto.FLOAT and readers:
@@ -131,7 +131,7 @@ def _beyond_half(graph: OnnxGraph) -> Iterator[Finding]:
                 yield name_of(readers[0][0]), f"the constant {name} holds {number:g}"
 
 
-def _zero_points(graph: OnnxGraph) -> Iterator[Finding]:
+def _zero_points(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.of(*QUANTIZERS):
         if len(node.input) < 3 or not node.input[2]:
             continue  # none is 0
@@ -142,14 +142,14 @@ def _zero_points(graph: OnnxGraph) -> Iterator[Finding]:
             yield name_of(node), f"the zero-point {value[value != 0].ravel()[0]}"
 
 
-def _unsigned(graph: OnnxGraph) -> Iterator[Finding]:
+def _unsigned(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.of(*QUANTIZERS):
         found = graph.int_type(node)
         if found != TensorProto.INT8:
             yield name_of(node), f"{node.op_type} of {type_name(found)}"
 
 
-def _scales(graph: OnnxGraph) -> Iterator[Finding]:
+def _scales(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.of(*QUANTIZERS):
         scale = graph.scale(node)
         if scale is None:
@@ -158,7 +158,7 @@ def _scales(graph: OnnxGraph) -> Iterator[Finding]:
             yield name_of(node), f"the scale {scale[~(np.isfinite(scale) & (scale > 0))].ravel()[0]:g}"
 
 
-def _pairs(graph: OnnxGraph) -> Iterator[Finding]:
+def _pairs(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.of("QuantizeLinear"):
         readers = [reader for reader, _ in graph.readers(node.output[0])]
         strangers = [reader for reader in readers if reader.op_type != "DequantizeLinear"]
@@ -182,20 +182,20 @@ def _same_scale(graph: OnnxGraph, one: onnx.NodeProto, other: onnx.NodeProto) ->
     )
 
 
-def _quantized_weights(graph: OnnxGraph) -> Iterator[Finding]:
+def _quantized_weights(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.of("QuantizeLinear"):
         if graph.is_weight(node):
             yield name_of(node), f"QuantizeLinear of the constant {node.input[0]}"
 
 
-def _activation_scales(graph: OnnxGraph) -> Iterator[Finding]:
+def _activation_scales(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.of(*QUANTIZERS):
         scale = graph.scale(node)
         if scale is not None and scale.size > 1 and not graph.is_weight(node):
             yield name_of(node), f"{scale.size} scales for one activation"
 
 
-def _weight_axes(graph: OnnxGraph) -> Iterator[Finding]:
+def _weight_axes(graph: OnnxGraph) -> Iterator[Place]:
     for dequantize in graph.of("DequantizeLinear"):
         scale = graph.scale(dequantize)
         if scale is None or scale.size == 1 or not graph.is_weight(dequantize):
@@ -220,7 +220,7 @@ def _output_axis(node: onnx.NodeProto, index: int, rank: int) -> int | None:
     return {("Conv", 1): 0, ("ConvTranspose", 1): 1}.get((node.op_type, index))
 
 
-def _quantized_operators(graph: OnnxGraph) -> Iterator[Finding]:
+def _quantized_operators(graph: OnnxGraph) -> Iterator[Place]:
     for dequantize in graph.of("DequantizeLinear"):
         if graph.is_weight(dequantize):
             continue
@@ -234,7 +234,7 @@ def _is_residual(graph: OnnxGraph, node: onnx.NodeProto) -> bool:
     return node.op_type == "Add" and not graph.constants.intersection(node.input)
 
 
-def _residuals(graph: OnnxGraph) -> Iterator[Finding]:
+def _residuals(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.of("Add"):
         if _is_residual(graph, node):
             origins = [graph.origin(name) for name in node.input]

@@ -12,6 +12,7 @@ import torch
 
 from s2d_edge.contracts.bundle import tool_versions
 from s2d_edge.core.files import write_text
+from s2d_edge.core.processor import processor_name
 from s2d_edge.data.preparing.parallel import usable_cores
 from s2d_edge.train.processes import Processes
 
@@ -37,7 +38,7 @@ def note_start(folder: Path, processes: Processes, precision: str, *, epoch: int
             "machines": processes.machines,
             "device": processes.device.type,
             "precision": precision,
-            "cpu": _cpu_name(),
+            "cpu": processor_name(),
             "cores": usable_cores(),
             "threads": torch.get_num_threads(),
             "gpu": torch.cuda.get_device_name(processes.device) if cuda else None,
@@ -48,16 +49,6 @@ def note_start(folder: Path, processes: Processes, precision: str, *, epoch: int
         }
     )
     write_text(path, json.dumps({"starts": starts}, indent=2) + "\n")
-
-
-def _cpu_name() -> str:
-    table = Path("/proc/cpuinfo")
-    if table.is_file():
-        for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
 
 
 def _git_state() -> dict[str, Any] | None:

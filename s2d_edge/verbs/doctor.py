@@ -1,4 +1,4 @@
-"""``doctor``: what this machine has for each part of the toolkit, and the next step where something lacks."""
+"""``doctor``: report what this machine has for each part of the toolkit, and the next step where it lacks."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ from s2d_edge.contracts.bundle import find_bundles, open_bundle, tool_versions
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.firmware_host import bundles
-from s2d_edge.verbs.doctor_devices import nvidia_finding, openvino_findings, target_findings
-from s2d_edge.verbs.findings import Finding
+from s2d_edge.verbs.doctor_devices import (
+    Diagnosis,
+    diagnose_nvidia,
+    diagnose_onnxruntime,
+    diagnose_openvino,
+    diagnose_targets,
+    installed_runtimes,
+)
 
 # Debian and Ubuntu packages that bring the shared libraries OpenCV and MediaPipe load.
 _LIBRARY_PACKAGES = {
@@ -41,32 +47,30 @@ _TRAIN_PACKAGES = (
 )
 
 
-def examine() -> list[Finding]:
-    """Look at packages, runtimes, devices and cameras. Nothing is opened for longer than a look."""
-    onnx = _onnxruntime_providers()
-    openvino, *npu = openvino_findings()
+def examine() -> list[Diagnosis]:
+    """Look at packages, runtimes, devices and cameras; opens no camera and loads no graph."""
+    runtimes = installed_runtimes()
     return [
-        Finding(part="Python", ready=True, found=sys.version.split()[0]),
+        Diagnosis(part="Python", ready=True, found=sys.version.split()[0]),
         _import_of("OpenCV", "cv2"),
         _import_of("MediaPipe FaceMesh", "mediapipe"),
-        openvino,
-        *npu,
-        onnx,
-        nvidia_finding(),
+        *diagnose_openvino(runtimes),
+        diagnose_onnxruntime(runtimes),
+        diagnose_nvidia(),
         _training(),
         _extras(),
-        *target_findings(openvino.found, onnx.found),
+        *diagnose_targets(runtimes),
         _starter(),
         _cameras(),
     ]
 
 
-def _import_of(part: str, module: str) -> Finding:
+def _import_of(part: str, module: str) -> Diagnosis:
     try:
         version = getattr(importlib.import_module(module), "__version__", "present")
     except ImportError as error:
-        return Finding(part=part, ready=False, found=str(error), next_step=_remedy(error), needed=True)
-    return Finding(part=part, ready=True, found=version)
+        return Diagnosis(part=part, ready=False, found=str(error), next_step=_remedy(error), needed=True)
+    return Diagnosis(part=part, ready=True, found=version)
 
 
 def _remedy(error: ImportError) -> str:
@@ -80,25 +84,11 @@ def _remedy(error: ImportError) -> str:
     return f"the system library {name} is missing: apt-get install {package}"
 
 
-def _onnxruntime_providers() -> Finding:
-    try:
-        import onnxruntime
-    except ImportError:
-        return Finding(
-            part="ONNX Runtime",
-            ready=False,
-            found="not installed",
-            next_step="pip install 's2d-edge[ort]'; on a Jetson, NVIDIA's wheel",
-        )
-    providers = ", ".join(onnxruntime.get_available_providers())
-    return Finding(part="ONNX Runtime", ready=True, found=f"{onnxruntime.__version__}: {providers}")
-
-
-def _training() -> Finding:
+def _training() -> Diagnosis:
     versions = tool_versions(*_TRAIN_PACKAGES)
     missing = [package for package in _TRAIN_PACKAGES if package not in versions]
     found = ", ".join(f"{package} {versions[package]}" for package in _TRAIN_PACKAGES if package in versions)
-    return Finding(
+    return Diagnosis(
         part="training and export",
         ready=not missing,
         found=found or "not installed",
@@ -106,13 +96,13 @@ def _training() -> Finding:
     )
 
 
-def _extras() -> Finding:
-    """Which of the optional parts of the installed distribution are complete."""
+def _extras() -> Diagnosis:
+    """List the extras whose packages are all installed."""
     wanted: dict[str, list[str]] = {}
     try:
         requirements = metadata.requires("s2d-edge") or []
     except metadata.PackageNotFoundError:
-        return Finding(
+        return Diagnosis(
             part="extras", ready=False, found="s2d-edge itself is not installed", next_step="pip install ."
         )
     for requirement in requirements:
@@ -122,7 +112,7 @@ def _extras() -> Finding:
     installed = tool_versions(*{package for packages in wanted.values() for package in packages})
     complete = [extra for extra, packages in wanted.items() if installed.keys() >= set(packages)]
     lacking = [extra for extra in wanted if extra not in complete]
-    return Finding(
+    return Diagnosis(
         part="extras",
         ready=True,
         found=", ".join(complete) or "none",
@@ -132,18 +122,18 @@ def _extras() -> Finding:
     )
 
 
-def _starter() -> Finding:
-    """The shipped bundles, and which of them ``starter`` means here."""
+def _starter() -> Diagnosis:
+    """List the shipped bundles, and say which of them ``starter`` means here."""
     shipped = sorted(path for path, _ in find_bundles(bundles.STARTER_FOLDER))
     if not shipped:
-        return Finding(part="starter", ready=False, found="none is shipped", next_step="s2d-edge export")
+        return Diagnosis(part="starter", ready=False, found="none is shipped", next_step="s2d-edge export")
     try:
         chosen = open_bundle(bundles.starter_for())
     except S2DEdgeError as error:
-        return Finding(part="starter", ready=False, found=str(error), next_step="reinstall s2d-edge")
+        return Diagnosis(part="starter", ready=False, found=str(error), next_step="reinstall s2d-edge")
     names = ", ".join(bundles.display_name(path) for path in shipped)
     found = f"{names}; 'starter' means {bundles.display_name(chosen.path)}"
-    return Finding(
+    return Diagnosis(
         part="starter",
         ready=True,
         found=found,
@@ -151,9 +141,9 @@ def _starter() -> Finding:
     )
 
 
-def _cameras() -> Finding:
+def _cameras() -> Diagnosis:
     nodes = sorted(str(path) for path in Path("/dev").glob("video*"))
-    return Finding(
+    return Diagnosis(
         part="cameras",
         ready=bool(nodes),
         found=", ".join(nodes) or "none under /dev",
@@ -162,20 +152,20 @@ def _cameras() -> Finding:
 
 
 def report(console: Console) -> list[dict[str, Any]]:
-    """Print the findings and return them for JSON.
+    """Print the report and return it for JSON.
 
     Raises:
         S2DEdgeError: a part nothing works without is missing; says what to do.
     """
-    findings = examine()
+    diagnoses = examine()
     table = Table(show_header=True)
     for column in ("", "part", "found", "next step"):
         table.add_column(column, overflow="fold")
-    for finding in findings:
-        mark = "[green]ok[/]" if finding.ready else "[red]no[/]" if finding.needed else "[yellow]–[/]"
-        table.add_row(mark, finding.part, finding.found, finding.next_step)
+    for each in diagnoses:
+        mark = "[green]ok[/]" if each.ready else "[red]no[/]" if each.needed else "[yellow]–[/]"
+        table.add_row(mark, each.part, each.found, each.next_step)
     console.show(table)
-    broken = [finding for finding in findings if finding.needed and not finding.ready]
+    broken = [each for each in diagnoses if each.needed and not each.ready]
     if broken:
-        raise S2DEdgeError("; ".join(f"{finding.part}: {finding.next_step}" for finding in broken))
-    return [asdict(finding) for finding in findings]
+        raise S2DEdgeError("; ".join(f"{each.part}: {each.next_step}" for each in broken))
+    return [asdict(each) for each in diagnoses]

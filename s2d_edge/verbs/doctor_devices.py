@@ -1,18 +1,24 @@
-"""What ``doctor`` finds of devices: their runtimes and drivers, and the next step towards each target."""
+"""The part of ``doctor`` that looks at devices: runtimes, drivers, and the next step towards each target."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timezone
 from pathlib import Path
 
-from s2d_edge.contracts.bundle import BUILD_SCRIPT, BUNDLES, find_bundles
+from s2d_edge.contracts.bundle import (
+    BUILD_SCRIPT,
+    BUNDLES,
+    EXPERIMENTAL,
+    EXPERIMENTAL_TARGETS,
+    Target,
+    find_bundles,
+)
 from s2d_edge.firmware_host.engines import nvidia
 from s2d_edge.firmware_host.engines.exact_int8 import sums_overflow
 from s2d_edge.firmware_host.engines.plans import NoPlanError, find_plan
-from s2d_edge.verbs.findings import Finding
 
 # openvinotoolkit/openvino issue 37264: with the Linux driver 1.10.0.20241107 none of 500 answers of a
 # transformer were right, with 1.24.0.20251003 they were; of those between nothing is known.
@@ -27,51 +33,155 @@ _ELSEWHERE = "not on this machine: export and calibrate here, run there"
 _SELFTEST = "before trusting it: s2d-edge selftest BUNDLE --device {}"
 
 
-def openvino_findings() -> list[Finding]:
-    """OpenVINO with its devices and their drivers, and what is known of an NPU's driver."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """One line of ``doctor``'s report.
+
+    Attributes:
+        part: of the machine or of the toolkit.
+        ready: whether it works.
+        found: what is there.
+        next_step: what to do where it is not ready; empty otherwise.
+        needed: whether the toolkit is of no use without it.
+    """
+
+    part: str
+    ready: bool
+    found: str
+    next_step: str = ""
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenVINODevice:
+    """A device that OpenVINO sees.
+
+    Attributes:
+        name: OpenVINO's own, such as ``CPU`` or ``GPU.1``.
+        full_name: the product's.
+        driver: its version as OpenVINO gives it; empty for a CPU and where it gives none.
+    """
+
+    name: str
+    full_name: str
+    driver: str = ""
+
+    @property
+    def kind(self) -> str:
+        """``CPU``, ``GPU`` or ``NPU``."""
+        return self.name.split(".")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtimes:
+    """The runtimes that are installed, and the devices they see.
+
+    Attributes:
+        openvino: its version; None if it is not installed.
+        devices: those that OpenVINO sees.
+        onnxruntime: its version; None if it is not installed.
+        providers: those that ONNX Runtime was built with, by their own names.
+    """
+
+    openvino: str | None = None
+    devices: tuple[OpenVINODevice, ...] = ()
+    onnxruntime: str | None = None
+    providers: tuple[str, ...] = ()
+
+    def sees(self, kind: str) -> bool:
+        """Return whether OpenVINO sees a device of this kind: ``CPU``, ``GPU`` or ``NPU``."""
+        return any(device.kind == kind for device in self.devices)
+
+    def provides(self, name: str) -> bool:
+        """Return whether ONNX Runtime has this provider: ``Tensorrt``, ``CUDA`` or ``CPU``."""
+        return f"{name}ExecutionProvider" in self.providers
+
+
+def installed_runtimes() -> Runtimes:
+    """Import the runtimes that are installed, and list what they see."""
+    openvino, devices = _openvino()
+    try:
+        import onnxruntime
+    except ImportError:
+        return Runtimes(openvino=openvino, devices=devices)
+    return Runtimes(
+        openvino=openvino,
+        devices=devices,
+        onnxruntime=str(onnxruntime.__version__),
+        providers=tuple(onnxruntime.get_available_providers()),
+    )
+
+
+def _openvino() -> tuple[str | None, tuple[OpenVINODevice, ...]]:
     try:
         import openvino
 
         from s2d_edge.firmware_host.engines.openvino_engine import driver_version
     except ImportError:
-        return [
-            Finding(part="OpenVINO", ready=False, found="not installed", next_step="pip install openvino")
-        ]
+        return None, ()
     core = openvino.Core()
-    devices, npu = [], []
+    devices = []
     for name in core.available_devices:
-        full = str(core.get_property(name, "FULL_DEVICE_NAME")).strip()
-        kind = name.split(".")[0]
-        driver = driver_version(core, "npu" if kind == "NPU" else "gpu", name) if kind != "CPU" else ""
-        told = f", driver {driver}" if driver else ""
-        if kind == "CPU" and sums_overflow():
-            told += ", without VNNI: INT8 is computed in FP32"
-        devices.append(f"{name} ({full}{told})")
-        if kind == "NPU":
-            npu.append(npu_driver_finding(driver))
-    version = openvino.__version__.split("-")[0]
-    found = Finding(part="OpenVINO", ready=bool(devices), found=f"{version}: {', '.join(devices)}")
-    return [found, *npu]
+        device = OpenVINODevice(name=name, full_name=str(core.get_property(name, "FULL_DEVICE_NAME")).strip())
+        if device.kind != "CPU":
+            driver = driver_version(core, "npu" if device.kind == "NPU" else "gpu", name)
+            device = replace(device, driver=driver)
+        devices.append(device)
+    return openvino.__version__.split("-")[0], tuple(devices)
 
 
-def npu_driver_finding(driver: str) -> Finding:
-    """What is known of an NPU driver by the number OpenVINO gives: on Linux, when it was built."""
+def diagnose_openvino(runtimes: Runtimes) -> list[Diagnosis]:
+    """Describe OpenVINO with its devices and their drivers, and what is known of an NPU's driver."""
+    if runtimes.openvino is None:
+        return [
+            Diagnosis(part="OpenVINO", ready=False, found="not installed", next_step="pip install openvino")
+        ]
+    devices = ", ".join(_device_text(device) for device in runtimes.devices) or "no device"
+    found = f"{runtimes.openvino}: {devices}"
+    return [
+        Diagnosis(part="OpenVINO", ready=bool(runtimes.devices), found=found),
+        *(diagnose_npu_driver(device.driver) for device in runtimes.devices if device.kind == "NPU"),
+    ]
+
+
+def _device_text(device: OpenVINODevice) -> str:
+    text = f"{device.full_name}, driver {device.driver}" if device.driver else device.full_name
+    if device.kind == "CPU" and sums_overflow():
+        text += ", without VNNI: INT8 is computed in FP32"
+    return f"{device.name} ({text})"
+
+
+def diagnose_onnxruntime(runtimes: Runtimes) -> Diagnosis:
+    """Describe ONNX Runtime with its providers."""
+    if runtimes.onnxruntime is None:
+        return Diagnosis(
+            part="ONNX Runtime",
+            ready=False,
+            found="not installed",
+            next_step="pip install 's2d-edge[ort]'; on a Jetson, NVIDIA's wheel",
+        )
+    found = f"{runtimes.onnxruntime}: {', '.join(runtimes.providers)}"
+    return Diagnosis(part="ONNX Runtime", ready=True, found=found)
+
+
+def diagnose_npu_driver(driver: str) -> Diagnosis:
+    """Say what is known of an NPU driver from the number OpenVINO gives: on Linux, when it was built."""
     check = _SELFTEST.format("npu")
     number = int(driver) if driver.isdecimal() else 0
     if number == _WRONG_ON_WINDOWS:
-        return Finding(
+        return Diagnosis(
             part="NPU driver",
             ready=False,
             found="32.0.100.4724, known to answer wrongly (openvinotoolkit/openvino issue 36852)",
             next_step=f"install another version; {check}",
         )
     if number < _FIRST_BUILD_TIME:
-        return Finding(part="NPU driver", ready=True, found=driver or "of unknown version", next_step=check)
+        return Diagnosis(part="NPU driver", ready=True, found=driver or "of unknown version", next_step=check)
     built = datetime.fromtimestamp(number, timezone.utc).date()
     if built >= _FOUND_RIGHT:
-        return Finding(part="NPU driver", ready=True, found=f"built {built}", next_step=check)
+        return Diagnosis(part="NPU driver", ready=True, found=f"built {built}", next_step=check)
     known = "known to answer transformers wrongly" if built <= _FOUND_WRONG else "not known to answer rightly"
-    return Finding(
+    return Diagnosis(
         part="NPU driver",
         ready=False,
         found=f"built {built}, {known} (openvinotoolkit/openvino issue 37264)",
@@ -79,8 +189,8 @@ def npu_driver_finding(driver: str) -> Finding:
     )
 
 
-def nvidia_finding() -> Finding:
-    """GPU, driver, Jetson Linux, CUDA and TensorRT, as far as there are any."""
+def diagnose_nvidia() -> Diagnosis:
+    """Describe the GPU, its driver, Jetson Linux, CUDA and TensorRT, as far as there are any."""
     name, driver = nvidia.gpu()
     parts = {
         "": f"{name}{f', driver {driver}' if driver else ''}" if driver else "",
@@ -89,36 +199,29 @@ def nvidia_finding() -> Finding:
         "TensorRT": nvidia.tensorrt(),
     }
     found = ", ".join(f"{what} {version}".strip() for what, version in parts.items() if version)
-    return Finding(part="NVIDIA", ready=bool(driver), found=found or "no GPU, CUDA or TensorRT")
+    return Diagnosis(part="NVIDIA", ready=bool(driver), found=found or "no GPU, CUDA or TensorRT")
 
 
-def target_findings(openvino: str, onnx: str) -> list[Finding]:
-    """For each kind of device: can this machine run its bundles on the device itself, and if not, why?
-
-    Args:
-        openvino: what was found of OpenVINO.
-        onnx: what was found of ONNX Runtime.
-    """
-    devices = set(re.findall(r"(?:^|[:,] )([A-Z]+)[.0-9]* \(", openvino))
-    tensorrt, cuda = (f"{name}ExecutionProvider" in onnx for name in ("Tensorrt", "CUDA"))
+def diagnose_targets(runtimes: Runtimes) -> list[Diagnosis]:
+    """Say for each target whether this machine can run its bundles on the device itself, and if not, why."""
     planned, build = _plan_step()
-    runtimes = "pip install openvino, or pip install 's2d-edge[ort]'"
-    checks: tuple[tuple[str, bool, Callable[[], str]], ...] = (
-        (
-            "jetson",
-            tensorrt or cuda or planned,
-            lambda: build or _step_to_tensorrt(cuda=cuda, tensorrt=tensorrt or planned),
-        ),
-        ("intel-npu", "NPU" in devices, lambda: _step_to_npu("NPU" in devices)),
-        ("intel-gpu", "GPU" in devices, lambda: _step_to_gpu("GPU" in devices)),
-        ("intel-cpu", "CPU" in devices, lambda: "" if "CPU" in devices else "pip install openvino"),
-        ("cpu", "CPU" in devices or "CPU" in onnx, lambda: "" if devices or "CPU" in onnx else runtimes),
+    tensorrt = runtimes.provides("Tensorrt") or planned
+    cuda = runtimes.provides("CUDA")
+    any_cpu = runtimes.sees("CPU") or runtimes.provides("CPU")
+    install = "pip install openvino, or pip install 's2d-edge[ort]'"
+    checks: tuple[tuple[Target, bool, Callable[[], str]], ...] = (
+        ("jetson", tensorrt or cuda, lambda: build or _step_to_tensorrt(cuda=cuda, tensorrt=tensorrt)),
+        ("intel-npu", runtimes.sees("NPU"), lambda: _step_to_npu(runtimes.sees("NPU"))),
+        ("intel-gpu", runtimes.sees("GPU"), lambda: _step_to_gpu(runtimes.sees("GPU"))),
+        ("intel-cpu", runtimes.sees("CPU"), lambda: "" if runtimes.sees("CPU") else "pip install openvino"),
+        ("cpu", any_cpu, lambda: "" if any_cpu else install),
     )
     return [
-        Finding(
+        Diagnosis(
             part=f"target {target}",
             ready=here,
-            found="its runtime sees the device" if here else "its runtime sees no such device",
+            found=("its runtime sees the device" if here else "its runtime sees no such device")
+            + (f" ({EXPERIMENTAL})" if target in EXPERIMENTAL_TARGETS else ""),
             next_step=next_step(),
         )
         for target, here, next_step in checks
@@ -126,7 +229,7 @@ def target_findings(openvino: str, onnx: str) -> list[Finding]:
 
 
 def _plan_step() -> tuple[bool, str]:
-    """Whether the newest jetson bundle here has a plan for this machine; if TensorRT could build it, how."""
+    """Return whether the newest jetson bundle here has a plan for this machine, and else how to build one."""
     if nvidia.tensorrt():
         for path, manifest in find_bundles(BUNDLES):
             if BUILD_SCRIPT in manifest.files:
@@ -169,7 +272,7 @@ def _step_to_gpu(here: bool) -> str:
 
 
 def _step_to_node(nodes: Sequence[Path], install: str) -> str:
-    """The kernel has the device, but OpenVINO does not see it: rights, or a driver in user space."""
+    """Return what is missing if the kernel has the device and OpenVINO does not see it."""
     if not nodes:
         return _ELSEWHERE
     if not os.access(nodes[0], os.R_OK | os.W_OK):

@@ -16,7 +16,7 @@ from s2d_edge.calibrate.graphs.onnx_session import cpu_session
 from s2d_edge.core import processor
 from s2d_edge.firmware_host.engines import exact_int8, open_engine
 from s2d_edge.firmware_host.engines.openvino_engine import OpenVINOEngine
-from s2d_edge.verbs.doctor_devices import openvino_findings
+from s2d_edge.verbs.doctor_devices import diagnose_openvino, installed_runtimes
 from tests.firmware_host.graphs import CALIBRATED, make_bundle
 
 _OLD = "processor : 0\nmodel name : Some CPU\nflags : fpu sse2 avx2\n"
@@ -111,6 +111,6 @@ def test_onnx_runtime_is_asked_for_it_everywhere(tmp_path: Path, monkeypatch: py
 
 def test_doctor_says_that_int8_gains_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _describe(_OLD, tmp_path, monkeypatch)
-    assert "without VNNI" in openvino_findings()[0].found
+    assert "without VNNI" in diagnose_openvino(installed_runtimes())[0].found
     _describe("flags : sse2 avx_vnni\n", tmp_path, monkeypatch)
-    assert "without VNNI" not in openvino_findings()[0].found
+    assert "without VNNI" not in diagnose_openvino(installed_runtimes())[0].found

@@ -10,16 +10,34 @@ from pathlib import Path
 
 import pytest
 
-from s2d_edge.contracts.bundle import seal
+from s2d_edge.contracts.bundle import EXPERIMENTAL, EXPERIMENTAL_TARGETS, seal
 from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.firmware_host.engines import nvidia
-from s2d_edge.verbs import doctor_devices as accelerators
-from s2d_edge.verbs.doctor_devices import npu_driver_finding, nvidia_finding, target_findings
+from s2d_edge.verbs import doctor_devices
+from s2d_edge.verbs.doctor_devices import (
+    OpenVINODevice,
+    Runtimes,
+    diagnose_npu_driver,
+    diagnose_nvidia,
+    diagnose_openvino,
+    diagnose_targets,
+)
 from tests.deploy import trtexec
 from tests.firmware_host import fake_nvidia
 from tests.firmware_host.graphs import make_bundle
 
 _R36 = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8\n"
+_INTEL_CPU = Runtimes(
+    openvino="2026.4.1",
+    devices=(OpenVINODevice(name="CPU", full_name="x"),),
+    onnxruntime="1.31",
+    providers=("CPUExecutionProvider",),
+)
+
+
+def _onnx(*providers: str) -> Runtimes:
+    """A machine with ONNX Runtime alone."""
+    return Runtimes(onnxruntime="1.31", providers=tuple(f"{name}ExecutionProvider" for name in providers))
 
 
 @pytest.fixture
@@ -45,18 +63,44 @@ def _nvidia_smi(folder: Path, line: str) -> None:
 
 
 def test_no_nvidia(bare: Path) -> None:
-    finding = nvidia_finding()
-    assert (finding.ready, finding.found) == (False, "no GPU, CUDA or TensorRT")
-    steps = {each.part: each for each in target_findings("2026.4.1: CPU (x)", "1.31: CPUExecutionProvider")}
+    diagnosis = diagnose_nvidia()
+    assert (diagnosis.ready, diagnosis.found) == (False, "no GPU, CUDA or TensorRT")
+    steps = {each.part: each for each in diagnose_targets(_INTEL_CPU)}
     assert "not on this machine" in steps["target jetson"].next_step
     assert steps["target cpu"].ready
     assert steps["target cpu"].next_step == ""
 
 
+def test_openvino_s_devices_and_their_drivers_are_named() -> None:
+    runtimes = Runtimes(
+        openvino="2026.4.1",
+        devices=(
+            OpenVINODevice(name="CPU", full_name="a processor"),
+            OpenVINODevice(name="GPU.1", full_name="Arc (A770), CPU (", driver="32.1"),
+            OpenVINODevice(name="NPU", full_name="AI Boost", driver=_built(2025, 10, 3)),
+        ),
+    )
+    devices, npu = diagnose_openvino(runtimes)
+    assert devices.ready
+    assert "GPU.1 (Arc (A770), CPU (, driver 32.1)" in devices.found
+    assert npu.found == "built 2025-10-03"
+    targets = {each.part: each for each in diagnose_targets(runtimes)}
+    ready = {part.removeprefix("target ") for part, each in targets.items() if each.ready}
+    assert ready == {"intel-npu", "intel-gpu", "intel-cpu", "cpu"}
+    (absent,) = diagnose_openvino(Runtimes())
+    assert (absent.ready, absent.found) == (False, "not installed")
+
+
+def test_targets_that_never_met_their_device_are_marked() -> None:
+    for each in diagnose_targets(_INTEL_CPU):
+        target = each.part.removeprefix("target ")
+        assert (EXPERIMENTAL in each.found) == (target in EXPERIMENTAL_TARGETS)
+
+
 def test_desktop_gpu_with_a_cpu_runtime(bare: Path) -> None:
     _nvidia_smi(bare, "NVIDIA GeForce RTX 3060, 560.35.03")
-    assert nvidia_finding().found == "NVIDIA GeForce RTX 3060, driver 560.35.03"
-    jetson = target_findings("", "1.31: CPUExecutionProvider")[0]
+    assert diagnose_nvidia().found == "NVIDIA GeForce RTX 3060, driver 560.35.03"
+    jetson = diagnose_targets(_onnx("CPU"))[0]
     assert not jetson.ready
     assert "s2d-edge[ort-cuda]" in jetson.next_step
 
@@ -65,14 +109,14 @@ def test_jetson_without_and_with_its_runtime(bare: Path) -> None:
     _nvidia_smi(bare, "[N/A], 540.4.0")
     (bare / "_TEGRA_RELEASE").write_text(_R36)
     (bare / "_BOARD").write_text("NVIDIA Jetson Orin Nano Developer Kit\0")
-    found = nvidia_finding().found
+    found = diagnose_nvidia().found
     assert found == "NVIDIA Jetson Orin Nano Developer Kit, driver 540.4.0, Jetson Linux R36.4.3"
-    without = target_findings("", "1.31: CPUExecutionProvider")[0]
+    without = diagnose_targets(_onnx("CPU"))[0]
     assert "NVIDIA's onnxruntime-gpu" in without.next_step
-    cuda_only = target_findings("", "1.20: CUDAExecutionProvider, CPUExecutionProvider")[0]
+    cuda_only = diagnose_targets(_onnx("CUDA", "CPU"))[0]
     assert cuda_only.ready
     assert "--device cuda" in cuda_only.next_step
-    complete = target_findings("", "1.20: TensorrtExecutionProvider, CUDAExecutionProvider")[0]
+    complete = diagnose_targets(_onnx("Tensorrt", "CUDA"))[0]
     assert complete.next_step == "before trusting it: s2d-edge selftest BUNDLE --device tensorrt"
 
 
@@ -83,12 +127,12 @@ def test_a_jetson_bundle_whose_plan_is_not_built_yet(tmp_path: Path, monkeypatch
     write_build_script(made.path, "b", "fp32")
     seal(made.path, made.manifest)
     fake_nvidia.install(monkeypatch)
-    unbuilt = target_findings("", "1.31: CPUExecutionProvider")[0]
+    unbuilt = diagnose_targets(_onnx("CPU"))[0]
     assert (unbuilt.ready, unbuilt.next_step) == (False, "sh bundles/b/build_engine.sh")
     trtexec.install(tmp_path / "bin")
     environment = {"S2D_EDGE_CACHE": str(tmp_path / "cache"), "PATH": f"{tmp_path}/bin:/usr/bin:/bin"}
     subprocess.run(unbuilt.next_step.split(), env=environment, check=True, capture_output=True)
-    built = target_findings("", "1.31: CPUExecutionProvider")[0]
+    built = diagnose_targets(_onnx("CPU"))[0]
     assert (built.ready, "--device tensorrt" in built.next_step) == (True, True)
 
 
@@ -117,16 +161,16 @@ def _built(year: int, month: int, day: int) -> str:
     ],
 )
 def test_npu_drivers(driver: str, ready: bool, words: str) -> None:
-    finding = npu_driver_finding(driver)
-    assert finding.ready is ready
-    assert words in finding.found
-    assert "s2d-edge selftest BUNDLE --device npu" in finding.next_step
+    diagnosis = diagnose_npu_driver(driver)
+    assert diagnosis.ready is ready
+    assert words in diagnosis.found
+    assert "s2d-edge selftest BUNDLE --device npu" in diagnosis.next_step
 
 
 def test_device_node_that_the_runtime_does_not_see(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = tmp_path / "accel0"
     node.touch()
-    step = accelerators._step_to_node([node], "install the driver")
+    step = doctor_devices._step_to_node([node], "install the driver")
     assert step == f"{node} is there but OpenVINO does not see it: install the driver"
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert "usermod -aG render" in accelerators._step_to_node([node], "install the driver")
+    assert "usermod -aG render" in doctor_devices._step_to_node([node], "install the driver")

@@ -7,6 +7,8 @@ hash of every file, and opening a bundle verifies them.
 
 from s2d_edge.contracts.bundle.manifest import (
     BUILD_SCRIPT,
+    EXPERIMENTAL,
+    EXPERIMENTAL_TARGETS,
     FORMAT_VERSION,
     HALF_GRAPH,
     MANIFEST,
@@ -28,6 +30,8 @@ from s2d_edge.contracts.bundle.sealing import seal, tool_versions, writing_bundl
 __all__ = [
     "BUILD_SCRIPT",
     "BUNDLES",
+    "EXPERIMENTAL",
+    "EXPERIMENTAL_TARGETS",
     "FORMAT_VERSION",
     "HALF_GRAPH",
     "MANIFEST",

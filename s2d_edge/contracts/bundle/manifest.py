@@ -18,6 +18,9 @@ BUILD_SCRIPT = "build_engine.sh"  # builds TensorRT's plan on the device
 
 Mode = Literal["window", "stream"]
 Target = Literal["jetson", "intel-npu", "intel-gpu", "intel-cpu", "cpu"]
+# Targets whose devices were never available here; the sentence stands wherever they are offered.
+EXPERIMENTAL_TARGETS: frozenset[Target] = frozenset({"jetson", "intel-npu", "intel-gpu"})
+EXPERIMENTAL = "experimental: built to the documentation, not run on a device"
 Precision = Literal["fp32", "int8"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 

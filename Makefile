@@ -59,6 +59,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[train,ort,dev]'
+	$(BIN)/python -m tools.stubs
 	$(BIN)/s2d-edge doctor
 	@touch $@
 

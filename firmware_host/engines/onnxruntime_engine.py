@@ -93,7 +93,7 @@ class ONNXRuntimeEngine(GraphEngine):
                 options.add_session_config_entry(name, value)
         try:
             # Without ``enable_fallback=0`` a failed provider is replaced behind our back.
-            self._session = onnxruntime.InferenceSession(
+            self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
                 str(bundle.graph_path),
                 sess_options=options,
                 providers=_providers(self._manifest, device, self._identity),
@@ -148,7 +148,8 @@ class ONNXRuntimeEngine(GraphEngine):
     def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
         for _ in range(rounds + 1):
             answer()
-        events = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
+        trace: str = self._try(lambda session: session.end_profiling())
+        events = json.loads(Path(trace).read_text(encoding="utf-8"))
         spans: dict[str, list[float]] = {}
         details: dict[str, tuple[str, bool]] = {}
         for event in events:
@@ -174,8 +175,8 @@ class ONNXRuntimeEngine(GraphEngine):
     def _new_rings(self) -> RingMemory:
         return _DeviceRings(self._manifest, self._memory, self._try)
 
-    def _try(self, use: Callable[[Any], Any]) -> Any:
-        """What ``use`` makes of the session.
+    def _try(self, use: Callable[[onnxruntime.InferenceSession], Any]) -> Any:
+        """Return what ``use`` makes of the session.
 
         Raises:
             DeviceError: the engine is closed, or the provider fails.
@@ -236,7 +237,7 @@ def _providers(
     return [(_PROVIDERS[each], chosen) for each, chosen in options.items() if each in built]
 
 
-def _places(session: Any) -> Counter[tuple[str, str]]:
+def _places(session: onnxruntime.InferenceSession) -> Counter[tuple[str, str]]:
     """Nodes by provider and kind of operation; empty where this ONNX Runtime cannot tell."""
     if not hasattr(session, "get_provider_graph_assignment_info"):
         return Counter()
@@ -254,7 +255,10 @@ class _DeviceRings:
     """
 
     def __init__(
-        self, manifest: Manifest, memory: str, with_session: Callable[[Callable[[Any], Any]], Any]
+        self,
+        manifest: Manifest,
+        memory: str,
+        with_session: Callable[[Callable[[onnxruntime.InferenceSession], Any]], Any],
     ) -> None:
         self._manifest = manifest
         self._memory = memory
@@ -267,7 +271,9 @@ class _DeviceRings:
     def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
         return np.asarray(self._with_session(lambda session: self._step(session, frame, age, slot)))
 
-    def _step(self, session: Any, frame: Frame, age: NDArray[np.int32], slot: int) -> Any:
+    def _step(
+        self, session: onnxruntime.InferenceSession, frame: Frame, age: NDArray[np.int32], slot: int
+    ) -> Any:
         frame_spec, age_spec = self._manifest.inputs[:2]
         logits, *new = self._manifest.outputs
         binding = session.io_binding()

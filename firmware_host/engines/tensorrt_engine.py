@@ -26,6 +26,7 @@ from s2d_edge.firmware_host.selftest.agreement import Arithmetic
 
 try:
     import tensorrt
+    from tensorrt import DataType  # an empty folder of that name can be imported too
 except ImportError as error:
     raise DeviceAbsentError(
         f"Python finds no TensorRT to run a plan ({error}); JetPack has it for the system's Python: make the "
@@ -33,20 +34,20 @@ except ImportError as error:
     ) from None
 
 _DTYPES = {
-    tensorrt.DataType.UINT8: "uint8",
-    tensorrt.DataType.INT32: "int32",
-    tensorrt.DataType.FLOAT: "float32",
+    DataType.UINT8: "uint8",
+    DataType.INT32: "int32",
+    DataType.FLOAT: "float32",
 }
 
 
-class _Log(tensorrt.ILogger):  # type: ignore[misc]  # the package has no types
+class _Log(tensorrt.ILogger):
     """Keeps the last error that TensorRT told."""
 
     def __init__(self) -> None:
         tensorrt.ILogger.__init__(self)
         self.last = "it does not say why"
 
-    def log(self, severity: Any, message: str) -> None:
+    def log(self, severity: tensorrt.ILogger.Severity, message: str) -> None:
         """TensorRT's own call."""
         if severity in (tensorrt.ILogger.INTERNAL_ERROR, tensorrt.ILogger.ERROR):
             self.last = " ".join(message.split())
@@ -72,14 +73,15 @@ class TensorRTEngine(GraphEngine):
         data = plan.read()
         self._log = _Log()
         try:
-            self._runtime = tensorrt.Runtime(self._log)
+            self._runtime: tensorrt.Runtime | None = tensorrt.Runtime(self._log)
         except TypeError:  # how the package says that TensorRT made none, as where CUDA does not start
             raise self._refusal() from None
-        self._engine = self._runtime.deserialize_cuda_engine(data)
+        # The package's types do not say that it may return None.
+        self._engine: tensorrt.ICudaEngine | None = self._runtime.deserialize_cuda_engine(data)
         if self._engine is None:
             raise self._refusal()
         self._check_graph(*_tensors(self._engine))
-        self._context = self._engine.create_execution_context()
+        self._context: tensorrt.IExecutionContext | None = self._engine.create_execution_context()
         if self._context is None:
             raise self._refusal()
         manifest = self._manifest
@@ -125,15 +127,14 @@ class TensorRTEngine(GraphEngine):
 
     def _answer(self, fed: Sequence[NDArray[Any]], rings: Sequence[Memory], slot: int) -> Logits:
         """Run the plan on what the host feeds and on rings, whose ``slot`` is written; (1, K) logits."""
-        if self._context is None:
-            raise DeviceError("this engine is closed; open the bundle again")
+        context = self._open_context()
         stream = self._stream_of_work
         for array, (pinned, view, memory) in zip(fed, self._fed, strict=True):
             np.copyto(view, array)
             stream.upload(memory, pinned)
         for spec, ring in zip(self._manifest.rings, rings, strict=True):
             self._bind(spec, ring)
-        if not self._context.execute_async_v3(stream.handle):
+        if not context.execute_async_v3(stream.handle):
             raise DeviceError(f"TensorRT failed ({self._log.last})")
         for ring, new in zip(rings, self._outputs[1:], strict=True):
             # Not written in place: a slot's address need not be aligned as TensorRT may want an output's.
@@ -143,8 +144,13 @@ class TensorRTEngine(GraphEngine):
         stream.wait()
         return view.copy()
 
+    def _open_context(self) -> tensorrt.IExecutionContext:
+        if self._context is None:
+            raise DeviceError("this engine is closed; open the bundle again")
+        return self._context
+
     def _bind(self, spec: TensorSpec, memory: Memory) -> None:
-        if not self._context.set_tensor_address(spec.name, memory.address):
+        if not self._open_context().set_tensor_address(spec.name, memory.address):
             raise DeviceError(f"TensorRT takes no memory for {spec.name} ({self._log.last})")
 
     def _refusal(self) -> DeviceError:
@@ -185,16 +191,17 @@ class _DeviceRings:
         return {spec.name: view.copy() for spec, (_, view) in zip(self._specs, held, strict=True)}
 
 
-def _tensors(engine: Any) -> tuple[list[GraphTensor], list[GraphTensor]]:
+def _tensors(engine: tensorrt.ICudaEngine) -> tuple[list[GraphTensor], list[GraphTensor]]:
     """A plan's inputs and outputs. One whose elements do not simply follow each other has no known type."""
     sides: tuple[list[GraphTensor], list[GraphTensor]] = ([], [])
     for number in range(engine.num_io_tensors):
         name = engine.get_tensor_name(number)
+        shape = engine.get_tensor_shape(name)
         dtype = engine.get_tensor_dtype(name)
         linear = engine.get_tensor_format(name) == tensorrt.TensorFormat.LINEAR
         tensor = GraphTensor(
             names=frozenset({name}),
-            shape=tuple(int(size) if size >= 0 else None for size in engine.get_tensor_shape(name)),
+            shape=tuple(shape[axis] if shape[axis] >= 0 else None for axis in range(len(shape))),
             dtype=_DTYPES.get(dtype, str(dtype)) if linear else f"{dtype} in a format of its own",
         )
         sides[engine.get_tensor_mode(name) != tensorrt.TensorIOMode.INPUT].append(tensor)

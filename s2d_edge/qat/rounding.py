@@ -85,9 +85,8 @@ def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) 
     # NNCF would compile kernels of its own with whatever compiler it finds, for a minute, into the user's
     # cache, and without one would have torch.compile do so at every new shape; this is what they compile.
     plain = ReferenceQuantize(ReferenceBackendType.TORCH)
-    extensions.QuantizedFunctionsCPU._loaded_namespace = SimpleNamespace(
-        Quantize_forward=plain.forward, Quantize_backward=plain.backward
-    )
+    compiled = SimpleNamespace(Quantize_forward=plain.forward, Quantize_backward=plain.backward)
+    extensions.QuantizedFunctionsCPU._loaded_namespace = compiled  # type: ignore[assignment]
     advanced = nncf.AdvancedQuantizationParameters(
         disable_bias_correction=True,
         activations_quantization_params=QuantizationParameters(per_channel=False),

@@ -39,10 +39,11 @@ from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train import command, supply
-from s2d_edge.train.landmark_maps import LandmarkMaps, compute_maps
-from s2d_edge.train.plan import TrainOptions
-from s2d_edge.train.record import is_finished
+from s2d_edge.train import stages
+from s2d_edge.train.command import train
+from s2d_edge.train.record.record import is_finished
+from s2d_edge.train.supply import supply
+from s2d_edge.train.supply.landmark_maps import LandmarkMaps, compute_maps
 
 BATCH_CLIPS = 16
 SECONDS = 2  # that a clip lasts
@@ -170,13 +171,15 @@ def _train(
         options["changes"] = (*options.get("changes", STILL), *asked.changes)
     if "init" not in options:
         options["model"] = asked.model
-    wanted = TrainOptions(recipe=recipe, out=run, **options)
     began = time.perf_counter()
     with (
-        patch.object(command, "S2D", model),
+        patch.object(stages, "S2D", model),
         patch.object(supply, "compute_maps", partial(_maps_once, asked.out / "maps")),
     ):
-        command.train(TrainOptions(resume=run) if (run / RUN_FILE).is_file() else wanted, Console())
+        if (run / RUN_FILE).is_file():
+            train(resume=run, console=Console())
+        else:
+            train(recipe=recipe, out=run, **options, console=Console())
     _record(asked, {"run": name, "seconds": round(time.perf_counter() - began)})
     return run
 

@@ -16,8 +16,8 @@ from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import load_strictly, read_landmark
 from s2d_edge.model.landmark import MobileFaceNet
-from s2d_edge.train.face_pool import mesh_pool
-from s2d_edge.train.landmarks import point_error
+from s2d_edge.train.landmark.faces import mesh_pool
+from s2d_edge.train.landmark.teaching import point_error
 
 
 def main() -> None:

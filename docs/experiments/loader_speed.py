@@ -31,8 +31,8 @@ from s2d_edge.data.preparing.parallel import usable_cores
 from s2d_edge.data.preparing.prepare import prepare
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.feed import Batch, Feed
 from s2d_edge.train.recipes import recipe
+from s2d_edge.train.supply.feed import Batch, Feed
 
 
 def main() -> None:

@@ -25,7 +25,6 @@ from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
 from s2d_edge.model.vit import Attention
 from s2d_edge.train.command import train
-from s2d_edge.train.plan import TrainOptions
 from s2d_edge.verbs.predict import evaluate_model
 
 AMPLITUDE = 5.0  # of the embedded times, as the recipe `demo` starts a bidirectional model's
@@ -117,17 +116,15 @@ def _war(asked: argparse.Namespace, scheme: str, seed: int) -> float:
     init = Path(asked.init.format(seed=seed))
     if not run.is_dir():
         train(
-            TrainOptions(
-                stage="video",
-                temporal="causal",
-                data=asked.data,
-                init=init,
-                teacher=init,
-                seed=seed,
-                changes=tuple(asked.changes),
-                out=run,
-            ),
-            Console(),
+            stage="video",
+            temporal="causal",
+            data=asked.data,
+            init=init,
+            teacher=init,
+            seed=seed,
+            changes=tuple(asked.changes),
+            out=run,
+            console=Console(),
         )
     torch.manual_seed(seed)
     scored = evaluate_model(

@@ -1,1 +1,1 @@
-"""Training: settings, the loop, the landmark network's lessons, and the ``train`` verb."""
+"""Training, in order: ``plan``, ``supply``, ``loop``, ``record``; ``command`` holds the entry point."""

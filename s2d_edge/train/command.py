@@ -1,94 +1,214 @@
-"""The ``train`` verb: from what the user typed to finished run folders."""
+"""Train one stage or both, or resume: from options to finished run folders."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
-
-from s2d_edge.contracts.bundle import tool_versions
-from s2d_edge.contracts.clip import ClipSpec, CropRecipe
-from s2d_edge.contracts.model_config import S2DConfig
-from s2d_edge.contracts.runs import RUN_FILE, RunInfo, read_run
+from s2d_edge.contracts.clip import ClipSpec, as_protocol
+from s2d_edge.contracts.runs import RUN_FILE, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
-from s2d_edge.core.files import choose_output
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
-from s2d_edge.data.reading.dataset import Dataset
-from s2d_edge.data.reading.open import AVATARS, open_dataset
+from s2d_edge.data.reading.open import AVATARS, absolute_data, open_dataset, require_published
 from s2d_edge.model.checkpoint import read_landmark
-from s2d_edge.model.initialise import FRESH_ADAPTERS, initialise
-from s2d_edge.model.s2d import S2D
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.job import Job
-from s2d_edge.train.landmark_stage import train_landmark
-from s2d_edge.train.landmarks import taught_network
-from s2d_edge.train.learner import multiplies_bfloat16
-from s2d_edge.train.loop import StageTraining
-from s2d_edge.train.plan import LANDMARK_STAGE, STAGES, Plan, Stage, TrainOptions, describe, plan_from_record
-from s2d_edge.train.processes import Processes
-from s2d_edge.train.progress import RESUME, Snapshot, load_snapshot
-from s2d_edge.train.record import is_finished
-from s2d_edge.train.settings import StageSettings
-from s2d_edge.train.start import resolve, video_config
-from s2d_edge.train.supply import Maps, Supply, keep_maps, open_supply
-from s2d_edge.train.teacher import Teacher, require_fitting
+from s2d_edge.train.context import Context, open_context
+from s2d_edge.train.landmark.stage import train_landmark
+from s2d_edge.train.landmark.teaching import taught_network
+from s2d_edge.train.loop.teacher import require_fitting
+from s2d_edge.train.plan.plan import (
+    LANDMARK_STAGE,
+    Plan,
+    describe,
+    parse_stages,
+    plan_from_record,
+    resolve_settings,
+    usual_recipe,
+)
+from s2d_edge.train.plan.start import (
+    Start,
+    choose_folders,
+    find_init,
+    sibling_folder,
+    usual_fps,
+    video_sizes,
+    video_sizes_after,
+)
+from s2d_edge.train.record.progress import RESUME, load_snapshot
+from s2d_edge.train.record.record import is_finished
+from s2d_edge.train.stages import Stages
+from s2d_edge.train.supply.supply import Supply
 
-RUNS = Path("runs")
+_RESUME_TAKES = {"resume", "device", "console"}
+_LANDMARK_TAKES = {
+    "stage",
+    "data",
+    "model",
+    "recipe",
+    "config",
+    "changes",
+    "seed",
+    "device",
+    "out",
+    "console",
+}
 
 
-def train(options: TrainOptions, console: Console) -> list[Path]:
-    """Train one stage or both, or resume.
+def train(
+    *,
+    stage: str | None = None,
+    data: str | None = None,
+    model: str | None = None,
+    init: Path | None = None,
+    landmark: Path | None = None,
+    recipe: str | None = None,
+    config: Path | None = None,
+    changes: Sequence[str] = (),
+    epochs: int | None = None,
+    seed: int | None = None,
+    image_size: int | None = None,
+    frames: int | None = None,
+    temporal: str | None = None,
+    teacher: Path | None = None,
+    fps: float | None = None,
+    protocol: str = "default",
+    skip_unreadable: bool = False,
+    device: str = "auto",
+    out: Path | None = None,
+    resume: Path | None = None,
+    console: Console,
+) -> list[Path]:
+    """Train one stage or both, or resume an interrupted training.
+
+    Args:
+        stage: ``image``, ``video``, or None for one after the other; ``landmark`` for a landmark network.
+        data: as ``--data`` takes it; None is the embedded avatars.
+        model: a size of :data:`s2d_edge.contracts.model_config.PRESETS`; None is ``init``'s, else ``demo``.
+        init: a run folder or a plain ViT's weights to start from.
+        landmark: a landmark network's weights; None takes ``init``'s, else one taught on avatars.
+        recipe: a name of :mod:`s2d_edge.train.recipes`; None chooses by stage, model and data.
+        config: a TOML file of settings, which change the recipe.
+        changes: ``key=value`` settings, which change both.
+        epochs: of every stage trained.
+        seed: of everything random.
+        image_size: side of the picture the model sees, pixels; None is what ``init`` or ``model`` has.
+        frames: T of the video model.
+        temporal: ``bidirectional`` or ``causal`` adapters; None is what ``init`` has, else bidirectional.
+        teacher: a video run whose logits the video stage follows beside the labels.
+        fps: rate at which clips are sampled, frames per second.
+        protocol: ``default``, or ``paper`` for the official code's way with published datasets.
+        skip_unreadable: leave out clips that cannot be read.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        out: the run folder; for both stages the name that ``-image`` and ``-video`` are added to.
+        resume: a run folder whose training is resumed; beside it only ``device`` may be given.
+        console: reports progress.
 
     Returns:
         The run folders written, in order.
 
     Raises:
-        S2DEdgeError: anything the user must change: settings, data, weights, device.
-        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM; how to resume has been said.
+        S2DEdgeError: something the user must change: settings, data, weights, device.
+        KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after saving; a message says how to resume.
     """
-    processes = Processes(options.device)
-    console = processes.console(console)
-    with InterruptGuard() as guard:
-        if options.stage == LANDMARK_STAGE:
-            if processes.count > 1:
-                raise ConfigError("--stage landmark trains in one process; start it without torchrun")
-            return [train_landmark(options, guard, console)]
-        if options.resume is not None:
-            return _resume(options.resume, processes, guard, console)
-        return _start(options, processes, guard, console)
+    given = _differing(locals())  # before any other local name exists
+    if resume is not None and (flag := _flag_beside(given, _RESUME_TAKES)):
+        raise ConfigError(
+            f"--resume continues exactly as {resume} began; leave out {flag}, or start a new training with "
+            f"--init {resume}"
+        )
+    if stage == LANDMARK_STAGE:
+        if flag := _flag_beside(given, _LANDMARK_TAKES):
+            raise ConfigError(f"{flag} is for the image and video stages; leave it out of --stage landmark")
+        settings = resolve_settings(recipe or "landmark", config=config, changes=changes, seed=seed)
+        with open_context(device, console) as context:
+            return [train_landmark(data, model, settings, out, context)]
+    stages, sampled = parse_stages(stage), as_protocol(protocol)
+    if teacher is not None and "video" not in stages:
+        raise ConfigError("--teacher is for the video stage; leave it out of --stage image")
+
+    def begin(context: Context) -> Start:
+        weights = find_init(init, stages, context.console)
+        size = model or weights.model_name
+        settings = resolve_settings(
+            recipe or usual_recipe(size, data),
+            config=config,
+            changes=changes,
+            seed=seed,
+            epochs=epochs,
+            stages=stages,
+        )
+        dataset = weights.ordered(open_dataset(data, context.console, missing_ok=skip_unreadable))
+        if sampled == "paper":
+            require_published(dataset)
+        sizes = video_sizes(weights, model, frames=frames, image_size=image_size, temporal=temporal)
+        if settings.temporal_contrast and not sizes.causal:
+            raise ConfigError(
+                "temporal_contrast=true is for causal adapters, which know how old frames are; "
+                "add --temporal causal"
+            )
+        plan = Plan(
+            data=absolute_data(data),
+            model=size,
+            stages=stages,
+            frames=sizes.frames,
+            temporal="causal" if sizes.causal else "bidirectional",
+            teacher="" if teacher is None else str(teacher.resolve()),
+            fps=fps or usual_fps(dataset, weights.run),
+            protocol=sampled,
+            skip_unreadable=skip_unreadable,
+            settings=settings,
+        )
+        sizes = replace(sizes, classes=len(dataset.labels))
+        return Start(plan=plan, dataset=dataset, config=sizes, init=weights)
+
+    with open_context(device, console) as context:
+        if resume is not None:
+            return _resume(resume, context)
+        start = context.processes.one_per_machine_first(lambda: begin(context))
+        return _run(start, landmark, out, context)
 
 
-def _start(
-    options: TrainOptions, processes: Processes, guard: InterruptGuard, console: Console
-) -> list[Path]:
-    start = processes.here_first(lambda: resolve(options, RUNS, console))
-    require_work_for_all(start.plan, processes)
-    if start.plan.teacher:  # before anything is prepared or trained
-        spec = ClipSpec(frames=start.plan.frames, fps=start.plan.fps, size=start.config.vit.image_size)
-        require_fitting(Path(start.plan.teacher), spec, start.dataset.labels)
-    describe(start.plan, console)
-    name = f"{start.dataset.name}-{start.plan.model}"
-    folders = processes.decide(lambda: _choose_folders(options.out, name, start.plan.stages))
-    sizes, landmark = start.config.landmark, None
-    if options.landmark is not None:
-        sizes, landmark = read_landmark(options.landmark)
-    elif start.init is None or not start.init.is_dir():
-        known = (start.dataset.root / LANDMARKS_FILE).is_file()  # training on avatars: teach on the same ones
-        avatars = start.dataset if known else open_dataset(AVATARS, console)
-        settings = start.plan.settings
-        landmark = processes.here_first(
-            lambda: taught_network(sizes, avatars, settings.landmark, settings.seed, console, guard)
-        ).state_dict()
-    session = _Session(start.plan, start.dataset, processes, guard, console)
-    session.run(folders, replace(start.config, landmark=sizes), start.init, landmark)
+def _differing(options: Mapping[str, Any]) -> list[str]:
+    """Names of the options of :func:`train` that are not at their defaults, in its order."""
+    usual = inspect.signature(train).parameters
+    return [name for name, value in options.items() if value != usual[name].default]
+
+
+def _flag_beside(given: Sequence[str], allowed: set[str]) -> str | None:
+    """The first of the ``given`` options that is not ``allowed``, as a flag."""
+    names = [name for name in given if name not in allowed]
+    if not names:
+        return None
+    return "--set" if names[0] == "changes" else f"--{names[0].replace('_', '-')}"
+
+
+def _run(start: Start, landmark: Path | None, out: Path | None, context: Context) -> list[Path]:
+    plan, dataset, processes = start.plan, start.dataset, context.processes
+    require_clips_for_all(plan, processes.count)
+    if plan.teacher:  # before anything is prepared or trained
+        spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=start.config.vit.image_size)
+        require_fitting(Path(plan.teacher), spec, dataset.labels)
+    describe(plan, context.console)
+    folders = processes.on_rank_0(lambda: choose_folders(out, f"{dataset.name}-{plan.model}", plan.stages))
+    sizes, weights = start.config.landmark, None
+    if landmark is not None:
+        sizes, weights = read_landmark(landmark)
+    elif start.init.path is None or not start.init.path.is_dir():
+        known = (dataset.root / LANDMARKS_FILE).is_file()  # training on avatars: teach on the same ones
+        avatars = dataset if known else open_dataset(AVATARS, context.console)
+        network = processes.one_per_machine_first(
+            lambda: taught_network(sizes, avatars, plan.settings.landmark, plan.settings.seed, context)
+        )
+        weights = network.state_dict()
+    stages = Stages(plan, Supply(plan, dataset, context), context)
+    stages.run(folders, replace(start.config, landmark=sizes), start.init.path, weights)
     return folders
 
 
-def _resume(folder: Path, processes: Processes, guard: InterruptGuard, console: Console) -> list[Path]:
+def _resume(folder: Path, context: Context) -> list[Path]:
     if (folder / RESUME).is_file() and not (folder / RUN_FILE).is_file():
         raise CheckpointError(
             f"the training of {folder} was killed before it began; remove the folder and start it again"
@@ -97,160 +217,25 @@ def _resume(folder: Path, processes: Processes, guard: InterruptGuard, console: 
     snapshot = load_snapshot(folder)
     plan = plan_from_record(info.settings, folder)
     later = plan.stages[plan.stages.index(info.stage) + 1 :]
-    folders = [_sibling(folder, stage) for stage in later]
+    folders = [sibling_folder(folder, stage) for stage in later]
     if snapshot.progress.epoch >= plan.stage_settings(info.stage).epochs and is_finished(folder):
         begun = [path for path in folders if (path / RUN_FILE).is_file()]
         if begun or not folders:
             advice = f"resume {begun[0]} instead" if begun else f"begin a new run with --init {folder}"
             raise ConfigError(f"the training of {folder} is finished; {advice}")
-    require_work_for_all(plan, processes)
-    describe(plan, console)
-    dataset = processes.here_first(
-        lambda: open_dataset(plan.data, console, info.labels, missing_ok=plan.skip_unreadable)
+    require_clips_for_all(plan, context.processes.count)
+    describe(plan, context.console)
+    dataset = context.processes.one_per_machine_first(
+        lambda: open_dataset(plan.data, context.console, info.labels, missing_ok=plan.skip_unreadable)
     )
-    session = _Session(plan, dataset, processes, guard, console)
-    session.go_on(folder, info, snapshot)
+    stages = Stages(plan, Supply(plan, dataset, context), context)
+    stages.resume(folder, info, snapshot)
     if folders:
-        session.run(folders, video_config(info, plan.model, plan.frames, plan.temporal), folder, None)
+        stages.run(folders, video_sizes_after(info, plan.model, plan.frames, plan.temporal), folder, None)
     return [folder, *folders]
 
 
-class _Session:
-    """The stages of one command. They share the clips, which are prepared when the first one needs them."""
-
-    def __init__(
-        self, plan: Plan, dataset: Dataset, processes: Processes, guard: InterruptGuard, console: Console
-    ) -> None:
-        self._plan = plan
-        self._dataset = dataset
-        self._processes = processes
-        self._guard = guard
-        self._console = console
-        self._supply: Supply | None = None
-        self._maps: Maps | None = None  # of the landmark network as it is
-
-    def run(
-        self,
-        folders: Sequence[Path],
-        config: S2DConfig,
-        init: Path | None,
-        landmark: Mapping[str, Tensor] | None,
-    ) -> None:
-        """Train the stages of ``folders``, the last ones of the plan, each from the one before.
-
-        Args:
-            config: the video model's sizes.
-            init: a run folder or a plain ViT's weights that the first stage starts from.
-            landmark: the landmark network's weights; None where ``init`` brings them.
-        """
-        for stage, folder in zip(self._plan.stages[-len(folders) :], folders, strict=True):
-            sizes = config if stage == "video" else config.as_image()
-            torch.manual_seed(self._plan.settings.seed)  # what does not come from init starts from the seed
-            model = S2D(replace(sizes, dropout=self._plan.stage_settings(stage).dropout))
-            model.start_head(self._plan.settings.head_scale)
-            fresh = stage == "video"
-            if init is not None:
-                notes = initialise(model, init, self._dataset.labels)
-                fresh = fresh and FRESH_ADAPTERS in notes
-                for note in notes:
-                    self._console.say(note)
-            if fresh and self._plan.settings.temporal_scale:
-                model.start_times(self._plan.settings.temporal_scale)
-            if fresh and self._plan.settings.temporal_contrast:
-                model.start_contrast()
-            if landmark is not None:
-                model.landmark.load_state_dict(landmark)
-            self._train(folder, self._describe(stage, folder, model, init), model, None)
-            init, landmark = folder, None
-
-    def go_on(self, folder: Path, info: RunInfo, snapshot: Snapshot) -> None:
-        """Continue one stage from its snapshot."""
-        model = S2D(info.model)
-        model.load_state_dict(snapshot.model)
-        progress = snapshot.progress
-        self._console.say(f"resuming {folder} in epoch {progress.epoch + 1} after step {progress.step}")
-        self._train(folder, info, model, snapshot)
-
-    def _describe(self, stage: Stage, folder: Path, model: S2D, init: Path | None) -> RunInfo:
-        size, margin = model.config.vit.image_size, self._plan.settings.margin
-        return RunInfo(
-            name=folder.name,
-            stage=stage,
-            labels=self._dataset.labels,
-            fps=self._plan.fps,
-            crop=CropRecipe(size=size, margin=margin),
-            model=model.config,
-            origin={"how": "trained", "data": self._dataset.name, "init": "" if init is None else str(init)},
-            settings=self._plan.as_record(),
-            tools=tool_versions("torch"),
-        )
-
-    def _train(self, folder: Path, info: RunInfo, model: S2D, snapshot: Snapshot | None) -> None:
-        stage, device = info.stage, self._processes.device
-        settings = self._plan.stage_settings(stage)
-        if stage == "video":
-            model.freeze_backbone()
-        if settings.landmark_lr:
-            model.landmark.tune_features()
-        model = model.to(device)
-        if self._supply is None:
-            self._supply = self._processes.here_first(
-                lambda: open_supply(self._plan, self._dataset, info.crop, self._console)
-            )
-        maps = self._maps_for(model, self._supply, settings)
-        self._console.say(f"{stage} stage -> {folder}: {model.count_parameters()}, on {self._processes}")
-        train_feed, val_feed = self._supply.feeds(stage, maps)
-        follows = stage == "video" and self._plan.teacher
-        job = Job(
-            model=model,
-            info=info,
-            teacher=Teacher(Path(self._plan.teacher), model, info.labels, device) if follows else None,
-            settings=settings,
-            seed=self._plan.settings.seed,
-            train=train_feed,
-            val=val_feed,
-            folder=folder,
-            processes=self._processes,
-            amp=self._mixed_precision(),
-            snapshot_minutes=self._plan.settings.snapshot_minutes,
-            score_start=_answers(info.origin["init"], info),
-        )
-        training = StageTraining(job, self._guard, self._console)
-        if snapshot is not None:
-            training.restore(snapshot)
-        training.run()
-        best = read_run(folder).origin["best_epoch"]
-        judge = "test" if self._plan.protocol == "paper" else "validation"
-        self._console.say(f"{folder} holds the weights of epoch {best}, the best on {judge}")
-
-    def _maps_for(self, model: S2D, supply: Supply, settings: StageSettings) -> Maps:
-        """Landmark maps for a stage; none where it changes the network that makes them."""
-        if settings.landmark_lr:
-            self._maps = None  # those of the stage before would be of another network
-            return Maps()
-        if not self._plan.settings.cache_landmarks:
-            return Maps()
-        if self._maps is None:
-            device = self._processes.device
-            self._maps = self._processes.here_first(lambda: keep_maps(supply, model, device, self._console))
-        return self._maps
-
-    def _mixed_precision(self) -> bool:
-        """Whether the forward pass is in 16 bits: what the settings say of this device."""
-        settings = self._plan.settings
-        if self._processes.device.type != "cpu":
-            return settings.amp
-        if settings.cpu_bfloat16 and not multiplies_bfloat16():
-            self._console.warn("this CPU does not multiply bfloat16 (cpu_bfloat16=true): it trains in FP32")
-        return settings.cpu_bfloat16
-
-
-def _answers(init: str, info: RunInfo) -> bool:
-    """Whether a training starts from a run that answers its labels already, so that it can be scored."""
-    return bool(init) and Path(init, RUN_FILE).is_file() and read_run(Path(init)).labels == info.labels
-
-
-def require_work_for_all(plan: Plan, processes: Processes) -> None:
+def require_clips_for_all(plan: Plan, processes: int) -> None:
     """Check that every process gets a clip of every whole batch.
 
     Raises:
@@ -258,33 +243,8 @@ def require_work_for_all(plan: Plan, processes: Processes) -> None:
     """
     for stage in plan.stages:
         clips = plan.stage_settings(stage).batch_clips
-        if clips < processes.count:
+        if clips < processes:
             raise ConfigError(
-                f"{stage}.batch_clips={clips} is the batch of all {processes.count} processes together and "
-                f"leaves some of them idle; set it to {processes.count} at least, or start fewer processes"
+                f"{stage}.batch_clips={clips} is the batch of all {processes} processes together and "
+                f"leaves some of them idle; set it to {processes} at least, or start fewer processes"
             )
-
-
-def _choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:
-    """One folder per stage: ``out`` or ``runs/name``, with the stage added where that says more."""
-    if out is not None and len(stages) == 1:
-        return [choose_output(out, out)]
-    if out is not None:
-        return [choose_output(path, path) for path in (_with_stage(out, stage) for stage in stages)]
-    base, number = RUNS / name, 1
-    while any(_with_stage(base, stage).exists() for stage in stages):
-        number += 1
-        base = RUNS / f"{name}-{number}"
-    return [_with_stage(base, stage) for stage in stages]
-
-
-def _with_stage(base: Path, stage: Stage) -> Path:
-    return base.with_name(f"{base.name}-{stage}")
-
-
-def _sibling(folder: Path, stage: Stage) -> Path:
-    """The folder of another stage of the same command."""
-    name = folder.name
-    for known in STAGES:
-        name = name.removesuffix(f"-{known}")
-    return folder.with_name(f"{name}-{stage}")

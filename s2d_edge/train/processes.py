@@ -27,70 +27,70 @@ from s2d_edge.core.errors import DeviceError, TrainingError
 
 T = TypeVar("T")
 
-# One process may prepare clips for hours while the others wait; torchrun ends them all should it fail.
-_PATIENCE = timedelta(days=7)
+# One process may prepare clips for hours while the others wait; torchrun ends them all if it fails.
+_TIMEOUT = timedelta(days=7)
 
 
 class Processes:
-    """This process among those of its training. Alone, everything here is a mere formality.
+    """This process and the others of its training. With one process, every collective is a no-op.
 
     Attributes:
-        rank: its number; 0 is the one that writes and speaks.
-        count: how many there are, on all machines.
-        machines: how many machines they run on.
-        device: what this one computes on.
+        rank: this process's number; rank 0 writes files and prints.
+        count: processes on all machines.
+        machines: machines they run on.
+        device: the device this process computes on.
     """
 
     def __init__(self, device: str = "auto") -> None:
-        """Join the others.
+        """Join the process group.
 
         Args:
-            device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is some.
+            device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is a GPU.
 
         Raises:
-            DeviceError: another device, a missing one, or more processes on this machine than it has GPUs.
+            DeviceError: an unknown or missing device, or more processes on this machine than it has GPUs.
         """
         kind = _choose_kind(device)
         logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-        started = TorchElasticEnvironment.detect()  # by torchrun
-        self.count = int(os.environ["WORLD_SIZE"]) if started else 1
-        self.rank = int(os.environ["RANK"]) if started else 0
-        self._here = int(os.environ["LOCAL_WORLD_SIZE"]) if started else 1
-        self._number_here = int(os.environ["LOCAL_RANK"]) if started else 0
-        self.machines = self.count // self._here
-        if self.machines * self._here != self.count:
+        by_torchrun = TorchElasticEnvironment.detect()
+        self.count = int(os.environ["WORLD_SIZE"]) if by_torchrun else 1
+        self.rank = int(os.environ["RANK"]) if by_torchrun else 0
+        self._local_count = int(os.environ["LOCAL_WORLD_SIZE"]) if by_torchrun else 1
+        self._local_rank = int(os.environ["LOCAL_RANK"]) if by_torchrun else 0
+        self.machines = self.count // self._local_count
+        if self.machines * self._local_count != self.count:
             raise DeviceError(
-                f"torchrun started {self.count} processes, {self._here} of them on this machine; start as "
-                "many on every machine"
+                f"torchrun started {self.count} processes, {self._local_count} of them on this machine; "
+                "start as many on every machine"
             )
-        if kind == "cuda" and self._here > torch.cuda.device_count():
+        if kind == "cuda" and self._local_count > torch.cuda.device_count():
             raise DeviceError(
-                f"torchrun started {self._here} processes on a machine with {torch.cuda.device_count()} "
-                "GPUs; start one per GPU with --nproc-per-node"
+                f"torchrun started {self._local_count} processes on a machine with "
+                f"{torch.cuda.device_count()} GPUs; start one per GPU with --nproc-per-node"
             )
-        self.device = torch.device("cuda", self._number_here) if kind == "cuda" else torch.device("cpu")
+        self.device = torch.device("cuda", self._local_rank) if kind == "cuda" else torch.device("cpu")
         self._fabric = self.fabric(Precision())
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+        """True in rank 0, the process that writes files and prints."""
         return self.rank == 0
 
     def fabric(self, precision: Precision) -> Fabric:
-        """Fabric over these processes, computing in ``precision``."""
+        """Lightning Fabric over these processes, computing in ``precision``."""
         strategy: Strategy = SingleDeviceStrategy(self.device)
         if self.count > 1:
             strategy = DDPStrategy(
                 process_group_backend="nccl" if self.device.type == "cuda" else "gloo",
-                timeout=_PATIENCE,
+                timeout=_TIMEOUT,
                 gradient_as_bucket_view=True,
             )
-            # Those of the class token, whose first two axes have length 1, so that their strides say nothing.
+            # Gradients of the class token: its first two axes have length 1, so their strides do not matter.
             warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
         environment = TorchElasticEnvironment() if self.count > 1 else LightningEnvironment()
         fabric = Fabric(
             accelerator=self.device.type,
-            devices=self._here,
+            devices=self._local_count,
             num_nodes=self.machines,
             strategy=strategy,
             plugins=[environment, precision],
@@ -99,44 +99,44 @@ class Processes:
         return fabric
 
     def share(self, count: int) -> NDArray[np.int64]:
-        """Which of ``count`` things are this process's: in the order of the ranks, each in one share only."""
+        """Indices of this process's part of ``count`` items; the parts are disjoint and in rank order."""
         mine: NDArray[np.int64] = np.array_split(np.arange(count), self.count)[self.rank]
         return mine
 
-    def sum(self, x: Tensor) -> Tensor:
-        """The sum of every process's ``x``, the same in each of them; may overwrite ``x``."""
+    def all_reduce(self, x: Tensor) -> Tensor:
+        """Sum ``x`` over all processes; every one gets the same sum. May overwrite ``x``."""
         if self.count > 1:
             distributed.all_reduce(x)
         return x
 
-    def wait(self) -> None:
-        """Go on when all have come here."""
-        self.sum(torch.zeros(1, device=self.device))
+    def barrier(self) -> None:
+        """Wait until all processes have come here."""
+        self.all_reduce(torch.zeros(1, device=self.device))
 
-    def tell(self, thing: T, teller: int = 0) -> T:
-        """What the process ``teller`` gives here, in all of them."""
-        told: T = self._fabric.broadcast(thing, src=teller)
-        return told
+    def broadcast(self, value: T, source: int = 0) -> T:
+        """Return the ``value`` of rank ``source`` in every process."""
+        received: T = self._fabric.broadcast(value, src=source)
+        return received
 
-    def decide(self, choose: Callable[[], T]) -> T:
-        """Have the first process choose, for all.
+    def on_rank_0(self, work: Callable[[], T]) -> T:
+        """Call ``work`` in rank 0 only, and broadcast its result.
 
         Raises:
-            TrainingError: in the others, where choosing failed in the first one.
+            TrainingError: in the other processes, where ``work`` failed in rank 0.
         """
-        choice: list[T] = []
+        done: list[T] = []
         with self._all_or_none():
             if self.first:
-                choice.append(choose())
-        return self.tell(choice)[0]
+                done.append(work())
+        return self.broadcast(done)[0]
 
-    def here_first(self, work: Callable[[], T]) -> T:
-        """Have one process of each machine do ``work``, then the others, who find what it left in the cache.
+    def one_per_machine_first(self, work: Callable[[], T]) -> T:
+        """Call ``work`` in one process of each machine, then in the others, which find its cached files.
 
         Raises:
             TrainingError: where ``work`` failed in another process.
         """
-        leads = self._number_here == 0
+        leads = self._local_rank == 0
         done: list[T] = []
         with self._all_or_none():
             if leads:
@@ -145,18 +145,18 @@ class Processes:
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
-        """End all processes whose block went well if it failed in another one."""
+        """Raise in every process if the block failed in any of them."""
         failed = 1
         try:
             yield
             failed = 0
         finally:
-            failures = int(self.sum(torch.tensor([failed], device=self.device)))
+            failures = int(self.all_reduce(torch.tensor([failed], device=self.device)))
         if failures:
             raise TrainingError("another process of this training failed; its message says why")
 
     def console(self, console: Console) -> Console:
-        """``console`` for the first process, one that keeps quiet for the others."""
+        """``console`` in rank 0, a silent one in the others."""
         return console if self.first else _Mute()
 
     def __str__(self) -> str:
@@ -168,20 +168,20 @@ class Processes:
 
 
 class _Mute(Console):
-    """Says nothing, not even warnings."""
+    """Prints nothing, not even warnings."""
 
     def __init__(self) -> None:
         super().__init__(quiet=True)
 
     def warn(self, text: str) -> None:
-        """Leave it to the first process."""
+        """Drop the warning; rank 0 prints it."""
 
 
 def _choose_kind(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda"):
-        raise DeviceError(f"--device {device}: training runs on cpu or cuda, or auto to choose")
+        raise DeviceError(f"--device {device}: training runs on cpu or cuda; give one of them, or auto")
     if device == "cuda" and not torch.cuda.is_available():
         raise DeviceError("--device cuda: PyTorch finds no CUDA device; use --device cpu")
     return device

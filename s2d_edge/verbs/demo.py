@@ -20,7 +20,6 @@ from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
 from s2d_edge.firmware_host.live import LiveOptions, LiveSummary, run_live
 from s2d_edge.train.command import train
-from s2d_edge.train.plan import TrainOptions
 from s2d_edge.verbs.benchmark import benchmark_models
 
 _ROUNDS = 15
@@ -59,7 +58,7 @@ def run_demo(out: Path | None, seed: int, console: Console) -> Path:
     out = choose_output(out, Path("demo"))
     clock = _Clock(console)
     with clock.step("train: landmark network, image stage, video stage"):
-        _, video_run = train(TrainOptions(out=out / "runs" / "avatars", seed=seed), console)
+        _, video_run = train(out=out / "runs" / "avatars", seed=seed, console=console)
     with clock.step("export: one graph, temporal adapters fused, checked against PyTorch"):
         fp32 = export_run(target="cpu", run=video_run, out=out / "bundles" / "avatars-cpu", console=console)
     with clock.step("calibrate: INT8, and what it costs"):

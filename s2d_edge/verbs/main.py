@@ -464,9 +464,8 @@ def train(
     """Train the image stage, the video stage, or one after the other; writes run folders."""
     from s2d_edge.core.console import Console
     from s2d_edge.train.command import train as train_stages
-    from s2d_edge.train.plan import TrainOptions
 
-    options = TrainOptions(
+    train_stages(
         stage=stage,
         data=data,
         model=model,
@@ -487,8 +486,8 @@ def train(
         protocol=protocol,
         skip_unreadable=skip_unreadable,
         device=device,
+        console=Console(quiet=quiet),
     )
-    train_stages(options, Console(quiet=quiet))
 
 
 @app.command()

@@ -9,10 +9,9 @@ from unittest import mock
 
 from s2d_edge.contracts.model_config import PRESETS
 from s2d_edge.core.console import Console
-from s2d_edge.train import record
 from s2d_edge.train.command import train
-from s2d_edge.train.plan import TrainOptions
-from s2d_edge.train.progress import Snapshot, save_snapshot
+from s2d_edge.train.record import record
+from s2d_edge.train.record.progress import Snapshot, save_snapshot
 from tests.train.tiny import VIDEO
 
 WAITING = "waiting"  # made beside the run folder
@@ -28,13 +27,13 @@ def _save_and_wait(folder: Path, snapshot: Snapshot) -> None:
 if __name__ == "__main__":
     data, landmark, out, *changes = sys.argv[1:]
     PRESETS["demo"] = VIDEO
-    options = TrainOptions(
-        stage="image",
-        data=data,
-        landmark=Path(landmark),
-        out=Path(out),
-        epochs=4,
-        changes=tuple(changes),
-    )
     with mock.patch.object(record, "save_snapshot", _save_and_wait):
-        train(options, Console(quiet=True))
+        train(
+            stage="image",
+            data=data,
+            landmark=Path(landmark),
+            out=Path(out),
+            epochs=4,
+            changes=tuple(changes),
+            console=Console(quiet=True),
+        )

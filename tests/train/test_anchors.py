@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.train.anchors import EmotionAnchors
-from s2d_edge.train.settings import SdlSettings
+from s2d_edge.train.loop.anchors import EmotionAnchors
+from s2d_edge.train.plan.settings import SdlSettings
 
 
 def test_targets_and_queues_are_the_official_ones(shared_data: Path) -> None:

@@ -24,16 +24,20 @@ from s2d_edge.contracts.model_config import PRESETS
 from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError, DataError, DeviceError, S2DEdgeError
+from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.data.reading.open import AVATARS, open_dataset
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
-from s2d_edge.train import command, landmark_maps, supply
+from s2d_edge.train import command
+from s2d_edge.train import context as train_context
 from s2d_edge.train.command import train
-from s2d_edge.train.landmark_maps import LandmarkMaps
-from s2d_edge.train.plan import TrainOptions
-from s2d_edge.train.processes import Processes
-from s2d_edge.train.start import resolve
+from s2d_edge.train.plan.plan import Plan
+from s2d_edge.train.plan.settings import StageSettings, TrainSettings
+from s2d_edge.train.plan.start import usual_fps
+from s2d_edge.train.supply import landmark_maps, supply
+from s2d_edge.train.supply.landmark_maps import LandmarkMaps
 from tests.models import TINY, write_random_run
 from tests.train.killed import WAITING
 from tests.train.tiny import IMAGE, VIDEO, StopAfter
@@ -79,13 +83,13 @@ def landmark(tmp_path: Path) -> Path:
     return path
 
 
-def _options(data: Path, landmark: Path | None, /, **more: Any) -> TrainOptions:
+def _options(data: Path, landmark: Path | None, /, **more: Any) -> dict[str, Any]:
     given: dict[str, Any] = {"data": str(data), "landmark": landmark, "changes": FAST}
-    return TrainOptions(**(given | more))
+    return given | more
 
 
 def test_both_stages_run_and_the_second_grows_out_of_the_first(data: Path, landmark: Path) -> None:
-    folders = train(_options(data, landmark), QUIET)
+    folders = train(**_options(data, landmark), console=QUIET)
     assert folders == [Path("runs/data-demo-image"), Path("runs/data-demo-video")]
     image, image_info = load_run(folders[0])
     video, video_info = load_run(folders[1])
@@ -98,44 +102,45 @@ def test_both_stages_run_and_the_second_grows_out_of_the_first(data: Path, landm
         assert torch.equal(value, video.vit.blocks.state_dict()[name])
     assert not torch.equal(image.head.weight, video.head.weight)
     # A second command never overwrites the first one's runs.
-    again = train(_options(data, landmark, stage="image", epochs=1), QUIET)
+    again = train(**_options(data, landmark, stage="image", epochs=1), console=QUIET)
     assert again == [Path("runs/data-demo-2-image")]
 
 
 def test_an_interrupted_image_stage_resumes_and_the_video_stage_follows(
     data: Path, landmark: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = train(_options(data, landmark, out=Path("whole")), QUIET)
+    whole = train(**_options(data, landmark, out=Path("whole")), console=QUIET)
     with monkeypatch.context() as patched:
-        patched.setattr(command, "InterruptGuard", lambda: StopAfter(2))
+        patched.setattr(train_context, "InterruptGuard", lambda: StopAfter(2))
         with pytest.raises(KeyboardInterrupt):
-            train(_options(data, landmark, out=Path("parted")), QUIET)
+            train(**_options(data, landmark, out=Path("parted")), console=QUIET)
     said = " ".join(capsys.readouterr().err.split())
     assert "continue with: s2d-edge train --resume parted-image" in said
     with pytest.raises(CheckpointError, match="before the first epoch"):
         load_run(Path("parted-image"))
-    parted = train(TrainOptions(resume=Path("parted-image")), QUIET)
+    parted = train(resume=Path("parted-image"), console=QUIET)
     assert parted == [Path("parted-image"), Path("parted-video")]
     for ours, theirs in zip(parted, whole, strict=True):
         for name, value in load_run(theirs)[0].state_dict().items():
             assert torch.equal(value, load_run(ours)[0].state_dict()[name]), name
     with pytest.raises(ConfigError, match="finished; resume parted-video instead"):
-        train(TrainOptions(resume=parted[0]), QUIET)
+        train(resume=parted[0], console=QUIET)
     with pytest.raises(ConfigError, match="finished; begin a new run"):
-        train(TrainOptions(resume=parted[1]), QUIET)
+        train(resume=parted[1], console=QUIET)
 
 
 def test_a_killed_training_resumes_to_the_very_bytes_of_a_whole_one(data: Path, landmark: Path) -> None:
-    (whole,) = train(_options(data, landmark, stage="image", epochs=4, out=Path("whole")), QUIET)
+    (whole,) = train(**_options(data, landmark, stage="image", epochs=4, out=Path("whole")), console=QUIET)
     command_line = [sys.executable, "-m", "tests.train.killed", str(data), str(landmark), "killed", *FAST]
-    started = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    threads = str(torch.get_num_threads())  # equal bytes take equal sums
+    started = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": threads}
     with subprocess.Popen(command_line, env=started) as training:
         while not Path(WAITING).exists():
             assert training.poll() is None
             time.sleep(0.02)
         training.kill()
     assert training.returncode == -signal.SIGKILL
-    train(TrainOptions(resume=Path("killed")), QUIET)
+    train(resume=Path("killed"), console=QUIET)
     for name in ("weights.safetensors", "last.safetensors"):
         assert Path("killed", name).read_bytes() == Path(whole, name).read_bytes()
     histories = [
@@ -148,10 +153,10 @@ def test_a_killed_training_resumes_to_the_very_bytes_of_a_whole_one(data: Path, 
 
 
 def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Path, landmark: Path) -> None:
-    _, both = train(_options(data, landmark, out=Path("both")), QUIET)
+    _, both = train(**_options(data, landmark, out=Path("both")), console=QUIET)
     causal: dict[str, Any] = {"data": str(data), "stage": "video", "changes": FAST, "init": both}
-    (alone,) = train(TrainOptions(**causal, temporal="causal"), QUIET)
-    (taught,) = train(TrainOptions(**causal, temporal="causal", teacher=both), QUIET)
+    (alone,) = train(**causal, temporal="causal", console=QUIET)
+    (taught,) = train(**causal, temporal="causal", teacher=both, console=QUIET)
     for run in (alone, taught):
         assert read_run(run).model.causal
         assert read_run(run).model.frames == read_run(both).model.frames
@@ -161,26 +166,24 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
     ]
     assert losses[1] != losses[0]  # the teacher's loss is in it
     assert read_run(taught).settings["teacher"] == str(both.resolve())
-    (further,) = train(TrainOptions(data=str(data), stage="video", changes=FAST, init=taught), QUIET)
+    (further,) = train(data=str(data), stage="video", changes=FAST, init=taught, console=QUIET)
     assert read_run(further).model.causal  # what --init has, unless asked otherwise
     with pytest.raises(CheckpointError, match="causal model"):
-        train(TrainOptions(**(causal | {"init": taught}), temporal="bidirectional"), QUIET)
+        train(**(causal | {"init": taught}), temporal="bidirectional", console=QUIET)
     changes = (*FAST, "temporal_contrast=true", "video.lr=1e-9", "video.weight_decay=0")
     contrast = causal | {"changes": changes, "init": Path("both-image")}
     with pytest.raises(ConfigError, match="add --temporal causal"):
-        train(TrainOptions(**contrast), QUIET)
-    (moved,) = train(TrainOptions(**contrast, temporal="causal"), QUIET)
+        train(**contrast, console=QUIET)
+    (moved,) = train(**contrast, temporal="causal", console=QUIET)
     for adapter in load_run(moved)[0].adapters:
         assert isinstance(adapter, TemporalAdapter)
         one, other = adapter.time_attn.proj.weight.unflatten(1, (2, -1)).unbind(1)  # of two heads
         assert torch.allclose(one, -other, atol=1e-6)
     before = set(Path("runs").iterdir())
     with pytest.raises(ConfigError, match="answers image clips"):
-        train(TrainOptions(**causal, teacher=Path("both-image")), QUIET)
+        train(**causal, teacher=Path("both-image"), console=QUIET)
     with pytest.raises(ConfigError, match="video clips of 2 frames"):  # also before a first, image stage
-        train(
-            TrainOptions(data=str(data), changes=FAST, init=Path("both-image"), frames=2, teacher=both), QUIET
-        )
+        train(data=str(data), changes=FAST, init=Path("both-image"), frames=2, teacher=both, console=QUIET)
     assert set(Path("runs").iterdir()) == before
 
 
@@ -189,7 +192,7 @@ def test_cached_landmark_maps_change_next_to_nothing(data: Path, landmark: Path)
     losses = []
     for cached in ("true", "false"):
         changes = (*FAST, *still, f"cache_landmarks={cached}")
-        (run,) = train(_options(data, landmark, stage="image", changes=changes, epochs=1), QUIET)
+        (run,) = train(**_options(data, landmark, stage="image", changes=changes, epochs=1), console=QUIET)
         losses.append(json.loads((run / "metrics.jsonl").read_text())["train_loss"])
     assert losses[0] == pytest.approx(losses[1], rel=2e-3)
 
@@ -209,7 +212,7 @@ def test_a_tuned_landmark_network_is_kept_and_the_video_stage_looks_through_it(
 
     monkeypatch.setattr(supply, "compute_maps", watch)
     changes = (*FAST, "image.landmark_lr=0.5", "image.lr=1e-3", "cache_landmarks=true")
-    image, video = train(_options(data, landmark, changes=changes), QUIET)
+    image, video = train(**_options(data, landmark, changes=changes), console=QUIET)
     given = load_file(landmark)["conv1.conv.weight"]
     tuned = load_run(image)[0].landmark.conv1.conv.weight
     assert not torch.equal(tuned, given)
@@ -224,7 +227,7 @@ def test_a_fresh_head_alone_starts_at_its_scale(data: Path, landmark: Path) -> N
     started = []
     for scale in (1, 10):
         changes = (*hardly, f"head_scale={scale}")
-        folders = train(_options(data, landmark, changes=changes, epochs=1), QUIET)
+        folders = train(**_options(data, landmark, changes=changes, epochs=1), console=QUIET)
         started.append([load_run(folder)[0].head.weight for folder in folders])
     (image, _), (scaled, kept) = started
     assert torch.allclose(scaled, 10 * image, atol=1e-6)
@@ -233,9 +236,9 @@ def test_a_fresh_head_alone_starts_at_its_scale(data: Path, landmark: Path) -> N
 
 def test_the_video_stage_alone_starts_from_the_newest_image_run(data: Path, landmark: Path) -> None:
     with pytest.raises(CheckpointError, match="there is none under runs"):
-        train(_options(data, landmark, stage="video"), QUIET)
-    (image,) = train(_options(data, landmark, stage="image", epochs=1), QUIET)
-    (video,) = train(TrainOptions(data=str(data), stage="video", changes=FAST, frames=2), QUIET)
+        train(**_options(data, landmark, stage="video"), console=QUIET)
+    (image,) = train(**_options(data, landmark, stage="image", epochs=1), console=QUIET)
+    (video,) = train(data=str(data), stage="video", changes=FAST, frames=2, console=QUIET)
     info = read_run(video)
     assert info.origin["init"] == str(image)
     assert info.model.frames == 2
@@ -245,25 +248,15 @@ def test_the_video_stage_alone_starts_from_the_newest_image_run(data: Path, land
 def test_a_training_goes_on_at_another_size_of_picture(data: Path, landmark: Path) -> None:
     stages = [
         _options(data, landmark, stage="image", epochs=1, image_size=64, out=Path("image")),
-        TrainOptions(
-            data=str(data), stage="video", changes=FAST, frames=2, init=Path("image"), out=Path("video")
-        ),
-        TrainOptions(
-            data=str(data),
-            stage="image",
-            changes=FAST,
-            init=Path("image"),
-            image_size=48,
-            epochs=1,
-            out=Path("less"),
-        ),
+        _options(data, None, stage="video", frames=2, init=Path("image"), epochs=1, out=Path("video")),
+        _options(data, None, stage="image", init=Path("image"), image_size=48, epochs=1, out=Path("less")),
     ]
     for options, size in zip(stages, (64, 64, 48), strict=True):
-        (run,) = train(options, QUIET)
+        (run,) = train(**options, console=QUIET)
         info = read_run(run)
         assert (info.model.vit.image_size, info.crop.size) == (size, size)
     with pytest.raises(ConfigError, match="image_size=50 is not a multiple of patch_size=16"):
-        train(_options(data, landmark, image_size=50), QUIET)
+        train(**_options(data, landmark, image_size=50), console=QUIET)
 
 
 def test_without_a_landmark_file_one_is_taught_on_the_avatars(
@@ -271,9 +264,13 @@ def test_without_a_landmark_file_one_is_taught_on_the_avatars(
 ) -> None:
     torch.manual_seed(4)
     taught = MobileFaceNet(IMAGE.landmark)
-    monkeypatch.setattr(command, "open_dataset", lambda *a, **k: None)
+
+    def without_avatars(name: str, *rest: Any, **options: Any) -> Dataset:
+        return open_dataset(str(data) if name == AVATARS else name, *rest, **options)
+
+    monkeypatch.setattr(command, "open_dataset", without_avatars)
     monkeypatch.setattr(command, "taught_network", lambda config, *rest: taught)
-    (run,) = train(_options(data, None, stage="image", epochs=1), QUIET)
+    (run,) = train(**_options(data, None, stage="image", epochs=1), console=QUIET)
     model, _ = load_run(run)
     assert torch.equal(model.landmark.conv1.conv.weight, taught.conv1.conv.weight)
 
@@ -297,43 +294,50 @@ def test_bad_input_is_refused_before_anything_is_written(
     data: Path, landmark: Path, more: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        train(_options(data, landmark, **more), QUIET)
+        train(**_options(data, landmark, **more), console=QUIET)
     assert not Path("runs").exists()
 
 
-def test_processes_that_would_have_nothing_to_do_are_refused(data: Path, landmark: Path) -> None:
-    plan = resolve(_options(data, landmark), Path("runs"), QUIET).plan
-    processes = Processes("cpu")
-    processes.count = 4
-    command.require_work_for_all(plan, processes)
-    processes.count = 5
-    with pytest.raises(ConfigError, match=r"image\.batch_clips=4 .* 5 processes .* set it to 5 at least"):
-        command.require_work_for_all(plan, processes)
+def test_a_batch_smaller_than_the_number_of_processes_is_refused() -> None:
+    plan = Plan(
+        data="avatars",
+        model="demo",
+        stages=("image",),
+        frames=4,
+        temporal="bidirectional",
+        teacher="",
+        fps=4.0,
+        settings=TrainSettings(image=StageSettings(batch_clips=4)),
+    )
+    command.require_clips_for_all(plan, 4)
+    with pytest.raises(ConfigError, match=r"image\.batch_clips=4"):
+        command.require_clips_for_all(plan, 5)
 
 
-def test_made_sets_are_sampled_at_the_rate_they_were_drawn_at(data: Path, landmark: Path) -> None:
+def test_drawn_sets_are_sampled_at_the_rate_they_were_drawn_at(data: Path) -> None:
+    sets: dict[str, Dataset] = {}
     for kind, fps in (("plain", DEFAULT_FPS), ("avatars", 12.5), ("animated", 6.25)):
         folder = Path(f"set-{kind}")
         shutil.copytree(data, folder)
         if kind != "plain":
             (folder / f"{kind}.json").write_text(json.dumps({"fps": fps}))
-        assert resolve(_options(folder, landmark), Path("runs"), QUIET).plan.fps == fps
+        sets[kind] = open_dataset(str(folder), QUIET)
+        assert usual_fps(sets[kind], None) == fps
     write_random_run(Path("stills"), TINY.as_image(), fps=3.0)
     write_random_run(Path("clips"), TINY, fps=5.0)
     for kind, init, fps in (
-        ("plain", "stills", 3.0),  # frames without a clock: what the image run was given
+        ("plain", "stills", 3.0),  # frames without a clock: the image run's rate
         ("animated", "stills", 6.25),
-        ("animated", "clips", 5.0),  # the model has a rate already
+        ("animated", "clips", 5.0),  # the video run has a rate already
     ):
-        options = TrainOptions(stage="video", data=f"set-{kind}", init=Path(init), model="demo")
-        assert resolve(options, Path("runs"), QUIET).plan.fps == fps
+        assert usual_fps(sets[kind], read_run(Path(init))) == fps
 
 
 def test_a_run_folder_in_use_is_refused(data: Path, landmark: Path) -> None:
     Path("taken").mkdir()
     Path("taken/file").write_text("mine")
     with pytest.raises(S2DEdgeError, match="taken exists already"):
-        train(_options(data, landmark, stage="image", out=Path("taken")), QUIET)
+        train(**_options(data, landmark, stage="image", out=Path("taken")), console=QUIET)
 
 
 def test_a_label_without_training_clips_is_refused(data: Path, landmark: Path) -> None:
@@ -341,4 +345,4 @@ def test_a_label_without_training_clips_is_refused(data: Path, landmark: Path) -
     split = [f"{row},{'train' if 'fall' not in row else 'val'}" for row in rows[1:]]
     (data / "partial.csv").write_text("\n".join(["path,label,subject,split", *split]))
     with pytest.raises(DataError, match="no training clip of fall"):
-        train(_options(data / "partial.csv", landmark), QUIET)
+        train(**_options(data / "partial.csv", landmark), console=QUIET)

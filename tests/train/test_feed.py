@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from s2d_edge.data.augment.transforms import GREY
-from s2d_edge.train import feed as feed_module
-from s2d_edge.train.feed import Batch, Feed
-from s2d_edge.train.landmark_maps import LandmarkMaps
-from s2d_edge.train.settings import AugmentSettings
+from s2d_edge.train.plan.settings import AugmentSettings
+from s2d_edge.train.supply import feed as feed_module
+from s2d_edge.train.supply.feed import Batch, Feed
+from s2d_edge.train.supply.landmark_maps import LandmarkMaps
 from tests.train.tiny import FRAMES, SIZE, STILL, clips, noisy_clips
 
 EVERYTHING = AugmentSettings(randaugment_ops=4, crop=0.7, mixup=0.8, cutmix=1.0)

@@ -10,7 +10,7 @@ import pytest
 # In a process of its own: an interrupt that goes astray would end the one that tests.
 _PROGRAM = """
 import signal, sys
-from s2d_edge.train.interrupt import InterruptGuard
+from s2d_edge.train.context import InterruptGuard
 
 number = signal.Signals[sys.argv[1]]
 before = signal.getsignal(number)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,11 @@ from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.command import train
-from s2d_edge.train.face_pool import FacePool, draw_crops, mesh_pool
-from s2d_edge.train.ibug import FROM_MESH, MIRROR
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.landmarks import point_error, teach
-from s2d_edge.train.plan import TrainOptions
-from s2d_edge.train.settings import LandmarkSettings
+from s2d_edge.train.landmark.faces import FacePool, draw_crops, mesh_pool
+from s2d_edge.train.landmark.points import FROM_MESH, MIRROR
+from s2d_edge.train.landmark.teaching import point_error, teach
+from s2d_edge.train.plan.settings import LandmarkSettings
+from tests.train.tiny import alone
 
 QUIET = Console(quiet=True)
 TINY = LandmarkConfig(width=4, depths=(1, 1, 1))
@@ -94,7 +92,7 @@ def test_teaching_lowers_the_point_error() -> None:
     torch.manual_seed(0)
     before = point_error(MobileFaceNet(TINY).eval(), held_out)
     settings = LandmarkSettings(steps=30, batch_frames=16)
-    taught = point_error(teach(TINY, _pool(64), settings, 0, QUIET, InterruptGuard()), held_out)
+    taught = point_error(teach(TINY, _pool(64), settings, 0, alone()), held_out)
     assert taught.whole < 0.3 < before.whole
     assert taught.inner < 0.3 < before.inner
 
@@ -122,10 +120,8 @@ def test_the_stage_writes_a_network_that_the_image_stage_takes(
     rows = (shared_data / "faces/labels.csv").read_text().splitlines()
     few = [rows[0], *(f"{shared_data}/faces/{row}" for row in rows[1:] if row.endswith("val"))][:25]
     Path("few.csv").write_text("\n".join(few).replace(",val", ",train") + "\n")
-    options = TrainOptions(
-        stage="landmark", data="few.csv", changes=("landmark.steps=4", "landmark.batch_frames=4")
-    )
-    (written,) = train(options, QUIET)
+    changes = ("landmark.steps=4", "landmark.batch_frames=4")
+    (written,) = train(stage="landmark", data="few.csv", changes=changes, console=QUIET)
     assert written == Path("runs/few-landmark")
     about = json.loads((written / "landmark.json").read_text())
     assert about["faces"] + about["unseen_faces"] <= 24
@@ -135,7 +131,7 @@ def test_the_stage_writes_a_network_that_the_image_stage_takes(
     assert sha256_of(written / "landmark.safetensors") == about["sha256"]
     assert tensors["output_layer.linear.weight"].shape[0] == 136
     with pytest.raises(S2DEdgeError, match="exists already"):
-        train(replace(options, out=written), QUIET)
+        train(stage="landmark", data="few.csv", changes=changes, out=written, console=QUIET)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +145,7 @@ def test_the_stage_writes_a_network_that_the_image_stage_takes(
 )
 def test_the_stage_refuses_what_is_not_for_it(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        train(TrainOptions(stage="landmark", **options), QUIET)
+        train(stage="landmark", **options, console=QUIET)
 
 
 def test_another_number_of_points_is_refused() -> None:
@@ -159,6 +155,5 @@ def test_another_number_of_points_is_refused() -> None:
             _pool(1),
             LandmarkSettings(),
             0,
-            QUIET,
-            InterruptGuard(),
+            alone(),
         )

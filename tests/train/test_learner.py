@@ -8,14 +8,12 @@ import pytest
 import torch
 from lightning_fabric.plugins import Precision
 
-from s2d_edge.core.console import Console
-from s2d_edge.train import learner
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.learner import Learner
-from s2d_edge.train.loop import StageTraining
+from s2d_edge.train.loop import learner
+from s2d_edge.train.loop.learner import Learner
+from s2d_edge.train.loop.loop import StageTraining
+from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.processes import Processes
-from s2d_edge.train.progress import load_snapshot
-from s2d_edge.train.settings import StageSettings
+from s2d_edge.train.record.progress import load_snapshot
 from tests.train.tiny import IMAGE, job, noisy_clips
 
 _TOO_LARGE = 2.0**20
@@ -35,7 +33,7 @@ def test_a_training_in_mixed_precision_runs_and_resumes(
     monkeypatch.setattr(learner, "_choose_precision", lambda device, amp: _mixed(name))
     work = job(tmp_path / "run", SETTINGS, noisy_clips(8), noisy_clips(4))
     begin = work.model.head.weight.detach().clone()
-    training = StageTraining(work, InterruptGuard(), Console(quiet=True))
+    training = StageTraining(work)
     training.run()
     assert not torch.equal(work.model.head.weight, begin)
     assert work.model.head.weight.dtype == torch.float32
@@ -44,7 +42,7 @@ def test_a_training_in_mixed_precision_runs_and_resumes(
         assert snapshot.scaler["scale"] < _TOO_LARGE
     else:
         assert snapshot.scaler == {}
-    again = StageTraining(work, InterruptGuard(), Console(quiet=True))
+    again = StageTraining(work)
     again.restore(snapshot)
     assert again._snapshot().scaler == snapshot.scaler
 
@@ -63,7 +61,7 @@ def test_pictures_reach_the_model_unrounded_and_answers_leave_it_in_fp32(
 
     monkeypatch.setattr(work.model, "normalise", watch)
     clip = torch.full((1, 1, IMAGE.vit.image_size, IMAGE.vit.image_size, 3), 200.3)
-    features, logits = Learner(work.model, SETTINGS, Processes("cpu"), amp=True).answer(clip, None)
+    features, logits = Learner(work.model, SETTINGS, Processes("cpu"), amp=True).forward(clip, None)
     assert torch.equal(seen[0], clip)
     assert features.dtype == logits.dtype == torch.float32
     exact = work.model(clip)

@@ -17,16 +17,15 @@ from s2d_edge.core.console import Advance, Console
 from s2d_edge.core.errors import CheckpointError, TrainingError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.feed import Feed
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.loop import StageTraining
+from s2d_edge.train.context import InterruptGuard
+from s2d_edge.train.loop.loop import StageTraining
+from s2d_edge.train.loop.validate import validate
+from s2d_edge.train.plan.settings import AugmentSettings, SdlSettings, StageSettings
 from s2d_edge.train.processes import Processes
-from s2d_edge.train.progress import LAST_WEIGHTS, METRICS, RESUME, load_snapshot
-from s2d_edge.train.settings import AugmentSettings, SdlSettings, StageSettings
-from s2d_edge.train.validate import validate
-from tests.train.tiny import STILL, VIDEO, StopAfter, clips, job, noisy_clips, ramp_clips
+from s2d_edge.train.record.progress import LAST_WEIGHTS, METRICS, RESUME, load_snapshot
+from s2d_edge.train.supply.feed import Feed
+from tests.train.tiny import STILL, VIDEO, StopAfter, alone, clips, job, noisy_clips, ramp_clips
 
-QUIET = Console(quiet=True)
 # Everything random is on: dropout, augmentation, class balance.
 SETTINGS = StageSettings(epochs=3, batch_clips=4, lr=1e-3, warmup_epochs=1, dropout=0.3, balance=0.5)
 # And what else keeps a state: anchors from the first epoch on, a moving average.
@@ -56,22 +55,20 @@ def _weights(model: S2D) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("video", [False, True], ids=["image", "video"])
-@pytest.mark.parametrize("asked", [2, 4, 6], ids=["in an epoch", "at validation", "in the next epoch"])
+@pytest.mark.parametrize("looks", [2, 4, 6], ids=["in an epoch", "at validation", "in the next epoch"])
 @pytest.mark.parametrize("settings", [SETTINGS, DISTILLED, MIXED], ids=["plain", "distilled", "mixed"])
 def test_a_resumed_training_ends_in_the_very_weights_of_a_whole_one(
-    tmp_path: Path, video: bool, asked: int, settings: StageSettings
+    tmp_path: Path, video: bool, looks: int, settings: StageSettings
 ) -> None:
     data, held_out = noisy_clips(10), noisy_clips(4, seed=9)
-    whole = StageTraining(
-        job(tmp_path / "whole", settings, data, held_out, video=video), InterruptGuard(), QUIET
-    )
+    whole = StageTraining(job(tmp_path / "whole", settings, data, held_out, video=video))
     whole.run()
 
     parted = tmp_path / "parted"
-    first = StageTraining(job(parted, settings, data, held_out, video=video), StopAfter(asked), QUIET)
+    first = StageTraining(job(parted, settings, data, held_out, video=video, interrupt=StopAfter(looks)))
     with pytest.raises(KeyboardInterrupt):
         first.run()
-    second = StageTraining(job(parted, settings, data, held_out, video=video), InterruptGuard(), QUIET)
+    second = StageTraining(job(parted, settings, data, held_out, video=video))
     second.restore(load_snapshot(parted))
     assert (second.progress.epoch, second.progress.step) != (0, 0)
     second.run()
@@ -84,18 +81,18 @@ def test_a_resumed_training_ends_in_the_very_weights_of_a_whole_one(
 
 def test_a_snapshot_within_an_epoch_survives_a_crash_and_continues_exactly(tmp_path: Path) -> None:
     data, held_out = noisy_clips(10), noisy_clips(4, seed=9)
-    whole = StageTraining(job(tmp_path / "whole", SETTINGS, data, held_out), InterruptGuard(), QUIET)
+    whole = StageTraining(job(tmp_path / "whole", SETTINGS, data, held_out))
     whole.run()
 
     class Crash(InterruptGuard):
-        """Asked for the seventh time, in the third step of the second epoch, it dies without a last word."""
+        """Raises when looked at for the seventh time, in the third step of the second epoch."""
 
-        asked = 0
+        looks = 0
 
         @property
         def requested(self) -> bool:
-            self.asked += 1
-            if self.asked == 7:
+            self.looks += 1
+            if self.looks == 7:
                 raise MemoryError
             return False
 
@@ -103,13 +100,14 @@ def test_a_snapshot_within_an_epoch_survives_a_crash_and_continues_exactly(tmp_p
         def requested(self, value: bool) -> None:
             assert not value
 
-    work = replace(job(tmp_path / "crashed", SETTINGS, data, held_out), snapshot_minutes=1e-9)
+    work = job(tmp_path / "crashed", SETTINGS, data, held_out, interrupt=Crash())
+    work = replace(work, snapshot_minutes=1e-9)
     with pytest.raises(MemoryError):
-        StageTraining(work, Crash(), QUIET).run()
+        StageTraining(work).run()
     snapshot = load_snapshot(tmp_path / "crashed")
     assert (snapshot.progress.epoch, snapshot.progress.step) == (1, 2)
     console = BarsBegun(quiet=True)
-    again = StageTraining(job(tmp_path / "crashed", SETTINGS, data, held_out), InterruptGuard(), console)
+    again = StageTraining(job(tmp_path / "crashed", SETTINGS, data, held_out, context=alone(console=console)))
     again.restore(snapshot)
     again.run()
     assert console.begun == [("image epoch 2/3", 3, 2), ("image epoch 3/3", 3, 0)]
@@ -121,9 +119,7 @@ def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(tmp_path: Path, accu
     still = replace(DISTILLED, dropout=0, epochs=2)
     trained = []
     for name, settings in (("whole", still), ("parts", replace(still, accumulate=accumulate))):
-        training = StageTraining(
-            job(tmp_path / name, settings, noisy_clips(10), noisy_clips(4)), InterruptGuard(), QUIET
-        )
+        training = StageTraining(job(tmp_path / name, settings, noisy_clips(10), noisy_clips(4)))
         training.run()
         trained.append(training)
     for ours, theirs in zip(trained[1].progress.history, trained[0].progress.history, strict=True):
@@ -133,23 +129,15 @@ def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(tmp_path: Path, accu
 
 
 def test_a_snapshot_of_another_training_is_refused(tmp_path: Path) -> None:
-    first = StageTraining(
-        job(tmp_path / "run", replace(SETTINGS, epochs=1), noisy_clips(4), noisy_clips(4)),
-        InterruptGuard(),
-        QUIET,
-    )
+    first = StageTraining(job(tmp_path / "run", replace(SETTINGS, epochs=1), noisy_clips(4), noisy_clips(4)))
     first.run()
-    other = StageTraining(
-        job(tmp_path / "run", SETTINGS, noisy_clips(4), noisy_clips(4), video=True), InterruptGuard(), QUIET
-    )
+    other = StageTraining(job(tmp_path / "run", SETTINGS, noisy_clips(4), noisy_clips(4), video=True))
     with pytest.raises(CheckpointError, match="does not fit its training"):
         other.restore(load_snapshot(tmp_path / "run"))
 
 
 def test_the_run_folder_holds_best_and_last_weights_and_a_line_per_epoch(tmp_path: Path) -> None:
-    training = StageTraining(
-        job(tmp_path / "run", SETTINGS, noisy_clips(10), noisy_clips(6, seed=3)), InterruptGuard(), QUIET
-    )
+    training = StageTraining(job(tmp_path / "run", SETTINGS, noisy_clips(10), noisy_clips(6, seed=3)))
     training.run()
     lines = [json.loads(line) for line in (tmp_path / "run" / METRICS).read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]
@@ -173,9 +161,7 @@ def test_the_video_stage_learns_the_order_of_frames_and_leaves_the_backbone_alon
     model.freeze_backbone()
     before = {name: value.clone() for name, value in model.vit.blocks.state_dict().items()}
     training = StageTraining(
-        job(tmp_path / "run", settings, ramp_clips(64), ramp_clips(32, seed=1), video=True, model=model),
-        InterruptGuard(),
-        QUIET,
+        job(tmp_path / "run", settings, ramp_clips(64), ramp_clips(32, seed=1), video=True, model=model)
     )
     training.run()
     assert training.progress.best[0] >= 0.95
@@ -184,9 +170,7 @@ def test_the_video_stage_learns_the_order_of_frames_and_leaves_the_backbone_alon
 
 def test_the_best_epoch_may_be_chosen_by_uar(tmp_path: Path) -> None:
     settings = replace(SETTINGS, select="uar")
-    training = StageTraining(
-        job(tmp_path / "run", settings, noisy_clips(8), noisy_clips(5)), InterruptGuard(), QUIET
-    )
+    training = StageTraining(job(tmp_path / "run", settings, noisy_clips(8), noisy_clips(5)))
     training.run()
     assert training.progress.best[0] == max(record["val_uar"] for record in training.progress.history)
 
@@ -198,7 +182,7 @@ def test_what_is_kept_is_the_moving_average_where_one_is_asked_for(tmp_path: Pat
         settings = replace(SETTINGS, epochs=2, ema=ema)
         work = job(tmp_path / f"ema-{ema}", settings, noisy_clips(8), noisy_clips(4))
         begin = _weights(work.model)
-        StageTraining(work, InterruptGuard(), QUIET).run()
+        StageTraining(work).run()
         trained[ema] = (_weights(work.model) - begin).norm()
         last = S2D(work.model.config)
         last.load_state_dict(load_file(work.folder / LAST_WEIGHTS))
@@ -214,7 +198,7 @@ def test_layer_decay_holds_the_first_layers_back(tmp_path: Path) -> None:
             tmp_path / f"{decay}", replace(SETTINGS, layer_decay=decay), noisy_clips(8), noisy_clips(4)
         )
         begin = work.model.vit.patch_embed.proj.weight.detach().clone()
-        StageTraining(work, InterruptGuard(), QUIET).run()
+        StageTraining(work).run()
         moved[decay] = float((work.model.vit.patch_embed.proj.weight.detach() - begin).abs().max())
     assert moved[1.0] > 1e-4
     assert moved[1e-4] < 1e-6 * moved[1.0]
@@ -228,7 +212,7 @@ def test_landmark_features_learn_at_their_share_of_the_rate_and_points_stay(tmp_
         work.model.landmark.tune_features()
         network = work.model.landmark
         begin = {name: value.clone() for name, value in network.state_dict().items()}
-        StageTraining(work, InterruptGuard(), QUIET).run()
+        StageTraining(work).run()
         moved[share] = {
             name: float((value - begin[name]).abs().max())
             for name, value in network.state_dict().items()
@@ -253,7 +237,7 @@ def test_anchors_change_the_training_once_their_time_has_come(tmp_path: Path) ->
         ("on", SdlSettings(weight=1.0, starts=(0.5,), shares=(1.0,))),
     ):
         work = job(tmp_path / name, replace(SETTINGS, sdl=sdl), noisy_clips(8), noisy_clips(4))
-        StageTraining(work, InterruptGuard(), QUIET).run()
+        StageTraining(work).run()
         weights[name] = _weights(work.model)
     assert torch.equal(weights["off"], weights["late"])
     assert not torch.equal(weights["off"], weights["on"])
@@ -264,7 +248,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_clips(tmp_path: Path) -> N
     with torch.no_grad():
         work.model.head.weight[0, 0] = float("nan")
     with pytest.raises(TrainingError, match=r"nan in epoch 1, step 1 on clip-\d+.*lower image\.lr"):
-        StageTraining(work, InterruptGuard(), QUIET).run()
+        StageTraining(work).run()
     assert not (tmp_path / "run" / "weights.safetensors").exists()
 
 

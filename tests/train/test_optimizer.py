@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.optimizer import make_optimizer
-from s2d_edge.train.settings import StageSettings
+from s2d_edge.train.loop.optimizer import make_optimizer
+from s2d_edge.train.plan.settings import StageSettings
 from tests.train.tiny import VIDEO
 
 

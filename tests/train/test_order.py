@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from s2d_edge.train.order import epoch_order
-from s2d_edge.train.schedule import learning_rate
+from s2d_edge.train.loop.optimizer import learning_rate
+from s2d_edge.train.loop.order import epoch_order
 
 LABELS = np.repeat([0, 1, 2], [70, 20, 10])
 

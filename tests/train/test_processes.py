@@ -16,7 +16,7 @@ import torch
 
 from s2d_edge.core.errors import DeviceError
 from s2d_edge.train.processes import Processes
-from s2d_edge.train.progress import METRICS, load_snapshot
+from s2d_edge.train.record.progress import METRICS, load_snapshot
 from tests.train.together import FAILURE, SCENES, STOP, train_scenes
 
 ROOT = Path(__file__).parents[2]
@@ -104,6 +104,6 @@ def test_alone_everything_is_its_own() -> None:
     alone = Processes("cpu")
     assert (alone.rank, alone.count, alone.first) == (0, 1, True)
     assert np.array_equal(alone.share(5), np.arange(5))
-    assert alone.decide(lambda: "this") == alone.here_first(lambda: "this") == "this"
+    assert alone.on_rank_0(lambda: "this") == alone.one_per_machine_first(lambda: "this") == "this"
     with pytest.raises(DeviceError, match="training runs on cpu or cuda"):
         Processes("npu")

@@ -17,15 +17,18 @@ from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.data.preparing import clips
+from s2d_edge.data.preparing.prepare import PreparedClips
+from s2d_edge.data.reading.open import absolute_data, open_dataset
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.command import train
-from s2d_edge.train.plan import TrainOptions, plan_from_record
-from s2d_edge.train.start import Start, resolve
-from s2d_edge.train.supply import Supply, open_supply
+from s2d_edge.train.plan.plan import STAGES, Plan, plan_from_record
+from s2d_edge.train.plan.settings import TrainSettings
+from s2d_edge.train.plan.start import usual_fps
+from s2d_edge.train.supply.supply import prepare_clips
 from s2d_edge.verbs.predict import evaluate_model
 from tests.data.reading.published.layouts import write_dfew, write_frames
 from tests.pictures import SquareDetector
-from tests.train.tiny import IMAGE, SIZE, VIDEO
+from tests.train.tiny import IMAGE, SIZE, VIDEO, alone
 
 QUIET = Console(quiet=True)
 
@@ -48,49 +51,62 @@ def dfew(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return f"dfew/1:{drawn / 'DFEW'}"
 
 
-def start(data: str, **more: Any) -> Start:
-    return resolve(TrainOptions(data=data, changes=("workers=1",), **more), Path("runs"), QUIET)
+def plan(data: str, **more: Any) -> Plan:
+    """The plan of a training of the tiny model on ``data``."""
+    usual: dict[str, Any] = {"fps": 6.0, "settings": TrainSettings(workers=1)}
+    return Plan(
+        data=absolute_data(data),
+        model="demo",
+        stages=STAGES,
+        frames=VIDEO.frames,
+        temporal="bidirectional",
+        teacher="",
+        **usual | more,
+    )
 
 
-def supply(started: Start) -> Supply:
-    return open_supply(started.plan, started.dataset, CropRecipe(size=SIZE), QUIET)
+def prepared(planned: Plan) -> tuple[PreparedClips, PreparedClips]:
+    """Its training and validation clips."""
+    dataset = open_dataset(planned.data, QUIET, missing_ok=planned.skip_unreadable)
+    return prepare_clips(planned, dataset, CropRecipe(size=SIZE), alone())
 
 
-def test_the_plan_knows_the_datasets_rate_and_where_it_lies(
+def test_a_published_dataset_has_its_own_rate(dfew: str) -> None:
+    assert usual_fps(open_dataset(dfew, QUIET), None) == 6.0
+
+
+def test_a_plan_names_the_dataset_by_an_absolute_path(
     dfew: str, drawn: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = start(dfew).plan
-    assert (plan.fps, plan.protocol) == (6.0, "default")
-    assert start(dfew, fps=12.0).plan.fps == 12.0
     monkeypatch.chdir(drawn)
-    asked = start("dfew/1:DFEW", protocol="paper", skip_unreadable=True).plan
-    assert asked.data == dfew
-    assert plan_from_record(json.loads(json.dumps(asked.as_record())), Path("run")) == asked
+    relative = plan("dfew/1:DFEW", protocol="paper", skip_unreadable=True)
+    assert relative.data == dfew
+    assert plan_from_record(json.loads(json.dumps(relative.as_record())), Path("run")) == relative
 
 
 def test_by_default_test_clips_are_not_touched_and_clips_are_spread(
     dfew: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = supply(start(dfew))
-    assert "it does not say who is seen" in " ".join(capsys.readouterr().err.split())
-    assert len(given.train) + len(given.val) == 14
-    train_clips = {f"{k + 1:05d}" for k in range(14)}
-    assert {Path(name).name for name in (*given.train.names, *given.val.names)} == train_clips
-    assert set(given.train.window_counts) == {1}
-    assert given.train.faces_missed > 0, "faces are looked for"
+    train_clips, val_clips = prepared(plan(dfew))
+    assert "of unknown subjects" in " ".join(capsys.readouterr().err.split())
+    assert len(train_clips) + len(val_clips) == 14
+    known = {f"{k + 1:05d}" for k in range(14)}
+    assert {Path(name).name for name in (*train_clips.names, *val_clips.names)} == known
+    assert set(train_clips.window_counts) == {1}
+    assert train_clips.faces_missed > 0, "faces are looked for"
 
 
 def test_the_papers_take_consecutive_frames_as_they_are_and_choose_on_test(
     dfew: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = supply(start(dfew, protocol="paper"))
+    train_clips, val_clips = prepared(plan(dfew, protocol="paper"))
     assert "the best epoch is chosen on 'test'" in " ".join(capsys.readouterr().err.split())
-    assert (len(given.train), len(given.val)) == (14, 7)
-    assert {Path(name).name for name in given.val.names} == {f"{k + 21:05d}" for k in range(7)}
-    assert set(given.train.window_counts) == {2}  # starts 0 and 1 of 6 frames, T 4: never the last
-    assert set(given.val.window_counts) == {2}
-    assert given.train.faces_missed == 0
-    first = given.val.frames[given.val.windows[:2], 0, 0, 0]  # clip 21: levels 84, 85, …
+    assert (len(train_clips), len(val_clips)) == (14, 7)
+    assert {Path(name).name for name in val_clips.names} == {f"{k + 21:05d}" for k in range(7)}
+    assert set(train_clips.window_counts) == {2}  # starts 0 and 1 of 6 frames, T 4: never the last
+    assert set(val_clips.window_counts) == {2}
+    assert train_clips.faces_missed == 0
+    first = val_clips.frames[val_clips.windows[:2], 0, 0, 0]  # clip 21: levels 84, 85, …
     assert first.tolist() == [[84, 85, 86, 87], [86, 87, 88, 89]]
 
 
@@ -99,11 +115,11 @@ def test_the_papers_protocol_needs_a_published_dataset(tmp_path: Path, dfew: str
     for k, label in enumerate(("a", "b")):
         write_frames(folder / "train" / label / "1", 1, first=k)
     with pytest.raises(ConfigError, match=r"--protocol paper is for the published datasets .*'own' is none"):
-        start(str(folder), protocol="paper")
+        train(data=str(folder), protocol="paper", console=QUIET)
     with pytest.raises(ConfigError, match="--protocol 'papers' must be one of default, paper"):
-        TrainOptions(protocol="papers")
+        train(protocol="papers", console=QUIET)
     with pytest.raises(ConfigError, match="--protocol is for the image and video stages"):
-        train(TrainOptions(stage="landmark", data=dfew, protocol="paper"), QUIET)
+        train(stage="landmark", data=dfew, protocol="paper", console=QUIET)
 
 
 def test_a_run_by_the_papers_protocol_says_so_in_its_record_and_in_its_results(
@@ -118,7 +134,7 @@ def test_a_run_by_the_papers_protocol_says_so_in_its_record_and_in_its_results(
         "epochs": 1,
     }
     changes = ("workers=1", "image.batch_clips=7")
-    (run,) = train(TrainOptions(**asked, changes=changes, protocol="paper"), QUIET)
+    (run,) = train(**asked, changes=changes, protocol="paper", console=QUIET)
     assert read_run(run).settings["protocol"] == "paper"
     assert read_run(run).labels[0] == "happy"
     capsys.readouterr()
@@ -142,11 +158,11 @@ def test_unreadable_clips_stop_or_are_skipped(
     (root / "Clip/clip_224x224_16f/00009/3.png").write_bytes(b"")
     data = f"dfew/1:{root}"
     with pytest.raises(MediaError, match=r"00009/3\.png is empty"):
-        supply(start(data, protocol="paper"))
+        prepared(plan(data, protocol="paper"))
     shutil.rmtree(root / "Clip/clip_224x224_16f/00022")
-    given = supply(start(data, protocol="paper", skip_unreadable=True))
-    assert (len(given.train), len(given.val)) == (13, 6)
-    assert all("00009" not in name for name in given.train.names)
+    train_clips, val_clips = prepared(plan(data, protocol="paper", skip_unreadable=True))
+    assert (len(train_clips), len(val_clips)) == (13, 6)
+    assert all("00009" not in name for name in train_clips.names)
     told = " ".join(capsys.readouterr().err.split())
     assert "training clips: 1 of 14 are unreadable and skipped" in told
     assert "validation clips: 1 of 7 are unreadable and skipped" in told

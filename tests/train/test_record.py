@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from s2d_edge.train.environment import ENVIRONMENT, note_start
-from s2d_edge.train.events import EventFile
 from s2d_edge.train.processes import Processes
+from s2d_edge.train.record.environment import ENVIRONMENT, note_start
+from s2d_edge.train.record.events import EventFile
 
 HISTORY: list[dict[str, Any]] = [
     {"epoch": 0, "val_loss": 1.5, "val_war": 0.25},

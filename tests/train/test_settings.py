@@ -7,18 +7,21 @@ from pathlib import Path
 
 import pytest
 
+from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
-from s2d_edge.train.overrides import flatten, parse_assignments, read_config, with_changes
-from s2d_edge.train.plan import Plan, TrainOptions, plan_from_record, resolve_settings
+from s2d_edge.train.command import train
+from s2d_edge.train.plan.overrides import flatten, parse_assignments, read_config, with_changes
+from s2d_edge.train.plan.plan import Plan, parse_stages, plan_from_record, resolve_settings, usual_recipe
+from s2d_edge.train.plan.settings import AugmentSettings, StageSettings, TrainSettings
 from s2d_edge.train.recipes import NAMES, recipe
-from s2d_edge.train.settings import AugmentSettings, StageSettings, TrainSettings
+
+QUIET = Console(quiet=True)
 
 
 def test_later_sources_win(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text("seed = 3\n[image]\nlr = 1e-4\nepochs = 7\n[image.augment]\nflip = 0\n")
-    options = TrainOptions(config=file, changes=("image.lr=2e-4", "video.select=uar"), seed=9)
-    settings = resolve_settings(options, "demo")
+    settings = resolve_settings("demo", config=file, changes=("image.lr=2e-4", "video.select=uar"), seed=9)
     assert settings.seed == 9
     assert settings.image.lr == 2e-4
     assert settings.image.epochs == 7
@@ -55,17 +58,16 @@ def test_recipes_of_published_sets_follow_the_official_scripts() -> None:
 
 
 def test_epochs_go_to_the_stages_that_are_trained() -> None:
-    both = resolve_settings(TrainOptions(epochs=2), "demo")
+    both = resolve_settings("demo", epochs=2)
     assert (both.image.epochs, both.video.epochs) == (2, 2)
-    one = resolve_settings(TrainOptions(epochs=2, stage="video"), "demo")
+    one = resolve_settings("demo", epochs=2, stages=parse_stages("video"))
     assert (one.image.epochs, one.video.epochs) == (recipe("demo").image.epochs, 2)
 
 
 def test_the_models_size_chooses_the_recipe() -> None:
-    assert resolve_settings(TrainOptions(), "base") == recipe("paper")
-    assert resolve_settings(TrainOptions(), "demo") == recipe("demo")
-    assert resolve_settings(TrainOptions(data="faces.csv"), "demo") == recipe("quick")
-    assert resolve_settings(TrainOptions(recipe="paper"), "demo") == recipe("paper")
+    assert usual_recipe("base", None) == "paper"
+    assert usual_recipe("demo", None) == usual_recipe("demo", "avatars") == "demo"
+    assert usual_recipe("demo", "faces.csv") == "quick"
 
 
 @pytest.mark.parametrize(
@@ -154,17 +156,18 @@ def test_an_unknown_recipe_or_stage_is_an_error() -> None:
     with pytest.raises(ConfigError, match="no recipe 'slow'"):
         recipe("slow")
     with pytest.raises(ConfigError, match="--stage 'audio'"):
-        TrainOptions(stage="audio")
+        parse_stages("audio")
 
 
-def test_resume_takes_nothing_else() -> None:
+def test_resume_takes_nothing_but_a_device(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="leave out --epochs"):
-        TrainOptions(resume=Path("runs/x"), epochs=3)
+        train(resume=Path("runs/x"), epochs=3, console=QUIET)
     with pytest.raises(ConfigError, match="leave out --image-size"):
-        TrainOptions(resume=Path("runs/x"), image_size=64)
+        train(resume=Path("runs/x"), image_size=64, console=QUIET)
     with pytest.raises(ConfigError, match="leave out --set"):
-        TrainOptions(resume=Path("runs/x"), changes=("seed=1",))
-    assert TrainOptions(resume=Path("runs/x"), device="cpu").resume == Path("runs/x")
+        train(resume=Path("runs/x"), changes=("seed=1",), console=QUIET)
+    with pytest.raises(CheckpointError, match=r"run\.json"):  # there is no such run: the device may be given
+        train(resume=tmp_path / "x", device="cpu", console=QUIET)
 
 
 def test_a_plan_survives_its_record() -> None:

@@ -18,7 +18,6 @@ from s2d_edge.core.console import Console
 from s2d_edge.model.checkpoint import save_run
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.command import train
-from s2d_edge.train.plan import TrainOptions
 from s2d_edge.verbs.import_ import ImportOptions, import_run
 from s2d_edge.verbs.predict import evaluate_model, predict_paths
 from tests.train.tiny import SIZE, VIDEO
@@ -56,8 +55,7 @@ def _check_that_a_training_starts_at_the_score_of(run: Path, pictures: Sequence[
     assert evaluated["war"] == pytest.approx(1 - 2 / VALIDATED)
     changes = ("workers=1", "video.epoch_clips=2", "video.batch_clips=2", "video.lr=1e-2", "video.ema=0.9")
     (further,) = train(
-        TrainOptions(stage="video", init=run, data=data, epochs=1, changes=changes, out=Path("further")),
-        QUIET,
+        stage="video", init=run, data=data, epochs=1, changes=changes, out=Path("further"), console=QUIET
     )
     before, after = (json.loads(line) for line in (further / "metrics.jsonl").read_text().splitlines())
     assert before["epoch"] == 0

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.model_config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
 from s2d_edge.contracts.runs import RunInfo
+from s2d_edge.core.console import Console
 from s2d_edge.data.preparing.prepare import PreparedClips
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.feed import Feed
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.job import Job
+from s2d_edge.train.context import Context, InterruptGuard
+from s2d_edge.train.loop.job import Job
+from s2d_edge.train.plan.settings import AugmentSettings, StageSettings
 from s2d_edge.train.processes import Processes
-from s2d_edge.train.settings import AugmentSettings, StageSettings
+from s2d_edge.train.supply.feed import Feed
 
 SIZE, FRAMES, CLASSES = 32, 4, 3
 
@@ -37,10 +38,10 @@ STILL = AugmentSettings(
 
 
 class StopAfter(InterruptGuard):
-    """As if Ctrl-C came when the loop asks for the n-th time."""
+    """Requested to stop when the loop looks for the n-th time."""
 
-    def __init__(self, asked: int) -> None:
-        self._left = asked
+    def __init__(self, looks: int) -> None:
+        self._left = looks
         super().__init__()
 
     @property
@@ -51,6 +52,15 @@ class StopAfter(InterruptGuard):
     @requested.setter
     def requested(self, value: bool) -> None:
         assert not value
+
+
+def alone(interrupt: InterruptGuard | None = None, console: Console | None = None) -> Context:
+    """The context of a training in this process alone."""
+    return Context(
+        processes=Processes("cpu"),
+        console=console or Console(quiet=True),
+        interrupt=interrupt or InterruptGuard(),
+    )
 
 
 def clips(frames: NDArray[np.uint8], labels: list[int]) -> PreparedClips:
@@ -90,6 +100,8 @@ def job(
     *,
     video: bool = False,
     model: S2D | None = None,
+    context: Context | None = None,
+    interrupt: InterruptGuard | None = None,
 ) -> Job:
     """A job over tiny clips, its model made from a fixed seed."""
     torch.manual_seed(1)
@@ -114,6 +126,6 @@ def job(
         train=Feed(clips=train, single_frames=not video, maps=None),
         val=Feed(clips=val, single_frames=not video, maps=None),
         folder=folder,
-        processes=Processes("cpu"),
+        context=context or alone(interrupt),
         amp=False,
     )

@@ -11,11 +11,11 @@ from torch import Tensor
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import TrainingError
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.feed import Batch
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.loop import StageTraining
+from s2d_edge.train.context import Context, InterruptGuard
+from s2d_edge.train.loop.loop import StageTraining
+from s2d_edge.train.plan.settings import AugmentSettings, SdlSettings, StageSettings
 from s2d_edge.train.processes import Processes
-from s2d_edge.train.settings import AugmentSettings, SdlSettings, StageSettings
+from s2d_edge.train.supply.feed import Batch
 from tests.train.tiny import VIDEO, StopAfter, job, noisy_clips
 
 # Ten clips in batches of three leave one, which two processes cannot share.
@@ -36,6 +36,11 @@ SCENES = {
 FAILURE, STOP = "failure.txt", "stop.txt"  # what each process writes, its rank before the name
 
 
+def _context(processes: Processes, interrupt: InterruptGuard | None = None) -> Context:
+    console = processes.console(Console(quiet=True))
+    return Context(processes=processes, console=console, interrupt=interrupt or InterruptGuard())
+
+
 def train_scenes(out: Path, processes: Processes) -> None:
     """Train each scene into a folder of its name under ``out``; one process alone takes batches whole."""
     for name, shared in SCENES.items():
@@ -46,17 +51,24 @@ def train_scenes(out: Path, processes: Processes) -> None:
             work.model.landmark.tune_features()
         if video:
             work.model.freeze_backbone()
-        work = replace(work, processes=processes, score_start=True)
-        StageTraining(work, InterruptGuard(), processes.console(Console(quiet=True))).run()
+        work = replace(work, context=_context(processes), score_start=True)
+        StageTraining(work).run()
 
 
 def fail_together(out: Path, processes: Processes) -> None:
     """Have the last process alone meet a clip whose loss is no number; each writes down how it ended."""
     clips = noisy_clips(4)
-    work = replace(
-        job(out / "failing", _PLAIN, clips, clips, model=S2D(VIDEO), video=True), processes=processes
+    training = StageTraining(
+        job(
+            out / "failing",
+            _PLAIN,
+            clips,
+            clips,
+            model=S2D(VIDEO),
+            video=True,
+            context=_context(processes),
+        )
     )
-    training = StageTraining(work, InterruptGuard(), processes.console(Console(quiet=True)))
     right = training._step._losses
 
     def broken(features: Tensor, logits: Tensor, batch: Batch, epoch: int) -> Tensor:
@@ -73,10 +85,8 @@ def fail_together(out: Path, processes: Processes) -> None:
 def stop_together(out: Path, processes: Processes) -> None:
     """Have the last process alone be asked to stop, at its second step; each writes down where it stopped."""
     last = processes.rank == processes.count - 1
-    work = replace(job(out / "stopping", _PLAIN, noisy_clips(10), noisy_clips(4)), processes=processes)
-    training = StageTraining(
-        work, StopAfter(2) if last else InterruptGuard(), processes.console(Console(quiet=True))
-    )
+    context = _context(processes, StopAfter(2) if last else InterruptGuard())
+    training = StageTraining(job(out / "stopping", _PLAIN, noisy_clips(10), noisy_clips(4), context=context))
     try:
         training.run()
     except KeyboardInterrupt:

@@ -10,8 +10,8 @@ from importlib import resources
 from typing import Any
 
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.train.overrides import dotted, parse_toml, with_changes
-from s2d_edge.train.settings import TrainSettings
+from s2d_edge.train.plan.overrides import dotted, parse_toml, with_changes
+from s2d_edge.train.plan.settings import TrainSettings
 
 _FILES = resources.files(__name__)
 NAMES = tuple(

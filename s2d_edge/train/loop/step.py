@@ -9,12 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s2d_edge.core.errors import TrainingError
-from s2d_edge.train.anchors import EmotionAnchors
-from s2d_edge.train.feed import Batch
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.job import Job
-from s2d_edge.train.learner import Learner
-from s2d_edge.train.progress import Progress
+from s2d_edge.train.loop.anchors import EmotionAnchors
+from s2d_edge.train.loop.job import Job
+from s2d_edge.train.loop.learner import Learner
+from s2d_edge.train.record.progress import Progress
+from s2d_edge.train.supply.feed import Batch
 
 _NAMES_SHOWN = 4
 _ANY = np.zeros(1, dtype=np.int64)  # a clip of the batch
@@ -31,89 +30,88 @@ class BatchStep:
         anchors: of the self-distillation, the same in all processes.
     """
 
-    def __init__(self, job: Job, guard: InterruptGuard) -> None:
+    def __init__(self, job: Job) -> None:
         config = job.model.config
-        self.learner = Learner(job.model, job.settings, job.processes, amp=job.amp)
+        self.learner = Learner(job.model, job.settings, job.context.processes, amp=job.amp)
         self.anchors = EmotionAnchors(config.classes, config.vit.width, job.settings.sdl)
-        self.anchors.to(job.processes.device)
+        self.anchors.to(job.context.device)
         self._job = job
-        self._guard = guard
 
     def take(self, chosen: NDArray[np.int64], progress: Progress, *, lr: float) -> tuple[float, bool]:
-        """Learn from the clips ``chosen``, the batch of all processes together.
+        """Take one step on the clips ``chosen``, the batch of all processes together.
 
         Args:
             progress: where the training stands.
 
         Returns:
-            The sum of the clips' losses, and whether any process was asked to stop.
+            The sum of the clips' losses, and True if any process was requested to stop.
 
         Raises:
-            TrainingError: the loss is no longer a number.
+            TrainingError: the loss is not finite.
         """
-        job, settings, processes = self._job, self._job.settings, self._job.processes
+        job, settings, processes = self._job, self._job.settings, self._job.context.processes
         sizes = job.model.config.vit.width, job.model.config.classes
         share = processes.share(len(chosen))
         pieces = [piece for piece in np.array_split(share, settings.accumulate) if len(piece)]
-        counts = bool(pieces)  # without a clip of its own, a process takes part with any one, for nothing
+        counts = bool(pieces)  # a process without a clip of its own takes part with any, at weight 0
         seed = _step_seed(job.seed, progress.epoch, progress.step)
         torch.manual_seed(seed + processes.rank)  # dropout
         loss_sum = torch.zeros((), device=processes.device)
-        answers = torch.zeros(len(chosen), sum(sizes), device=processes.device)
+        outputs = torch.zeros(len(chosen), sum(sizes), device=processes.device)
         job.model.train()
         for number, piece in enumerate(pieces or [_ANY], start=1):
             generator = torch.Generator().manual_seed(seed)  # each piece draws what the whole batch would
             batch = job.train.training_batch(chosen, settings.augment, generator, piece).to(processes.device)
             with self.learner.piece(last=number >= len(pieces)):
-                features, logits = self.learner.answer(batch.clip, batch.maps)
+                features, logits = self.learner.forward(batch.clip, batch.maps)
                 losses = self._losses(features, logits, batch, progress.epoch)
-                # Gradients are averaged over the processes; that shall give those of the mean over the clips.
+                # Gradients are averaged over processes; the result must be that of the mean over clips.
                 loss = losses.sum() / (len(chosen) / processes.count)
                 self.learner.backward(loss if counts else 0.0 * loss)
             if counts:
                 loss_sum += losses.detach().sum()
-                answers[piece] = torch.cat((features, logits), dim=1).detach()
-        asked = torch.tensor(float(self._guard.requested), device=processes.device)
-        total, stop = map(float, processes.sum(torch.stack((loss_sum, asked)).double()))
+                outputs[piece] = torch.cat((features, logits), dim=1).detach()
+        requested = torch.tensor(float(job.context.interrupt.requested), device=processes.device)
+        total, stop = map(float, processes.all_reduce(torch.stack((loss_sum, requested)).double()))
         if not np.isfinite(total):
-            raise self._no_number(
+            raise self._not_finite(
                 float(loss_sum), [job.train.clips.names[i] for i in chosen[share]], progress
             )
         self.learner.step(lr)
         if settings.sdl.weight and batch.blend is None:
-            features, logits = processes.sum(answers).split(sizes, dim=1)
+            features, logits = processes.all_reduce(outputs).split(sizes, dim=1)
             labels = torch.from_numpy(job.train.clips.labels[chosen]).to(processes.device)
             self.anchors.remember(features, logits, labels)
         return total, stop > 0
 
     def _losses(self, features: Tensor, logits: Tensor, batch: Batch, epoch: int) -> Tensor:
-        """(B,) the loss of each clip: of its label, of a teacher and of the anchors, where there are some."""
+        """(B,) loss of each clip: its label's, and a teacher's and the anchors' where there are some."""
         job, settings = self._job, self._job.settings
         losses = _cross_entropy(logits, batch, settings.label_smoothing)
         if job.teacher is not None and settings.distill:
             with self.learner.autocast():
-                taught = job.teacher.losses(logits, batch, settings.temperature)
-            losses = losses + settings.distill * taught
+                distilled = job.teacher.losses(logits, batch, settings.temperature)
+            losses = losses + settings.distill * distilled
         if sdl_weight := settings.sdl.weight_at(epoch, settings.epochs):
             losses = losses + sdl_weight * self.anchors.losses(logits, features)
         return losses
 
-    def _no_number(self, loss_sum: float, names: list[str], progress: Progress) -> TrainingError:
-        """The same error in all processes: with the clips ``names`` of the first whose loss is no number."""
-        job, processes = self._job, self._job.processes
+    def _not_finite(self, loss_sum: float, names: list[str], progress: Progress) -> TrainingError:
+        """Make one error for all processes: with the ``names`` of the first whose loss is not finite."""
+        job, processes = self._job, self._job.context.processes
         more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-        told = (
+        message = (
             f"the loss became {loss_sum} in epoch {progress.epoch + 1}, step {progress.step + 1} on "
             f"{', '.join(names[:_NAMES_SHOWN])}{more}; lower {job.info.stage}.lr (now {job.settings.lr}), or "
             "check them"
         )
         failed = torch.zeros(processes.count, device=processes.device)
         failed[processes.rank] = not np.isfinite(loss_sum)
-        return TrainingError(processes.tell(told, int(processes.sum(failed).argmax())))
+        return TrainingError(processes.broadcast(message, int(processes.all_reduce(failed).argmax())))
 
 
 def _cross_entropy(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
-    """(B,) cross-entropy of (B, K) logits; a mixed clip has its partner's label too, in their shares."""
+    """(B,) cross-entropy of (B, K) logits; a mixed clip also has its partner's label, by their shares."""
     own = F.cross_entropy(logits, batch.labels, label_smoothing=smoothing, reduction="none")  # (B,)
     if batch.blend is None:
         return own
@@ -122,5 +120,5 @@ def _cross_entropy(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
 
 
 def _step_seed(seed: int, epoch: int, step: int) -> int:
-    """A seed of its own for every step, so that a resumed training draws what the whole one draws."""
+    """Seed of one step; a resumed training draws the numbers of an uninterrupted one."""
     return int(np.random.SeedSequence((seed, epoch, step)).generate_state(1, np.uint32)[0])

@@ -24,7 +24,7 @@ from s2d_edge.media.face import FaceFinder
 from s2d_edge.media.pictures import IMAGE_SUFFIXES, frame_paths, read_image
 from s2d_edge.media.video import probe_video, read_video
 from s2d_edge.model.s2d import PIXEL_MEAN, PIXEL_STD
-from s2d_edge.train.ibug import FROM_MESH, MIRROR
+from s2d_edge.train.landmark.points import FROM_MESH, MIRROR
 
 # Of a picture in which FaceMesh found a face: room to shift, zoom and tilt the crops that are learnt from.
 _MESH_CUT = CropRecipe(alignment="none", margin=0.6, size=160)

@@ -22,8 +22,8 @@ from s2d_edge.data.augment.transforms import (
     warp_maps,
 )
 from s2d_edge.data.preparing.prepare import PreparedClips
-from s2d_edge.train.landmark_maps import LandmarkMaps
-from s2d_edge.train.settings import AugmentSettings
+from s2d_edge.train.plan.settings import AugmentSettings
+from s2d_edge.train.supply.landmark_maps import LandmarkMaps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,18 +1,20 @@
-"""AdamW over what trains, in groups: with and without weight decay, and slower towards the input."""
+"""AdamW in parameter groups, and the schedule of its learning rate."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import nn
 
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.settings import StageSettings
+from s2d_edge.train.plan.settings import StageSettings
 
 _NOT_DECAYED = ("pos_embed", "cls_token", "temporal_embedding", "age_bias")
 
 
 def make_optimizer(model: S2D, settings: StageSettings) -> torch.optim.AdamW:
-    """AdamW; biases, norms, tokens and embeddings are left out of the weight decay, as ViTs are trained.
+    """Make AdamW over the trainable parameters, with weight decay on matrices only, as ViTs are trained.
 
     Each group has an ``lr_share``: the fraction of the schedule's learning rate that it gets, which is
     ``layer_decay`` to the power of the blocks after its own (layer-wise decay, as in BEiT, arXiv 2106.08254),
@@ -49,3 +51,19 @@ def _layer(name: str, depth: int) -> int:
     if name.startswith("vit.") and not name.startswith("vit.norm."):
         return 0
     return depth + 1
+
+
+def learning_rate(step: int, *, total: int, warmup: int, peak: float, final: float) -> float:
+    """Learning rate of one step: linear warm-up, then cosine decay.
+
+    Args:
+        step: 0 for the first.
+        total: steps of the whole training.
+        warmup: steps over which the rate rises to ``peak``.
+        peak: highest rate.
+        final: rate at the end.
+    """
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    done = min((step - warmup) / max(total - warmup, 1), 1.0)
+    return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * done))

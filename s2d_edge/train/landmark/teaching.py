@@ -1,4 +1,4 @@
-"""Teaching a landmark network the 68 points of faces, and telling how far off it is."""
+"""Training of a landmark network on the 68 points of faces, and its point error."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from s2d_edge.contracts.model_config import LandmarkConfig
-from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.core.files import cache_folder, sha256_of, whole_file
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.model.checkpoint import load_strictly, read_tensors
 from s2d_edge.model.landmark import MobileFaceNet
-from s2d_edge.train.face_pool import FacePool, draw_crops, drawn_pool
-from s2d_edge.train.ibug import EYE_CORNERS, INNER, POINTS
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.schedule import learning_rate
-from s2d_edge.train.settings import LandmarkSettings
+from s2d_edge.train.context import Context
+from s2d_edge.train.landmark.faces import FacePool, draw_crops, drawn_pool
+from s2d_edge.train.landmark.points import EYE_CORNERS, INNER, POINTS
+from s2d_edge.train.loop.optimizer import learning_rate
+from s2d_edge.train.plan.settings import LandmarkSettings
 
-# Part of the key under which taught networks are kept: raise it when teaching changes.
+# Part of the cache key of trained networks: raise it when their training changes.
 _TEACHING_VERSION = 2
 
 
@@ -35,14 +34,13 @@ def taught_network(
     avatars: Dataset,
     settings: LandmarkSettings,
     seed: int,
-    console: Console,
-    guard: InterruptGuard,
+    context: Context,
 ) -> MobileFaceNet:
-    """A landmark network taught on ``avatars``, from the cache if the same one was taught before.
+    """Train a landmark network on ``avatars``, or load it from the cache if it was trained before.
 
     Raises:
         DataError: the avatars' landmarks are missing.
-        KeyboardInterrupt: asked to stop.
+        KeyboardInterrupt: requested to stop.
     """
     head = {
         "version": _TEACHING_VERSION,
@@ -52,20 +50,21 @@ def taught_network(
         "avatars": sha256_of(avatars.root / LANDMARKS_FILE),
     }
     key = hashlib.sha256(json.dumps(head, sort_keys=True).encode()).hexdigest()[:32]
+    console = context.console
     path = cache_folder() / "landmark" / f"{key}.safetensors"
     network = MobileFaceNet(config)
     if path.is_file():
         try:
             load_strictly(network, read_tensors(path), str(path))
         except CheckpointError as error:
-            console.warn(f"{error}; it is taught again")
+            console.warn(f"{error}; it is trained again")
         else:
-            console.say(f"landmark network: taught before on these avatars, taken from {path}")
+            console.say(f"landmark network: trained before on these avatars, loaded from {path}")
             return network.eval()
     pool = drawn_pool(avatars, avatars.split("train"), settings.pool_frames, seed)
-    network = teach(config, pool, settings, seed, console, guard)
+    network = teach(config, pool, settings, seed, context)
     held_out = drawn_pool(avatars, avatars.split("val"), 256, seed)
-    console.say(f"landmark network: {point_error(network, held_out)} on avatars it has not seen")
+    console.say(f"landmark network: {point_error(network, held_out)} on unseen avatars")
     save_network(network, path)
     return network
 
@@ -81,17 +80,16 @@ def teach(
     pool: FacePool,
     settings: LandmarkSettings,
     seed: int,
-    console: Console,
-    guard: InterruptGuard,
+    context: Context,
 ) -> MobileFaceNet:
-    """Teach a landmark network the points of the faces in ``pool``.
+    """Train a landmark network on the points of the faces in ``pool``.
 
     Returns:
         The network, in evaluation mode.
 
     Raises:
         ConfigError: the network does not have 68 points.
-        KeyboardInterrupt: asked to stop.
+        KeyboardInterrupt: requested to stop.
     """
     if config.points != POINTS:
         raise ConfigError(
@@ -106,7 +104,7 @@ def teach(
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=1e-4)
     network.train()
-    with console.progress("teaching the landmark network", settings.steps) as advance:
+    with context.console.progress("training the landmark network", settings.steps) as advance:
         for step in range(settings.steps):
             rate = learning_rate(
                 step, total=settings.steps, warmup=settings.steps // 20, peak=settings.lr, final=0.0
@@ -121,7 +119,7 @@ def teach(
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
-            if guard.requested:
+            if context.interrupt.requested:
                 raise KeyboardInterrupt
             advance(1)
     return network.eval()
@@ -147,7 +145,7 @@ class PointError:
 
 
 def point_error(network: MobileFaceNet, pool: FacePool) -> PointError:
-    """How far off ``network`` is on the faces of ``pool``, cropped as a device crops them."""
+    """Measure ``network`` on the faces of ``pool``, cropped as a device crops them."""
     generator = torch.Generator()
     errors = []
     for chosen in torch.arange(len(pool.pictures)).split(64):
@@ -161,7 +159,7 @@ def point_error(network: MobileFaceNet, pool: FacePool) -> PointError:
 
 
 def _start_at_mean_shape(network: MobileFaceNet, pool: FacePool) -> None:
-    """Begin with the mean face, so that only the deviations from it are to be learnt."""
+    """Start at the mean face, so that only deviations from it must be learnt."""
     some = torch.arange(min(len(pool.pictures), 256))
     _, points = draw_crops(pool, some, torch.Generator(), vary=0.0)
     last = network.output_layer.bn

@@ -7,30 +7,26 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, cast
 
-import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.job import Job
-from s2d_edge.train.order import epoch_order
-from s2d_edge.train.progress import Progress, Snapshot
-from s2d_edge.train.record import Record
-from s2d_edge.train.schedule import learning_rate
-from s2d_edge.train.step import BatchStep
-from s2d_edge.train.validate import Score, validate
+from s2d_edge.train.loop.job import Job
+from s2d_edge.train.loop.optimizer import learning_rate
+from s2d_edge.train.loop.order import epoch_order
+from s2d_edge.train.loop.step import BatchStep
+from s2d_edge.train.loop.validate import Score, validate
+from s2d_edge.train.record.progress import Progress, Snapshot
+from s2d_edge.train.record.record import Record
 
 
 class StageTraining:
     """Trains one stage, from the beginning or from a snapshot."""
 
-    def __init__(self, job: Job, guard: InterruptGuard, console: Console) -> None:
+    def __init__(self, job: Job) -> None:
         self.job = job
         self.progress = Progress(start_unscored=job.score_start)
-        self._guard = guard
-        self._console = console
+        self._console = job.context.console
         settings = job.settings
         self._epoch_clips = settings.epoch_clips or len(job.train.clips)
         self._steps = -(-self._epoch_clips // settings.batch_clips)
@@ -39,15 +35,15 @@ class StageTraining:
             if settings.ema
             else None
         )
-        self._step = BatchStep(job, guard)
-        self._record = Record(job.folder, job.info, job.processes)
+        self._step = BatchStep(job)
+        self._record = Record(job.folder, job.info, job.context.processes)
         self._saved_at = time.monotonic()
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot of the same job.
+        """Resume from a snapshot of the same job.
 
         Raises:
-            CheckpointError: it is of another one.
+            CheckpointError: the snapshot is of another job.
         """
         try:
             self.job.model.load_state_dict(snapshot.model)
@@ -59,7 +55,8 @@ class StageTraining:
         except (RuntimeError, ValueError) as error:
             raise CheckpointError(
                 f"the snapshot in {self.job.folder} does not fit its training, perhaps because another "
-                f"version made it ({str(error).splitlines()[0]}); start anew with --init {self.job.folder}"
+                f"version made it ({str(error).splitlines()[0]}); start a new training "
+                f"with --init {self.job.folder}"
             ) from None
         self.progress = snapshot.progress
 
@@ -67,7 +64,7 @@ class StageTraining:
         """Train to the last epoch; the run folder then holds the best and the last weights.
 
         Raises:
-            KeyboardInterrupt: asked to stop; everything is saved and can be resumed.
+            KeyboardInterrupt: requested to stop; everything is saved and can be resumed.
             TrainingError: the loss is no longer a number.
         """
         job, epochs = self.job, self.job.settings.epochs
@@ -81,9 +78,9 @@ class StageTraining:
                     for _ in self._train_steps():
                         advance(1)
                 self._finish_epoch(self._timed_validation())
-            self._record.last(self._answering)
+            self._record.last(self._kept_model)
             self._record.finish(self.progress)
-        job.processes.wait()  # until the first one has written what a next stage reads
+        job.context.processes.barrier()  # a next stage reads what rank 0 writes
 
     def _train_steps(self) -> Iterator[None]:
         """The remaining steps of the epoch under way, yielding after each."""
@@ -109,12 +106,12 @@ class StageTraining:
             if stop:
                 self._stop()
             if job.snapshot_minutes and time.monotonic() - self._saved_at > 60 * job.snapshot_minutes:
-                self._record.pause(self._snapshot())
+                self._record.snapshot(self._snapshot())
                 self._saved_at = time.monotonic()
             yield
 
     @property
-    def _answering(self) -> S2D:
+    def _kept_model(self) -> S2D:
         """The model that is validated and kept: the trained one, or its moving average."""
         return self.job.model if self._average is None else cast(S2D, self._average.module)
 
@@ -129,20 +126,20 @@ class StageTraining:
         )
 
     def _timed_validation(self) -> Score:
-        settings, processes = self.job.settings, self.job.processes
+        settings, processes = self.job.settings, self.job.context.processes
         started = time.perf_counter()
         score = validate(
-            self._answering,
+            self._kept_model,
             self.job.val,
             processes,
             batch_clips=-(-settings.batch_clips // (processes.count * settings.accumulate)),
-            after_batch=self._stop_if_asked,
+            after_batch=self._stop_if_requested,
         )
         self.progress.seconds += time.perf_counter() - started
         return score
 
     def _score_start(self) -> None:
-        """Epoch 0: how good the weights are that this training starts from. They are not kept as its best."""
+        """Validate the weights this training starts from, as epoch 0; they never become its best."""
         job, progress = self.job, self.progress
         score = self._timed_validation()
         record = {"epoch": 0, **_figures(score), "seconds": round(progress.seconds, 3)}
@@ -167,7 +164,7 @@ class StageTraining:
         if best:
             progress.best, progress.confusion = key, score.confusion.tolist()
         progress.next_epoch()
-        self._record.epoch(self._snapshot(), record, self._answering if best else None)
+        self._record.epoch(self._snapshot(), record, self._kept_model if best else None)
         self._saved_at = time.monotonic()
         self._console.say(
             f"{job.info.stage} epoch {record['epoch']}/{job.settings.epochs}: "
@@ -175,20 +172,20 @@ class StageTraining:
             f"{' (best)' if best else ''}"
         )
 
-    def _stop_if_asked(self) -> None:
-        """Stop all processes if any was asked to; called equally often in each."""
-        processes = self.job.processes
-        if processes.sum(torch.tensor(float(self._guard.requested), device=processes.device)) > 0:
+    def _stop_if_requested(self) -> None:
+        """Stop all processes if any was requested to; called equally often in each."""
+        if self.job.context.stop_requested():
             self._stop()
 
     def _stop(self) -> None:
-        self._record.pause(self._snapshot())
-        self._record.last(self._answering)
+        self._record.snapshot(self._snapshot())
+        self._record.last(self._kept_model)
         self._console.warn(
             f"stopped in epoch {self.progress.epoch + 1} after step {self.progress.step} of {self._steps}; "
             f"continue with: s2d-edge train --resume {self.job.folder}"
         )
-        self.job.processes.wait()  # the first to leave has torchrun end the others, who may still be writing
+        # torchrun ends all processes when the first one leaves, and rank 0 may still be writing.
+        self.job.context.processes.barrier()
         raise KeyboardInterrupt
 
     def _snapshot(self) -> Snapshot:

@@ -1,4 +1,4 @@
-"""A model that learns: forward, backward and step, on this process's device and together with the others'."""
+"""Forward, backward and optimizer step of a model, alone or together with other processes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lightning_fabric.plugins import MixedPrecision, Precision
 from torch import Tensor, nn
 
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.optimizer import make_optimizer
+from s2d_edge.train.loop.optimizer import make_optimizer
+from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.processes import Processes
-from s2d_edge.train.settings import StageSettings
 
 
 class Learner:
@@ -25,18 +25,18 @@ class Learner:
             amp: mixed precision: bfloat16 where the device computes in it; else float16 on CUDA, and none on
                 a CPU.
         """
-        model.prompt_norms[1:][-1:].requires_grad_(False)  # never used: others would wait for its gradients
+        model.prompt_norms[1:][-1:].requires_grad_(False)  # never used: DDP would wait for its gradients
         self._clip_norm = settings.clip_norm
         self._trainable = [p for p in model.parameters() if p.requires_grad]
         self._precision = _choose_precision(processes.device, amp)
         self._fabric = processes.fabric(self._precision)
-        self._module = self._fabric.setup_module(_Answers(model))
+        self._module = self._fabric.setup_module(_WithFeatures(model))
         self._optimizer = make_optimizer(model, settings)
         self._stepping = cast(torch.optim.Optimizer, self._fabric.setup_optimizers(self._optimizer))
 
     @property
     def precision(self) -> str:
-        """What it computes in, as Fabric names it."""
+        """Precision of the forward pass, as Fabric names it."""
         return str(self._precision.precision)
 
     @property
@@ -45,17 +45,17 @@ class Learner:
         return float(max(group["lr"] for group in self._optimizer.param_groups))
 
     def piece(self, *, last: bool) -> AbstractContextManager[None]:
-        """Around forward and backward of one piece of a batch; gradients meet after the last one."""
+        """Enter around forward and backward of one piece of a batch; the last one all-reduces gradients."""
         context: AbstractContextManager[None] = self._fabric.no_backward_sync(self._module, enabled=not last)
         return context
 
     def autocast(self) -> AbstractContextManager[None]:
-        """The precision of the forward pass, for what runs beside the model."""
+        """Enter to compute in the precision of the forward pass outside of the model."""
         context: AbstractContextManager[None] = self._fabric.autocast()
         return context
 
-    def answer(self, clip: Tensor, maps: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Forward.
+    def forward(self, clip: Tensor, maps: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Compute features and logits.
 
         Args:
             clip: (B, T, H, W, 3) RGB in 0-255.
@@ -68,11 +68,11 @@ class Learner:
         return features, logits
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of ``loss``; they become the mean over the processes."""
+        """Add the gradients of ``loss``; they are averaged over the processes."""
         self._fabric.backward(loss)
 
     def step(self, lr: float) -> None:
-        """Change the weights by the gradients gathered since the last step, and forget these."""
+        """Update the weights by the gradients summed since the last step, and clear these."""
         for group in self._optimizer.param_groups:
             group["lr"] = lr * group["lr_share"]
         self._precision.unscale_gradients(self._optimizer)
@@ -82,17 +82,17 @@ class Learner:
         self._optimizer.zero_grad(set_to_none=True)
 
     def state_dict(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """State of the optimizer and, empty unless in float16, of the loss scaler."""
+        """State of the optimizer and of the loss scaler, which is empty unless in float16."""
         return self._optimizer.state_dict(), self._precision.state_dict()
 
     def load_state_dict(self, optimizer: dict[str, Any], scaler: dict[str, Any]) -> None:
-        """Go on from such a state."""
+        """Restore both states."""
         self._optimizer.load_state_dict(optimizer)
         self._precision.load_state_dict(scaler)
 
 
-class _Answers(nn.Module):
-    """Features and logits from one forward pass, the only way that gradients of several processes meet."""
+class _WithFeatures(nn.Module):
+    """Features and logits from one forward pass, as DDP needs it to all-reduce the gradients of both."""
 
     def __init__(self, model: S2D) -> None:
         super().__init__()
@@ -104,23 +104,23 @@ class _Answers(nn.Module):
 
 
 class _Mixed(MixedPrecision):
-    """Mixed precision in which pictures arrive as they are.
+    """Mixed precision that leaves the input pictures in float32.
 
-    Fabric would round them to bfloat16 while they still span 0-255, where it has steps of 1.
+    Fabric would round them to bfloat16, whose steps are 1 near 255.
     """
 
     def convert_input(self, data: Any) -> Any:
         return data
 
     def unscale_gradients(self, optimizer: torch.optim.Optimizer) -> None:
-        # Fabric's own refuses fused optimizers, though theirs is told what was unscaled.
+        # Fabric's own refuses fused optimizers, although the scaler supports them.
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether this CPU has instructions for it; without them it would be slower than FP32."""
-    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # an older PyTorch does not tell
+    """True if this CPU has bfloat16 instructions; without them FP32 is faster."""
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older PyTorch
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 

@@ -1,4 +1,4 @@
-"""What a run folder keeps of a training under way."""
+"""The run folder of a training under way: snapshots, weights, metrics, pictures."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from s2d_edge.contracts.runs import RUN_FILE, WEIGHTS, RunInfo, read_run, write_
 from s2d_edge.core.files import clear_scratch, sha256_of
 from s2d_edge.model.checkpoint import save_run, save_weights
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.curves import CONFUSION, CURVES, draw_best, draw_curves
-from s2d_edge.train.environment import ENVIRONMENT, note_start
-from s2d_edge.train.events import EventFile
 from s2d_edge.train.processes import Processes
-from s2d_edge.train.progress import LAST_WEIGHTS, METRICS, RESUME, Progress, Snapshot, save_snapshot
+from s2d_edge.train.record.curves import CONFUSION, CURVES, draw_best, draw_curves
+from s2d_edge.train.record.environment import ENVIRONMENT, note_start
+from s2d_edge.train.record.events import EventFile
+from s2d_edge.train.record.progress import LAST_WEIGHTS, METRICS, RESUME, Progress, Snapshot, save_snapshot
 
 _FILES = (RESUME, METRICS, LAST_WEIGHTS, WEIGHTS, RUN_FILE, ENVIRONMENT, CURVES, CONFUSION)
 
 
 class Record:
-    """Writes the run folder, in the first process only.
+    """Writes the run folder, in rank 0 only.
 
     The order of writing lets a training be killed at any moment: ``run.json``, which makes a folder a run,
-    comes after the first snapshot, and the best weights come before the snapshot that knows of them. Going on
-    from an older snapshot writes the same again.
+    comes after the first snapshot, and the best weights come before the snapshot that refers to them.
+    Resuming from an older snapshot writes the same files again.
     """
 
     def __init__(self, folder: Path, info: RunInfo, processes: Processes) -> None:
@@ -34,7 +34,7 @@ class Record:
         self._events: EventFile | None = None
 
     def begin(self, snapshot: Snapshot, precision: str) -> None:
-        """Make the folder a run that can be resumed, or go on in the one that is there."""
+        """Make the folder a run that can be resumed, or resume the run in it."""
         if not self._processes.first:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -47,14 +47,14 @@ class Record:
         write_run_info(self._folder, self._standing())
 
     def _standing(self) -> RunInfo:
-        """What ``run.json`` shall say; right also where a training was killed after writing weights only."""
+        """The current record, right even where a training was killed after writing only its weights."""
         weights = self._folder / WEIGHTS
         if not weights.is_file():
             return self._info
         return replace(read_run(self._folder), weights_sha256=sha256_of(weights))
 
     def epoch(self, snapshot: Snapshot, record: dict[str, Any], best: S2D | None) -> None:
-        """Keep the state after an epoch, and its weights if they are the ``best`` so far."""
+        """Write the state after an epoch, and the weights of ``best`` where the epoch is the best so far."""
         if not self._processes.first:
             return
         if best is not None:
@@ -64,18 +64,18 @@ class Record:
         assert self._events is not None
         self._events.add(record)
 
-    def pause(self, snapshot: Snapshot) -> None:
-        """Keep the state within an epoch."""
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """Write the state within an epoch."""
         if self._processes.first:
             save_snapshot(self._folder, snapshot)
 
     def last(self, model: S2D) -> None:
-        """Keep the weights that a training ended or was interrupted with."""
+        """Write the weights that a training ended with or was interrupted at."""
         if self._processes.first:
             save_weights(model, self._folder / LAST_WEIGHTS)
 
     def finish(self, progress: Progress) -> None:
-        """Draw how it went; :func:`is_finished` from then on."""
+        """Draw the pictures; from then on :func:`is_finished` is True."""
         if not self._processes.first:
             return
         name, labels = self._info.name, self._info.labels
@@ -90,5 +90,5 @@ class Record:
 
 
 def is_finished(folder: Path) -> bool:
-    """Whether a training that did all its epochs has written everything else, too."""
+    """True if a training that did all its epochs has also written everything else."""
     return (folder / CURVES).is_file()

@@ -1,4 +1,4 @@
-"""``train --stage landmark``: a landmark network of one's own, taught by FaceMesh on any faces."""
+"""``train --stage landmark``: train a landmark network on photographs, with FaceMesh's points as truth."""
 
 from __future__ import annotations
 
@@ -9,65 +9,56 @@ from pathlib import Path
 from s2d_edge.contracts.bundle import tool_versions
 from s2d_edge.contracts.model_config import preset
 from s2d_edge.contracts.runs import RUNS
-from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.core.files import choose_output, sha256_of, whole_folder
 from s2d_edge.data.reading.open import AVATARS, open_dataset
 from s2d_edge.data.reading.splits import carve_validation
 from s2d_edge.model.checkpoint import LANDMARK_FILE
-from s2d_edge.train.face_pool import mesh_pool
-from s2d_edge.train.interrupt import InterruptGuard
-from s2d_edge.train.landmarks import point_error, save_network, teach
-from s2d_edge.train.plan import DEFAULT_MODEL, TrainOptions, resolve_settings
+from s2d_edge.train.context import Context
+from s2d_edge.train.landmark.faces import mesh_pool
+from s2d_edge.train.landmark.teaching import point_error, save_network, teach
+from s2d_edge.train.plan.plan import DEFAULT_MODEL
+from s2d_edge.train.plan.settings import TrainSettings
 
 ABOUT_FILE = "landmark.json"
-_NOT_FOR_IT = (
-    "init",
-    "landmark",
-    "image_size",
-    "frames",
-    "temporal",
-    "teacher",
-    "fps",
-    "epochs",
-    "protocol",
-    "skip_unreadable",
-)
 
 
-def train_landmark(options: TrainOptions, guard: InterruptGuard, console: Console) -> Path:
-    """Teach a MobileFaceNet 68 points from FaceMesh's answers, on the CPU.
+def train_landmark(
+    data: str | None, model: str | None, settings: TrainSettings, out: Path | None, context: Context
+) -> Path:
+    """Train a MobileFaceNet to find the 68 points that FaceMesh finds, on the CPU.
+
+    Args:
+        data: faces, as ``--data`` takes them.
+        model: name of the size whose landmark network is trained; None is the default one.
+        out: the folder to write; None is ``runs/DATASET-landmark``.
 
     Returns:
-        The folder written: ``landmark.safetensors``, which ``--landmark`` takes, and ``landmark.json``, which
-        says how far off the points are on people who were not learnt from.
+        The folder written: ``landmark.safetensors``, which ``--landmark`` takes, and ``landmark.json``, with
+        the point error on people it was not trained on.
 
     Raises:
-        ConfigError: options that are for the other stages, or no data.
+        ConfigError: no data, or several processes.
         DataError: no training faces.
-        KeyboardInterrupt: asked to stop; nothing is left.
+        KeyboardInterrupt: requested to stop; nothing is written.
     """
-    usual = TrainOptions()
-    clash = [name for name in _NOT_FOR_IT if getattr(options, name) != getattr(usual, name)]
-    if clash:
-        flag = clash[0].replace("_", "-")
-        raise ConfigError(f"--{flag} is for the image and video stages; leave it out of --stage landmark")
-    if options.data in (None, AVATARS):
+    if context.processes.count > 1:
+        raise ConfigError("--stage landmark trains in one process; start it without torchrun")
+    if data in (None, AVATARS):
         raise ConfigError(
             "--stage landmark learns from photographs: give some with --data (for avatars, the image stage "
-            "teaches a network by itself)"
+            "trains a network by itself)"
         )
-    model = options.model or DEFAULT_MODEL
-    sizes, settings = preset(model).landmark, resolve_settings(options, model)
-    dataset = open_dataset(options.data, console)
-    out = choose_output(options.out, RUNS / f"{dataset.name}-landmark")
+    console, sizes = context.console, preset(model or DEFAULT_MODEL).landmark
+    dataset = open_dataset(data, console)
+    out = choose_output(out, RUNS / f"{dataset.name}-landmark")
     training, unseen = dataset.require_split("train"), dataset.split("test") or dataset.split("val")
     if not unseen:
         training, unseen = carve_validation(training, fraction=settings.val_fraction, seed=settings.seed)
     lessons, seed = settings.landmark, settings.seed
     pool = mesh_pool(training, lessons.pool_frames, seed, console, title="training faces")
     held_out = mesh_pool(unseen, lessons.pool_frames, seed, console, title="unseen faces")
-    network = teach(sizes, pool, lessons, seed, console, guard)
+    network = teach(sizes, pool, lessons, seed, context)
     error = point_error(network, held_out)
     with whole_folder(out) as scratch:
         save_network(network, scratch / LANDMARK_FILE)
@@ -83,6 +74,6 @@ def train_landmark(options: TrainOptions, guard: InterruptGuard, console: Consol
             "sha256": sha256_of(scratch / LANDMARK_FILE),
         }
         (scratch / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-    console.say(f"{error}, on {len(held_out.pictures)} faces it has not seen")
-    console.say(f"wrote {out}; next: s2d-edge train --data {options.data} --landmark {out}")
+    console.say(f"{error}, on {len(held_out.pictures)} unseen faces")
+    console.say(f"wrote {out}; next: s2d-edge train --data {data} --landmark {out}")
     return out

@@ -14,7 +14,7 @@ from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.feed import Batch
+from s2d_edge.train.supply.feed import Batch
 
 
 class Teacher:

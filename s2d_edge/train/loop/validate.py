@@ -1,4 +1,4 @@
-"""Scoring a model on validation clips."""
+"""Scoring of a model on validation clips."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 
 from s2d_edge.core import metrics
 from s2d_edge.model.s2d import S2D
-from s2d_edge.train.feed import Feed
 from s2d_edge.train.processes import Processes
+from s2d_edge.train.supply.feed import Feed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Score:
-    """How a model did on validation clips; fractions, mean cross-entropy, and what was taken for what."""
+    """Score of a model on validation clips: rates as fractions, mean cross-entropy, confusion matrix."""
 
     war: float
     uar: float
@@ -27,9 +27,9 @@ class Score:
 def validate(
     model: S2D, feed: Feed, processes: Processes, *, batch_clips: int, after_batch: Callable[[], None]
 ) -> Score:
-    """Score ``model``; a clip's answer is the mean softmax over its windows, as in testing.
+    """Score ``model``; a clip's probabilities are the mean softmax over its windows, as in testing.
 
-    The processes answer the batches in turn. Each window is answered once, whatever their number.
+    The processes share the batches. Each window is predicted once, whatever their number.
 
     Args:
         batch_clips: windows per batch and process.
@@ -42,11 +42,11 @@ def validate(
         if batch is not None:
             moved = batch.to(processes.device)
             with torch.inference_mode():
-                answer = torch.softmax(model(moved.clip, moved.maps).float(), dim=1)
-            np.add.at(summed[:, :-1], batch.clips, answer.double().cpu().numpy())
+                predicted = torch.softmax(model(moved.clip, moved.maps).float(), dim=1)
+            np.add.at(summed[:, :-1], batch.clips, predicted.double().cpu().numpy())
             np.add.at(summed[:, -1], batch.clips, 1)
         after_batch()
-    summed = processes.sum(torch.from_numpy(summed).to(processes.device)).cpu().numpy()
+    summed = processes.all_reduce(torch.from_numpy(summed).to(processes.device)).cpu().numpy()
     assert np.array_equal(summed[:, -1], feed.clips.window_counts)
     probabilities = summed[:, :-1] / summed[:, -1:]
     truth = feed.clips.labels

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s2d_edge.train.settings import SdlSettings
+from s2d_edge.train.plan.settings import SdlSettings
 
 
 class EmotionAnchors(nn.Module):

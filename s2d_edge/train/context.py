@@ -1,0 +1,92 @@
+"""The surroundings of one training command: its processes, its console, and the request to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+
+from s2d_edge.core.console import Console
+from s2d_edge.train.processes import Processes
+
+
+class InterruptGuard:
+    """While entered, the first SIGINT or SIGTERM only sets ``requested``; a second one interrupts at once.
+
+    Signals reach the main thread only: entered in another one it never sets ``requested``.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    def __enter__(self) -> InterruptGuard:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+        self._previous.clear()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Context:
+    """Shared by every part of one training command; made once, by :func:`open_context`.
+
+    Attributes:
+        processes: those that train together.
+        console: reports progress; silent in all processes but rank 0.
+        interrupt: knows whether this process was requested to stop.
+    """
+
+    processes: Processes
+    console: Console
+    interrupt: InterruptGuard
+
+    @property
+    def device(self) -> torch.device:
+        """The device that this process computes on."""
+        return self.processes.device
+
+    def stop_requested(self) -> bool:
+        """All-reduce the requests to stop; call it equally often in every process.
+
+        Returns:
+            True if any process was requested to stop.
+        """
+        requested = torch.tensor(float(self.interrupt.requested), device=self.device)
+        return bool(self.processes.all_reduce(requested) > 0)
+
+
+@contextmanager
+def open_context(device: str, console: Console) -> Iterator[Context]:
+    """Join the processes that torchrun started, if any, and catch requests to stop.
+
+    Args:
+        device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is a GPU.
+
+    Raises:
+        DeviceError: what :class:`Processes` raises.
+    """
+    processes = Processes(device)
+    with InterruptGuard() as interrupt:
+        yield Context(processes=processes, console=processes.console(console), interrupt=interrupt)

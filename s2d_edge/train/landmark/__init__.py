@@ -1,0 +1,1 @@
+"""Training of the landmark network on avatars or on photographs."""

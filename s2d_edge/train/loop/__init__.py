@@ -1,0 +1,1 @@
+"""The training of one stage: order, step, losses, optimizer, validation."""

@@ -1,0 +1,46 @@
+"""The inputs of one stage's training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from s2d_edge.contracts.runs import RunInfo
+from s2d_edge.model.s2d import S2D
+from s2d_edge.train.context import Context
+from s2d_edge.train.loop.teacher import Teacher
+from s2d_edge.train.plan.settings import StageSettings
+from s2d_edge.train.supply.feed import Feed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job:
+    """One stage to train.
+
+    Attributes:
+        model: on the device of ``context``, with ``requires_grad`` set on what trains.
+        info: the run's record; its weights' hash is filled in at every new best epoch.
+        settings: of this stage.
+        teacher: the model to distil, if any.
+        seed: of everything random.
+        train: training clips.
+        val: validation clips, which choose the best epoch.
+        folder: the run folder.
+        context: processes, console, and the request to stop.
+        amp: mixed precision, if the device supports it.
+        snapshot_minutes: time between snapshots within an epoch; 0 takes none there.
+        score_start: validate before the first step as well, as epoch 0.
+    """
+
+    model: S2D
+    info: RunInfo
+    settings: StageSettings
+    teacher: Teacher | None
+    seed: int
+    train: Feed
+    val: Feed
+    folder: Path
+    context: Context
+    amp: bool
+    snapshot_minutes: float = 0.0
+    score_start: bool = False

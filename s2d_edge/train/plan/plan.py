@@ -1,0 +1,156 @@
+"""The plan of a training: data, sizes and settings, as ``run.json`` keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from s2d_edge.contracts.clip import Protocol
+from s2d_edge.contracts.model_config import TemporalMode
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import CheckpointError, ConfigError
+from s2d_edge.data.reading.open import AVATARS
+from s2d_edge.train.plan.overrides import dotted, parse_assignments, read_config, with_changes
+from s2d_edge.train.plan.settings import StageSettings, TrainSettings
+from s2d_edge.train.recipes import recipe
+
+Stage = Literal["image", "video"]
+STAGES: tuple[Stage, ...] = ("image", "video")
+LANDMARK_STAGE = "landmark"
+DEFAULT_MODEL = "demo"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A training as it is saved in ``run.json`` and resumed from there.
+
+    Attributes:
+        data: as ``--data`` takes it, a path made absolute.
+        model: name of the model's size.
+        stages: those of the command, in order.
+        frames: T of the prepared clips.
+        temporal: mode of the video stage's adapters.
+        teacher: absolute folder of the run that the video stage distils; empty for none.
+        fps: rate of the prepared clips, frames per second.
+        settings: every number.
+        protocol: sampling of the frames, and the split that chooses the best epoch.
+        skip_unreadable: leave out clips that cannot be read.
+    """
+
+    data: str
+    model: str
+    stages: tuple[Stage, ...]
+    frames: int
+    temporal: TemporalMode
+    teacher: str
+    fps: float
+    settings: TrainSettings
+    protocol: Protocol = "default"
+    skip_unreadable: bool = False
+
+    def stage_settings(self, stage: Stage) -> StageSettings:
+        """The settings of one stage."""
+        return self.settings.image if stage == "image" else self.settings.video
+
+    def as_record(self) -> dict[str, Any]:
+        """The plan as ``run.json`` stores it."""
+        record = asdict(self)
+        return record | {"stages": list(self.stages)}
+
+
+def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
+    """Read a plan back from ``settings`` of a ``run.json``.
+
+    Raises:
+        CheckpointError: the run was not trained here (imported), or by another version.
+    """
+    try:
+        settings = with_changes(TrainSettings(), dotted(record["settings"]), str(source))
+        return Plan(
+            data=record["data"],
+            model=record["model"],
+            stages=tuple(record["stages"]),
+            frames=record["frames"],
+            # Older runs lack the fields that have a default here.
+            temporal=record.get("temporal", "bidirectional"),
+            teacher=record.get("teacher", ""),
+            fps=record["fps"],
+            protocol=record.get("protocol", "default"),
+            skip_unreadable=record.get("skip_unreadable", False),
+            settings=settings,
+        )
+    except (KeyError, TypeError):
+        raise CheckpointError(
+            f"{source} holds no training settings to resume, perhaps because it was imported; start a new "
+            f"training with --init {source}"
+        ) from None
+
+
+def resolve_settings(
+    recipe_name: str,
+    *,
+    config: Path | None = None,
+    changes: Sequence[str] = (),
+    seed: int | None = None,
+    epochs: int | None = None,
+    stages: Sequence[Stage] = STAGES,
+) -> TrainSettings:
+    """Resolve recipe, ``--config``, ``--set``, ``--seed`` and ``--epochs``; the later one wins.
+
+    Args:
+        recipe_name: a name of :mod:`s2d_edge.train.recipes`.
+        config: a TOML file of settings.
+        changes: ``key=value`` settings.
+        epochs: of each of ``stages``.
+
+    Raises:
+        ConfigError: an unknown recipe or setting, or a value out of range.
+    """
+    settings = recipe(recipe_name)
+    if config is not None:
+        settings = with_changes(settings, read_config(config), f"--config {config}")
+    settings = with_changes(settings, parse_assignments(changes), "--set")
+    if seed is not None:
+        settings = replace(settings, seed=seed)
+    if epochs is not None:
+        settings = with_changes(settings, {f"{stage}.epochs": epochs for stage in stages}, "--epochs")
+    return settings
+
+
+def usual_recipe(model: str, data: str | None) -> str:
+    """Name the recipe of a training that names none: by the model's size and the data."""
+    if model != DEFAULT_MODEL:
+        return "paper"
+    return "demo" if data in (None, AVATARS) else "quick"
+
+
+def parse_stages(name: str | None) -> tuple[Stage, ...]:
+    """The stages to train, in order; None means all.
+
+    Raises:
+        ConfigError: no such stage.
+    """
+    if name is None:
+        return STAGES
+    found = tuple(stage for stage in STAGES if stage == name)
+    if not found:
+        raise ConfigError(
+            f"--stage {name!r} must be one of {', '.join(STAGES)}; leave it out for both, or give "
+            f"{LANDMARK_STAGE!r} for a landmark network alone"
+        )
+    return found
+
+
+def describe(plan: Plan, console: Console) -> None:
+    """Print every resolved setting."""
+    record = plan.as_record()
+    groups: dict[str, list[str]] = {}
+    for name, value in dotted(record).items():
+        group, _, key = name.removeprefix("settings.").rpartition(".")
+        if group.split(".")[0] in STAGES and group.split(".")[0] not in plan.stages:
+            continue
+        groups.setdefault(group or "training", []).append(f"{key} {value}")
+    for group, settings in groups.items():
+        console.say(f"{group}: {', '.join(settings)}")

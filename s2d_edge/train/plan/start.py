@@ -1,0 +1,182 @@
+"""The start of a training: the weights it begins with, its dataset, the model's sizes, its run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast, get_args
+
+from s2d_edge.contracts.labels import DEFAULT_FPS
+from s2d_edge.contracts.model_config import PRESETS, S2DConfig, TemporalMode, preset
+from s2d_edge.contracts.runs import RUNS, RunInfo, newest_run, read_run
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import CheckpointError, ConfigError
+from s2d_edge.core.files import choose_output
+from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.train.plan.plan import DEFAULT_MODEL, STAGES, Plan, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """All that a new training begins with.
+
+    Attributes:
+        plan: data, sizes and settings, as recorded.
+        dataset: class indices follow the model's label order.
+        config: the video model's sizes; the image stage leaves out the adapters.
+        init: the first stage's weights.
+    """
+
+    plan: Plan
+    dataset: Dataset
+    config: S2DConfig
+    init: Init
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Init:
+    """Weights that the first stage begins with.
+
+    Attributes:
+        path: a run folder or a plain ViT's weights; None for random weights.
+        run: the run's record where ``path`` is a run folder.
+    """
+
+    path: Path | None = None
+    run: RunInfo | None = None
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model's size: the run's, else the default one."""
+        return DEFAULT_MODEL if self.run is None else str(self.run.settings.get("model", self.run.name))
+
+    def ordered(self, dataset: Dataset) -> Dataset:
+        """``dataset`` in the run's label order where both have one set of labels: the head stays usable."""
+        if self.run is None or set(self.run.labels) != set(dataset.labels):
+            return dataset
+        return dataset.in_order_of(self.run.labels)
+
+
+def find_init(path: Path | None, stages: Sequence[Stage], console: Console) -> Init:
+    """Find the weights to begin with.
+
+    Args:
+        path: a run folder or a plain ViT's weights; None takes the newest image run under ``runs`` for the
+            video stage alone, else random weights.
+
+    Raises:
+        CheckpointError: no image run to begin with, or an unusable run folder.
+    """
+    if path is None and stages == ("video",):
+        try:
+            path = newest_run(RUNS, "image")
+        except CheckpointError:
+            raise CheckpointError(
+                f"--stage video starts from an image run and there is none under {RUNS}; train one with "
+                "'s2d-edge train --stage image', or name one with --init"
+            ) from None
+        console.say(f"starting from the newest image run, {path}")
+    return Init(path=path, run=read_run(path) if path is not None and path.is_dir() else None)
+
+
+def video_sizes(
+    init: Init,
+    model: str | None,
+    *,
+    frames: int | None = None,
+    image_size: int | None = None,
+    temporal: str | None = None,
+) -> S2DConfig:
+    """Sizes of the video model: those of a preset, or those of the run to begin with.
+
+    Args:
+        model: name of a preset; None keeps the run's sizes.
+        frames: T; None is the run's or the preset's.
+        image_size: side of the picture in pixels, in the same patches; None is the run's or the preset's.
+        temporal: mode of the adapters; None is the run's, else bidirectional.
+
+    Raises:
+        ConfigError: an unknown preset or mode, or sizes that do not fit one another.
+    """
+    if temporal not in (None, *get_args(TemporalMode)):
+        raise ConfigError(f"--temporal {temporal!r} must be one of {', '.join(get_args(TemporalMode))}")
+    run = init.run
+    if run is None or model is not None:
+        sizes = preset(model or init.model_name)
+        sizes = sizes.as_video(frames or sizes.frames, sizes.temporal)
+    elif run.model.temporal is None:
+        frames = frames or int(run.settings.get("frames", S2DConfig().frames))
+        sizes = video_sizes_after(run, init.model_name, frames)
+    elif frames in (None, run.model.frames):
+        sizes = run.model
+    else:
+        raise ConfigError(
+            f"--frames {frames} does not fit --init {init.path}, a video model of {run.model.frames} frames; "
+            "start from an image run"
+        )
+    if image_size is not None:
+        sizes = replace(sizes, vit=replace(sizes.vit, image_size=image_size))
+    return sizes if temporal is None else _with_mode(sizes, cast(TemporalMode, temporal))
+
+
+def video_sizes_after(
+    image: RunInfo, model: str, frames: int, temporal: TemporalMode | None = None
+) -> S2DConfig:
+    """Sizes of the video model that continues an image run.
+
+    Args:
+        model: name of the size; where it is a preset, the adapters are the preset's.
+        frames: T.
+        temporal: mode of the adapters; None keeps theirs.
+    """
+    sizes = image.model.as_video(frames, PRESETS[model].temporal if model in PRESETS else None)
+    return sizes if temporal is None else _with_mode(sizes, temporal)
+
+
+def _with_mode(sizes: S2DConfig, mode: TemporalMode) -> S2DConfig:
+    if sizes.temporal is None:
+        return sizes
+    return replace(sizes, temporal=replace(sizes.temporal, mode=mode))
+
+
+def usual_fps(dataset: Dataset, run: RunInfo | None) -> float:
+    """Sampling rate of a training that names none, frames per second.
+
+    A published dataset of clips has its own; then comes a video run's, a drawn set's, an image run's.
+    """
+    known, drawn = dataset.published, dataset.drawn_fps()
+    if known is not None and not known.stills:
+        return known.fps
+    if run is not None and (run.stage == "video" or drawn is None):
+        return run.fps
+    return drawn or DEFAULT_FPS
+
+
+def choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:
+    """One run folder per stage: ``out`` or ``runs/name``, with the stage appended where that is needed.
+
+    Raises:
+        S2DEdgeError: ``out`` exists already.
+    """
+    if out is not None and len(stages) == 1:
+        return [choose_output(out, out)]
+    if out is not None:
+        return [choose_output(path, path) for path in (_with_stage(out, stage) for stage in stages)]
+    base, number = RUNS / name, 1
+    while any(_with_stage(base, stage).exists() for stage in stages):
+        number += 1
+        base = RUNS / f"{name}-{number}"
+    return [_with_stage(base, stage) for stage in stages]
+
+
+def sibling_folder(folder: Path, stage: Stage) -> Path:
+    """The run folder of another stage of the command that wrote ``folder``."""
+    name = folder.name
+    for known in STAGES:
+        name = name.removesuffix(f"-{known}")
+    return folder.with_name(f"{name}-{stage}")
+
+
+def _with_stage(base: Path, stage: Stage) -> Path:
+    return base.with_name(f"{base.name}-{stage}")

@@ -1,0 +1,1 @@
+"""The files of a run folder under training: snapshots, metrics, curves, environment."""

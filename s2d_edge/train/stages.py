@@ -1,0 +1,148 @@
+"""The stages of one command, each trained from the weights of the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from s2d_edge.contracts.bundle import tool_versions
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.contracts.model_config import S2DConfig
+from s2d_edge.contracts.runs import RUN_FILE, RunInfo, read_run
+from s2d_edge.model.initialise import FRESH_ADAPTERS, initialise
+from s2d_edge.model.s2d import S2D
+from s2d_edge.train.context import Context
+from s2d_edge.train.loop.job import Job
+from s2d_edge.train.loop.learner import multiplies_bfloat16
+from s2d_edge.train.loop.loop import StageTraining
+from s2d_edge.train.loop.teacher import Teacher
+from s2d_edge.train.plan.plan import Plan, Stage
+from s2d_edge.train.record.progress import Snapshot
+from s2d_edge.train.supply.supply import Supply
+
+
+class Stages:
+    """Trains the stages of a plan on one supply of clips."""
+
+    def __init__(self, plan: Plan, supply: Supply, context: Context) -> None:
+        self._plan = plan
+        self._supply = supply
+        self._context = context
+
+    def run(
+        self,
+        folders: Sequence[Path],
+        config: S2DConfig,
+        init: Path | None,
+        landmark: Mapping[str, Tensor] | None,
+    ) -> None:
+        """Train the last ``len(folders)`` stages of the plan, each from the one before.
+
+        Args:
+            config: the video model's sizes.
+            init: a run folder or a plain ViT's weights that the first stage starts from.
+            landmark: the landmark network's weights; None where ``init`` brings them.
+        """
+        for stage, folder in zip(self._plan.stages[-len(folders) :], folders, strict=True):
+            model = self._fresh_model(stage, config, init, landmark)
+            self._train(folder, self._describe(stage, folder, model, init), model, None)
+            init, landmark = folder, None
+
+    def resume(self, folder: Path, info: RunInfo, snapshot: Snapshot) -> None:
+        """Continue one stage from its snapshot."""
+        model = S2D(info.model)
+        model.load_state_dict(snapshot.model)
+        progress = snapshot.progress
+        self._context.console.say(
+            f"resuming {folder} in epoch {progress.epoch + 1} after step {progress.step}"
+        )
+        self._train(folder, info, model, snapshot)
+
+    def _fresh_model(
+        self, stage: Stage, config: S2DConfig, init: Path | None, landmark: Mapping[str, Tensor] | None
+    ) -> S2D:
+        settings = self._plan.settings
+        sizes = config if stage == "video" else config.as_image()
+        torch.manual_seed(settings.seed)  # weights that init lacks start from the seed
+        model = S2D(replace(sizes, dropout=self._plan.stage_settings(stage).dropout))
+        model.start_head(settings.head_scale)
+        fresh = stage == "video"
+        if init is not None:
+            notes = initialise(model, init, self._supply.dataset.labels)
+            fresh = fresh and FRESH_ADAPTERS in notes
+            for note in notes:
+                self._context.console.say(note)
+        if fresh and settings.temporal_scale:
+            model.start_times(settings.temporal_scale)
+        if fresh and settings.temporal_contrast:
+            model.start_contrast()
+        if landmark is not None:
+            model.landmark.load_state_dict(landmark)
+        return model
+
+    def _describe(self, stage: Stage, folder: Path, model: S2D, init: Path | None) -> RunInfo:
+        plan, dataset = self._plan, self._supply.dataset
+        return RunInfo(
+            name=folder.name,
+            stage=stage,
+            labels=dataset.labels,
+            fps=plan.fps,
+            crop=CropRecipe(size=model.config.vit.image_size, margin=plan.settings.margin),
+            model=model.config,
+            origin={"how": "trained", "data": dataset.name, "init": "" if init is None else str(init)},
+            settings=plan.as_record(),
+            tools=tool_versions("torch"),
+        )
+
+    def _train(self, folder: Path, info: RunInfo, model: S2D, snapshot: Snapshot | None) -> None:
+        plan, context, stage = self._plan, self._context, info.stage
+        settings = plan.stage_settings(stage)
+        if stage == "video":
+            model.freeze_backbone()
+        if settings.landmark_lr:
+            model.landmark.tune_features()
+        model = model.to(context.device)
+        train, val = self._supply.feeds(info, model, settings)
+        context.console.say(f"{stage} stage -> {folder}: {model.count_parameters()}, on {context.processes}")
+        distils = stage == "video" and plan.teacher
+        job = Job(
+            model=model,
+            info=info,
+            teacher=Teacher(Path(plan.teacher), model, info.labels, context.device) if distils else None,
+            settings=settings,
+            seed=plan.settings.seed,
+            train=train,
+            val=val,
+            folder=folder,
+            context=context,
+            amp=self._mixed_precision(),
+            snapshot_minutes=plan.settings.snapshot_minutes,
+            score_start=_predicts_labels(info.origin["init"], info),
+        )
+        training = StageTraining(job)
+        if snapshot is not None:
+            training.restore(snapshot)
+        training.run()
+        best = read_run(folder).origin["best_epoch"]
+        judge = "test" if plan.protocol == "paper" else "validation"
+        context.console.say(f"{folder} holds the weights of epoch {best}, the best on {judge}")
+
+    def _mixed_precision(self) -> bool:
+        """True if the settings want the forward pass in 16 bits on this device."""
+        settings = self._plan.settings
+        if self._context.device.type != "cpu":
+            return settings.amp
+        if settings.cpu_bfloat16 and not multiplies_bfloat16():
+            self._context.console.warn(
+                "this CPU does not multiply bfloat16 (cpu_bfloat16=true): it trains in FP32"
+            )
+        return settings.cpu_bfloat16
+
+
+def _predicts_labels(init: str, info: RunInfo) -> bool:
+    """True if ``init`` is a run with the labels of ``info``, so that its weights can be scored."""
+    return bool(init) and Path(init, RUN_FILE).is_file() and read_run(Path(init)).labels == info.labels

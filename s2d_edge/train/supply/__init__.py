@@ -1,0 +1,1 @@
+"""The data of a training: prepared clips, cached landmark maps, batches."""

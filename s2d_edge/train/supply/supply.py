@@ -1,0 +1,140 @@
+"""The clips that all stages of a training share, prepared once, with landmark maps where these are cached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.contracts.runs import RunInfo
+from s2d_edge.core.errors import DataError
+from s2d_edge.data.preparing.prepare import PreparedClips, prepare
+from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.splits import carve_validation
+from s2d_edge.media.sampling import FolderWindows
+from s2d_edge.model.s2d import S2D
+from s2d_edge.train.context import Context
+from s2d_edge.train.plan.plan import Plan
+from s2d_edge.train.plan.settings import StageSettings
+from s2d_edge.train.supply.feed import Feed
+from s2d_edge.train.supply.landmark_maps import LIMIT_BYTES, LandmarkMaps, compute_maps, maps_bytes
+
+_Clips = tuple[PreparedClips, PreparedClips]  # of training and of validation
+_Maps = tuple[LandmarkMaps | None, LandmarkMaps | None]
+
+
+class Supply:
+    """Training and validation clips of one command; the first stage that needs them has them prepared.
+
+    Attributes:
+        dataset: class indices follow the model's label order.
+    """
+
+    def __init__(self, plan: Plan, dataset: Dataset, context: Context) -> None:
+        self.dataset = dataset
+        self._plan = plan
+        self._context = context
+        self._clips: _Clips | None = None
+        self._maps: _Maps | None = None  # of the landmark network as it is
+
+    def feeds(self, info: RunInfo, model: S2D, settings: StageSettings) -> tuple[Feed, Feed]:
+        """Training and validation batches of one stage.
+
+        Args:
+            info: the stage's run.
+            model: its model, on this process's device.
+            settings: of the stage.
+
+        Raises:
+            DataError: no training split, or too few subjects to carve a validation split from.
+            MediaError: a clip that cannot be read.
+        """
+        processes = self._context.processes
+        if self._clips is None:
+            self._clips = processes.one_per_machine_first(
+                lambda: prepare_clips(self._plan, self.dataset, info.crop, self._context)
+            )
+        train, val = self._clips
+        if settings.landmark_lr:
+            self._maps = None  # those of the stage before belong to the network before this training
+        elif self._plan.settings.cache_landmarks and self._maps is None:
+            self._maps = processes.one_per_machine_first(
+                lambda: _compute_all_maps(model, train, val, self._context)
+            )
+        train_maps, val_maps = self._maps or (None, None)
+        single = info.stage == "image"
+        return (
+            Feed(clips=train, single_frames=single, maps=train_maps),
+            Feed(clips=val, single_frames=single, maps=val_maps),
+        )
+
+
+def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Context) -> _Clips:
+    """Prepare the ``train`` and ``val`` splits; without a ``val`` split, carve one from ``train`` by subject.
+
+    Under the papers' protocol, ``test`` takes the place of ``val``, and pictures are taken as they are.
+
+    Returns:
+        Training clips and validation clips.
+
+    Raises:
+        DataError: no training split, or too few subjects to carve a validation split from.
+        MediaError: a clip that cannot be read.
+    """
+    console = context.console
+    paper = plan.protocol == "paper"
+    training, validation = dataset.require_split("train"), dataset.split("val")
+    if paper:
+        validation = dataset.require_split("test")
+        console.warn(
+            "--protocol paper: the best epoch is chosen on 'test', as in the published results; "
+            "its score there flatters the model"
+        )
+    elif not validation:
+        settings = plan.settings
+        training, validation = carve_validation(training, fraction=settings.val_fraction, seed=settings.seed)
+        known = any(sample.subject for sample in validation)
+        whose = "of subjects kept out of training" if known else "of unknown subjects"
+        console.warn(
+            f"dataset {dataset.name!r} has no 'val' split: {len(validation)} of its training clips, "
+            f"{whose}, choose the best epoch"
+        )
+    absent = set(range(len(dataset.labels))) - {sample.label for sample in training}
+    if absent:
+        names = ", ".join(dataset.labels[k] for k in sorted(absent))
+        raise DataError(
+            f"dataset {dataset.name!r} has no training clip of {names}; add some, or drop the label"
+        )
+    spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=crop.size)
+
+    def prepared(samples: Sequence[Sample], title: str, paper_windows: FolderWindows) -> PreparedClips:
+        return prepare(
+            samples,
+            spec,
+            None if paper else crop,
+            console,
+            title=title,
+            workers=plan.settings.workers,
+            windows=paper_windows if paper else "spread",
+            skip_unreadable=plan.skip_unreadable,
+        )
+
+    train = prepared(training, "training clips", "every")
+    val = prepared(validation, "validation clips", "ends")
+    console.say(f"{len(train)} training and {len(val)} validation clips from {dataset.name!r}")
+    return train, val
+
+
+def _compute_all_maps(model: S2D, train: PreparedClips, val: PreparedClips, context: Context) -> _Maps:
+    """Landmark maps of all frames, or none where they do not fit into memory."""
+    console = context.console
+    needed = maps_bytes(model, 2 * len(train.frames) + len(val.frames))
+    if needed > LIMIT_BYTES:
+        console.warn(
+            f"landmark maps would take {needed / 2**30:.1f} GiB, more than {LIMIT_BYTES >> 30} GiB: they are "
+            "computed at every step instead (cache_landmarks=false)"
+        )
+        return None, None
+    return (
+        compute_maps(model, train.frames, context.device, console, title="training clips"),
+        compute_maps(model, val.frames, context.device, console, title="validation clips", mirrored=False),
+    )

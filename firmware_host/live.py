@@ -1,4 +1,4 @@
-"""``s2d-edge run``: from a camera, file or stream to expressions, until it ends or is told to."""
+"""``s2d-edge run``: from a camera, file or stream to expressions, until it ends or is stopped."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.io.opening import open_source
 from s2d_edge.firmware_host.io.panel import Display
-from s2d_edge.firmware_host.io.recorder import Recorder, Window, open_window
+from s2d_edge.firmware_host.io.recorder import Recorder
 from s2d_edge.firmware_host.io.results import JsonLines
-from s2d_edge.firmware_host.io.sources import Source
+from s2d_edge.firmware_host.io.source import Source
+from s2d_edge.firmware_host.io.view import Counts
+from s2d_edge.firmware_host.io.window import Window, open_window
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
-from s2d_edge.firmware_host.pipeline.stats import Counts
 from s2d_edge.firmware_host.selftest.trust import require_trust
-from s2d_edge.firmware_host.watch import open_any_source, open_face_finder, require_results
+from s2d_edge.firmware_host.watch import open_face_finder, require_results
 from s2d_edge.media.face import FaceDetector
 
 REFRESH_S = 1 / 15
@@ -35,21 +37,21 @@ REFRESH_S = 1 / 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveOptions:
-    """What ``run`` was asked to do.
+    """Options of ``run``.
 
     Attributes:
-        bundle: its folder, or a name of the starter; None takes the newest fitting one under ``bundles``,
-            else the starter.
-        bundles: where bundles are looked for.
-        camera: its number; camera 0 when no ``source`` is given either.
+        bundle: its folder, or a name of the starter; None takes the newest under ``bundles`` that fits the
+            device, else the starter.
+        bundles: folder that is searched for bundles.
+        camera: number of the camera; 0 if no ``source`` is given either.
         source: a video file, a device file or a URL.
         device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``.
-        pipeline: stride, smoothing, how long a face may be gone, and how many are followed.
+        pipeline: stride, smoothing, longest gap without a face, number of faces.
         show: open a window.
         save: where to write the annotated video, an ``.mp4``.
         json: where to write results, one JSON object per line; ``-`` for stdout.
-        max_seconds: end after so many seconds of wall time.
-        skip_selftest: trust a device that was never compared with the bundle's own answers.
+        max_seconds: end after that many seconds of wall time.
+        skip_selftest: use a device whose logits were never compared with those in the bundle.
     """
 
     bundle: BundleName | None = None
@@ -77,16 +79,16 @@ class LiveOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveSummary:
-    """How a run went.
+    """Outcome of a run.
 
     Attributes:
-        counts: at the end.
+        counts: frames, faces, results and losses of the whole run.
         seconds: wall time.
-        engine: its description.
-        ended_by: why, for people.
+        engine: description of the engine.
+        ended_by: reason for the end, for people.
         exit_code: 0, or 128 + the number of the signal that ended it.
-        live: whether the source set the pace.
-        repeated_frames: whether a short file's frames were repeated to fill a clip.
+        live: True if the source set the pace, as a camera does.
+        repeated_frames: True if a short file's frames were repeated to fill a clip.
     """
 
     counts: Counts
@@ -98,7 +100,7 @@ class LiveSummary:
     repeated_frames: bool
 
     def to_text(self) -> str:
-        """A few lines for people."""
+        """The summary in one or two lines for people."""
         counts = self.counts
         share = counts.with_face / counts.analysed if counts.analysed else 0.0
         lines = [
@@ -107,7 +109,7 @@ class LiveSummary:
             f"{counts.analysed} searched, {counts.results} results, dropped {counts.dropped_frames} frames "
             f"and {counts.dropped_clips} clips"
         ]
-        queued = "" if self.live else " with waiting in line, as fast as the file can be answered"
+        queued = "" if self.live else ", waiting in queues included"
         if counts.latency_p50_ms is not None:
             lines.append(
                 f"latency from frame to result p50 {counts.latency_p50_ms:.0f} ms, "
@@ -117,16 +119,16 @@ class LiveSummary:
 
 
 def run_live(options: LiveOptions, console: Console) -> LiveSummary:
-    """Do what ``options`` ask until the source ends, a signal comes, or something fails.
+    """Run until the source ends, a signal comes, or something fails.
 
     Raises:
-        SelfTestError: the device answers otherwise than the bundle's self-test says it must.
+        SelfTestError: the device's logits are not those of the bundle's self-test.
         S2DEdgeError: no bundle, device, source or display; a source that cannot be read to its end; an
             output that cannot be written; a file in which no face was found.
     """
     with ExitStack() as stack:
         window = stack.enter_context(open_window()) if options.show else None
-        source = open_any_source((options.camera or 0) if options.source is None else options.source)
+        source = open_source((options.camera or 0) if options.source is None else options.source)
         bundle = _open_bundle(options, console)
         engine = stack.enter_context(open_engine(bundle, options.device))
         require_trust(bundle, engine, console, skip=options.skip_selftest)
@@ -154,7 +156,7 @@ def stream(
     console: Console,
     window: Window | None = None,
 ) -> LiveSummary:
-    """Run opened parts to the end; :func:`run_live` opens them."""
+    """Run parts that are open already, to the end; :func:`run_live` opens them."""
     display = Display(console, engine=engine.description, source=source, labels=engine.labels)
     with ExitStack() as outputs:
         json_lines = outputs.enter_context(JsonLines(options.json)) if options.json else None
@@ -171,8 +173,8 @@ def stream(
         )
         started_s = time.monotonic()
         with display.shown(), _until_signal() as caught:
-            stopped_by = _watch(pipeline, display, window, caught, options.max_seconds)
-        counts = pipeline.glimpse().counts
+            stopped_by = _run_to_end(pipeline, display, window, caught, options.max_seconds)
+        counts = pipeline.counts
         if not source.live and stopped_by is None:
             require_results(source, counts)
     summary = LiveSummary(
@@ -184,18 +186,18 @@ def stream(
         live=source.live,
         repeated_frames=pipeline.repeated_frames,
     )
-    _tell(summary, pipeline, engine, source, options, console)
+    _report(summary, pipeline, engine, source, options, console)
     return summary
 
 
-def _watch(
+def _run_to_end(
     pipeline: Pipeline,
     display: Display,
     window: Window | None,
     caught: list[int],
     max_seconds: float | None,
 ) -> str | None:
-    """Run the pipeline while showing it; returns why it was stopped, None when the source ended."""
+    """Run the pipeline and show it; returns the reason it was stopped, None if the source ended."""
     deadline_s = time.monotonic() + max_seconds if max_seconds is not None else None
     stopped_by: str | None = None
     pipeline.start()
@@ -207,7 +209,7 @@ def _watch(
                     stopped_by = "window closed"
                 if stopped_by is not None:
                     pipeline.stop()
-            display.update(pipeline.glimpse())
+            display.update(pipeline.snapshot())
             time.sleep(REFRESH_S)
     except BaseException:
         pipeline.abort()
@@ -226,13 +228,13 @@ def _reason_to_stop(caught: list[int], deadline_s: float | None) -> str | None:
 
 
 def _show(window: Window, pipeline: Pipeline) -> bool:
-    glimpse = pipeline.glimpse()
-    return window.poll() if glimpse.frame is None else window.show(glimpse.frame.picture, glimpse.overlay)
+    snapshot = pipeline.snapshot()
+    return window.poll() if snapshot.frame is None else window.show(snapshot.frame.picture, snapshot.overlay)
 
 
 @contextmanager
 def _until_signal() -> Iterator[list[int]]:
-    """Collect the first SIGINT or SIGTERM; a second one acts as it did before."""
+    """Collect the first SIGINT or SIGTERM; a second one has its former effect."""
     caught: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield caught
@@ -263,14 +265,14 @@ def _open_bundle(options: LiveOptions, console: Console) -> Bundle:
 
 
 def _state_text(bundle: Bundle, followed: int) -> str:
-    """What the streams of several faces may keep in memory together."""
+    """Memory that the streams of several faces take together, for the end of a message."""
     state_bytes = bundle.manifest.state_bytes
     if followed == 1 or not state_bytes:
         return ""
     return f", at most {followed * state_bytes / 2**20:.1f} MiB for {followed} faces"
 
 
-def _tell(
+def _report(
     summary: LiveSummary,
     pipeline: Pipeline,
     engine: Engine,
@@ -289,9 +291,9 @@ def _tell(
             f"no result: the first takes {pipeline.samples_wanted} samples of a face in view, at "
             f"{engine.spec.fps:g} per second"
         )
-    if pipeline.unwritten_frames:
+    if summary.counts.unwritten_frames:
         console.warn(
-            f"{pipeline.unwritten_frames} frames came faster than the annotated video could be written"
+            f"{summary.counts.unwritten_frames} frames came faster than the annotated video could be written"
         )
     if options.save is not None and summary.counts.frames:
         console.say(f"annotated video: {options.save}")

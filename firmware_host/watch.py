@@ -12,12 +12,13 @@ from types import TracebackType
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.core.errors import MediaError
+from s2d_edge.firmware_host.io.opening import open_source
 from s2d_edge.firmware_host.io.results import LiveResult
-from s2d_edge.firmware_host.io.sources import Source, open_camera, open_source
+from s2d_edge.firmware_host.io.source import Source
+from s2d_edge.firmware_host.io.view import Counts
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, QueueClosed, WhenFull
-from s2d_edge.firmware_host.pipeline.stats import Counts
 from s2d_edge.media.face import FaceDetector, FaceFinder
 
 FACES_SEARCHED = 4  # at least, so that a followed face is found again among others
@@ -60,7 +61,7 @@ def watch(
     with ExitStack() as stack:
         if close_engine:
             stack.callback(engine.close)
-        opened = open_any_source(source)
+        opened = open_source(source)
         if detector is None:
             detector = stack.enter_context(open_face_finder(config))
         results: BoundedQueue[LiveResult] = BoundedQueue(RESULTS_QUEUED, WhenFull.WAIT)
@@ -103,7 +104,7 @@ class LiveResults(Iterator[LiveResult]):
     @property
     def counts(self) -> Counts:
         """Frames, faces, results and losses so far; readable from any thread, also after the end."""
-        return self._pipeline.glimpse().counts
+        return self._pipeline.counts
 
     def stop(self) -> None:
         """Take no more frames, from any thread; results of the frames already taken still come."""
@@ -155,20 +156,6 @@ def _end(pipeline: Pipeline, results: BoundedQueue[LiveResult], cleanup: ExitSta
     pipeline.abort()
     pipeline.wait()
     cleanup.close()
-
-
-def open_any_source(source: int | str | Path | Source) -> Source:
-    """Open a camera by number, a file by path or a stream by URL; an opened source is returned as it is.
-
-    Raises:
-        ConfigError: an unknown kind of URL.
-        MediaError: it cannot be opened.
-    """
-    if isinstance(source, int):
-        return open_camera(source)
-    if isinstance(source, str | Path):
-        return open_source(str(source))
-    return source
 
 
 def open_face_finder(config: PipelineConfig) -> FaceFinder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.media.crop import LEFT_EYE, MESH_POINTS, RIGHT_EYE, Picture, Points
-from s2d_edge.media.face import Face
+from s2d_edge.media.tracking import Box, Face
 
 
 def plain(colour: tuple[int, int, int], width: int = 96, height: int = 64) -> Picture:
@@ -54,7 +54,7 @@ def mesh_at(x: float, y: float, side: float, turn_deg: float = 0.0) -> Points:
 class SquareDetector:
     """Finds the coloured squares on black, as a face finder would find faces."""
 
-    def find(self, frame: Picture) -> list[Face]:
+    def find(self, frame: Picture, followed: Sequence[Box] = ()) -> list[Face]:
         """One face per square, largest first."""
         lit = (frame.max(axis=2) > 60).astype(np.uint8)
         count, _, stats, _ = cv2.connectedComponentsWithStats(lit)

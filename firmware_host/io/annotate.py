@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 import cv2
@@ -11,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from s2d_edge.firmware_host.io.view import FaceMark, Overlay
 from s2d_edge.media.crop import Picture
+from s2d_edge.media.tracking import Box
 
 Colour = tuple[int, int, int]
 ACCENT: Colour = (80, 200, 255)
@@ -22,44 +22,8 @@ STRIP: Colour = (22, 26, 31)
 ROW_OVER_TEXT = 1.7
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaceMark:
-    """A face to be marked.
-
-    Attributes:
-        box: x, y, width, height, pixels.
-        label: the current answer; None before the first.
-        share: its probability.
-        main: the bars are about this face.
-    """
-
-    box: tuple[int, int, int, int]
-    label: str | None = None
-    share: float = 0.0
-    main: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Overlay:
-    """What to draw on one frame.
-
-    Attributes:
-        labels: every class, in the model's order.
-        faces: those followed, in this frame.
-        label: the current answer about the main face; None before the first.
-        probabilities: of each class, of the main face; empty before the first answer.
-        status: what the face search sees; parts separated by a comma go on lines of their own.
-    """
-
-    labels: tuple[str, ...]
-    faces: tuple[FaceMark, ...] = ()
-    label: str | None = None
-    probabilities: Mapping[str, float] = field(default_factory=dict)
-    status: str = ""
-
-
 def annotate(frame: Picture, overlay: Overlay) -> Picture:
-    """The frame with the faces marked, and a strip with the bars to its right, where they hide nothing.
+    """Draw the faces' marks on a copy of the frame, and the bars on a strip to its right.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
@@ -88,8 +52,8 @@ def _draw_face(picture: Picture, face: FaceMark, text_px: int) -> None:
         _draw_tag(picture, face.box, f"{face.label}  {face.share:.0%}", colour, text_px)
 
 
-def _draw_box(picture: Picture, box: tuple[int, int, int, int], colour: Colour, text_px: int) -> None:
-    """Corners only: the face stays visible."""
+def _draw_box(picture: Picture, box: Box, colour: Colour, text_px: int) -> None:
+    """Draw only the corners of a box, so that the face stays visible."""
     x, y, w, h = box
     thick = max(2, text_px // 7)
     arm = max(6, min(w, h) // 5)
@@ -99,10 +63,8 @@ def _draw_box(picture: Picture, box: tuple[int, int, int, int], colour: Colour, 
                 cv2.line(picture, (corner_x, corner_y), end, colour, thick, cv2.LINE_AA)
 
 
-def _draw_tag(
-    picture: Picture, box: tuple[int, int, int, int], text: str, colour: Colour, text_px: int
-) -> None:
-    """The answer above the face, or inside its top where there is no room above."""
+def _draw_tag(picture: Picture, box: Box, text: str, colour: Colour, text_px: int) -> None:
+    """Write the prediction above the face, or inside its top where there is no room above."""
     mask = _text_mask(text, text_px)
     pad = text_px // 3
     height, width = mask.shape[0] + 2 * pad, mask.shape[1] + 2 * pad
@@ -114,7 +76,7 @@ def _draw_tag(
 
 
 def _draw_bars(strip: Picture, overlay: Overlay, names: int, text_px: int) -> None:
-    """All classes, the strongest in colour, and the status below."""
+    """Draw a bar for each class, the most probable in colour, and the status below."""
     row_px = round(text_px * ROW_OVER_TEXT)
     left, right = text_px, strip.shape[1] - text_px
     number = _text_mask("100%", text_px).shape[1]
@@ -143,7 +105,7 @@ def _draw_bars(strip: Picture, overlay: Overlay, names: int, text_px: int) -> No
 
 @lru_cache(maxsize=512)
 def _text_mask(text: str, text_px: int) -> NDArray[np.float32]:
-    """Coverage of a line of text, (about 1.3 · text_px, W) float32 in [0, 1]."""
+    """Coverage of a line of text by its letters, (about 1.3 · text_px, W) float32 in [0, 1]."""
     font = ImageFont.load_default(size=text_px)
     left, _, right, _ = font.getbbox(text)
     ascent, descent = (
@@ -160,7 +122,7 @@ def _fill(picture: Picture, x: int, y: int, width: int, height: int, colour: Col
 
 
 def _blend(picture: Picture, x: int, y: int, cover: NDArray[np.float32], colour: Colour) -> None:
-    """Lay ``colour`` over the picture at (x, y) as far as ``cover`` says, clipped to the picture."""
+    """Blend ``colour`` over the picture at (x, y), weighted by ``cover`` and clipped to the picture."""
     x0, y0 = max(x, 0), max(y, 0)
     x1, y1 = min(x + cover.shape[1], picture.shape[1]), min(y + cover.shape[0], picture.shape[0])
     if x1 <= x0 or y1 <= y0:

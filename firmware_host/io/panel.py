@@ -1,4 +1,4 @@
-"""What people see while it runs: a panel on a terminal, plain lines elsewhere."""
+"""The progress of a live run: a panel on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from rich.table import Table
 from rich.text import Text
 
 from s2d_edge.core.console import Console
-from s2d_edge.firmware_host.io.sources import Source, SourceState
-from s2d_edge.firmware_host.pipeline.messages import Glimpse
+from s2d_edge.firmware_host.io.source import Source, SourceState
+from s2d_edge.firmware_host.io.view import Snapshot
 
 BAR_CELLS = 28
 LINE_EVERY_S = 5.0
 
 
 class Display:
-    """Shows glimpses of a running pipeline; nothing under ``--quiet``."""
+    """Shows snapshots of a running pipeline; nothing under ``--quiet``."""
 
     def __init__(self, console: Console, *, engine: str, source: Source, labels: tuple[str, ...]) -> None:
         self._console = console
@@ -43,12 +43,12 @@ class Display:
             yield
         self._live = None
 
-    def update(self, glimpse: Glimpse) -> None:
-        """Show the moment."""
+    def update(self, snapshot: Snapshot) -> None:
+        """Show a snapshot."""
         if self._console.quiet:
             return
         if self._live is not None:
-            self._live.update(panel(glimpse, engine=self._engine, source=self._source, labels=self._labels))
+            self._live.update(panel(snapshot, engine=self._engine, source=self._source, labels=self._labels))
             return
         state = self._source.state
         if state is not self._last_state and SourceState.RECONNECTING in (state, self._last_state):
@@ -56,12 +56,12 @@ class Display:
         self._last_state = state
         if time.monotonic() - self._last_line_s >= LINE_EVERY_S:
             self._last_line_s = time.monotonic()
-            self._console.say(line(glimpse))
+            self._console.say(line(snapshot))
 
 
-def panel(glimpse: Glimpse, *, engine: str, source: Source, labels: tuple[str, ...]) -> Panel:
-    """The terminal panel: a bar per expression above what the pipeline does."""
-    result, counts = glimpse.result, glimpse.counts
+def panel(snapshot: Snapshot, *, engine: str, source: Source, labels: tuple[str, ...]) -> Panel:
+    """The terminal panel: a bar for each class, and below the state of source, faces and model."""
+    result, counts = snapshot.result, snapshot.counts
     bars = Table.grid(padding=(0, 1))
     for label in labels:
         share = result.probabilities[label] if result is not None else 0.0
@@ -73,11 +73,11 @@ def panel(glimpse: Glimpse, *, engine: str, source: Source, labels: tuple[str, .
     lost = "bold yellow" if counts.dropped_frames or counts.dropped_clips else ""
     state = "bold yellow" if source.state is SourceState.RECONNECTING else ""
     facts.add_row("source", Text(f"{source.name}: {source.state.value}", style=state))
-    facts.add_row("face", glimpse.overlay.status)
-    if others := others_text(glimpse):
+    facts.add_row("face", snapshot.overlay.status)
+    if others := others_text(snapshot):
         facts.add_row("others", others)
     facts.add_row("rate", f"{counts.source_fps:.1f} frames/s, {counts.results_per_s:.1f} results/s")
-    facts.add_row("latency", latency_text(glimpse))
+    facts.add_row("latency", latency_text(snapshot))
     facts.add_row(
         "dropped", Text(f"{counts.dropped_frames} frames, {counts.dropped_clips} clips", style=lost)
     )
@@ -85,31 +85,31 @@ def panel(glimpse: Glimpse, *, engine: str, source: Source, labels: tuple[str, .
     return Panel(Group(bars, Text(""), facts), title="s2d-edge run", subtitle="Ctrl-C ends", expand=False)
 
 
-def line(glimpse: Glimpse) -> str:
-    """The same in one line."""
-    result, counts = glimpse.result, glimpse.counts
-    answer = (
+def line(snapshot: Snapshot) -> str:
+    """A snapshot in one line."""
+    result, counts = snapshot.result, snapshot.counts
+    newest = (
         f"{result.t_s:.1f} s: {result.label} {result.probabilities[result.label]:.0%}"
         if result is not None
-        else glimpse.overlay.status
+        else snapshot.overlay.status
     )
     return (
-        f"{answer} | {counts.source_fps:.1f} frames/s, {counts.results_per_s:.1f} results/s, latency "
-        f"{latency_text(glimpse)}, dropped {counts.dropped_frames} frames, {counts.dropped_clips} clips"
+        f"{newest} | {counts.source_fps:.1f} frames/s, {counts.results_per_s:.1f} results/s, latency "
+        f"{latency_text(snapshot)}, dropped {counts.dropped_frames} frames, {counts.dropped_clips} clips"
     )
 
 
-def others_text(glimpse: Glimpse) -> str:
-    """What the faces beside the main one show; empty when there are none."""
-    marks = [mark for mark in glimpse.overlay.faces if not mark.main]
+def others_text(snapshot: Snapshot) -> str:
+    """Predictions for the faces other than the main one; empty if there are none."""
+    marks = [mark for mark in snapshot.overlay.faces if not mark.main]
     return ", ".join(
         "collecting" if mark.label is None else f"{mark.label} {mark.share:.0%}" for mark in marks
     )
 
 
-def latency_text(glimpse: Glimpse) -> str:
-    """Median and 95th percentile from frame to result, and the model's share."""
-    counts = glimpse.counts
+def latency_text(snapshot: Snapshot) -> str:
+    """Median and 95th percentile of the latency, and the model's part."""
+    counts = snapshot.counts
     if counts.latency_p50_ms is None:
         return "–"
     return (

@@ -1,9 +1,8 @@
-"""Results: smoothed probabilities, and one JSON object per line."""
+"""The result about one face at one time, and writing results as JSON lines."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from contextlib import ExitStack
@@ -12,35 +11,33 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from s2d_edge.core.errors import MediaError
 from s2d_edge.core.files import whole_file
+from s2d_edge.media.tracking import Box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveResult:
-    """What the model says about the clip that ends with one frame.
+    """The model's prediction for one face and the clip that ends with one frame.
 
     Attributes:
         t_s: time of that frame on the source's clock, seconds.
         frame: its number.
-        face: x, y, width, height in that frame, pixels.
+        face: box in that frame: x, y, width, height, pixels.
         track: number of the face among those followed so far, from 1.
         label: the most probable class.
         probabilities: of each class, smoothed over time.
         logits: of this clip alone, in label order.
-        latency_ms: from the decoding of that frame to this result; for a file it includes waiting in line.
-        infer_ms: the part of it the model took.
-        dropped: source frames lost so far because analysis was slower than the camera.
-        dropped_clips: clips lost so far because the model was slower than the samples.
-        warming: a stream that has seen fewer frames of this face than the model looks back on.
+        latency_ms: from the decoding of that frame to this result; for a file it includes waiting in queues.
+        infer_ms: part of the latency that the model took.
+        dropped: frames not searched so far, because the face search was slower than the camera.
+        dropped_clips: clips not predicted so far, because the model was slower than the samples.
+        warming: True while a stream has seen fewer frames of this face than the model's T.
     """
 
     t_s: float
     frame: int
-    face: tuple[int, int, int, int]
+    face: Box
     track: int
     label: str
     probabilities: dict[str, float]
@@ -52,7 +49,7 @@ class LiveResult:
     warming: bool = False
 
     def to_json(self) -> str:
-        """One line; ``warming`` stands in it only where it is true."""
+        """The result as one line of JSON; ``warming`` is in it only where it is true."""
         return json.dumps(
             {
                 "t_s": round(self.t_s, 4),
@@ -71,30 +68,6 @@ class LiveResult:
             allow_nan=False,
             ensure_ascii=False,
         )
-
-
-class Smoother:
-    """Exponential smoothing by time: after ``seconds``, 1/e of an old answer is left."""
-
-    def __init__(self, seconds: float) -> None:
-        """``seconds`` = 0 passes everything as it is."""
-        self._seconds = seconds
-        self._last_s = 0.0
-        self._value: NDArray[np.float32] | None = None
-
-    def update(self, t_s: float, probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Take in (K,) probabilities of time ``t_s``; returns the smoothed (K,), which sum to one too."""
-        if self._value is None or self._seconds == 0:
-            self._value = probabilities
-        else:
-            keep = math.exp(-max(t_s - self._last_s, 0.0) / self._seconds)
-            self._value = (keep * self._value + (1 - keep) * probabilities).astype(np.float32)
-        self._last_s = t_s
-        return self._value
-
-    def reset(self) -> None:
-        """Forget: the next answer is about another person or time."""
-        self._value = None
 
 
 class JsonLines:
@@ -124,10 +97,10 @@ class JsonLines:
             raise MediaError(f"cannot write {destination}: {error.strerror}; choose another --json") from None
 
     def write(self, result: LiveResult) -> None:
-        """Append one line and hand it over at once.
+        """Append one line and flush it.
 
         Raises:
-            MediaError: the disk is full, or the reader of the pipe is gone.
+            MediaError: the disk is full, or the reader of the pipe closed it.
         """
         try:
             self._file.write(result.to_json() + "\n")
@@ -135,9 +108,12 @@ class JsonLines:
         except BrokenPipeError:
             if self._file is sys.stdout:  # or the interpreter complains again when it exits
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise MediaError(f"the reader of {self._name} went away; results have nowhere to go") from None
+            raise MediaError(
+                f"the reader of {self._name} closed it, so no more results can be written; "
+                "keep it open, or give --json a file"
+            ) from None
         except OSError as error:
-            raise MediaError(f"cannot write {self._name}: {error.strerror}; nothing was kept") from None
+            raise self._unwritable(error) from None
 
     def __enter__(self) -> JsonLines:
         return self
@@ -149,4 +125,10 @@ class JsonLines:
             self._cleanup.__exit__(kind, error, trace)
         except OSError as problem:
             if error is None:
-                raise MediaError(f"cannot write {self._name}: {problem.strerror}; nothing was kept") from None
+                raise self._unwritable(problem) from None
+
+    def _unwritable(self, error: OSError) -> MediaError:
+        return MediaError(
+            f"cannot write {self._name}: {error.strerror}; nothing was kept: "
+            "make room, or choose another --json"
+        )

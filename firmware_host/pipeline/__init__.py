@@ -1,1 +1,1 @@
-"""The live pipeline: stages joined by bounded queues."""
+"""The live pipeline: stages with a thread each, joined by bounded queues."""

@@ -1,34 +1,47 @@
-"""What the stages of the pipeline hand each other, and show."""
+"""What the stages of the pipeline hand each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from s2d_edge.contracts.engine import Clip
-from s2d_edge.firmware_host.io.annotate import Overlay
-from s2d_edge.firmware_host.io.results import LiveResult
-from s2d_edge.firmware_host.io.sources import Frame
-from s2d_edge.firmware_host.pipeline.stats import Counts
-from s2d_edge.firmware_host.pipeline.tracking import Box
-from s2d_edge.firmware_host.pipeline.window import SampledFace
+from s2d_edge.firmware_host.io.source import Frame
+from s2d_edge.media.crop import Picture
+from s2d_edge.media.tracking import Box
+
+LOOKING = "looking for a face"
 
 
-class FrameSink(Protocol):
-    """Takes every frame of the source, in order, with what is to be drawn on it."""
+@dataclass(frozen=True, slots=True, eq=False)
+class SampledFace:
+    """The crop of a followed face in a frame that is a sample.
 
-    def write(self, frame: Frame, overlay: Overlay) -> None:
-        """Take one frame."""
-        ...
+    Attributes:
+        t_s: time of the frame, seconds.
+        index: number of the frame.
+        arrived_s: ``time.perf_counter()`` when the frame was decoded.
+        box: where the face is in the frame.
+        crop: (S, S, 3) uint8 RGB.
+    """
+
+    t_s: float
+    index: int
+    arrived_s: float
+    box: Box
+    crop: Picture
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipRequest:
-    """A clip on its way to the model.
+    """A clip that the model is to predict.
 
-    ``ticket`` numbers the clips from 1; ``seat`` and ``track`` tell whose it is: answers about different
-    faces share no past and are not smoothed together.
+    Attributes:
+        ticket: counts the requests from 1.
+        seat: of the face; each seat has a predictor of its own.
+        track: of the face; a new one resets the seat's predictor.
+        clip: (1, F, S, S, 3) uint8 RGB; F is the model's T, or 1 for a stream.
+        last: its newest sample.
     """
 
     ticket: int
@@ -39,28 +52,18 @@ class ClipRequest:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Analysed:
+class SearchedFrame:
     """A frame after the face search.
 
     Attributes:
         faces: boxes of the followed faces in it, by track.
-        main: track of the face that is followed longest, in this frame or lost a moment ago; 0 for none.
-        ticket: of the newest clip up to this frame.
+        main: track of the face that is followed longest, also while it is out of view; 0 for none.
+        ticket: of the newest request up to this frame.
         status: what the face search sees, for people.
     """
 
     frame: Frame
-    faces: Mapping[int, Box]
-    main: int
-    ticket: int
-    status: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Glimpse:
-    """What there is to see at this moment, for the panel and the window."""
-
-    frame: Frame | None
-    overlay: Overlay
-    result: LiveResult | None
-    counts: Counts
+    faces: Mapping[int, Box] = field(default_factory=dict)
+    main: int = 0
+    ticket: int = 0
+    status: str = LOOKING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from enum import Enum
 from threading import Condition
 from typing import Generic, TypeVar
@@ -11,10 +12,10 @@ ItemT = TypeVar("ItemT")
 
 
 class WhenFull(Enum):
-    """What a full queue does with a new item.
+    """The policy of a full queue for a new item.
 
-    ``WAIT`` holds up the stage before it: nothing is lost, as a file deserves. ``DROP_OLDEST`` makes room:
-    what comes out is fresh, as a camera's viewer deserves, and the loss is counted.
+    ``WAIT`` holds up the writer until there is room, so nothing of a file is lost. ``DROP_OLDEST`` makes
+    room, so what is read of a camera is fresh, and counts what it dropped.
     """
 
     WAIT = "wait"
@@ -22,11 +23,11 @@ class WhenFull(Enum):
 
 
 class QueueClosed(Exception):
-    """Nothing goes in any more; for the reader, nothing is left either."""
+    """The queue is closed: nothing can be put into it; for a reader, it is empty too."""
 
 
 class BoundedQueue(Generic[ItemT]):
-    """First in, first out, between two threads."""
+    """First in, first out, between threads; iterating takes items until the queue is closed and empty."""
 
     def __init__(self, capacity: int, when_full: WhenFull) -> None:
         self._items: deque[ItemT] = deque()
@@ -38,14 +39,15 @@ class BoundedQueue(Generic[ItemT]):
 
     @property
     def dropped(self) -> int:
-        """Items lost to newer ones so far."""
-        return self._dropped
+        """Items dropped so far to make room for newer ones."""
+        with self._changed:
+            return self._dropped
 
     def put(self, item: ItemT) -> None:
-        """Add an item; waits or drops the oldest when full.
+        """Add an item; a full queue waits for room, or drops its oldest item.
 
         Raises:
-            QueueClosed: closed, also while waiting.
+            QueueClosed: it is closed, or was closed while waiting.
         """
         with self._changed:
             if self._when_full is WhenFull.WAIT:
@@ -59,10 +61,10 @@ class BoundedQueue(Generic[ItemT]):
             self._changed.notify_all()
 
     def get(self) -> ItemT:
-        """Take the oldest item; waits for one.
+        """Take the oldest item; an empty queue waits for one.
 
         Raises:
-            QueueClosed: closed and empty.
+            QueueClosed: it is closed and empty.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._items)
@@ -72,14 +74,22 @@ class BoundedQueue(Generic[ItemT]):
             self._changed.notify_all()
             return item
 
+    def __iter__(self) -> Iterator[ItemT]:
+        while True:
+            try:
+                item = self.get()
+            except QueueClosed:
+                return
+            yield item
+
     def close(self) -> None:
-        """End the input; what is inside can still be taken."""
+        """Take no more items; those inside can still be read."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def abort(self) -> None:
-        """End the input and discard what is inside."""
+        """Take no more items and discard those inside."""
         with self._changed:
             self._closed = True
             self._items.clear()

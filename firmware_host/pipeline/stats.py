@@ -1,47 +1,17 @@
-"""Counting what happens, for the panel and the summary. Safe to use from every thread."""
+"""Counts and rates of a running pipeline, for the panel and the summary."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 
+from s2d_edge.firmware_host.io.view import Counts
+
 RATE_OVER_S = 3.0
 LATENCIES_KEPT = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """A moment's counts.
-
-    Attributes:
-        frames: delivered by the source.
-        analysed: of these, searched for a face.
-        with_face: of these, with one.
-        results: answers of the model.
-        dropped_frames: lost between source and face search.
-        dropped_clips: lost between clip window and model.
-        source_fps: frames per second over the last seconds.
-        results_per_s: answers per second over the last seconds.
-        latency_p50_ms: frame decoded to result, median.
-        latency_p95_ms: the same, 95th percentile.
-        infer_p50_ms: the model's part, median.
-    """
-
-    frames: int
-    analysed: int
-    with_face: int
-    results: int
-    dropped_frames: int
-    dropped_clips: int
-    source_fps: float
-    results_per_s: float
-    latency_p50_ms: float | None
-    latency_p95_ms: float | None
-    infer_p50_ms: float | None
 
 
 class Rate:
@@ -52,16 +22,20 @@ class Rate:
         self._times: deque[float] = deque()
 
     def tick(self, now_s: float) -> None:
-        """One event."""
+        """Count one event at ``now_s`` seconds; times rise."""
         self._times.append(now_s)
         self._forget(now_s)
 
     def per_second(self, now_s: float) -> float:
-        """The rate now; 0 until there were two events."""
+        """Intervals between the events of the last seconds, over the time since the first of them.
+
+        Returns:
+            0 with fewer than two events; it falls while no event comes.
+        """
         self._forget(now_s)
         if len(self._times) < 2:
             return 0.0
-        return len(self._times) / max(now_s - self._times[0], 1e-6)
+        return (len(self._times) - 1) / max(now_s - self._times[0], 1e-6)
 
     def _forget(self, now_s: float) -> None:
         while self._times and now_s - self._times[0] > self._over_s:
@@ -69,7 +43,7 @@ class Rate:
 
 
 class LiveStats:
-    """Collects; :meth:`counts` reads."""
+    """Counts events of all stages; every method can be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -83,27 +57,27 @@ class LiveStats:
         self._infer_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def frame_came(self) -> None:
-        """The source delivered a frame."""
+        """Count a frame that the source delivered."""
         with self._lock:
             self._frames += 1
             self._frame_rate.tick(time.perf_counter())
 
     def frame_analysed(self, *, face: bool) -> None:
-        """A frame was searched for a face."""
+        """Count a frame that was searched; ``face`` says if a followed one is in it."""
         with self._lock:
             self._analysed += 1
             self._with_face += face
 
     def result_came(self, latency_ms: float, infer_ms: float) -> None:
-        """The model answered."""
+        """Count a result and its times, milliseconds."""
         with self._lock:
             self._results += 1
             self._result_rate.tick(time.perf_counter())
             self._latency_ms.append(latency_ms)
             self._infer_ms.append(infer_ms)
 
-    def counts(self, *, dropped_frames: int, dropped_clips: int) -> Counts:
-        """Everything so far."""
+    def counts(self, *, dropped_frames: int, dropped_clips: int, unwritten_frames: int) -> Counts:
+        """Everything so far, and what the queues dropped."""
         now_s = time.perf_counter()
         with self._lock:
             latency, infer = np.array(self._latency_ms), np.array(self._infer_ms)
@@ -114,6 +88,7 @@ class LiveStats:
                 results=self._results,
                 dropped_frames=dropped_frames,
                 dropped_clips=dropped_clips,
+                unwritten_frames=unwritten_frames,
                 source_fps=self._frame_rate.per_second(now_s),
                 results_per_s=self._result_rate.per_second(now_s),
                 latency_p50_ms=float(np.percentile(latency, 50)) if latency.size else None,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -15,40 +14,26 @@ import cv2
 import numpy as np
 
 from s2d_edge.media.crop import MESH_POINTS, Picture, Points
+from s2d_edge.media.tracking import Box, Face, distinct_faces, is_new_face
 
 # FaceMesh misplaces faces whose longer side is under this fraction of the frame's longer side.
 FAR_BELOW = 0.25
 # A far face is cut out of the frame this many times as wide as it was detected, and searched again.
 FAR_CROP = 2.0
-# Two boxes that overlap more than this (intersection over union) are one face.
-SAME_FACE = 0.4
 # A picture that one face fills is searched again with this much of its side added all around.
 CLOSE_PADDING = 0.25
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Face:
-    """One face in one frame.
-
-    Attributes:
-        points: (468, 2) float32 pixels, in FaceMesh's order; some may lie outside the frame.
-        box: x, y, width, height of the points' bounding box inside the frame, pixels.
-    """
-
-    points: Points
-    box: tuple[int, int, int, int]
-
-    @property
-    def area(self) -> int:
-        """Pixels covered by the box."""
-        return self.box[2] * self.box[3]
-
-
 class FaceDetector(Protocol):
-    """Whatever finds the faces of one frame after another."""
+    """Finds the faces of one frame after another."""
 
-    def find(self, frame: Picture) -> list[Face]:
-        """The faces in a (H, W, 3) uint8 RGB frame, largest first; empty when there is none."""
+    def find(self, frame: Picture, followed: Sequence[Box] = ()) -> list[Face]:
+        """Find the faces in a (H, W, 3) uint8 RGB frame, largest first.
+
+        Args:
+            frame: the next one of the stream.
+            followed: boxes of the followed faces in the frame before, which are looked for there.
+        """
         ...
 
     def close(self) -> None:
@@ -60,9 +45,10 @@ class FaceFinder:
     """FaceMesh, helped where its short-range detector is weak.
 
     FaceMesh alone misses or misplaces faces that are small in the frame, and misses those that fill it.
-    So a far face is searched again in a cut-out around it, and in a stream followed from cut-out to
-    cut-out. When nothing is found, the surroundings of what MediaPipe's full-range detector sees are
-    searched, and in single pictures the picture with a rim around it.
+    So a far face is searched again in a cut-out around it, and in a stream around the boxes that a
+    :class:`~s2d_edge.media.tracking.FaceTracker` follows. When nothing is found, the surroundings of what
+    MediaPipe's full-range detector sees are searched, and in single pictures the picture with a rim around
+    it.
     """
 
     def __init__(
@@ -77,17 +63,16 @@ class FaceFinder:
         """Load the models.
 
         Args:
-            static: True for unrelated pictures; False for the frames of one stream, in order, where the
-                face is tracked.
+            static: True for unrelated pictures; False for the frames of one stream, in order.
             max_faces: most faces found in one frame.
-            followed: of these, the largest that are searched again around where they were.
+            followed: faces that a stream wants; with so many far ones known, only their surroundings are
+                searched.
             min_confidence: of the detectors, in [0, 1].
             refined: place lids and lips by FaceMesh's attention model, which follows them more closely;
                 face crops everywhere are made without it.
         """
         self._static = static
         self._followed = followed
-        self._last: list[Face] = []
         with _native_stderr_silenced():
             import mediapipe
 
@@ -116,11 +101,16 @@ class FaceFinder:
                 for solution in (self._mesh, self._close_mesh, self._far_detector):
                     solution.process(picture)
 
-    def find(self, frame: Picture) -> list[Face]:
-        """The faces in a (H, W, 3) uint8 RGB frame, largest first; empty when there is none."""
-        faces = self._follow(frame) or self._survey(frame)
+    def find(self, frame: Picture, followed: Sequence[Box] = ()) -> list[Face]:
+        """Find the faces in a (H, W, 3) uint8 RGB frame, largest first.
+
+        Args:
+            frame: a picture, or the next one of the stream.
+            followed: boxes of the followed faces in the frame before, which are looked for there; none in
+                unrelated pictures.
+        """
+        faces = self._search_followed(frame, followed) or self._search_all(frame, followed)
         faces.sort(key=lambda face: face.area, reverse=True)
-        self._last = [] if self._static else faces[: self._followed]
         return faces
 
     def close(self) -> None:
@@ -136,24 +126,24 @@ class FaceFinder:
     ) -> None:
         self.close()
 
-    def _follow(self, frame: Picture) -> list[Face]:
-        """The last far faces of a stream, if all are still about where they were and no more are wanted."""
-        if len(self._last) < self._followed or not all(_is_far(last, frame) for last in self._last):
+    def _search_followed(self, frame: Picture, followed: Sequence[Box]) -> list[Face]:
+        """The followed far faces, if all are still about where they were and no more are wanted."""
+        if len(followed) < self._followed or not all(_is_far(box, frame) for box in followed):
             return []
-        found = [self._search_around(frame, last.box) for last in self._last]
-        return _apart(itertools.chain(*found)) if all(found) else []
+        found = [self._search_around(frame, box) for box in followed]
+        return distinct_faces(itertools.chain(*found)) if all(found) else []
 
-    def _survey(self, frame: Picture) -> list[Face]:
+    def _search_all(self, frame: Picture, followed: Sequence[Box]) -> list[Face]:
         """Every face in the whole frame."""
         seen = self._search(self._mesh, frame, 0, 0)
-        faces = _apart(
+        faces = distinct_faces(
             placed
             for face in seen
-            for placed in (self._search_around(frame, face.box) if _is_far(face, frame) else [face])
+            for placed in (self._search_around(frame, face.box) if _is_far(face.box, frame) else [face])
         )
-        for last in self._last:
-            if len(faces) < self._followed and _is_apart(last, faces):
-                faces = _apart([*faces, *self._search_around(frame, last.box)])
+        for box in followed:
+            if len(faces) < self._followed and is_new_face(box, (face.box for face in faces)):
+                faces = distinct_faces([*faces, *self._search_around(frame, box)])
         if not faces:
             far = self._detect_far(frame)
             faces = self._search_around(frame, far) if far is not None else []
@@ -175,7 +165,7 @@ class FaceFinder:
                 faces.append(face)
         return faces
 
-    def _search_around(self, frame: Picture, box: tuple[int, int, int, int]) -> list[Face]:
+    def _search_around(self, frame: Picture, box: Box) -> list[Face]:
         x, y, w, h = box
         reach = FAR_CROP * max(w, h) / 2
         left, top = (max(0, round(c - reach)) for c in (x + w / 2, y + h / 2))
@@ -186,7 +176,7 @@ class FaceFinder:
             return []
         return self._search(self._close_mesh, np.ascontiguousarray(frame[top:bottom, left:right]), left, top)
 
-    def _detect_far(self, frame: Picture) -> tuple[int, int, int, int] | None:
+    def _detect_far(self, frame: Picture) -> Box | None:
         """Box of the largest face the full-range detector sees, pixels."""
         detections = self._far_detector.process(frame).detections or []
         height, width = frame.shape[:2]
@@ -213,29 +203,8 @@ class FaceFinder:
         return faces
 
 
-def box_overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -> float:
-    """Intersection over union of two (x, y, width, height) boxes, in [0, 1]."""
-    wide = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    high = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    shared = max(wide, 0) * max(high, 0)
-    return shared / max(one[2] * one[3] + other[2] * other[3] - shared, 1)
-
-
-def _apart(faces: Iterable[Face]) -> list[Face]:
-    """The faces in order, without those that are one with an earlier one."""
-    kept: list[Face] = []
-    for face in faces:
-        if _is_apart(face, kept):
-            kept.append(face)
-    return kept
-
-
-def _is_apart(face: Face, others: Sequence[Face]) -> bool:
-    return all(box_overlap(face.box, other.box) < SAME_FACE for other in others)
-
-
-def _is_far(face: Face, frame: Picture) -> bool:
-    return max(face.box[2:]) < FAR_BELOW * max(frame.shape[:2])
+def _is_far(box: Box, frame: Picture) -> bool:
+    return max(box[2:]) < FAR_BELOW * max(frame.shape[:2])
 
 
 def _face_within(points: Points, left: int, top: int, width: int, height: int) -> Face | None:
@@ -249,7 +218,7 @@ def _face_within(points: Points, left: int, top: int, width: int, height: int) -
 
 
 def _padded_to_square(picture: Picture) -> Picture:
-    """FaceMesh's points are skewed on pictures that are not square: pad right or below with black."""
+    """Pad right or below with black: FaceMesh's points are skewed on pictures that are not square."""
     height, width = picture.shape[:2]
     if height == width:
         return np.ascontiguousarray(picture)
@@ -281,7 +250,7 @@ def _drawn_face() -> Picture:
 
 @contextmanager
 def _native_stderr_silenced() -> Iterator[None]:
-    """MediaPipe's C++ parts log to file descriptor 2, past every setting they document."""
+    """Discard what MediaPipe's C++ parts log to file descriptor 2, which none of their settings stops."""
     try:
         kept = os.dup(2)
     except OSError:  # no stderr at all: nothing to silence

@@ -1,4 +1,4 @@
-"""A whole session of the host, played on a drawn camera or a file, and the answers it wrote."""
+"""A whole live run on a drawn camera or a file, and the results it wrote."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.console import Console
 from s2d_edge.firmware_host.engines import open_engine
-from s2d_edge.firmware_host.io.sources import Frame, Source, SourceState
+from s2d_edge.firmware_host.io.source import Frame, Source, SourceState
 from s2d_edge.firmware_host.live import LiveOptions, LiveSummary, stream
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.face import FaceDetector
@@ -24,7 +24,7 @@ RAW = PipelineConfig(smooth_s=0.0)
 
 
 class FakeCamera:
-    """Frames at a steady pace, whoever is ready for them."""
+    """Frames at a steady pace, whether or not they are read in time."""
 
     live = True
     fps: float | None = 50.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.firmware_host.io.results import LiveResult
-from s2d_edge.firmware_host.pipeline.window import SampledFace
+from s2d_edge.firmware_host.pipeline.messages import SampledFace
 from s2d_edge.media.crop import Picture
 from tests.pictures import plain
 

@@ -1,4 +1,4 @@
-"""What people see: the annotated picture, the terminal's panel, and its one line."""
+"""The display of a live run: the annotated picture, the terminal's panel, and its one line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import io
 import numpy as np
 from rich.console import Console as RichConsole
 
-from s2d_edge.firmware_host.io.annotate import FaceMark, Overlay, annotate
+from s2d_edge.firmware_host.io.annotate import annotate
+from s2d_edge.firmware_host.io.capture_source import CaptureSource
 from s2d_edge.firmware_host.io.panel import line, panel
 from s2d_edge.firmware_host.io.results import LiveResult
-from s2d_edge.firmware_host.io.sources import CaptureSource
-from s2d_edge.firmware_host.pipeline.messages import Glimpse
+from s2d_edge.firmware_host.io.view import FaceMark, Overlay, Snapshot
 from s2d_edge.firmware_host.pipeline.stats import LiveStats
 from tests.firmware_host.stand_ins import RESULT, FakeCapture
 from tests.pictures import plain
@@ -57,13 +57,13 @@ def test_every_followed_face_is_marked_the_others_dimly() -> None:
     assert np.ptp(both[:, 180:].max(axis=(0, 1))) < np.ptp(both[:, :180].max(axis=(0, 1)))  # in grey
 
 
-def glimpse(result: LiveResult | None) -> Glimpse:
+def snapshot(result: LiveResult | None) -> Snapshot:
     stats = LiveStats()
     stats.frame_came()
     stats.frame_analysed(face=True)
     if result is not None:
         stats.result_came(result.latency_ms, result.infer_ms)
-    return Glimpse(
+    return Snapshot(
         frame=None,
         overlay=Overlay(
             labels=("happy", "sad"),
@@ -75,16 +75,16 @@ def glimpse(result: LiveResult | None) -> Glimpse:
             status="face found",
         ),
         result=result,
-        counts=stats.counts(dropped_frames=3, dropped_clips=1),
+        counts=stats.counts(dropped_frames=3, dropped_clips=1, unwritten_frames=0),
     )
 
 
-def test_panel_and_line_tell_all_that_matters() -> None:
+def test_panel_and_line_show_all_that_matters() -> None:
     source = CaptureSource("camera 0", lambda: FakeCapture(1))
     for result, wanted in ((RESULT, ("sad", "75%", "p50 12 ms")), (None, ("face found",))):
         text = io.StringIO()
         RichConsole(file=text, width=100).print(
-            panel(glimpse(result), engine="OpenVINO CPU", source=source, labels=("happy", "sad"))
+            panel(snapshot(result), engine="OpenVINO CPU", source=source, labels=("happy", "sad"))
         )
         for part in (
             *wanted,
@@ -96,5 +96,5 @@ def test_panel_and_line_tell_all_that_matters() -> None:
             "frames/s",
         ):
             assert part in text.getvalue()
-        assert wanted[0] in line(glimpse(result))
-        assert "dropped 3 frames, 1 clips" in line(glimpse(result))
+        assert wanted[0] in line(snapshot(result))
+        assert "dropped 3 frames, 1 clips" in line(snapshot(result))

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.face import Face
+from s2d_edge.media.tracking import Box, Face
 from s2d_edge.media.video import probe_video, read_video
 from tests.firmware_host.live import RAW, RED, FakeCamera, play, results_in
 from tests.pictures import SquareDetector, with_square, write_video
@@ -28,9 +29,9 @@ from tests.pictures import SquareDetector, with_square, write_video
 class SlowDetector(SquareDetector):
     """A face search slower than the camera."""
 
-    def find(self, frame: Picture) -> list[Face]:
+    def find(self, frame: Picture, followed: Sequence[Box] = ()) -> list[Face]:
         time.sleep(0.06)
-        return super().find(frame)
+        return super().find(frame, followed)
 
 
 class SlowEngine:
@@ -88,7 +89,7 @@ def test_slow_model_drops_clips_and_says_how_many(bundle: Bundle) -> None:
         )
         pipeline.start()
         pipeline.join()
-        counts = pipeline.glimpse().counts
+        counts = pipeline.counts
     assert counts.dropped_clips > 2
     assert counts.results == len(results)
     assert results[-1].dropped_clips == counts.dropped_clips
@@ -106,18 +107,19 @@ def test_time_limit_ends_a_camera(bundle: Bundle, tmp_path: Path) -> None:
 SIGNALLED = """
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from s2d_edge.firmware_host.live import LiveOptions, stream
 from s2d_edge.firmware_host.engines import open_engine
-from s2d_edge.firmware_host.io.sources import FileSource
+from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.contracts.bundle import open_bundle
 from s2d_edge.core.console import Console
 from tests.pictures import SquareDetector
 
 class Slow(SquareDetector):
-    def find(self, frame):
+    def find(self, frame, followed=()):
         time.sleep(0.02)
-        return super().find(frame)
+        return super().find(frame, followed)
 
 folder, bundle = Path(sys.argv[1]), open_bundle(Path(sys.argv[2]))
 with open_engine(bundle, "cpu") as engine:

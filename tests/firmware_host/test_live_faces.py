@@ -12,7 +12,7 @@ import pytest
 
 from s2d_edge.contracts.bundle import Bundle, open_bundle
 from s2d_edge.export.command import export_run
-from s2d_edge.firmware_host.io.sources import FileSource
+from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.live import LiveOptions, run_live
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.crop import Picture

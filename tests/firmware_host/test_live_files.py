@@ -10,7 +10,7 @@ import pytest
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DeviceError, MediaError
-from s2d_edge.firmware_host.io.sources import FileSource
+from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.video import probe_video, read_video
 from tests.firmware_host.graphs import LABELS, make_bundle

@@ -1,4 +1,4 @@
-"""Answers on their way out: smoothed over time, and written as JSON lines."""
+"""Results: smoothed over time, and written as JSON lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from s2d_edge.core.errors import MediaError
-from s2d_edge.firmware_host.io.results import JsonLines, Smoother
+from s2d_edge.firmware_host.io.results import JsonLines
+from s2d_edge.firmware_host.pipeline.per_face import Smoother
 from tests.firmware_host.stand_ins import RESULT
 
 
@@ -22,7 +23,7 @@ def test_smoothing_goes_by_time() -> None:
     fine.update(0.0, one)
     for t_s in (0.5, 1.0, 1.5, 2.0):
         steps = fine.update(t_s, other)
-    np.testing.assert_allclose(steps, [np.exp(-1), 1 - np.exp(-1)], rtol=1e-5)  # whatever the rate
+    np.testing.assert_allclose(steps, [np.exp(-1), 1 - np.exp(-1)], rtol=1e-5)  # independent of the rate
     smoother.reset()
     np.testing.assert_array_equal(smoother.update(9.0, one), one)
     raw = Smoother(0)

@@ -1,4 +1,4 @@
-"""Where frames come from: cameras, streams and files, and what is said when they fail."""
+"""Sources of frames: cameras, streams and files, and their errors."""
 
 from __future__ import annotations
 
@@ -12,31 +12,27 @@ import cv2
 import pytest
 
 from s2d_edge.core.errors import ConfigError, MediaError
-from s2d_edge.firmware_host.io import sources
-from s2d_edge.firmware_host.io.sources import (
-    CaptureSource,
-    FileSource,
-    SourceState,
-    open_camera,
-    open_source,
-    redact,
-)
+from s2d_edge.firmware_host.io import capture_source
+from s2d_edge.firmware_host.io.capture_source import CaptureSource
+from s2d_edge.firmware_host.io.file_source import FileSource
+from s2d_edge.firmware_host.io.opening import open_camera, open_source, redact
+from s2d_edge.firmware_host.io.source import SourceState
 from tests.firmware_host.stand_ins import FakeCapture
 from tests.pictures import plain, write_video
 
 
-def test_lost_camera_is_reopened_and_the_count_goes_on() -> None:
+def test_lost_camera_is_reopened_and_its_frames_are_counted_on() -> None:
     connections = [FakeCapture(3), FakeCapture(2)]
-    answers: list[FakeCapture | None] = [connections[0], None, None, connections[1]]
+    attempts: list[FakeCapture | None] = [connections[0], None, None, connections[1]]
     states = []
 
     def connect() -> FakeCapture:
         states.append(source.state if tried else SourceState.OPENING)
         tried.append(True)
-        answer = answers.pop(0)
-        if answer is None:
+        capture = attempts.pop(0)
+        if capture is None:
             raise MediaError("still gone")
-        return answer
+        return capture
 
     tried: list[bool] = []
     source = CaptureSource("camera", connect, reconnect_after_s=(0.001, 0.002))
@@ -117,7 +113,7 @@ def test_recording_behind_http_is_read_whole(served: str) -> None:
 
 
 def test_stream_over_http_is_live_and_reopened(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "RECONNECT_AFTER_S", (0.01,))
+    monkeypatch.setattr(capture_source, "RECONNECT_AFTER_S", (0.01,))
     source = open_source(f"{served}/live")
     assert source.live
     for frame in source.frames():

@@ -17,7 +17,7 @@ from s2d_edge.core.errors import ConfigError
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.stream import StreamSession
-from s2d_edge.firmware_host.pipeline.answering import StreamAnswerer, answerer_of
+from s2d_edge.firmware_host.pipeline.predictors import StreamPredictor, predictor_for
 from tests.models import CAUSAL, write_random_run
 
 T = CAUSAL.frames
@@ -74,9 +74,9 @@ def test_slots_are_written_in_turn_and_age(manifest: Manifest) -> None:
 
 def test_a_lost_sample_makes_the_past_older(manifest: Manifest) -> None:
     session, rings = _session(manifest)
-    answerer = StreamAnswerer(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=1)
+    predictor = StreamPredictor(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=1)
     clip = FRAME[None]
-    told = [answerer.answer(clip, t_s) for t_s in (0.0, 0.11, 0.39, 0.41)]
+    told = [predictor.predict(clip, t_s) for t_s in (0.0, 0.11, 0.39, 0.41)]
     assert [age[0] for age, _ in rings.asked] == [4, 1, 4, 4]  # 3 periods between the second and the third
     assert rings.asked[2] == ([4, 3, 4], 2)
     assert rings.asked[3] == ([4, 4, 1], 0)  # two samples are never of one time
@@ -85,15 +85,15 @@ def test_a_lost_sample_makes_the_past_older(manifest: Manifest) -> None:
 
 def test_every_sample_is_stepped_and_every_stride_th_told(manifest: Manifest) -> None:
     session, rings = _session(manifest)
-    answerer = StreamAnswerer(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=3)
-    told = [answerer.answer(FRAME[None], k / 10) for k in range(7)]
+    predictor = StreamPredictor(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=3)
+    told = [predictor.predict(FRAME[None], k / 10) for k in range(7)]
     assert [answer is not None for answer in told] == [True, False, False, True, False, False, True]
     assert len(rings.asked) == 7
     assert told[0] is not None
     assert told[0].warming
     assert told[3] is not None
     assert not told[3].warming
-    answerer.start_over()
+    predictor.reset()
     assert session.seen == 0
 
 
@@ -112,7 +112,7 @@ def test_the_graph_decides_how_it_is_asked(manifest: Manifest, tmp_path: Path) -
             ),
             "cpu",
         ) as engine:
-            assert answerer_of(engine, 2).request.frames == frames
+            assert predictor_for(engine, 2).request.frames == frames
 
 
 @pytest.mark.parametrize(

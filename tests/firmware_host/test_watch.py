@@ -15,7 +15,8 @@ from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.core.errors import ConfigError, DeviceError, MediaError
 from s2d_edge.firmware_host.engines import open_engine
-from s2d_edge.firmware_host.io.sources import FileSource, Frame, Source
+from s2d_edge.firmware_host.io.file_source import FileSource
+from s2d_edge.firmware_host.io.source import Frame, Source
 from s2d_edge.firmware_host.watch import LiveResults, watch
 from tests.firmware_host.graphs import make_bundle
 from tests.firmware_host.live import BLUE, RAW, RED, FakeCamera, play, results_in

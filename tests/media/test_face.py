@@ -13,17 +13,11 @@ import pytest
 
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.media.crop import align_crop, whole_picture
-from s2d_edge.media.face import FaceFinder, box_overlap
+from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.tracking import FaceTracker
 from s2d_edge.media.video import read_video
 
 CLIPS = ("d0", "d12", "d18", "d3", "d9", "s13", "s29")
-
-
-def test_overlap_of_boxes() -> None:
-    assert box_overlap((0, 0, 10, 10), (0, 0, 10, 10)) == 1.0
-    assert box_overlap((0, 0, 10, 10), (5, 0, 10, 10)) == pytest.approx(50 / 150)
-    assert box_overlap((0, 0, 10, 10), (20, 20, 5, 5)) == 0.0
-    assert box_overlap((0, 0, 0, 0), (0, 0, 0, 0)) == 0.0
 
 
 def test_no_face_in_noise_and_nothing_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
@@ -38,12 +32,15 @@ def test_no_face_in_noise_and_nothing_on_stderr(capfd: pytest.CaptureFixture[str
 @pytest.mark.parametrize("name", CLIPS)
 def test_face_is_followed_through_real_clips(shared_data: Path, name: str) -> None:
     with FaceFinder(static=False, max_faces=4) as finder:
+        tracker = FaceTracker(1)
         found, centres = 0, []
         for _, frame in itertools.islice(read_video(shared_data / "clips" / f"{name}.mp4"), 40):
-            faces = finder.find(frame)
-            if faces:
+            faces = finder.find(frame, tracker.in_view)
+            tracks = tracker.follow(faces)
+            if tracks:
+                assert tracks[0].track == 1
                 found += 1
-                x, y, w, h = faces[0].box
+                x, y, w, h = tracks[0].face.box
                 assert 0 <= x < x + w <= frame.shape[1]
                 assert 0 <= y < y + h <= frame.shape[0]
                 assert faces[0].points.shape == (468, 2)
@@ -98,6 +95,7 @@ def test_stderr_stays_silent_with_a_face(shared_data: Path) -> None:
 import sys
 from pathlib import Path
 from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.tracking import FaceTracker
 from s2d_edge.media.video import read_video
 frames = [frame for _, frame in read_video(Path({str(shared_data / "clips" / "d18.mp4")!r}))][:3]
 with FaceFinder(static=False, max_faces=4) as finder:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from s2d_edge.data.animate.mesh import EYES, LIPS
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.face import FaceFinder, box_overlap
+from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.tracking import box_overlap
 
 Points = NDArray[np.float64]  # (468, 2) pixels
 

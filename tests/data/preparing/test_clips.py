@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,7 @@ from s2d_edge.data.preparing import clips
 from s2d_edge.data.preparing.clips import ClipLoader, load_many
 from s2d_edge.data.preparing.tally import LoadingTally
 from s2d_edge.media.crop import Picture, align_crop, whole_picture
-from s2d_edge.media.face import Face
+from s2d_edge.media.tracking import Box, Face
 from tests.pictures import SquareDetector, plain, with_square, write_video
 
 SPEC = ClipSpec(frames=4, fps=5, size=48)
@@ -130,7 +131,7 @@ def test_frame_without_a_face_is_cropped_where_the_nearest_earlier_one_was(
 
         calls = 0
 
-        def find(self, frame: Picture) -> list[Face]:
+        def find(self, frame: Picture, followed: Sequence[Box] = ()) -> list[Face]:
             self.calls += 1
             return super().find(frame) if self.calls in (2, 3) else []
 

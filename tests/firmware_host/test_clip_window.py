@@ -1,11 +1,11 @@
-"""The clip window: when a clip is due, what empties it, and how a short file fills it."""
+"""The clip window: when a clip is due, what clears it, and how a short file fills it."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from s2d_edge.contracts.clip import ClipSpec
-from s2d_edge.firmware_host.pipeline.window import ClipWindow
+from s2d_edge.firmware_host.pipeline.clip_window import ClipWindow
 from tests.firmware_host.stand_ins import SPEC, sample
 
 

@@ -1,14 +1,14 @@
-"""The sliding window of face crops: T samples by time, cleared when the face is gone too long."""
+"""The sliding window of a face's last T samples, cleared when the face is gone too long."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
 import numpy as np
 
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Clip
+from s2d_edge.firmware_host.pipeline.messages import SampledFace
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.sampling import uniform_indices
 
@@ -16,39 +16,21 @@ from s2d_edge.media.sampling import uniform_indices
 LEAST_GAP_SAMPLES = 2.5
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SampledFace:
-    """One crop and where it comes from.
-
-    Attributes:
-        t_s: time of its frame, seconds.
-        index: number of its frame.
-        arrived_s: ``time.perf_counter()`` when its frame was decoded.
-        box: the face in the frame: x, y, width, height, pixels.
-        crop: (S, S, 3) uint8 RGB.
-    """
-
-    t_s: float
-    index: int
-    arrived_s: float
-    box: tuple[int, int, int, int]
-    crop: Picture
-
-
 class ClipWindow:
-    """Collects samples and says when a clip is due.
+    """Collects the samples of one face and makes clips of them.
 
     Attributes:
         gap_s: seconds without a sample after which the window is cleared.
     """
 
     def __init__(self, spec: ClipSpec, *, stride: int, gap_s: float) -> None:
-        """An empty window.
+        """Make an empty window.
 
         Args:
             spec: T and the sampling rate.
             stride: a clip is due every so many samples, once the window is full.
-            gap_s: as the attribute; at least what a lost sample takes.
+            gap_s: seconds without a sample after which the window is cleared; raised so that one lost sample
+                does not clear it.
         """
         self._spec = spec
         self._stride = stride
@@ -64,7 +46,7 @@ class ClipWindow:
         return len(self._samples)
 
     def add(self, sample: SampledFace) -> Clip | None:
-        """Take a sample.
+        """Add a sample.
 
         Returns:
             (1, T, S, S, 3) uint8 when a clip is due, else None.
@@ -78,23 +60,24 @@ class ClipWindow:
         return stack_clip([each.crop for each in self._samples])
 
     def expire(self, t_s: float) -> bool:
-        """Clear the window if its last sample is older than the gap allows; True when it was cleared."""
+        """Clear the window if its last sample is older than the gap allows; returns True if it did."""
         if not self._samples or t_s - self._samples[-1].t_s <= self.gap_s:
             return False
         self.clear()
         return True
 
     def clear(self) -> None:
-        """Start anew: what follows does not belong to what came before."""
+        """Remove all samples; the next one belongs to another face, or comes after a gap."""
         if len(self._samples) > len(self._longest):
             self._longest = tuple(self._samples)
         self._samples.clear()
         self._since_clip = 0
 
     def stretched(self) -> tuple[Clip, SampledFace] | None:
-        """The longest stretch of samples, its frames repeated to T; None when there was none.
+        """Clear the window and make a clip of its longest run of samples, repeated to T; for short files.
 
-        For files that are too short; returns the clip and its last sample.
+        Returns:
+            The clip, (1, T, S, S, 3) uint8, and its last sample; None if there was no sample at all.
         """
         self.clear()
         if not self._longest:
@@ -104,5 +87,5 @@ class ClipWindow:
 
 
 def stack_clip(crops: list[Picture]) -> Clip:
-    """(S, S, 3) crops -> (1, T, S, S, 3)."""
+    """Stack T crops, each (S, S, 3) uint8 RGB, to a clip (1, T, S, S, 3)."""
     return np.stack(crops)[None]

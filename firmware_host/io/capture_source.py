@@ -1,4 +1,4 @@
-"""Where frames come from: video files, cameras and network streams, each an explicit state machine."""
+"""Cameras and network streams as a source of frames, which reopens a lost connection."""
 
 from __future__ import annotations
 
@@ -6,122 +6,21 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
 
-from s2d_edge.core.errors import ConfigError, MediaError
+from s2d_edge.core.errors import MediaError
+from s2d_edge.firmware_host.io.source import Frame, SourceState
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.video import MAX_PLAUSIBLE_FPS, probe_video, read_video
+from s2d_edge.media.video import MAX_PLAUSIBLE_FPS
 
-URL_SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "udp", "tcp", "srt")
 RECONNECT_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 5_000
-
-
-class SourceState(Enum):
-    """OPENING -> PLAYING -> ENDED; a live source goes between PLAYING and RECONNECTING."""
-
-    OPENING = "opening"
-    PLAYING = "playing"
-    RECONNECTING = "lost, reconnecting"
-    ENDED = "ended"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """One frame as it came.
-
-    Attributes:
-        index: counts from 0 over everything the source delivered.
-        t_s: seconds on the source's clock; for a live source, since its first frame.
-        picture: (H, W, 3) uint8 RGB.
-        arrived_s: ``time.perf_counter()`` when it was decoded.
-    """
-
-    index: int
-    t_s: float
-    picture: Picture
-    arrived_s: float
-
-
-class Source(Protocol):
-    """A stream of frames.
-
-    Attributes:
-        name: for people; holds no password.
-        live: True when frames come whether or not anybody is ready for them.
-        fps: nominal frames per second; None when unknown.
-        state: where in its life it is.
-    """
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def live(self) -> bool: ...
-    @property
-    def fps(self) -> float | None: ...
-    @property
-    def state(self) -> SourceState: ...
-
-    def frames(self) -> Iterator[Frame]:
-        """Every frame until the end of the source or :meth:`stop`; called once.
-
-        Raises:
-            MediaError: the source cannot be read to its end.
-        """
-        ...
-
-    def stop(self) -> None:
-        """End :meth:`frames` after the current frame; from any thread."""
-        ...
-
-
-class FileSource:
-    """A video file, complete and in order, on its own clock."""
-
-    live = False
-
-    def __init__(self, path: Path) -> None:
-        """Probe the file.
-
-        Raises:
-            MediaError: missing, empty, or not a video.
-        """
-        self._path = path
-        self._info = probe_video(path)
-        self._stopped = Event()
-        self.state = SourceState.OPENING
-
-    @property
-    def name(self) -> str:
-        """The path as given."""
-        return str(self._path)
-
-    @property
-    def fps(self) -> float | None:
-        """Of the container, or measured."""
-        return self._info.fps
-
-    def frames(self) -> Iterator[Frame]:
-        """Every frame of the file."""
-        self.state = SourceState.PLAYING
-        for index, (t_s, picture) in enumerate(read_video(self._path)):
-            if self._stopped.is_set():
-                break
-            yield Frame(index, t_s, picture, time.perf_counter())
-        self.state = SourceState.ENDED
-
-    def stop(self) -> None:
-        """End after the current frame."""
-        self._stopped.set()
 
 
 class Capture(Protocol):
@@ -147,7 +46,7 @@ class Capture(Protocol):
 
 
 class CaptureSource:
-    """A camera or network stream; when it is lost it is reopened, ever more patiently."""
+    """A camera or network stream; a lost connection is reopened, with growing pauses between attempts."""
 
     def __init__(
         self,
@@ -161,11 +60,11 @@ class CaptureSource:
         Args:
             name: for people.
             connect: opens a connection, or raises MediaError.
-            reconnect_after_s: pauses before each attempt in a row, by default RECONNECT_AFTER_S; the last one
-                repeats.
+            reconnect_after_s: pauses before each attempt in a row, seconds, by default RECONNECT_AFTER_S;
+                the last one repeats.
 
         Raises:
-            MediaError: the first connection fails: more likely a wrong address than a hiccup.
+            MediaError: the first connection fails, which is more likely a wrong address than a lost line.
         """
         self.name = name
         self.state = SourceState.OPENING
@@ -187,7 +86,11 @@ class CaptureSource:
         return self._fps
 
     def frames(self) -> Iterator[Frame]:
-        """Frames of this and every later connection; indices and the clock run on."""
+        """Frames of this and every later connection; indices and the clock continue across connections.
+
+        Raises:
+            MediaError: the connection delivered no frame at all.
+        """
         index, first_s = 0, 0.0
         try:
             while not self._stopped.is_set():
@@ -204,7 +107,9 @@ class CaptureSource:
                 yield Frame(index, stamp_s if self._finite else arrived_s - first_s, picture, arrived_s)
                 index += 1
             if index == 0 and not self._stopped.is_set():
-                raise MediaError(f"{self.name} opened but delivered no frame; is it a video?")
+                raise MediaError(
+                    f"{self.name} opened but delivered no frame; check that it is a video or a running camera"
+                )
         finally:
             self.state = SourceState.ENDED
             self._drop_connection()
@@ -219,7 +124,7 @@ class CaptureSource:
             self._capture = None
 
     def _reconnected(self) -> bool:
-        """Reopen the connection; False when stopped meanwhile."""
+        """Reopen the connection; False if stopped meanwhile."""
         self.state = SourceState.RECONNECTING
         self._drop_connection()
         attempt = 0
@@ -267,7 +172,7 @@ class OpenCVCapture:
 
     @property
     def fps(self) -> float | None:
-        """As the driver or container says."""
+        """Frames per second as the driver or container says."""
         fps = float(self._capture.get(cv2.CAP_PROP_FPS))
         return fps if 0 < fps <= MAX_PLAUSIBLE_FPS else None
 
@@ -285,52 +190,8 @@ class OpenCVCapture:
         self._capture.release()
 
 
-def open_camera(index: int) -> CaptureSource:
-    """Open camera number ``index``.
-
-    Raises:
-        MediaError: there is no such camera, or it is taken.
-    """
-    name = f"camera {index}"
-    return CaptureSource(name, lambda: OpenCVCapture(index, name))
-
-
-def open_source(text: str) -> Source:
-    """Open a video file, a camera's device file, or a URL.
-
-    Raises:
-        ConfigError: an unknown kind of URL.
-        MediaError: it cannot be opened.
-    """
-    scheme = text.split("://", 1)[0].lower() if "://" in text else ""
-    if scheme in URL_SCHEMES:
-        name = redact(text)
-        return CaptureSource(name, lambda: OpenCVCapture(text, name))
-    if scheme == "file":
-        return FileSource(Path(text[len("file://") :]))
-    if scheme:
-        raise ConfigError(
-            f"--source {redact(text)}: {scheme}:// is unknown; give a video file or a URL that starts with "
-            f"{', '.join(URL_SCHEMES)}"
-        )
-    if text.startswith("/dev/"):
-        return CaptureSource(text, lambda: OpenCVCapture(text, text))
-    if text.isdecimal() and not Path(text).exists():
-        raise MediaError(f"there is no file {text}; for camera number {text} give --camera {text}")
-    return FileSource(Path(text))
-
-
-def redact(url: str) -> str:
-    """A URL fit for printing: without user, password, query and fragment."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    hidden = "***@" if "@" in parts.netloc else ""
-    query = "?***" if parts.query else ""
-    return f"{parts.scheme}://{hidden}{host}{parts.path}{query}"
-
-
 def _cameras_present(address: int | str) -> str:
-    """Which cameras there are instead, where the system shows them."""
+    """List the cameras of this machine, where the system shows them; for the end of a message."""
     if not isinstance(address, int) or not sys.platform.startswith("linux"):
         return ""
     numbers = sorted(

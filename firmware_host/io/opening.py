@@ -1,0 +1,70 @@
+"""Opening a source by its number, path or URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from s2d_edge.core.errors import ConfigError, MediaError
+from s2d_edge.firmware_host.io.capture_source import CaptureSource, OpenCVCapture
+from s2d_edge.firmware_host.io.file_source import FileSource
+from s2d_edge.firmware_host.io.source import Source
+
+URL_SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "udp", "tcp", "srt")
+
+
+def open_source(source: int | str | Path | Source) -> Source:
+    """Open a camera by its number, a video file or device file by its path, or a stream by its URL.
+
+    Args:
+        source: what to open; an opened source is returned as it is.
+
+    Raises:
+        ConfigError: an unknown kind of URL.
+        MediaError: it cannot be opened.
+    """
+    if isinstance(source, int):
+        return open_camera(source)
+    if isinstance(source, str | Path):
+        return _open_address(str(source))
+    return source
+
+
+def open_camera(index: int) -> CaptureSource:
+    """Open camera number ``index``.
+
+    Raises:
+        MediaError: there is no such camera, or it is in use.
+    """
+    name = f"camera {index}"
+    return CaptureSource(name, lambda: OpenCVCapture(index, name))
+
+
+def _open_address(text: str) -> Source:
+    scheme = text.split("://", 1)[0].lower() if "://" in text else ""
+    if scheme in URL_SCHEMES:
+        name = redact(text)
+        return CaptureSource(name, lambda: OpenCVCapture(text, name))
+    if scheme == "file":
+        return FileSource(Path(text[len("file://") :]))
+    if scheme:
+        raise ConfigError(
+            f"source {redact(text)}: {scheme}:// is unknown; give a video file or a URL that starts with "
+            f"{', '.join(URL_SCHEMES)}"
+        )
+    if text.startswith("/dev/"):
+        return CaptureSource(text, lambda: OpenCVCapture(text, text))
+    if text.isdecimal() and not Path(text).exists():
+        raise MediaError(
+            f"there is no file {text}; for camera number {text} give --camera {text}, in Python an int"
+        )
+    return FileSource(Path(text))
+
+
+def redact(url: str) -> str:
+    """Hide user, password, query and fragment of a URL, so that it can be printed."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    hidden = "***@" if "@" in parts.netloc else ""
+    query = "?***" if parts.query else ""
+    return f"{parts.scheme}://{hidden}{host}{parts.path}{query}"

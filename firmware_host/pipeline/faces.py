@@ -1,0 +1,109 @@
+"""The face stage: finds the faces of each frame, follows them, and hands on clips of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from s2d_edge.firmware_host.io.source import Frame
+from s2d_edge.firmware_host.pipeline.board import Board
+from s2d_edge.firmware_host.pipeline.clips import ClipMaker
+from s2d_edge.firmware_host.pipeline.messages import ClipRequest, SearchedFrame
+from s2d_edge.firmware_host.pipeline.queues import BoundedQueue
+from s2d_edge.firmware_host.pipeline.stage import Stage
+from s2d_edge.firmware_host.pipeline.stats import LiveStats
+from s2d_edge.media.face import FaceDetector
+from s2d_edge.media.tracking import FaceTracker, Sighting
+
+
+class FaceStage(Stage):
+    """Searches every frame it gets."""
+
+    def __init__(
+        self,
+        frames: BoundedQueue[Frame],
+        requests: BoundedQueue[ClipRequest],
+        *,
+        detector: FaceDetector,
+        tracker: FaceTracker,
+        clips: ClipMaker,
+        samples_wanted: int,
+        repeat_short: bool,
+        record: BoundedQueue[SearchedFrame] | None,
+        board: Board,
+        stats: LiveStats,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        """Prepare to search.
+
+        Args:
+            frames: input.
+            requests: output, for the model; closed at the end.
+            detector: finds the faces of a frame; used in the thread of this stage only.
+            tracker: follows them; used in the thread of this stage only.
+            clips: makes clips of them; used in the thread of this stage only.
+            samples_wanted: samples of a face before its first result.
+            repeat_short: repeat the frames of a source that ends before its first clip.
+            record: second output, for the annotated video of a file; closed at the end.
+            board: gets every searched frame.
+            stats: counts the searched frames.
+            on_failure: see :class:`Stage`.
+        """
+        super().__init__("face", on_failure)
+        self._frames = frames
+        self._requests = requests
+        self._detector = detector
+        self._tracker = tracker
+        self._clips = clips
+        self._samples_wanted = samples_wanted
+        self._repeat_short = repeat_short
+        self._record = record
+        self._board = board
+        self._stats = stats
+
+    def work(self) -> None:
+        """Search every frame; at the end, make the only clip of a short source."""
+        pending: SearchedFrame | None = None
+        try:
+            for frame in self._frames:
+                searched = self._search(frame)
+                self._board.put_frame(searched)
+                if self._record is not None:
+                    if pending is not None:
+                        self._record.put(pending)
+                    pending = searched
+            if self._repeat_short and not self._board.stopping and self._clips.ticket == 0:
+                for request in self._clips.take_short():
+                    self._board.note_repeated_frames()
+                    self._requests.put(request)
+            if self._record is not None and pending is not None:
+                # Held back until now: the last frame of a short file shows its only result.
+                self._record.put(replace(pending, ticket=self._clips.ticket))
+        finally:
+            self._requests.close()
+            if self._record is not None:
+                self._record.close()
+
+    def _search(self, frame: Frame) -> SearchedFrame:
+        faces = self._detector.find(frame.picture, self._tracker.in_view)
+        sightings = self._tracker.follow(faces, ended=self._clips.expire(frame.t_s))
+        self._stats.frame_analysed(face=bool(sightings))
+        for request in self._clips.take(frame, sightings):
+            self._requests.put(request)
+        return SearchedFrame(
+            frame=frame,
+            faces={sighting.track: sighting.face.box for sighting in sightings},
+            main=self._tracker.main,
+            ticket=self._clips.ticket,
+            status=self._status(sightings),
+        )
+
+    def _status(self, sightings: Sequence[Sighting]) -> str:
+        if not sightings:
+            if any(self._clips.filled()):
+                return "no face"
+            return f"no face, cleared after {self._clips.gap_s:.1f} s"
+        found = "face found" if len(sightings) == 1 else f"{len(sightings)} faces found"
+        filled = min(self._clips.filled(sighting.seat for sighting in sightings))
+        wanted = self._samples_wanted
+        return found if filled >= wanted else f"{found}, collecting {filled}/{wanted}"

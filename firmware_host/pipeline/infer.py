@@ -1,0 +1,91 @@
+"""The model stage: predicts clips, and hands on a result for each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from s2d_edge.firmware_host.io.results import LiveResult
+from s2d_edge.firmware_host.io.source import Frame
+from s2d_edge.firmware_host.pipeline.board import Board
+from s2d_edge.firmware_host.pipeline.messages import ClipRequest
+from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
+from s2d_edge.firmware_host.pipeline.queues import BoundedQueue
+from s2d_edge.firmware_host.pipeline.stage import Stage
+from s2d_edge.firmware_host.pipeline.stats import LiveStats
+
+
+class InferStage(Stage):
+    """Predicts every clip it gets."""
+
+    def __init__(
+        self,
+        requests: BoundedQueue[ClipRequest],
+        *,
+        predictors: FacePredictors,
+        labels: tuple[str, ...],
+        frames: BoundedQueue[Frame],
+        board: Board,
+        stats: LiveStats,
+        on_result: Callable[[LiveResult], None] | None,
+        on_end: Callable[[], None] | None,
+        on_failure: Callable[[BaseException], None],
+    ) -> None:
+        """Prepare to predict.
+
+        Args:
+            requests: input.
+            predictors: used in the thread of this stage only.
+            labels: every class, in the model's order.
+            frames: queue of the face search, whose losses each result states.
+            board: gets every result.
+            stats: counts the results.
+            on_result: called in this stage's thread with each result.
+            on_end: called in this stage's thread after the last result.
+            on_failure: see :class:`Stage`.
+        """
+        super().__init__("model", on_failure)
+        self._requests = requests
+        self._predictors = predictors
+        self._labels = labels
+        self._frames = frames
+        self._board = board
+        self._stats = stats
+        self._on_result = on_result
+        self._on_end = on_end
+
+    def work(self) -> None:
+        """Predict every clip until there are no more."""
+        try:
+            for request in self._requests:
+                self._board.put_result(request.ticket, self._predict(request))
+        finally:
+            self._board.end_results()
+            if self._on_end is not None:
+                self._on_end()
+
+    def _predict(self, request: ClipRequest) -> LiveResult | None:
+        started_s = time.perf_counter()
+        prediction = self._predictors.predict(request)
+        done_s = time.perf_counter()
+        if prediction is None:
+            return None
+        probabilities = prediction.probabilities
+        result = LiveResult(
+            t_s=request.last.t_s,
+            frame=request.last.index,
+            face=request.last.box,
+            track=request.track,
+            label=self._labels[int(probabilities.argmax())],
+            probabilities=dict(zip(self._labels, (float(p) for p in probabilities), strict=True)),
+            logits=tuple(float(logit) for logit in prediction.logits),
+            latency_ms=(done_s - request.last.arrived_s) * 1e3,
+            infer_ms=(done_s - started_s) * 1e3,
+            dropped=self._frames.dropped,
+            dropped_clips=self._requests.dropped,
+            warming=prediction.warming,
+        )
+        self._stats.result_came(result.latency_ms, result.infer_ms)
+        if self._on_result is not None:
+            self._on_result(result)
+        return result

@@ -3,6 +3,8 @@
 # make lint   set up, then ruff, mypy and the import walls
 # make install sets up alone: a virtual environment in .venv
 # make dist   builds the wheel and the sdist into dist/, and checks them installed in a new environment
+# make docs   builds the documentation as a site in build/site, with every link checked; make reference renews the
+#             pages that are written from the code
 # make wheels looks up whether 64-bit Arm devices find a wheel of everything they install (asks the package index)
 # make aarch64 then runs an INT8 bundle under emulation as such a device would, and compares with this machine:
 #             downloads some 500 MB into build/aarch64 the first time, and takes minutes (docs/measured/aarch64.md)
@@ -16,7 +18,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test lint format install dist wheels aarch64 clean
+.PHONY: demo test lint format install dist docs reference wheels aarch64 clean
 
 demo: $(STAMP)
 	$(BIN)/s2d-edge demo
@@ -41,6 +43,17 @@ install: $(STAMP)
 
 dist: $(STAMP)
 	$(BIN)/python -m tools.dist
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+reference: $(STAMP)
+	$(BIN)/python -m tools.docs.reference
+	$(BIN)/python -m s2d_edge.lint.document > docs/targets.md
+
+$(VENV)/.docs: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[docs]'
+	@touch $@
 
 wheels: $(STAMP)
 	$(BIN)/python -m tools.aarch64.wheels

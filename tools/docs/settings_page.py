@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from s2d_edge.train import recipes
-from s2d_edge.train.settings import TrainSettings
+from s2d_edge.train.plan.settings import TrainSettings
 from tools.docs.docstrings import attributes, summary
 
 

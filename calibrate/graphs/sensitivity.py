@@ -16,6 +16,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveInt
 
 from s2d_edge.calibrate.graphs.feeds import Feed, feeds_of
 from s2d_edge.calibrate.graphs.int8_macs import Layer, layers_of
@@ -53,7 +54,7 @@ class LayerSensitivity:
 
     name: str
     layers: tuple[str, ...]
-    macs: int
+    macs: PositiveInt
     rms_logit_diff: float
 
 

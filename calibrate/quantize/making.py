@@ -1,4 +1,4 @@
-"""From a recipe to an INT8 bundle that keeps its target's rules, not yet measured."""
+"""Make an INT8 bundle by a recipe, and check it against the rules of its target."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from s2d_edge.calibrate.clips.choice import ChosenClips
 from s2d_edge.calibrate.graphs.feeds import Counted, feeds_of
 from s2d_edge.calibrate.graphs.int8_macs import count_macs
 from s2d_edge.calibrate.quantize.accuracy_control import Control, restored_layers
@@ -15,7 +16,6 @@ from s2d_edge.contracts.bundle import (
     FORMAT_VERSION,
     HALF_GRAPH,
     Bundle,
-    CalibrationClip,
     CalibrationRecord,
     Manifest,
     seal,
@@ -32,33 +32,31 @@ _NNCF_PASSES = 2  # over the clips: before SmoothQuant, and again for ranges and
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Workshop:
-    """All that is the same for every recipe.
+    """Makes INT8 bundles of one FP32 bundle, each by another recipe, from one set of calibration clips.
 
     Attributes:
         source: the FP32 bundle.
         name: of the INT8 bundle.
-        windows: the calibration clips, (1, T, S, S, 3) uint8 each.
-        data, split, seed: where they are from.
-        clips: their records, in the same order.
     """
 
     source: Bundle
     name: str
-    windows: Sequence[Clip]
-    data: str
-    split: str
-    seed: int
-    clips: tuple[CalibrationClip, ...]
+    clips: ChosenClips
+
+    @property
+    def windows(self) -> Sequence[Clip]:
+        """The calibration clips, (1, T, S, S, 3) uint8 RGB each."""
+        return self.clips.windows
 
     def make(self, folder: Path, recipe: Recipe, console: Console, control: Control | None = None) -> Bundle:
         """Quantize into the empty ``folder``, and seal it.
 
         Args:
-            control: what NNCF's accuracy control goes by, where the recipe asks for it.
+            control: validation function of NNCF's accuracy control, where the recipe uses it.
 
         Raises:
-            QuantizationError: the graph is not INT8 enough.
-            UnfitGraphError: the graph is not what the target needs.
+            QuantizationError: too little of the graph is INT8.
+            UnfitGraphError: the graph breaks a rule of its target.
         """
         graph = folder / self.source.manifest.graph
         self._quantize(graph, recipe, console, control)
@@ -68,12 +66,12 @@ class Workshop:
         if recipe.algorithm == "accuracy-control":
             recipe = replace(recipe, float_layers=restored_layers(graph))
         calibration = CalibrationRecord(
-            data=self.data,
-            split=self.split,
-            seed=self.seed,
+            data=self.clips.dataset.name,
+            split=self.clips.choice.split,
+            seed=self.clips.choice.seed,
             recipe=recipe.as_record(),
             int8_mac_fraction=macs.fraction,
-            clips=self.clips,
+            clips=self.clips.records,
         )
         return Bundle(folder, seal(folder, self._manifest(calibration, recipe)))
 
@@ -93,13 +91,13 @@ class Workshop:
                 quantize_openvino(source.graph_path, out, recipe, counted, len(feeds), control)
 
     def complete(self, made: Bundle, console: Console) -> Bundle:
-        """Add what a bundle's target wants beside the INT8 graph, and seal it again.
+        """Add the files that a bundle's target needs beside the INT8 graph, and seal it again.
 
-        For TensorRT these are the same graph typed in 16 bits, checked, and the script that builds a plan.
+        For TensorRT these are the graph typed in 16 bits, checked, and the script that builds an engine.
 
         Raises:
-            QuantizationError: 16 bits do not hold what of the graph is not INT8.
-            UnfitGraphError: the graph in 16 bits is not what the target needs.
+            QuantizationError: numbers in floating point do not fit in 16 bits.
+            UnfitGraphError: the graph in 16 bits breaks a rule of its target.
         """
         if made.manifest.target != "jetson":
             return made
@@ -119,7 +117,7 @@ class Workshop:
         return Bundle(folder, seal(folder, made.manifest))
 
     def _manifest(self, calibration: CalibrationRecord, recipe: Recipe) -> Manifest:
-        """The FP32 contract with another precision; inputs, labels, crop and the hints of FP32 stay."""
+        """Return the FP32 manifest with another precision; inputs, labels, crop and FP32's hints stay."""
         fp32 = self.source.manifest
         return fp32.model_copy(
             update={

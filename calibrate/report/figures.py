@@ -1,4 +1,4 @@
-"""The report's plots as SVG to stand inside a page: text stays text, and ink takes the page's colour."""
+"""Plots of the report as SVG inside a page: text stays text, and lines take the page's colours."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity
-from s2d_edge.calibrate.report.report import ClipAnswers, DropReport
+from s2d_edge.calibrate.report.details import ClipPredictions
+from s2d_edge.calibrate.report.records import DropReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-FP32, INT8, CHANGED = "#8794a8", "#2f7df6", "#e8590c"  # legible on white and on black
+FP32, INT8, CHANGED = "#8794a8", "#2f7df6", "#e8590c"  # readable on white and on black
 
-# Drawn in these colours, which nothing else has, and then given the page's.
+# Placeholders, which nothing else is drawn in; the page's colours replace them.
 _PAGE_COLOURS = {"#010203": "var(--ink)", "#010204": "var(--muted)", "#010205": "var(--line)"}
 _INK, _MUTED, _LINE = _PAGE_COLOURS
 _WIDTH = 7.2  # inches, 72 points each
-_POINTS_DRAWN = 1500  # more are painted as a picture
+_POINTS_DRAWN = 1500  # more become a picture
 _LAYERS_SHOWN = 24
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -42,7 +43,7 @@ _STYLE: dict[Any, Any] = {
 
 
 def recall_figure(report: DropReport) -> str:
-    """Recall of each class in FP32 and INT8, with 95 % intervals where the report has them."""
+    """Draw the recall of each class in FP32 and INT8, with 95 % intervals where the report has them."""
     sides = (report.fp32.score["per_class"], report.int8.score["per_class"])
     labels = [label for label, entry in sides[0].items() if entry["support"]]
 
@@ -69,15 +70,15 @@ def recall_figure(report: DropReport) -> str:
 
 
 def agreement_figure(report: DropReport) -> str:
-    """How the clips ended, as one bar."""
-    assert report.findings is not None
-    ended = report.findings.outcomes
+    """Draw the numbers of right, wrong and changed predictions as one bar."""
+    assert report.details is not None
+    outcomes = report.details.outcomes
     parts = (
-        ("both right", ended.both_right, "#2f9e5b"),
-        ("both wrong, alike", ended.both_wrong_alike, FP32),
-        ("both wrong, differently", ended.both_wrong_differently, "#b08a3c"),
-        ("only INT8 right", ended.only_int8_right, INT8),
-        ("only FP32 right", ended.only_fp32_right, CHANGED),
+        ("both right", outcomes.both_right, "#2f9e5b"),
+        ("both wrong, same label", outcomes.both_wrong_alike, FP32),
+        ("both wrong, different labels", outcomes.both_wrong_differently, "#b08a3c"),
+        ("only INT8 right", outcomes.only_int8_right, INT8),
+        ("only FP32 right", outcomes.only_fp32_right, CHANGED),
     )
 
     def draw(panel: Axes) -> None:
@@ -89,11 +90,11 @@ def agreement_figure(report: DropReport) -> str:
         panel.spines["left"].set_visible(False)
         panel.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
 
-    return _svg("Clips that both graphs, one of them or none answered rightly", 1.5, draw)
+    return _svg("Clips that both graphs, one of them or none predicted rightly", 1.5, draw)
 
 
-def scatter_figure(clips: ClipAnswers) -> str:
-    """INT8's logits over those of FP32: one point a clip and class."""
+def scatter_figure(clips: ClipPredictions) -> str:
+    """Draw INT8's logits over those of FP32: one point a clip and class."""
     changed = clips.fp32.predicted != clips.int8.predicted
     low = float(min(clips.fp32.logits.min(), clips.int8.logits.min()))
     high = float(max(clips.fp32.logits.max(), clips.int8.logits.max()))
@@ -101,8 +102,8 @@ def scatter_figure(clips: ClipAnswers) -> str:
     def draw(panel: Axes) -> None:
         panel.plot([low, high], [low, high], color=_MUTED, linewidth=0.8, zorder=0)
         for chosen, colour, name, size in (
-            (~changed, INT8, "answered alike", 6),
-            (changed, CHANGED, "answer changed", 14),
+            (~changed, INT8, "same prediction", 6),
+            (changed, CHANGED, "prediction changed", 14),
         ):
             before, after = clips.fp32.logits[chosen].ravel(), clips.int8.logits[chosen].ravel()
             panel.scatter(
@@ -124,7 +125,7 @@ def scatter_figure(clips: ClipAnswers) -> str:
 
 
 def sensitivity_figure(layers: Sequence[LayerSensitivity]) -> str:
-    """What each group of layers costs by itself, the most costly on top."""
+    """Draw the cost of each group of layers alone, the most costly on top."""
     shown = layers[:_LAYERS_SHOWN]
 
     def draw(panel: Axes) -> None:
@@ -133,19 +134,19 @@ def sensitivity_figure(layers: Sequence[LayerSensitivity]) -> str:
         panel.set_yticks(places, [layer.name for layer in shown])
         panel.margins(y=0.01)
         panel.invert_yaxis()
-        panel.set(xlabel="logits apart from FP32 (RMS) with this group alone in INT8")
+        panel.set(xlabel="RMS difference of the logits with this group alone in INT8")
         _grid(panel)
 
-    return _svg("What each group of layers costs by itself", 0.8 + 0.2 * len(shown), draw)
+    return _svg("Cost of each group of layers alone", 0.8 + 0.2 * len(shown), draw)
 
 
 def cost_figure(report: DropReport) -> str:
-    """Latency and size of both graphs."""
+    """Draw latency and size of both graphs."""
     sides = (report.fp32, report.int8)
 
     def draw(times: Axes, sizes: Axes) -> None:
         for axes, values, unit, title in (
-            (times, [side.latency_p50_ms for side in sides], "ms", "median time of an answer"),
+            (times, [side.latency_p50_ms for side in sides], "ms", "median time of a prediction"),
             (sizes, [side.size_bytes / 1e6 for side in sides], "MB", "graph and weights"),
         ):
             axes.bar(["FP32", "INT8"], values, 0.6, color=[FP32, INT8])
@@ -156,7 +157,7 @@ def cost_figure(report: DropReport) -> str:
             axes.spines["left"].set_visible(False)
             axes.tick_params(axis="x", labelcolor=_INK, length=0)
 
-    return _svg("Median time of an answer, and size, of FP32 and INT8", 2.4, draw, panels=2)
+    return _svg("Median time of a prediction, and size, of FP32 and INT8", 2.4, draw, panels=2)
 
 
 def _grid(panel: Any, axis: str = "x") -> None:
@@ -167,12 +168,12 @@ def _grid(panel: Any, axis: str = "x") -> None:
 def _svg(
     title: str, height: float, draw: Callable[..., None], *, width: float = _WIDTH, panels: int = 1
 ) -> str:
-    """Draw on fresh axes, side by side, and return the figure as an element of a page."""
+    """Draw on new axes, side by side, and return the figure as an element of a page."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    # The salt keeps the ids of one figure apart from another's, and the same from run to run.
+    # The salt keeps the ids of two figures apart, and equal from run to run.
     with rc_context(_STYLE | {"svg.hashsalt": title}):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
@@ -183,7 +184,7 @@ def _svg(
     text = re.sub(r"\s*<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
     for drawn, colour in _PAGE_COLOURS.items():
         text = text.replace(drawn, colour)
-    # Without a size of its own it is as wide as its column, up to where all figures have letters of one size.
+    # Without a size it fills its column, up to the width at which all figures have letters of one size.
     start, rest = text.split(">", 1)
     start = re.sub(r'\s(?:width|height)="[^"]*"', "", start)
     widest = f"max-width:{46 * width / _WIDTH:.1f}rem"

@@ -1,4 +1,4 @@
-"""The accuracy-drop report as one page of HTML that asks for nothing outside itself."""
+"""The accuracy-drop report as one HTML page that loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from html import escape
 from typing import Any
 
 from s2d_edge.calibrate.report import figures
+from s2d_edge.calibrate.report.details import ClipPredictions
 from s2d_edge.calibrate.report.page_style import STYLE
+from s2d_edge.calibrate.report.records import Details, DropReport, Verdict
 from s2d_edge.calibrate.report.render import (
     CHANGED_HEAD,
     GATE_HEAD,
@@ -24,22 +26,22 @@ from s2d_edge.calibrate.report.render import (
     tuning_sentences,
     worst_class_sentence,
 )
-from s2d_edge.calibrate.report.report import ClipAnswers, DropReport, Findings, Verdict, not_measured
+from s2d_edge.calibrate.report.scope import not_measured
 
-_DARK_FROM = 0.55  # share of a class from which a cell's number is white
+_DARK_FROM = 0.55  # share of a class above which a cell's number is white
 
 
-def as_html(report: DropReport, verdict: Verdict, clips: ClipAnswers) -> str:
-    """The report for customers: every plot with the table behind it; no script, no network."""
-    found = report.findings
-    assert found is not None  # only what was measured just now becomes a page
+def as_html(report: DropReport, verdict: Verdict, clips: ClipPredictions) -> str:
+    """Render the report for customers: every plot with the table behind it; no script, no network."""
+    found = report.details
+    assert found is not None  # reports of version 1 are read, never rendered as a page
     sections = [
         _section("Accuracy", _table(("", "FP32", "INT8", "change"), accuracy_rows(report))),
         _section("Confusion", _confusions(report)),
         _section("Recall of each class", *_recalls(report, found)),
         _section("Agreement", *_agreement(report, found)),
         _section("Logits, FP32 against INT8", *_scatter(report, clips)),
-        _section("Clips whose answer changed most", *_changed(found)),
+        _section("Clips whose prediction changed most", *_changed(found)),
         _section("Layers", *_layers(found)),
         _section("Time and size", *_costs(report, found)),
         _section("Recipes tried", *_gate(report)),
@@ -54,7 +56,7 @@ def as_html(report: DropReport, verdict: Verdict, clips: ClipAnswers) -> str:
             "<head>",
             '<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            # Not a wish but a wall: a browser that opens the page may load nothing.
+            # A browser that opens the page may load nothing.
             '<meta http-equiv="Content-Security-Policy" '
             "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">",
             '<link rel="icon" href="data:,">',
@@ -93,7 +95,7 @@ def _header(report: DropReport, verdict: Verdict) -> str:
     )
 
 
-def _key_figures(report: DropReport, found: Findings) -> str:
+def _key_figures(report: DropReport, found: Details) -> str:
     drop, fp32, int8 = report.drop, report.fp32.score, report.int8.score
     low, high = drop.war_pp_ci95
     worst = found.worst_class
@@ -103,7 +105,7 @@ def _key_figures(report: DropReport, found: Findings) -> str:
         ("UAR", f"{100 * int8['uar']:.1f} %", f"FP32 {100 * fp32['uar']:.1f} %"),
         ("Macro F1", f"{100 * int8['macro_f1']:.1f} %", f"FP32 {100 * fp32['macro_f1']:.1f} %"),
         (
-            "Answered alike",
+            "Agreement",
             f"{100 * drop.agreement:.1f} %",
             f"right → wrong {drop.lost}, wrong → right {drop.won}",
         ),
@@ -141,8 +143,8 @@ def _confusions(report: DropReport) -> str:
             f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
     return (
-        "<p>Rows are the true classes, columns the answers; a cell is the darker the larger its share of the "
-        f'true class.</p><div class="pair">{"".join(tables)}</div>'
+        "<p>Rows are the true classes, columns the predicted ones; the larger its share of the true class, "
+        f'the darker a cell.</p><div class="pair">{"".join(tables)}</div>'
     )
 
 
@@ -156,52 +158,53 @@ def _cell(row: Sequence[int]) -> Any:
     return cell
 
 
-def _recalls(report: DropReport, found: Findings) -> Iterable[str]:
+def _recalls(report: DropReport, found: Details) -> Iterable[str]:
     yield f"<p>{escape(worst_class_sentence(found))}</p>"
     yield _figure(figures.recall_figure(report))
     yield _behind(_table(("class (clips)", "FP32", "INT8", "change"), recall_rows(report)))
 
 
-def _agreement(report: DropReport, found: Findings) -> Iterable[str]:
-    drop, ended = report.drop, found.outcomes
+def _agreement(report: DropReport, found: Details) -> Iterable[str]:
+    drop, outcomes = report.drop, found.outcomes
     yield (
-        f"<p>Both graphs answer {100 * drop.agreement:.2f} % of the clips alike. "
+        f"<p>Both graphs predict the same label for {100 * drop.agreement:.2f} % of the clips. "
         f"{drop.lost} go from right to wrong and {drop.won} from wrong to right; if INT8 and FP32 erred "
         f"equally often, a split at least as uneven would have the probability {drop.mcnemar_p:.3g} "
         "(McNemar's test, exact).</p>"
     )
     yield _figure(figures.agreement_figure(report))
     rows = (
-        ("both right", ended.both_right),
-        ("only FP32 right", ended.only_fp32_right),
-        ("only INT8 right", ended.only_int8_right),
-        ("both wrong, the same answer", ended.both_wrong_alike),
-        ("both wrong, different answers", ended.both_wrong_differently),
+        ("both right", outcomes.both_right),
+        ("only FP32 right", outcomes.only_fp32_right),
+        ("only INT8 right", outcomes.only_int8_right),
+        ("both wrong, same label", outcomes.both_wrong_alike),
+        ("both wrong, different labels", outcomes.both_wrong_differently),
     )
     yield _behind(_table(("outcome", "clips"), ((name, str(count)) for name, count in rows)))
 
 
-def _scatter(report: DropReport, clips: ClipAnswers) -> Iterable[str]:
+def _scatter(report: DropReport, clips: ClipPredictions) -> Iterable[str]:
     yield (
-        f"<p>One point for each class of each clip. The logits are {report.drop.rms_logit_diff:.3f} apart "
-        f"(RMS); no probability moves by more than {report.drop.max_abs_probability_diff:.3f}. Every clip's "
+        "<p>One point for each class of each clip. The RMS difference of the logits is "
+        f"{report.drop.rms_logit_diff:.3f}; no probability moves by more than "
+        f"{report.drop.max_abs_probability_diff:.3f}. Every clip's "
         "logits stand in <code>report-clips.csv</code>.</p>"
     )
     yield _figure(figures.scatter_figure(clips))
 
 
-def _changed(found: Findings) -> Iterable[str]:
+def _changed(found: Details) -> Iterable[str]:
     if not found.most_changed:
         yield "<p>No clip's probabilities moved at all.</p>"
         return
     yield (
-        "<p>By total variation: half the sum of what each probability moved by. In brackets the probability "
-        "of the answer.</p>"
+        "<p>By total variation: half the sum of the changes of the probabilities. In brackets the "
+        "probability of the predicted label.</p>"
     )
     yield _table(CHANGED_HEAD, changed_rows(found), wide=True)
 
 
-def _layers(found: Findings) -> Iterable[str]:
+def _layers(found: Details) -> Iterable[str]:
     if not found.sensitivity:
         yield "<p>Not measured. <code>s2d-edge calibrate --sensitivity 4</code> does.</p>"
         return
@@ -213,10 +216,10 @@ def _layers(found: Findings) -> Iterable[str]:
     yield _behind(_table(LAYER_HEAD, layer_rows(found)))
 
 
-def _costs(report: DropReport, found: Findings) -> Iterable[str]:
+def _costs(report: DropReport, found: Details) -> Iterable[str]:
     yield (
-        f"<p>{found.timed_answers} answers of each graph, each to one {found.answer}, in turn in this same "
-        f"run, on {escape(found.engine.name)}, through {escape(report.int8.engine)}.</p>"
+        f"<p>{found.timed_answers} predictions of each graph, of one {found.answer} each, in turn in the "
+        f"same run, on {escape(found.engine.name)}, through {escape(report.int8.engine)}.</p>"
     )
     yield _figure(figures.cost_figure(report))
     yield _behind(_table(("", "FP32", "INT8", "change"), cost_rows(report)))
@@ -224,7 +227,7 @@ def _costs(report: DropReport, found: Findings) -> Iterable[str]:
 
 def _gate(report: DropReport) -> Iterable[str]:
     if report.gate is None:
-        yield "<p>One, the target's own: any drop was allowed (<code>--max-drop inf</code>).</p>"
+        yield "<p>One, the target's own: any drop passes (<code>--max-drop inf</code>).</p>"
         return
     yield f"<p>{escape(gate_title(report.gate))}.</p>"
     yield _table(GATE_HEAD, gate_rows(report.gate), wide=True)

@@ -1,4 +1,4 @@
-"""The accuracy-drop report as Markdown, on the terminal and as a picture."""
+"""The accuracy-drop report as Markdown, as tables for the terminal, and as a picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from s2d_edge.calibrate.report.report import DropReport, Findings, Verdict, not_measured, recall_drops
+from s2d_edge.calibrate.report.records import Details, DropReport, Verdict
+from s2d_edge.calibrate.report.scope import not_measured
+from s2d_edge.calibrate.report.side import recall_drops
 from s2d_edge.calibrate.search.gate import GateReport
 from s2d_edge.core.plots import draw_confusion
 
@@ -18,20 +20,20 @@ GATE_HEAD = (
     "change",
     "WAR drop",
     "UAR drop",
-    "alike",
-    "logits apart",
+    "agreement",
+    "RMS logit diff",
     "INT8",
     "ms / FP32",
     "outcome",
 )
-LAYER_HEAD = ("group", "logits apart (RMS)", "of the INT8 MACs", "layers")
-_LAYERS_TOLD = 12  # the page has all
+LAYER_HEAD = ("group", "RMS logit diff", "share of INT8 MACs", "layers")
+_LAYERS_SHOWN = 12  # the HTML page has all
 
 _Row = tuple[str, str, str, str]
 
 
 def as_table(report: DropReport) -> Table:
-    """The report for the terminal."""
+    """Render the report as a table for the terminal."""
     table = Table(
         "", "FP32", "INT8", "change", title=f"INT8 on {report.evaluation_data}/{report.evaluation_split}"
     )
@@ -43,7 +45,7 @@ def as_table(report: DropReport) -> Table:
 
 
 def as_markdown(report: DropReport, verdict: Verdict) -> str:
-    """The report for people who open the bundle."""
+    """Render the report for people who open the bundle."""
     lines = [
         f"# What INT8 costs: {report.int8.bundle}",
         "",
@@ -69,8 +71,8 @@ def as_markdown(report: DropReport, verdict: Verdict) -> str:
 
 
 def method_sentences(report: DropReport) -> Iterator[str]:
-    """How the figures came about, for people."""
-    calibration, found = report.calibration, report.findings
+    """Describe how the figures were measured."""
+    calibration, found = report.calibration, report.details
     yield (
         f"{report.fp32.score['n']} clips of {report.evaluation_data}, split {report.evaluation_split}; "
         f"no face was found in {report.faces_missed} of {report.frames} frames; "
@@ -79,17 +81,17 @@ def method_sentences(report: DropReport) -> Iterator[str]:
     yield f"{report.fp32.engine}."
     yield f"{report.int8.engine}."
     yield (
-        "Both answered the same loaded clips in turn. Intervals of WAR and UAR are seeded bootstraps over "
+        "Both predicted the same loaded clips in turn. Intervals of WAR and UAR are seeded bootstraps over "
         "clips within their classes, 95 %; those of the change are paired. Intervals of recalls are Wilson's."
     )
     if found is not None:
         yield (
-            f"Times: {found.timed_answers} answers of each graph to one {found.answer} each, in turn, on "
-            f"{found.engine.name}."
+            f"Times: {found.timed_answers} predictions of each graph, of one {found.answer} each, in turn, "
+            f"on {found.engine.name}."
         )
     yield (
         f"Calibrated on {len(calibration.clips)} clips of {calibration.data}, split {calibration.split}, "
-        f"seed {calibration.seed}; they and their SHA-256 stand in manifest.json."
+        f"seed {calibration.seed}; manifest.json lists them with their SHA-256."
     )
     recipe = ", ".join(f"{key} {value}" for key, value in calibration.recipe.items())
     yield f"Recipe for {report.target}: {recipe}."
@@ -97,7 +99,7 @@ def method_sentences(report: DropReport) -> Iterator[str]:
 
 
 def gate_table(gate: GateReport) -> Table:
-    """The recipes tried, for the terminal."""
+    """Render the recipes tried as a table for the terminal."""
     table = Table(*GATE_HEAD, title=gate_title(gate), title_justify="left")
     for row in gate_rows(gate):
         table.add_row(*row)
@@ -105,7 +107,7 @@ def gate_table(gate: GateReport) -> Table:
 
 
 def gate_title(gate: GateReport) -> str:
-    """Which clips decided."""
+    """Name the clips that decided."""
     where = gate.split if gate.carved_from is None else f"taken out of {gate.carved_from}"
     return (
         f"recipes tried on {gate.n} validation clips ({where}); one clip of the rarest class, "
@@ -114,7 +116,7 @@ def gate_title(gate: GateReport) -> str:
 
 
 def gate_rows(gate: GateReport) -> Iterator[tuple[str, ...]]:
-    """What each recipe gained and cost, in turn; drops in percentage points."""
+    """Yield gain and cost of each recipe, in turn; drops in percentage points."""
     for trial in gate.trials:
         drop = trial.drop
         figures = [""] * 6
@@ -133,30 +135,30 @@ def gate_rows(gate: GateReport) -> Iterator[tuple[str, ...]]:
 
 
 def tuning_sentences(gate: GateReport) -> Iterator[str]:
-    """How the weights were fine-tuned, if they were; one training serves all recipes tried after it."""
-    for told in dict.fromkeys(trial.tuning for trial in gate.trials if trial.tuning is not None):
+    """Describe each fine-tuning; one training serves all recipes tried after it."""
+    for tuning in dict.fromkeys(trial.tuning for trial in gate.trials if trial.tuning is not None):
         yield (
-            f"Quantization-aware fine-tuning: {told.steps} steps at a learning rate of {told.lr:g} on "
-            f"{told.clips} clips, in {told.seconds:.0f} s. The weights after step {told.kept_step} were "
-            f"kept: with rounding imitated, they bring the logits of {told.held_out} held-out clips from "
-            f"{told.rms_before:.3f} to {told.rms_after:.3f} from FP32's (RMS). Drops, agreement and logits "
-            "apart are measured from the FP32 bundle as it was given."
+            f"Quantization-aware fine-tuning: {tuning.steps} steps at a learning rate of {tuning.lr:g} on "
+            f"{tuning.clips} clips, in {tuning.seconds:.0f} s. The weights after step {tuning.kept_step} "
+            f"were kept: with fake quantization, they lower the RMS difference of the logits from FP32's on "
+            f"{tuning.held_out} held-out clips from {tuning.rms_before:.3f} to {tuning.rms_after:.3f}. All "
+            "figures of the recipes are compared with the given FP32 bundle."
         )
 
 
-def worst_class_sentence(found: Findings) -> str:
-    """Which class INT8 hurts most."""
+def worst_class_sentence(found: Details) -> str:
+    """Name the class whose recall falls most."""
     worst = found.worst_class
     if worst is None:
-        return "No class is recalled worse by INT8 than by FP32."
+        return "No class has a lower recall in INT8 than in FP32."
     return (
         f"INT8 hurts {worst.label!r} most: its recall falls by {worst.drop_pp:.2f} pp "
         f"(of its {worst.support} clips {worst.lost} lost, {worst.won} won)."
     )
 
 
-def changed_rows(found: Findings) -> Iterator[tuple[str, ...]]:
-    """The clips whose answer changed most: path, label, both answers with their probability, distance."""
+def changed_rows(found: Details) -> Iterator[tuple[str, ...]]:
+    """Yield path, label, both predictions with their probability, and distance of the most changed clips."""
     for clip in found.most_changed:
         yield (
             clip.path,
@@ -167,8 +169,8 @@ def changed_rows(found: Findings) -> Iterator[tuple[str, ...]]:
         )
 
 
-def layer_rows(found: Findings) -> Iterator[tuple[str, ...]]:
-    """What groups of layers cost: name, logits apart, share of the INT8 MACs, number of layers."""
+def layer_rows(found: Details) -> Iterator[tuple[str, ...]]:
+    """Yield name, RMS difference of the logits, share of the INT8 MACs and number of layers of each group."""
     total = sum(layer.macs for layer in found.sensitivity)
     for layer in found.sensitivity:
         share = f"{100 * layer.macs / total:.1f} %"
@@ -184,29 +186,29 @@ def _gate(report: DropReport) -> Iterator[str]:
 
 
 def _findings(report: DropReport) -> Iterator[str]:
-    found = report.findings
+    found = report.details
     if found is None:
         return
-    yield from (worst_class_sentence(found), "", "## Clips whose answer changed most", "")
+    yield from (worst_class_sentence(found), "", "## Clips whose prediction changed most", "")
     yield from _markdown_rows(CHANGED_HEAD, changed_rows(found))
     if found.sensitivity:
-        yield from ("## What single layers cost", "", layers_sentence(found), "")
-        yield from _markdown_rows(LAYER_HEAD, islice(layer_rows(found), _LAYERS_TOLD))
+        yield from ("## Cost of single layers", "", layers_sentence(found), "")
+        yield from _markdown_rows(LAYER_HEAD, islice(layer_rows(found), _LAYERS_SHOWN))
 
 
-def layers_sentence(found: Findings) -> str:
-    """What the figures of single layers are."""
+def layers_sentence(found: Details) -> str:
+    """Describe the figures of single layers."""
     clips = f"{found.sensitivity_clips} calibration clip{'s' if found.sensitivity_clips > 1 else ''}"
     fed = clips if found.answer == "clip" else f"steps of {clips} with the state that FP32 has there"
     return (
-        "How far the logits move from those of FP32 when one group of layers alone is as in the INT8 graph "
-        "(weights, quantizers, corrected biases) and all others are as in the FP32 graph: RMS over classes "
+        "RMS difference of the logits from those of FP32 when one group of layers alone is as in the INT8 "
+        "graph (weights, quantizers, corrected biases) and all others are as in the FP32 graph: over classes "
         f"and {fed}, on the CPU."
     )
 
 
 def save_plot(report: DropReport, path: Path) -> None:
-    """Both confusion matrices, as shares of each true class, and the recalls side by side (PNG)."""
+    """Draw both confusion matrices, as shares of each true class, and the recalls side by side (PNG)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -227,6 +229,7 @@ def save_plot(report: DropReport, path: Path) -> None:
 
 
 def accuracy_rows(report: DropReport) -> Iterator[_Row]:
+    """Yield WAR, UAR, macro F1, agreement and RMS difference of the logits of both graphs."""
     drop = report.drop
     for key, name, change, interval in (
         ("war", "WAR", drop.war_pp, drop.war_pp_ci95),
@@ -239,12 +242,13 @@ def accuracy_rows(report: DropReport) -> Iterator[_Row]:
         yield (name, one, other, shown)
     f1 = [f"{100 * side.score['macro_f1']:.2f} %" for side in (report.fp32, report.int8)]
     yield ("macro F1", f1[0], f1[1], f"{_gain(drop.macro_f1_pp)} pp")
-    yield ("answered alike", "", "", f"{100 * drop.agreement:.2f} %")
+    yield ("agreement", "", "", f"{100 * drop.agreement:.2f} %")
     yield ("right → wrong, wrong → right", "", "", f"{drop.lost}, {drop.won}")
-    yield ("logits apart (RMS)", "", "", f"{drop.rms_logit_diff:.3f}")
+    yield ("RMS difference of the logits", "", "", f"{drop.rms_logit_diff:.3f}")
 
 
 def recall_rows(report: DropReport) -> Iterator[_Row]:
+    """Yield the recall of each class that has clips."""
     for label, change in recall_drops(report.fp32, report.int8).items():
         if change is None:
             continue
@@ -258,6 +262,7 @@ def recall_rows(report: DropReport) -> Iterator[_Row]:
 
 
 def cost_rows(report: DropReport) -> Iterator[_Row]:
+    """Yield latency, size and share of INT8 MACs of both graphs."""
     fp32, int8 = report.fp32, report.int8
     yield (
         "latency p50",
@@ -276,7 +281,7 @@ def _rate(value: float, interval: tuple[float, float]) -> str:
 
 
 def _gain(drop_pp: float) -> str:
-    """A drop as the change people read: the sign turns, and nothing is +0.00."""
+    """Format a drop as a change: with the opposite sign, and never as -0.00."""
     return f"{0.0 - drop_pp:+.2f}"
 
 

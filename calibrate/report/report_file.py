@@ -1,31 +1,73 @@
-"""``report.json`` and the table of clips beside it: the report for machines, and for whom reads it again."""
+"""``report.json`` and the table of clips beside it, written and read."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
-from s2d_edge.calibrate.report.report import ClipAnswers, DropReport, Findings, Verdict, recall_drops
+from s2d_edge.calibrate.report.details import ClipPredictions
+from s2d_edge.calibrate.report.records import Details, DropReport, Verdict
+from s2d_edge.calibrate.report.side import recall_drops
+from s2d_edge.calibrate.report.verdict import gate_sentence
 from s2d_edge.calibrate.search.gate import GateReport
 from s2d_edge.core.errors import BundleError
-from s2d_edge.core.files import write_text
+from s2d_edge.core.files import read_json, write_text
 
 REPORT = "report.json"
 CLIPS = "report-clips.csv"
 HTML = "report.html"
-FORMAT_VERSION = 3  # 2 had no gate; 1 had no findings, and did not name its version
+FORMAT_VERSION = 3  # 2 had no gate; 1 had no details ("findings"), and did not name its version
 _READABLE = (1, 2, FORMAT_VERSION)
+# Fields of the report whose keys in JSON have other names.
+_RENAMED = {"evaluation_data": "data", "evaluation_split": "split", "details": "findings"}
 _REPORT: TypeAdapter[DropReport] = TypeAdapter(DropReport)
+_VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
+
+
+class _ClassScore(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    support: NonNegativeInt
+    recall: float | None
+
+    @model_validator(mode="after")
+    def _check_recall(self) -> _ClassScore:
+        if self.support and self.recall is None:
+            raise ValueError(f"a class with {self.support} clips has no recall")
+        return self
+
+
+class _Score(BaseModel):
+    """Fields of a score that the report's renderings read."""
+
+    model_config = ConfigDict(strict=True)
+
+    n: PositiveInt
+    war: float
+    uar: float
+    macro_f1: float
+    war_ci95: list[float] = Field(min_length=2, max_length=2)
+    uar_ci95: list[float] = Field(min_length=2, max_length=2)
+    per_class: dict[str, _ClassScore]
+    confusion: list[list[NonNegativeInt]]
 
 
 def as_json(report: DropReport, verdict: Verdict) -> dict[str, Any]:
-    """The report for machines: rates as fractions, drops in percentage points (``_pp``)."""
+    """Return the report for machines: rates as fractions, drops in percentage points (``_pp``)."""
     return {
         "format_version": FORMAT_VERSION,
         "target": report.target,
@@ -39,7 +81,7 @@ def as_json(report: DropReport, verdict: Verdict) -> dict[str, Any]:
         "int8": asdict(report.int8),
         "drop": asdict(report.drop),
         "drop_recall_pp": recall_drops(report.fp32, report.int8),
-        "findings": None if report.findings is None else _findings(report.findings),
+        "findings": None if report.details is None else _details(report.details),
         "gate": None if report.gate is None else asdict(report.gate),
         "speedup_p50": report.speedup,
         "int8_mac_fraction": report.calibration.int8_mac_fraction,
@@ -49,61 +91,63 @@ def as_json(report: DropReport, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def refusal_as_json(target: str, data: str, gate: GateReport, sentence: str) -> dict[str, Any]:
-    """What is told where no recipe passed, so that no other split was measured on and no bundle written."""
+def rejection_as_json(target: str, data: str, gate: GateReport) -> dict[str, Any]:
+    """Return the JSON for a bundle that fails the gate: only the validation clips were measured on."""
     return {
         "format_version": FORMAT_VERSION,
         "target": target,
         "data": data,
         "gate": asdict(gate),
         "passed": False,
-        "verdict": [sentence],
+        "verdict": [gate_sentence(gate)],
     }
 
 
-def _findings(findings: Findings) -> dict[str, Any]:
-    return asdict(findings) | {"engine": findings.engine.model_dump()}
+def _details(details: Details) -> dict[str, Any]:
+    return asdict(details) | {"engine": details.engine.model_dump()}
 
 
 def read_report(folder: Path) -> tuple[DropReport, Verdict, dict[str, Any]]:
     """Read the report of a bundle.
 
     Returns:
-        The report, the verdict as it was given, and the JSON they come from.
+        The report, the verdict written in it, and the JSON they come from.
 
     Raises:
-        BundleError: there is none, or it is not what this version writes or wrote.
+        BundleError: there is none, or neither this version nor an older one writes such a report.
     """
     file = folder / REPORT
     if not file.is_file():
         raise BundleError(
             f"{folder} holds no {REPORT}; INT8 bundles have one: make one with 's2d-edge calibrate'"
         )
-    try:
-        payload = json.loads(file.read_text(encoding="utf-8"))
-        version = payload.get("format_version", 1) if isinstance(payload, dict) else None
-        if version not in _READABLE:
-            raise BundleError(
-                f"{file} has format_version {version!r}; this s2d-edge reads 1 to {FORMAT_VERSION}: "
-                "calibrate again, or use the s2d-edge that wrote it"
-            )
-        report = _REPORT.validate_python(
-            payload | {"evaluation_data": payload["data"], "evaluation_split": payload["split"]}
+    payload = read_json(file, BundleError, "calibrate again")
+    version = payload.get("format_version", 1)
+    if version not in _READABLE:
+        raise BundleError(
+            f"{file} has format_version {version!r}; this s2d-edge reads 1 to {FORMAT_VERSION}: "
+            "calibrate again, or use the s2d-edge that wrote it"
         )
-        verdict = Verdict(passed=payload["passed"], sentences=tuple(payload["verdict"]))
+    try:
+        fields = {name: payload[key] for name, key in _RENAMED.items() if key in payload}
+        report = _REPORT.validate_python(payload | fields)
+        fp32, int8 = (_Score.model_validate(side.score) for side in (report.fp32, report.int8))
+        if [(name, each.support) for name, each in fp32.per_class.items()] != [
+            (name, each.support) for name, each in int8.per_class.items()
+        ]:
+            raise BundleError(f"{file}: FP32 and INT8 were measured on other classes; calibrate again")
+        verdict = _VERDICT.validate_python({"passed": payload["passed"], "sentences": payload["verdict"]})
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
+        field = ".".join(_RENAMED.get(str(part), str(part)) for part in first["loc"])
         raise BundleError(f"{file}: field {field!r}: {first['msg']}; calibrate again") from None
     except KeyError as error:
         raise BundleError(f"{file}: field {error} is missing; calibrate again") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise BundleError(f"{file} is not readable JSON ({error}); calibrate again") from None
     return report, verdict, payload
 
 
-def save_clips(clips: ClipAnswers, labels: tuple[str, ...], path: Path) -> None:
-    """Write every clip's label, answers and logits as CSV."""
+def save_clips(clips: ClipPredictions, labels: tuple[str, ...], path: Path) -> None:
+    """Write every clip's label, predicted labels and logits as CSV."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     logits = [f"{precision}_logit_{label}" for precision in ("fp32", "int8") for label in labels]

@@ -1,43 +1,104 @@
-"""Choosing the recipe: the gate's steps on real graphs and validation clips."""
+"""Choose the recipe: the steps of the search on real graphs and validation clips."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
 from pathlib import Path
 
+from s2d_edge.calibrate.clips.validation import ValidationClips
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity, affordable_clips, layer_sensitivity
 from s2d_edge.calibrate.measure.drop import Drop
+from s2d_edge.calibrate.quantize.float_layers import affordable_landmark
 from s2d_edge.calibrate.quantize.making import Workshop
-from s2d_edge.calibrate.quantize.recipe import Recipe
-from s2d_edge.calibrate.search.gate import GateReport, Trial, search
+from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for
+from s2d_edge.calibrate.search.gate import GateLimits, GateReport, Trial
+from s2d_edge.calibrate.search.loop import search
 from s2d_edge.calibrate.search.steps import Candidate, change_between, steps_for
 from s2d_edge.calibrate.search.tuning import Tuned, Tuning
-from s2d_edge.calibrate.search.validation import Validation, ValidationClips
+from s2d_edge.calibrate.search.validation import Validation, validating
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.console import Console
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Result of the search.
+
+    Attributes:
+        bundle: the INT8 bundle that passes; None where none does.
+        origin: the FP32 bundle it was quantized from: the given one, or one with fine-tuned weights.
+        gate: None without a gate.
+    """
+
+    bundle: Bundle | None
+    origin: Bundle
+    gate: GateReport | None
+
+
+def find_int8(
+    workshop: Workshop,
+    limits: GateLimits | None,
+    tuning: Tuning | None,
+    folder: Path,
+    device: str,
+    console: Console,
+) -> Found:
+    """Quantize by the target's own recipe, and with a gate by others until one passes.
+
+    Args:
+        limits: of the gate; None without one.
+        tuning: fine-tunes the weights, as the last step; None where their run is not given.
+        folder: empty; bundles that are tried lie there.
+        device: graphs are measured on it.
+
+    Raises:
+        QuantizationError, UnfitGraphError: not even the target's own recipe gives an INT8 graph.
+        S2DEdgeError: what measuring raises.
+    """
+    source, clips = workshop.source, workshop.clips
+    manifest, validation = source.manifest, clips.validation
+    landmark = affordable_landmark(source.graph_path)
+    usual = recipe_for(manifest.target, manifest.graph, manifest.mode, landmark)
+    if validation is None or limits is None:
+        made = workshop.make(folder, usual, console)
+        return Found(bundle=workshop.complete(made, console), origin=source, gate=None)
+    with validating(
+        source,
+        validation.samples,
+        f"{clips.dataset.name}/{validation.split}",
+        limits,
+        device=device,
+        seed=clips.choice.seed,
+        skip_unreadable=clips.choice.skip_unreadable,
+        console=console,
+    ) as measuring:
+        chosen, gate = choose_recipe(workshop, usual, measuring, validation, folder, console, tuning)
+    if chosen is None:
+        return Found(bundle=None, origin=source, gate=gate)
+    return Found(bundle=chosen.bundle, origin=chosen.origin or source, gate=gate)
 
 
 def choose_recipe(
     workshop: Workshop,
     usual: Recipe,
     validation: Validation,
-    chosen_clips: ValidationClips,
+    validation_clips: ValidationClips,
     folder: Path,
     console: Console,
     tuning: Tuning | None = None,
 ) -> tuple[Candidate | None, GateReport]:
-    """Try recipes until INT8 loses no more on the validation clips than is allowed, and answers enough alike.
+    """Try recipes until one passes the gate on the validation clips.
 
     Args:
         usual: the target's own recipe, tried first.
-        folder: empty; what is tried lies there.
-        tuning: fine-tunes the weights, as the last resort; None where their run is not given.
+        folder: empty; bundles that are tried lie there.
+        tuning: fine-tunes the weights, as the last step; None where their run is not given.
 
     Returns:
-        What passed, None where nothing did, and the record of all that were tried.
+        The candidate that passes, None where none does, and the record of all that were tried.
 
     Raises:
         QuantizationError, UnfitGraphError: not even the target's own recipe gives an INT8 graph.
@@ -84,7 +145,7 @@ def choose_recipe(
         margin = validation.allowed.margin_pp(*lost)
         return Candidate(trial=trial, recipe=recipe, bundle=bundle, origin=used.source, margin_pp=margin)
 
-    def refuse(step: str, why: str) -> Candidate:
+    def reject(step: str, why: str) -> Candidate:
         return Candidate(trial=Trial(step=step, change="", passed=False, outcome=why))
 
     def sensitivity(bundle: Bundle) -> tuple[LayerSensitivity, ...]:
@@ -92,15 +153,15 @@ def choose_recipe(
         return layer_sensitivity(workshop.source, bundle, clips, console)
 
     settings = None if tuning is None else tuning.settings
-    tried = search(steps_for(usual, sensitivity, settings), attempt, refuse)
+    tried = search(steps_for(usual, sensitivity, settings), attempt, reject)
     allowed = validation.allowed
     report = GateReport(
         max_drop_pp=allowed.war_pp,
         uar_allowed_pp=allowed.uar_pp,
         granularity_pp=allowed.granularity_pp,
         rarest_class=workshop.source.manifest.labels[allowed.rarest],
-        split=chosen_clips.split,
-        carved_from=chosen_clips.carved_from,
+        split=validation_clips.split,
+        carved_from=validation_clips.carved_from,
         n=len(validation),
         trials=tuple(candidate.trial for candidate in tried),
         min_agreement=allowed.agreement,
@@ -109,7 +170,7 @@ def choose_recipe(
 
 
 def _why_not(drop: Drop, validation: Validation) -> str:
-    """Which of the two drops is too large, and whether too few clips are answered alike."""
+    """Name each limit that fails."""
     allowed = validation.allowed
     reasons = [
         f"{name} falls by {lost:.2f} pp, more than {most:.2f}"
@@ -120,5 +181,5 @@ def _why_not(drop: Drop, validation: Validation) -> str:
         if lost > most
     ]
     if drop.agreement < allowed.agreement:
-        reasons.append(f"{100 * drop.agreement:.2f} % alike, fewer than {100 * allowed.agreement:g}")
+        reasons.append(f"agreement {100 * drop.agreement:.2f} %, less than {100 * allowed.agreement:g}")
     return "; ".join(reasons)

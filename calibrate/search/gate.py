@@ -1,35 +1,74 @@
-"""The gate: recipes of rising cost are tried in turn until INT8 answers nearly as well, and as, FP32 does.
+"""The gate: what INT8 may lose on the validation clips, and the record of the recipes measured against it.
 
-A validation split decides. The test split has no part in it, so that what is measured there, once and at the
-end, is not the luckiest of many tries.
+A validation split decides. The test split has no part in it, so that its one measurement, at the end, is not
+the luckiest of many tries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from math import inf, isnan
 
 import numpy as np
 
 from s2d_edge.calibrate.measure.drop import Drop
 from s2d_edge.calibrate.search.tuning import TuningRecord
-from s2d_edge.core.errors import QuantizationError, UnfitGraphError
+from s2d_edge.core.errors import ConfigError
 
+MIN_AGREEMENT_PERCENT = 97.0
 NO_CHANGE = "none"
-_ROUNDING_PP = 1e-9  # rates are quotients; a drop of exactly what is allowed is allowed
+_ROUNDING_PP = 1e-9  # rates are quotients; a drop of exactly the limit passes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateLimits:
+    """Limits that the user sets.
+
+    Attributes:
+        max_drop_pp: largest drop of WAR and UAR, percentage points.
+        min_agreement: smallest share of the clips on which INT8 and FP32 agree.
+    """
+
+    max_drop_pp: float
+    min_agreement: float
+
+
+def gate_limits(max_drop_pp: float, min_agreement_percent: float | None) -> GateLimits | None:
+    """Check the limits; None where any drop passes, so that there is no gate.
+
+    Args:
+        max_drop_pp: percentage points; ``inf`` for any drop.
+        min_agreement_percent: None is :data:`MIN_AGREEMENT_PERCENT`.
+
+    Raises:
+        ConfigError: a limit is out of range, or does not fit the other.
+    """
+    if isnan(max_drop_pp) or max_drop_pp == -inf:
+        raise ConfigError(f"--max-drop {max_drop_pp}: give percentage points, or inf for any drop")
+    if min_agreement_percent is not None and not 0 <= min_agreement_percent <= 100:
+        raise ConfigError(f"--min-agreement {min_agreement_percent}: give 0 to 100 percent")
+    if max_drop_pp < inf:
+        percent = MIN_AGREEMENT_PERCENT if min_agreement_percent is None else min_agreement_percent
+        return GateLimits(max_drop_pp=max_drop_pp, min_agreement=percent / 100)
+    if min_agreement_percent is not None:
+        raise ConfigError(
+            f"--max-drop inf takes the first recipe, so --min-agreement {min_agreement_percent:g} has no "
+            "effect; leave out one"
+        )
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What may be lost on a split.
+    """Largest losses that pass on a split.
 
     Attributes:
         war_pp: of WAR, percentage points.
-        uar_pp: of UAR; not less than one clip of the rarest class, below which a split cannot tell.
-        granularity_pp: what one clip of the rarest class is of UAR.
+        uar_pp: of UAR; at least one clip of the rarest class, the smallest change that a split can show.
+        granularity_pp: one clip of the rarest class, in points of UAR.
         rarest: index of that class.
-        agreement: the least share of clips to be answered as FP32 does.
+        agreement: smallest share of clips on which INT8 and FP32 agree.
     """
 
     war_pp: float
@@ -39,54 +78,52 @@ class Allowance:
     agreement: float = 0.0
 
     def margin_pp(self, war_drop_pp: float, uar_drop_pp: float, agreement: float) -> float:
-        """How many points are left of WAR, UAR or agreement, the fewest; negative where too many are lost."""
+        """Return the points left of WAR, UAR or agreement, the fewest; negative where one fails."""
         return _margin_pp((self.war_pp, self.uar_pp, self.agreement), (war_drop_pp, uar_drop_pp, agreement))
 
     def allows(self, war_drop_pp: float, uar_drop_pp: float, agreement: float) -> bool:
-        """Whether neither drop is larger than it may be, and enough clips are answered alike."""
+        """Return True if both drops and the agreement pass."""
         return self.margin_pp(war_drop_pp, uar_drop_pp, agreement) >= -_ROUNDING_PP
 
 
 def _margin_pp(limits: tuple[float, float, float], found: tuple[float, float, float]) -> float:
-    """The fewest points left; both are drops of WAR and UAR in points, then agreement as a share."""
+    """Return the fewest points left; both hold drops of WAR and UAR in points, then agreement as a share."""
     return min(limits[0] - found[0], limits[1] - found[1], 100 * (found[2] - limits[2]))
 
 
-def allowance(supports: Sequence[int], max_drop_pp: float, min_agreement: float = 0.0) -> Allowance:
-    """What may be lost on a split with so many clips of each class; classes without clips do not count.
+def allowance(supports: Sequence[int], limits: GateLimits) -> Allowance:
+    """Return the largest losses that pass on a split.
 
     Args:
-        max_drop_pp: of WAR and UAR, percentage points.
-        min_agreement: share of the clips.
+        supports: clips of each class; classes without clips do not count.
     """
     counts = np.array(supports)
     present = np.flatnonzero(counts)
     rarest = int(present[counts[present].argmin()])
     granularity = 100 / (counts[rarest] * len(present))
     return Allowance(
-        war_pp=max_drop_pp,
-        uar_pp=max(max_drop_pp, float(granularity)),
+        war_pp=limits.max_drop_pp,
+        uar_pp=max(limits.max_drop_pp, float(granularity)),
         granularity_pp=float(granularity),
         rarest=rarest,
-        agreement=min_agreement,
+        agreement=limits.min_agreement,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One recipe, tried.
+    """One recipe that was tried.
 
     Attributes:
         step: the step it belongs to.
-        change: in what it differs from the target's own recipe; :data:`NO_CHANGE`, or empty where the step
-            gave none.
-        passed: whether it loses no more than allowed, and answers enough clips alike; the last one then, and
-            chosen.
+        change: difference from the target's own recipe; :data:`NO_CHANGE`, or empty where the step gave no
+            recipe.
+        passed: it passes the gate; it is the last one then, and chosen.
         drop: on the validation clips; None where no graph was measured.
-        int8_mac_fraction: share of the linear and convolution MACs.
-        times_fp32: median time of an answer as a share of FP32's, in turn in this same run.
-        outcome: why it was chosen or passed over, for people.
-        tuning: how its weights were fine-tuned; None where they are those of the FP32 bundle.
+        int8_mac_fraction: share of the linear and convolution MACs that are INT8.
+        times_fp32: median time of a prediction as a share of FP32's, in turn in the same run.
+        outcome: reason why it was chosen or rejected, for people.
+        tuning: record of its fine-tuning; None where the weights are those of the FP32 bundle.
     """
 
     step: str
@@ -98,21 +135,25 @@ class Trial:
     outcome: str
     tuning: TuningRecord | None = None
 
+    def __post_init__(self) -> None:
+        if self.drop is not None and (self.int8_mac_fraction is None or self.times_fp32 is None):
+            raise ValueError(f"the trial {self.step!r} has a drop, and lacks its time or its share of INT8")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateReport:
-    """What the gate did.
+    """Limits of the gate, its clips, and every recipe that was tried.
 
     Attributes:
-        max_drop_pp: what was asked for.
+        max_drop_pp: largest drop that passes, as requested.
         uar_allowed_pp: the larger of that and one clip of the rarest class.
         granularity_pp: one clip of that class, in points of UAR.
         rarest_class: its label.
-        min_agreement: the share of clips to be answered alike; in reports of before, none.
+        min_agreement: smallest share of clips on which INT8 and FP32 agree; 0 in older reports.
         split: of the validation clips.
-        carved_from: the split that lent them, where the data has no validation split of its own.
-        n: validation clips.
-        trials: in turn.
+        carved_from: the split they were taken from, where the data has no validation split of its own.
+        n: number of validation clips.
+        trials: in the order they were tried.
     """
 
     max_drop_pp: float
@@ -125,14 +166,18 @@ class GateReport:
     trials: tuple[Trial, ...]
     min_agreement: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not any(trial.drop is not None for trial in self.trials):
+            raise ValueError(f"none of the gate's {len(self.trials)} trials was measured")
+
     @property
     def passed(self) -> bool:
-        """Whether the last trial is good enough."""
+        """True if the last trial passes."""
         return self.trials[-1].passed
 
     @property
     def best(self) -> Trial:
-        """The trial that comes nearest to being allowed, or is; the one chosen if there is one."""
+        """The chosen trial, or the one nearest to passing."""
         measured = [(trial, trial.drop) for trial in self.trials if trial.drop is not None]
         limits = (self.max_drop_pp, self.uar_allowed_pp, self.min_agreement)
         return max(
@@ -143,69 +188,3 @@ class GateReport:
                 -one[1].rms_logit_diff,
             ),
         )[0]
-
-
-class Tried(Protocol):
-    """What a trial leaves behind."""
-
-    @property
-    def trial(self) -> Trial: ...
-
-
-R = TypeVar("R")
-T = TypeVar("T", bound=Tried)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Generic[R, T]):
-    """Recipes of one kind.
-
-    Attributes:
-        name: for the report.
-        recipes: given what was tried so far (a list that grows while it is gone through), what to try next.
-            It may raise what an attempt may.
-    """
-
-    name: str
-    recipes: Callable[[Sequence[T]], Iterable[R]]
-
-
-def search(
-    steps: Iterable[Step[R, T]],
-    attempt: Callable[[str, R], T],
-    refuse: Callable[[str, str], T],
-) -> list[T]:
-    """Try recipes in turn until one passes, each recipe once.
-
-    Args:
-        attempt: quantize by a recipe of a step, and measure.
-        refuse: what is left of a step, or of one of its recipes, that gave no graph, and why.
-
-    Returns:
-        All that was tried; if any passed, it is the last.
-
-    Raises:
-        QuantizationError, UnfitGraphError: the very first recipe gives no graph that may be called INT8; no
-            other would.
-    """
-    tried: list[T] = []
-    known: list[R] = []
-    for step in steps:
-        recipes = iter(step.recipes(tried))
-        while True:
-            try:
-                recipe = next(recipes, None)
-                if recipe is None:
-                    break
-                if recipe in known:
-                    continue
-                known.append(recipe)
-                tried.append(attempt(step.name, recipe))
-            except (QuantizationError, UnfitGraphError) as error:
-                if not tried:
-                    raise
-                tried.append(refuse(step.name, str(error)))
-                continue
-            if tried[-1].trial.passed:
-                return tried
-    return tried

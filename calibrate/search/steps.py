@@ -1,4 +1,4 @@
-"""What the gate tries, in the order of what it costs: first to find out, then to run."""
+"""Steps of the search, in the order of their cost: first to find out, then to run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import get_args
 from s2d_edge.calibrate.graphs.int8_macs import LEAST_FRACTION, count_macs
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity
 from s2d_edge.calibrate.quantize.recipe import Ranges, Recipe
-from s2d_edge.calibrate.search.gate import NO_CHANGE, Step, Trial
+from s2d_edge.calibrate.search.gate import NO_CHANGE, Trial
+from s2d_edge.calibrate.search.loop import Step
 from s2d_edge.calibrate.search.tuning import NOT_TUNED, TuningSettings
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.errors import QuantizationError
 
-_ALPHAS = (0.8, 0.6, 0.4, -1.0)  # beside the recipe's own
-_CONVOLUTION_ALPHAS = (0.5, 0.8)  # whose activations are not smoothed otherwise
+_ALPHAS = (0.8, 0.6, 0.4, -1.0)  # besides the recipe's own
+_CONVOLUTION_ALPHAS = (0.5, 0.8)  # by default convolutions are not smoothed
 
 Measure = Callable[[Bundle], tuple[LayerSensitivity, ...]]
 
@@ -25,10 +26,10 @@ class Candidate:
     """A recipe that was tried.
 
     Attributes:
-        recipe: None where a step had none to give.
-        bundle: what became of it; None where nothing that may be called INT8 did.
-        origin: the FP32 bundle it was quantized from: the one given, or that with fine-tuned weights.
-        margin_pp: percentage points left of what may be lost; negative where too many were lost.
+        recipe: None where a step gave none.
+        bundle: quantized by it; None where it gave no INT8 graph.
+        origin: the FP32 bundle it was quantized from: the given one, or one with fine-tuned weights.
+        margin_pp: percentage points left to the limits of the gate; negative where it fails.
     """
 
     trial: Trial
@@ -41,15 +42,15 @@ class Candidate:
 def steps_for(
     recipe: Recipe, sensitivity: Measure, tuning: TuningSettings | None
 ) -> tuple[Step[Recipe, Candidate], ...]:
-    """The steps of a target whose own recipe is ``recipe``.
+    """Return the steps of a target whose own recipe is ``recipe``.
 
-    Ranges and smoothing cost nothing once found. Layers in floating point cost time in every answer; NNCF's
-    accuracy control chooses them by the answers themselves, in many more measurements. Fine-tuning costs a
-    training, and no time in the answers.
+    Ranges and smoothing cost nothing once found. Layers in floating point cost time in every prediction.
+    NNCF's accuracy control chooses them by the predictions themselves, in many more measurements.
+    Fine-tuning costs a training, and no time in the predictions.
 
     Args:
-        sensitivity: measures what each group of an INT8 graph's layers costs by itself, the worst first.
-        tuning: of the fine-tuning; None where the run that it starts from is not given.
+        sensitivity: measures the cost of each group of an INT8 graph's layers alone, the worst first.
+        tuning: settings of the fine-tuning; None where the run that it starts from is not given.
     """
 
     def own(tried: Sequence[Candidate]) -> Iterator[Recipe]:
@@ -81,8 +82,8 @@ def steps_for(
 
     def controlled(tried: Sequence[Candidate]) -> Iterator[Recipe]:
         begin, _ = best_of(_all_int8(tried))
-        # NNCF gives a layer that it puts back its first weights, and leaves what smoothing put before it
-        # (3.4, ``_collect_original_biases_and_weights``): what comes of both is neither graph.
+        # NNCF 3.4 restores a layer's original weights, and leaves the smoothing before it
+        # (``_collect_original_biases_and_weights``): together they are neither graph.
         yield replace(
             begin, algorithm="accuracy-control", smooth_quant_alpha=-1.0, smooth_convolutions_alpha=-1.0
         )
@@ -90,13 +91,13 @@ def steps_for(
     def tuned(tried: Sequence[Candidate]) -> Iterator[Recipe]:
         if tuning is None:
             raise QuantizationError(NOT_TUNED)
-        # From the best that has every layer in INT8: what fine-tuning wins back need not be paid in time.
+        # From the best that has every layer in INT8: fine-tuning may win back the loss at no cost in time.
         begin, _ = best_of(_all_int8(tried))
-        learnt = replace(begin, tuning_steps=tuning.steps, tuning_lr=tuning.lr)
-        yield learnt
+        with_tuning = replace(begin, tuning_steps=tuning.steps, tuning_lr=tuning.lr)
+        yield with_tuning
         mixed = [one for one in tried if one.recipe is not None and one.recipe.float_layers]
-        if mixed and any(one.recipe == learnt for one in tried):  # else fine-tuning itself failed
-            yield replace(learnt, float_layers=best_of(mixed)[0].float_layers)
+        if mixed and any(one.recipe == with_tuning for one in tried):  # else fine-tuning itself failed
+            yield replace(with_tuning, float_layers=best_of(mixed)[0].float_layers)
 
     return (
         Step(name="the target's recipe", recipes=own),
@@ -109,7 +110,7 @@ def steps_for(
 
 
 def best_of(tried: Sequence[Candidate]) -> tuple[Recipe, Bundle]:
-    """The recipe nearest to being allowed, of several the one whose logits are nearest to FP32's."""
+    """Return the recipe nearest to passing; of several, the one whose logits are nearest to FP32's."""
     measured = [
         (one.margin_pp, -one.trial.drop.rms_logit_diff, -number, one.recipe, one.bundle)
         for number, one in enumerate(tried)
@@ -120,7 +121,7 @@ def best_of(tried: Sequence[Candidate]) -> tuple[Recipe, Bundle]:
 
 
 def _all_int8(tried: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Those that put no layer back into floating point."""
+    """Return the candidates that put no layer back into floating point."""
     return tuple(
         one
         for one in tried
@@ -129,22 +130,22 @@ def _all_int8(tried: Sequence[Candidate]) -> tuple[Candidate, ...]:
 
 
 def change_between(usual: Recipe, recipe: Recipe) -> str:
-    """In what a recipe differs from the target's own, for people."""
-    told = []
+    """Name the settings that differ from those of the target's own recipe, for people."""
+    changes = []
     for setting in fields(Recipe):
         value = getattr(recipe, setting.name)
         if value == getattr(usual, setting.name):
             continue
         name = setting.name.replace("_", " ")
-        told.append(f"{len(value)} {name}" if isinstance(value, tuple) else f"{name} {value}")
-    return ", ".join(told) or NO_CHANGE
+        changes.append(f"{len(value)} {name}" if isinstance(value, tuple) else f"{name} {value}")
+    return ", ".join(changes) or NO_CHANGE
 
 
 def _affordable(layers: Sequence[LayerSensitivity], bundle: Bundle) -> list[LayerSensitivity]:
-    """The most costly groups that may go back to floating point together, the worst first.
+    """Return the most costly groups that may go back to floating point together, the worst first.
 
     Raises:
-        QuantizationError: not even one may.
+        QuantizationError: no group may.
     """
     macs = count_macs(bundle.graph_path)
     spare = macs.int8 - LEAST_FRACTION * macs.total

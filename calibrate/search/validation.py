@@ -1,11 +1,11 @@
-"""The clips that decide which recipe is good enough, loaded once and answered by FP32 once."""
+"""Measure INT8 graphs on the validation clips, which are loaded once and predicted by FP32 once."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
@@ -16,7 +16,7 @@ from s2d_edge.calibrate.graphs.feeds import feeds_of
 from s2d_edge.calibrate.measure.drop import Drop, drop_between, drops_pp
 from s2d_edge.calibrate.measure.pair import TIMED_CLIPS, time_in_turn
 from s2d_edge.calibrate.quantize.accuracy_control import Control
-from s2d_edge.calibrate.search.gate import Allowance, allowance
+from s2d_edge.calibrate.search.gate import Allowance, GateLimits, allowance
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.engine import Clip, Engine
 from s2d_edge.contracts.evaluation import gather, predict_windows
@@ -25,59 +25,13 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
-from s2d_edge.data.reading.dataset import Dataset, Sample
-from s2d_edge.data.reading.splits import carve_validation
+from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.firmware_host.engines import open_engine
 
-USUAL_SPLIT = "val"
-_CARVED = 0.25  # of the calibration split
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationClips:
-    """Which clips decide.
-
-    Attributes:
-        split: their split.
-        carved_from: the split they were taken out of, where the data has none for them.
-    """
-
-    samples: tuple[Sample, ...]
-    split: str
-    carved_from: str | None
-
-
-def choose_validation(
-    dataset: Dataset, wanted: str | None, split: str, seed: int, console: Console
-) -> tuple[Dataset, ValidationClips]:
-    """The validation clips, and the dataset that is left to calibrate and to measure on.
-
-    Args:
-        wanted: their split; None is ``val``, or where there is none a quarter of ``split``, whole people.
-        split: calibration clips come from it.
-        seed: of the choice of people.
-
-    Raises:
-        DataError: no such split, or too few people to take some away from.
-    """
-    name = wanted or USUAL_SPLIT
-    if wanted is not None or dataset.split(name):
-        samples = dataset.require_split(name)
-        return dataset, ValidationClips(samples=samples, split=name, carved_from=None)
-    kept, carved = carve_validation(dataset.split(split), fraction=_CARVED, seed=seed)
-    taken = {sample.path for sample in carved}
-    whose = "of people kept out of calibration" if any(one.subject for one in carved) else "one by one"
-    console.warn(
-        f"dataset {dataset.name!r} has no split {name!r}: {len(carved)} of the {len(kept) + len(carved)} "
-        f"clips of {split!r}, {whose}, decide which recipe is good enough"
-    )
-    left = tuple(sample for sample in dataset.samples if sample.path not in taken)
-    return replace(dataset, samples=left), ValidationClips(samples=carved, split=name, carved_from=split)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _KeptClip:
-    """A loaded clip on disk: its distinct frames, and which of them each window has."""
+class _StoredClip:
+    """A loaded clip on disk: its distinct frames, and the indices of those that each window holds."""
 
     file: Path
     index: NDArray[np.int64]
@@ -90,9 +44,9 @@ class _KeptClip:
 
 
 class _FirstWindows(Sequence[Clip]):
-    """The first window of each clip, (1, T, S, S, 3), read when it is asked for."""
+    """The first window of each clip, (1, T, S, S, 3), read on access."""
 
-    def __init__(self, clips: Sequence[_KeptClip]) -> None:
+    def __init__(self, clips: Sequence[_StoredClip]) -> None:
         self._clips = clips
 
     def __len__(self) -> int:
@@ -113,7 +67,7 @@ class Measured:
     """An INT8 graph on the validation clips.
 
     Attributes:
-        times_fp32: median time of an answer as a share of FP32's, in turn.
+        times_fp32: median time of a prediction as a share of FP32's, measured in turn.
     """
 
     drop: Drop
@@ -121,17 +75,16 @@ class Measured:
 
 
 class Validation:
-    """FP32's answers to the validation clips, and INT8 graphs measured against them."""
+    """FP32's predictions on the validation clips, with which INT8 graphs are compared."""
 
     def __init__(
         self,
         source: Bundle,
         fp32: Engine,
-        clips: Sequence[_KeptClip],
+        clips: Sequence[_StoredClip],
         truth: metrics.Labels,
         logits: Sequence[NDArray[np.float32]],
-        max_drop_pp: float,
-        min_agreement: float,
+        limits: GateLimits,
         device: str,
         seed: int,
     ) -> None:
@@ -139,8 +92,6 @@ class Validation:
         fp32: the open engine of ``source``, on ``device``.
         truth: (n,) class indices.
         logits: FP32's, (V, K) of each clip's windows.
-        max_drop_pp: what may be lost of WAR.
-        min_agreement: the share of clips to be answered as FP32 does.
         seed: of the bootstraps.
         """
         self._source = source
@@ -150,15 +101,14 @@ class Validation:
         self._logits = logits
         self._device = device
         self._seed = seed
-        self.allowed: Allowance = allowance(
-            np.bincount(truth, minlength=len(source.manifest.labels)).tolist(), max_drop_pp, min_agreement
-        )
+        supports = np.bincount(truth, minlength=len(source.manifest.labels)).tolist()
+        self.allowed: Allowance = allowance(supports, limits)
 
     def __len__(self) -> int:
         return len(self._clips)
 
     def measure(self, int8: Bundle, console: Console) -> Measured:
-        """Let an INT8 graph answer every clip, then time it and FP32 in turn on some.
+        """Predict every clip with an INT8 graph, then time it and FP32 in turn on some.
 
         Raises:
             DeviceError: what the engine raises.
@@ -179,12 +129,12 @@ class Validation:
 
     @contextmanager
     def control(self) -> Iterator[Control]:
-        """What NNCF's accuracy control goes by: each clip's first window."""
+        """Yield the validation function for NNCF's accuracy control, on each clip's first window."""
         classes = len(self._source.manifest.labels)
 
         def margin_pp(truth: metrics.Labels, before: metrics.Labels, after: metrics.Labels) -> float:
-            alike = metrics.agreement(before, after)
-            return self.allowed.margin_pp(*drops_pp(truth, before, after, classes), alike)
+            agreement = metrics.agreement(before, after)
+            return self.allowed.margin_pp(*drops_pp(truth, before, after, classes), agreement)
 
         with feeds_of(self._source, _FirstWindows(self._clips), steps=1) as feeds:
             first = np.stack([logits[0] for logits in self._logits])
@@ -196,21 +146,20 @@ def validating(
     source: Bundle,
     samples: Sequence[Sample],
     where: str,
+    limits: GateLimits,
     *,
-    max_drop_pp: float,
-    min_agreement: float,
     device: str,
     seed: int,
     skip_unreadable: bool,
     console: Console,
 ) -> Iterator[Validation]:
-    """Load the validation clips, have FP32 answer them, and keep its engine open while the block runs.
+    """Load the validation clips, predict them with FP32, and keep its engine open while the block runs.
 
-    The pictures are kept on disk (``$TMPDIR``), for a split may be larger than memory, and finding faces in
-    it again for every recipe would take longer than the answers.
+    The pictures are stored on disk (``$TMPDIR``): a split may be larger than memory, and finding faces in it
+    again for every recipe would take longer than the predictions.
 
     Args:
-        where: the split's name, for people.
+        where: name of the split, for messages.
 
     Raises:
         DataError: no clip can be read.
@@ -218,7 +167,7 @@ def validating(
     """
     manifest, tally = source.manifest, LoadingTally()
     with tempfile.TemporaryDirectory(prefix="s2d-edge-") as folder, open_engine(source, device) as fp32:
-        kept: list[_KeptClip] = []
+        stored: list[_StoredClip] = []
         logits = []
         with console.progress(f"FP32 on {where}", len(samples)) as advance:
             clips = load_many(
@@ -228,12 +177,15 @@ def validating(
                 on_unreadable=tally.skip if skip_unreadable else None,
             )
             for clip in tally.watch(clips, advance):
-                file = Path(folder) / f"{len(kept)}.npy"
+                file = Path(folder) / f"{len(stored)}.npy"
                 np.save(file, clip.frames)
-                kept.append(_KeptClip(file=file, index=clip.index))
+                stored.append(_StoredClip(file=file, index=clip.index))
                 logits.append(predict_windows(fp32, clip.windows))
         tally.report(console)
-        if not kept:
-            raise DataError(f"none of the {len(samples)} clips of {where} can be read: nothing can decide")
+        if not stored:
+            raise DataError(
+                f"none of the {len(samples)} clips of {where} can be read, so the gate cannot decide; "
+                "name another split with --val-split"
+            )
         truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)
-        yield Validation(source, fp32, kept, truth, logits, max_drop_pp, min_agreement, device, seed)
+        yield Validation(source, fp32, stored, truth, logits, limits, device, seed)

@@ -20,12 +20,12 @@ from unittest.mock import patch
 
 import numpy as np
 
+from s2d_edge.calibrate.clips.samples import choose_samples
 from s2d_edge.calibrate.graphs.feeds import feeds_of
 from s2d_edge.calibrate.graphs.int8_macs import count_macs
 from s2d_edge.calibrate.quantize import onnx_graph, openvino_graph
 from s2d_edge.calibrate.quantize.float_layers import layers_in_float
 from s2d_edge.calibrate.quantize.recipe import Int8Landmark, Ranges, Recipe, recipe_for
-from s2d_edge.calibrate.samples import choose_samples
 from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console

@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.calibrate.command import calibrate_bundle
 from s2d_edge.calibrate.measure.drop import Drop, drop_between
 from s2d_edge.calibrate.measure.pair import measure_pair
-from s2d_edge.calibrate.report.report import Side, side
 from s2d_edge.calibrate.report.report_file import read_report
-from s2d_edge.calibrate.search.gate import allowance
+from s2d_edge.calibrate.report.side import Side, score_side
+from s2d_edge.calibrate.search.gate import GateLimits, allowance
 from s2d_edge.contracts.bundle import Bundle, open_bundle
 from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.console import Console
@@ -39,7 +39,8 @@ from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.verbs.models import identify_model
 
 MAX_DROP_PP, LEAST_ALIKE = 0.5, 0.97
-AIM_DROP_PP, AIM_ALIKE = 0.2, 0.99
+LIMIT = GateLimits(max_drop_pp=MAX_DROP_PP, min_agreement=LEAST_ALIKE)
+AIM = GateLimits(max_drop_pp=0.2, min_agreement=0.99)
 ROWS = "int8.jsonl"
 HEAD = (
     "target",
@@ -120,7 +121,7 @@ class Stills:
         with open_engine(fp32, "auto") as before, open_engine(int8, "auto") as after:
             one, other = measure_pair(before, after, self._clips)
         sides = [
-            side(bundle.manifest.name, measured, truth, self.labels, bundle.size_bytes, self._seed)
+            score_side(bundle.manifest.name, measured, truth, self.labels, bundle.size_bytes, self._seed)
             for bundle, measured in ((fp32, one), (int8, other))
         ]
         classes = len(self.labels)
@@ -151,18 +152,16 @@ def _rows(asked: Asked, target: str, mode: str, stills: Stills) -> Iterator[Row]
             yield known[0]
             return
         try:
-            calibrate(
-                CalibrateOptions(
-                    bundle=fp32,
-                    data=asked.clips,
-                    subset=asked.subset,
-                    seed=asked.seed,
-                    max_drop_pp=asked.max_drop,
-                    min_agreement_percent=asked.min_agreement if asked.max_drop < inf else None,
-                    sensitivity=0,  # the table tells nothing of single layers
-                    out=int8,
-                ),
-                console,
+            calibrate_bundle(
+                fp32,
+                data=asked.clips,
+                subset=asked.subset,
+                seed=asked.seed,
+                max_drop_pp=asked.max_drop,
+                min_agreement_percent=asked.min_agreement if asked.max_drop < inf else None,
+                sensitivity=0,  # the table has no column for single layers
+                out=int8,
+                console=console,
             )
         except TooLargeDropError as refusal:
             made = {"target": target, "mode": mode, "refused": str(refusal)}
@@ -227,7 +226,7 @@ def _cells(row: Row) -> list[str]:
         str(before["score"]["n"]),
         *(f"{100 * one['score']['war']:.1f}, {100 * one['score']['uar']:.1f}" for one in (before, after)),
         *(_points(drop[rate], drop[f"{rate}_ci95"]) for rate in ("war_pp", "uar_pp")),
-        f"{allowance(supports, MAX_DROP_PP).uar_pp:.2f}",
+        f"{allowance(supports, LIMIT).uar_pp:.2f}",
         f"{drop['agreement']:.1%}",
         _verdict(drop, supports),
         f"{before['size_bytes'] / 1e6:.1f} → {after['size_bytes'] / 1e6:.1f}",
@@ -242,8 +241,8 @@ def _points(drop: float, interval: list[float]) -> str:
 def _verdict(drop: Row, supports: list[int]) -> str:
     """Whether the measured drop is within the limits; what its interval reaches is for the reader."""
     points = drop["war_pp"], drop["uar_pp"], drop["agreement"]
-    limit = allowance(supports, MAX_DROP_PP, LEAST_ALIKE)
-    aim = allowance(supports, AIM_DROP_PP, AIM_ALIKE)
+    limit = allowance(supports, LIMIT)
+    aim = allowance(supports, AIM)
     if not limit.allows(*points):
         return "**missed**"
     if aim.allows(*points):

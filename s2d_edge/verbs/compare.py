@@ -12,8 +12,9 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from s2d_edge.calibrate.report.report import DropReport, Side
+from s2d_edge.calibrate.report.records import DropReport
 from s2d_edge.calibrate.report.report_file import REPORT, read_report
+from s2d_edge.calibrate.report.side import Side
 from s2d_edge.contracts.bundle import BUNDLES, Bundle, Manifest, find_bundles, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError
@@ -151,7 +152,7 @@ def _row(bundle: Bundle, near: Sequence[tuple[Manifest, DropReport]]) -> Row:
 
 
 def _measured(row: Row, report: DropReport, side: Side, source: str) -> Row:
-    found = report.findings
+    found = report.details
     return replace(
         row,
         war=side.score["war"],

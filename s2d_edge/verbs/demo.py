@@ -11,8 +11,8 @@ from typing import Any
 
 from rich.panel import Panel
 
-from s2d_edge.calibrate.command import CalibrateOptions, calibrate
-from s2d_edge.calibrate.report.report import DropReport
+from s2d_edge.calibrate.command import calibrate_bundle
+from s2d_edge.calibrate.report.records import DropReport
 from s2d_edge.core.console import Console
 from s2d_edge.core.files import choose_output, write_text
 from s2d_edge.data.avatars.clips import write_avatar_video
@@ -62,15 +62,13 @@ def run_demo(out: Path | None, seed: int, console: Console) -> Path:
     with clock.step("export: one graph, temporal adapters fused, checked against PyTorch"):
         fp32 = export_run(target="cpu", run=video_run, out=out / "bundles" / "avatars-cpu", console=console)
     with clock.step("calibrate: INT8, and what it costs"):
-        int8, report = calibrate(
-            CalibrateOptions(
-                bundle=fp32,
-                out=out / "bundles" / "avatars-cpu-int8",
-                seed=seed,
-                max_drop_pp=_MAX_DROP_PP,
-                min_agreement_percent=_MIN_AGREEMENT_PERCENT,
-            ),
-            console,
+        int8, report = calibrate_bundle(
+            fp32,
+            out=out / "bundles" / "avatars-cpu-int8",
+            seed=seed,
+            max_drop_pp=_MAX_DROP_PP,
+            min_agreement_percent=_MIN_AGREEMENT_PERCENT,
+            console=console,
         )
     with clock.step("benchmark: PyTorch, FP32 and INT8 in turn"):
         timings = benchmark_models(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn, Optional
@@ -214,43 +213,31 @@ def calibrate(
     debug: Debug = False,
 ) -> None:
     """Quantize a bundle to INT8 for its target, and measure what that costs in accuracy."""
-    from s2d_edge.calibrate.command import CalibrateOptions
-    from s2d_edge.calibrate.command import calibrate as calibrate_bundle
+    from s2d_edge.calibrate.command import calibrate_bundle
     from s2d_edge.core.console import Console
-    from s2d_edge.core.errors import ConfigError
 
     tuner = None
-    if run is not None:
-        from s2d_edge.calibrate.search.tuning import TuningSettings
-        from s2d_edge.qat.tuner import RunTuner
+    if run is not None or tune_steps is not None or tune_lr is not None:
+        from s2d_edge.qat.tuner import run_tuner
 
-        settings = TuningSettings(seed=seed)
-        if tune_steps is not None:
-            settings = replace(settings, steps=tune_steps)
-        if tune_lr is not None:
-            settings = replace(settings, lr=tune_lr)
-        tuner = RunTuner(run=run, settings=settings)
-    elif tune_steps is not None or tune_lr is not None:
-        raise ConfigError("--tune-steps and --tune-lr say how to fine-tune a run; give its folder with --run")
+        tuner = run_tuner(run, steps=tune_steps, lr=tune_lr, seed=seed)
     calibrate_bundle(
-        CalibrateOptions(
-            bundle=bundle,
-            data=data,
-            split=split,
-            eval_split=eval_split,
-            subset=subset,
-            seed=seed,
-            max_drop_pp=max_drop,
-            min_agreement_percent=min_agreement,
-            val_split=val_split,
-            skip_unreadable=skip_unreadable,
-            sensitivity=sensitivity,
-            device=device,
-            out=out,
-            json=json,
-        ),
-        Console(quiet=quiet),
-        tuner,
+        bundle,
+        data=data,
+        split=split,
+        eval_split=eval_split,
+        val_split=val_split,
+        subset=subset,
+        seed=seed,
+        skip_unreadable=skip_unreadable,
+        max_drop_pp=max_drop,
+        min_agreement_percent=min_agreement,
+        tuner=tuner,
+        sensitivity=sensitivity,
+        device=device,
+        out=out,
+        json=json,
+        console=Console(quiet=quiet),
     )
 
 

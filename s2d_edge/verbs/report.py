@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from s2d_edge.calibrate.report.records import DropReport, Verdict
 from s2d_edge.calibrate.report.render import (
     CHANGED_HEAD,
     LAYER_HEAD,
@@ -19,8 +20,8 @@ from s2d_edge.calibrate.report.render import (
     layer_rows,
     worst_class_sentence,
 )
-from s2d_edge.calibrate.report.report import DropReport, Verdict, not_measured
 from s2d_edge.calibrate.report.report_file import HTML, read_report
+from s2d_edge.calibrate.report.scope import not_measured
 from s2d_edge.contracts.bundle import open_bundle
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, S2DEdgeError
@@ -68,7 +69,7 @@ def _tell(report: DropReport, verdict: Verdict, console: Console) -> None:
         console.say(sentence)
     if report.gate is not None:
         console.show(gate_table(report.gate))
-    if (found := report.findings) is not None:
+    if (found := report.details) is not None:
         console.say(worst_class_sentence(found))
         if found.most_changed:
             changed = Table(*CHANGED_HEAD, title="clips whose answer changed most", title_justify="left")

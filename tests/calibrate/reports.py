@@ -1,4 +1,4 @@
-"""Reports of invented answers."""
+"""Reports on invented predictions."""
 
 from __future__ import annotations
 
@@ -8,16 +8,10 @@ from numpy.typing import NDArray
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity
 from s2d_edge.calibrate.measure.drop import drop_between
 from s2d_edge.calibrate.measure.pair import Measurement
-from s2d_edge.calibrate.report.report import (
-    ClipAnswers,
-    DropReport,
-    Findings,
-    most_changed,
-    outcomes_of,
-    side,
-    worst_class,
-)
-from s2d_edge.calibrate.search.gate import GateReport, Trial, allowance
+from s2d_edge.calibrate.report.details import ClipPredictions, count_outcomes, most_changed, worst_class
+from s2d_edge.calibrate.report.records import Details, DropReport
+from s2d_edge.calibrate.report.side import score_side
+from s2d_edge.calibrate.search.gate import GateLimits, GateReport, Trial, allowance
 from s2d_edge.contracts.bundle import CalibrationClip, CalibrationRecord, EngineIdentity
 from s2d_edge.contracts.evaluation import gather
 
@@ -28,23 +22,25 @@ LAYERS = (
 )
 
 
-def answering(answers: NDArray[np.int64], name: str, latency_ms: float) -> Measurement:
-    logits = [np.eye(3, dtype=np.float32)[[answer]] * 4 for answer in answers]
+def measured(predicted: NDArray[np.int64], name: str, latency_ms: float) -> Measurement:
+    logits = [np.eye(3, dtype=np.float32)[[label]] * 4 for label in predicted]
     return Measurement(engine=name, predictions=gather(logits), latency_ms=np.array([latency_ms]))
 
 
-def clips_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]) -> ClipAnswers:
-    return ClipAnswers(
+def clips_of(
+    truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]
+) -> ClipPredictions:
+    return ClipPredictions(
         paths=tuple(f"clips/{number}.png" for number in range(len(truth))),
         truth=truth,
-        fp32=answering(before, "FP32 on X", 40.0).predictions,
-        int8=answering(after, "INT8 on X", 10.0).predictions,
+        fp32=measured(before, "FP32 on X", 40.0).predictions,
+        int8=measured(after, "INT8 on X", 10.0).predictions,
     )
 
 
-def _findings(clips: ClipAnswers) -> Findings:
-    return Findings(
-        outcomes=outcomes_of(clips),
+def _details(clips: ClipPredictions) -> Details:
+    return Details(
+        outcomes=count_outcomes(clips),
         worst_class=worst_class(clips, LABELS),
         most_changed=most_changed(clips, LABELS),
         clips_sha256=clips.sha256,
@@ -58,7 +54,7 @@ def _findings(clips: ClipAnswers) -> Findings:
 
 
 def report_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]) -> DropReport:
-    fp32, int8 = answering(before, "FP32 on X", 40.0), answering(after, "INT8 on X", 10.0)
+    fp32, int8 = measured(before, "FP32 on X", 40.0), measured(after, "INT8 on X", 10.0)
     calibration = CalibrationRecord(
         data="colours",
         split="train",
@@ -69,15 +65,15 @@ def report_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArra
     )
     return DropReport(
         target="intel-cpu",
-        fp32=side("b", fp32, truth, LABELS, 4_000_000, seed=0),
-        int8=side("b-int8", int8, truth, LABELS, 1_000_000, seed=0),
+        fp32=score_side("b", fp32, truth, LABELS, 4_000_000, seed=0),
+        int8=score_side("b-int8", int8, truth, LABELS, 1_000_000, seed=0),
         drop=drop_between(fp32.predictions, int8.predictions, truth, 3, seed=0),
         calibration=calibration,
         evaluation_data="colours",
         evaluation_split="test",
         frames=len(truth),
         faces_missed=0,
-        findings=_findings(clips_of(truth, before, after)),
+        details=_details(clips_of(truth, before, after)),
     )
 
 
@@ -104,7 +100,7 @@ def trial_of(
 
 def gate_of(*trials: Trial, n: int = 120) -> GateReport:
     """A gate of 0.5 points and 97 % on as many clips of each class."""
-    allowed = allowance([n // 3] * 3, 0.5, 0.97)
+    allowed = allowance([n // 3] * 3, GateLimits(max_drop_pp=0.5, min_agreement=0.97))
     return GateReport(
         max_drop_pp=allowed.war_pp,
         uar_allowed_pp=allowed.uar_pp,

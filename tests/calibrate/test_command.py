@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.calibrate.command import calibrate_bundle
+from s2d_edge.calibrate.report.records import DropReport
 from s2d_edge.contracts.bundle import Bundle, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import (
@@ -29,7 +31,7 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """12 calibration pictures, 9 to decide on, and 15 to measure on of which 3 are mislabelled."""
+    """12 calibration pictures, 9 for the gate, and 15 to evaluate on, of which 3 are mislabelled."""
     write_colours(tmp_path / "data", "train", 4)
     write_colours(tmp_path / "data", "val", 3)
     return write_colours(tmp_path / "data", "test", 5, wrong=1)
@@ -40,20 +42,16 @@ def fp32(tmp_path: Path) -> Bundle:
     return make_bundle(tmp_path / "colours")
 
 
-def options(fp32: Bundle, data: Path, **changes: object) -> CalibrateOptions:
-    fields: dict[str, object] = {
-        "bundle": fp32.path,
-        "data": str(data),
-        "subset": 9,
-        "out": fp32.path.parent / "int8",
-    }
-    return CalibrateOptions(**(fields | changes))  # type: ignore[arg-type]
+def calibrate(fp32: Bundle, data: Path, console: Console = QUIET, **changes: Any) -> tuple[Path, DropReport]:
+    out = fp32.path.parent / "int8"
+    options: dict[str, Any] = {"bundle": fp32.path, "data": str(data), "subset": 9, "out": out}
+    return calibrate_bundle(**(options | changes), console=console)
 
 
-def test_int8_bundle_records_how_it_was_made_and_what_it_costs(
+def test_int8_bundle_records_its_calibration_and_its_accuracy(
     fp32: Bundle, data: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    out, report = calibrate(options(fp32, data, json="-"), Console())
+    out, report = calibrate(fp32, data, Console(), json="-")
     printed = capfd.readouterr()
     bundle = open_bundle(out)  # every hash holds
     manifest = bundle.manifest
@@ -97,75 +95,78 @@ def test_int8_bundle_records_how_it_was_made_and_what_it_costs(
 def test_too_large_drop_leaves_no_bundle_and_still_reports(fp32: Bundle, data: Path) -> None:
     report = fp32.path.parent / "report.json"
     before = sorted(fp32.path.parent.iterdir())
-    with pytest.raises(TooLargeDropError, match=r"WAR does not change.* allowed are -1 pp.* No bundle"):
-        calibrate(options(fp32, data, max_drop_pp=-1.0, json=str(report)), QUIET)
-    refusal = json.loads(report.read_text())
-    assert refusal["passed"] is False
-    assert "int8" not in refusal  # the test split was not touched
-    steps = [trial["step"] for trial in refusal["gate"]["trials"]]
+    with pytest.raises(TooLargeDropError, match=str(fp32.path.parent / "int8")) as caught:
+        calibrate(fp32, data, max_drop_pp=-1.0, json=str(report))
+    assert (caught.value.war_drop_pp, caught.value.uar_drop_pp, caught.value.agreement) == (0, 0, 1)
+    rejection = json.loads(report.read_text())
+    assert rejection["passed"] is False
+    assert "int8" not in rejection  # the test split was not touched
+    steps = [trial["step"] for trial in rejection["gate"]["trials"]]
     assert steps[:3] == ["the target's recipe", "ranges", "ranges"]
     assert steps[-2:] == ["NNCF accuracy control", "quantization-aware fine-tuning"]
     report.unlink()
     assert sorted(fp32.path.parent.iterdir()) == before  # nothing hidden either
 
 
-def test_same_split_for_both_is_refused(fp32: Bundle, data: Path) -> None:
-    with pytest.raises(ConfigError, match="both 'test'"):
-        options(fp32, data, split="test")
+def test_one_split_for_two_purposes_is_rejected(fp32: Bundle, data: Path) -> None:
+    with pytest.raises(ConfigError, match="--split and --eval-split"):
+        calibrate(fp32, data, split="test")
 
 
-def test_what_stops_it_before_anything_is_written(fp32: Bundle, data: Path) -> None:
+def test_data_errors_come_before_anything_is_written(fp32: Bundle, data: Path) -> None:
     before = sorted(fp32.path.parent.iterdir())
-    with pytest.raises(DataError, match="no split 'validation'"):
-        calibrate(options(fp32, data, split="validation"), QUIET)
-    with pytest.raises(DataError, match="no split 'decide'"):
-        calibrate(options(fp32, data, val_split="decide"), QUIET)
-    with pytest.raises(DataError, match="no split 'dev'"):
-        calibrate(options(fp32, data, eval_split="dev"), QUIET)
+    with pytest.raises(DataError, match="'validation'"):
+        calibrate(fp32, data, split="validation")
+    with pytest.raises(DataError, match="'decide'"):
+        calibrate(fp32, data, val_split="decide")
+    with pytest.raises(DataError, match="'dev'"):
+        calibrate(fp32, data, eval_split="dev")
     (data / "test" / "red" / "0.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
-    with pytest.raises(DataError, match="overlaps the calibration clips"):
-        calibrate(options(fp32, data, subset=12), QUIET)
+    with pytest.raises(DataError, match=r"evaluation .*test/red/0\.png.* train/red/0\.png"):
+        calibrate(fp32, data, subset=12)
     (data / "test" / "red" / "0.png").write_bytes((data / "val" / "red" / "0.png").read_bytes())
-    with pytest.raises(DataError, match="the evaluation split overlaps the validation clips"):
-        calibrate(options(fp32, data), QUIET)
+    with pytest.raises(DataError, match=r"evaluation .*test/red/0\.png.* val/red/0\.png"):
+        calibrate(fp32, data)
     (data / "val" / "red" / "1.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
-    with pytest.raises(DataError, match="the validation split overlaps the calibration clips"):
-        calibrate(options(fp32, data, subset=12), QUIET)
+    with pytest.raises(DataError, match=r"validation .*val/red/1\.png.* train/red/0\.png"):
+        calibrate(fp32, data, subset=12)
     (data / "test" / "purple").mkdir()
     (data / "test" / "red" / "1.png").rename(data / "test" / "purple" / "1.png")
-    with pytest.raises(DataError, match="'purple' is not in the set red, green, blue"):
-        calibrate(options(fp32, data), QUIET)
+    with pytest.raises(DataError, match="'purple'"):
+        calibrate(fp32, data)
     assert sorted(fp32.path.parent.iterdir()) == before
 
 
-def test_bundles_that_cannot_be_calibrated(fp32: Bundle, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_and_missing_bundles_are_rejected(
+    fp32: Bundle, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     manifest = fp32.path / "manifest.json"
     text = manifest.read_text()
     manifest.write_text(
         text.replace('"red"', '"crimson"').replace('"format_version": 1', '"format_version": 9')
     )
     with pytest.raises(BundleError, match="format_version 9"):
-        calibrate(options(fp32, data), QUIET)
+        calibrate(fp32, data)
     manifest.write_text(text)
     (fp32.path / "model.bin").write_bytes(b"\0" * 36)
-    with pytest.raises(BundleError, match=r"model\.bin differs"):
-        calibrate(options(fp32, data), QUIET)
+    with pytest.raises(BundleError, match=r"model\.bin"):
+        calibrate(fp32, data)
     monkeypatch.chdir(data)
-    with pytest.raises(BundleError, match="no FP32 bundle under bundles/"):
-        calibrate(options(fp32, data, bundle=None), QUIET)
+    with pytest.raises(BundleError, match="bundles/"):
+        calibrate(fp32, data, bundle=None)
 
 
 def test_output_that_exists_is_not_overwritten(fp32: Bundle, data: Path) -> None:
-    with pytest.raises(S2DEdgeError, match="exists already"):
-        calibrate(options(fp32, data, out=fp32.path), QUIET)
+    with pytest.raises(S2DEdgeError, match=str(fp32.path)):
+        calibrate(fp32, data, out=fp32.path)
 
 
-def test_unreadable_clips_stop_or_are_skipped_and_counted(fp32: Bundle, data: Path) -> None:
+def test_unreadable_clips_stop_the_calibration_or_are_skipped_and_counted(fp32: Bundle, data: Path) -> None:
     (data / "train/red/0.png").write_bytes(b"")
     (data / "test/red/1.png").write_bytes(b"")
-    with pytest.raises(MediaError, match=r"red/0\.png is empty"):
-        calibrate(options(fp32, data, subset=12), QUIET)
-    out, report = calibrate(options(fp32, data, subset=12, skip_unreadable=True), QUIET)
+    with pytest.raises(MediaError, match=r"red/0\.png"):
+        calibrate(fp32, data, subset=12)
+    out, report = calibrate(fp32, data, subset=12, skip_unreadable=True)
     calibration = open_bundle(out).manifest.calibration
     assert calibration is not None
     assert len(calibration.clips) == 11

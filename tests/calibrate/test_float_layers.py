@@ -1,4 +1,4 @@
-"""What every recipe leaves in floating point: the same layers in both formats, and while fine-tuning."""
+"""Layers that every recipe keeps in floating point: equal in both formats, and while fine-tuning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from s2d_edge.contracts.model_config import S2DConfig
 from s2d_edge.core.console import Console
 from s2d_edge.export.command import export_run
 from s2d_edge.export.fuse import FusedS2D
-from s2d_edge.qat.rounding import layers_not_rounded
+from s2d_edge.qat import fake_quantize
 from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
 
 DEPTHWISE = 5  # of the toy's landmark network, before the feature map: conv2_dw and four bottlenecks'
@@ -39,7 +39,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     )
 
 
-def test_head_first_and_depthwise_convolutions_stay_and_of_the_landmark_network_what_is_asked(
+def test_head_first_and_depthwise_convolutions_stay_in_float_and_the_landmark_layers_of_the_recipe(
     exported: Bundle,
 ) -> None:
     graph, manifest = exported.graph_path, exported.manifest
@@ -51,7 +51,7 @@ def test_head_first_and_depthwise_convolutions_stay_and_of_the_landmark_network_
         assert kinds.count("landmark") == len(left) - 1
 
 
-def test_as_much_of_the_landmark_network_stays_as_is_cheap(
+def test_the_landmark_network_stays_in_float_up_to_five_percent_of_the_macs(
     exported: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = exported.graph_path
@@ -68,9 +68,9 @@ def test_as_much_of_the_landmark_network_stays_as_is_cheap(
         assert affordable_landmark(graph) == landmark
 
 
-def test_fine_tuning_leaves_as_many() -> None:
+def test_fine_tuning_keeps_the_same_number_of_layers_in_float() -> None:
     fused, clip = FusedS2D(random_model(TINY)), random_clip(TINY)
     for recipe in recipes("intel-cpu", "model.xml"):
-        names = layers_not_rounded(fused, recipe, clip)
+        names = fake_quantize.layers_in_float(fused, recipe, clip)
         assert len(set(names)) == 1 + 1 + DEPTHWISE + POINTWISE[recipe.int8_landmark]
         assert all(not name.startswith(("patch/", "fc1/", "look/")) for name in names)

@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.calibrate.command import calibrate_bundle
 from s2d_edge.calibrate.quantize.half_typed import OPSET, require_half, write_half_typed
 from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
 from s2d_edge.calibrate.quantize.recipe import recipe_for
@@ -125,9 +125,8 @@ def test_a_jetson_s_int8_bundle_holds_all_it_takes(tmp_path: Path) -> None:
     write_colours(tmp_path / "data", "train", 1)
     data = write_colours(tmp_path / "data", "test", 1)
     fp32 = make_bundle(tmp_path / "colours", graph="model.onnx", target="jetson")
-    out, _ = calibrate(
-        CalibrateOptions(bundle=fp32.path, data=str(data), subset=3, out=tmp_path / "int8"),
-        Console(quiet=True),
+    out, _ = calibrate_bundle(
+        fp32.path, data=str(data), subset=3, out=tmp_path / "int8", console=Console(quiet=True)
     )
     bundle = open_bundle(out)
     assert {"model.onnx", "model_fp16.onnx", "build_engine.sh"} <= bundle.manifest.files.keys()

@@ -1,32 +1,38 @@
-"""Measuring two engines, and the verdict on what was measured."""
+"""Measure two engines, judge the drop, and write and read the report."""
 
 from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from rich.console import Console
 
 from s2d_edge.calibrate.measure.pair import measure_pair
 from s2d_edge.calibrate.report.render import as_markdown, as_table, gate_rows, save_plot
-from s2d_edge.calibrate.report.report import gate_sentence, judge, not_measured
-from s2d_edge.calibrate.report.report_file import as_json, read_report, refusal_as_json, save_clips
+from s2d_edge.calibrate.report.report_file import as_json, read_report, rejection_as_json, save_clips
+from s2d_edge.calibrate.report.scope import not_measured
+from s2d_edge.calibrate.report.verdict import gate_sentence, judge, rejection
 from s2d_edge.calibrate.search.gate import Trial
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Clip, Logits
 from s2d_edge.core.errors import BundleError, DataError
 from s2d_edge.data.preparing.clips import LoadedClip
 from tests.calibrate.reports import LABELS, clips_of, gate_of, report_of, trial_of
+from tests.hostile import DAMAGED, JSON, mutated, places
 
 
 class FakeEngine:
-    """Answers with a clip's first pixel, and notes in ``log`` that it was asked."""
+    """Takes a clip's first pixel for its logits, and adds its name to ``log`` at each call."""
 
     def __init__(self, name: str, log: list[str], shift: float = 0.0) -> None:
         self.description = name
@@ -65,7 +71,7 @@ def loaded(*pixels: tuple[int, int, int], windows: int = 1) -> list[LoadedClip]:
     ]
 
 
-def test_both_engines_answer_every_window_of_the_same_clips() -> None:
+def test_both_engines_predict_every_window_of_the_same_clips() -> None:
     log: list[str] = []
     clips = loaded((200, 0, 0), (0, 200, 0), (0, 0, 200), windows=2)
     fp32, int8 = measure_pair(FakeEngine("fp32", log), FakeEngine("int8", log, shift=5), iter(clips))
@@ -78,7 +84,7 @@ def test_both_engines_answer_every_window_of_the_same_clips() -> None:
 
 
 def test_nothing_to_measure_is_an_error() -> None:
-    with pytest.raises(DataError, match="no clip to measure on"):
+    with pytest.raises(DataError, match="evaluation split"):
         measure_pair(FakeEngine("fp32", []), FakeEngine("int8", []), [])
 
 
@@ -87,9 +93,9 @@ GOOD = np.where(np.arange(120) < 12, (TRUTH + 1) % 3, TRUTH)  # 108 of 120 right
 
 
 def worsened(clips: int) -> NDArray[np.int64]:
-    answers = GOOD.copy()
-    answers[-clips:] = (TRUTH[-clips:] + 1) % 3
-    return answers
+    predicted = GOOD.copy()
+    predicted[-clips:] = (TRUTH[-clips:] + 1) % 3
+    return predicted
 
 
 def test_drop_is_in_points_with_a_paired_interval() -> None:
@@ -98,7 +104,7 @@ def test_drop_is_in_points_with_a_paired_interval() -> None:
     assert drop.uar_pp == pytest.approx(10)
     assert drop.agreement == pytest.approx(0.9)
     assert (drop.lost, drop.won) == (12, 0)
-    # Of 120 clips 12 move two of their three logits by 4 (see ``answering``).
+    # Of 120 clips 12 move two of their three logits by 4 (see ``measured``).
     assert drop.rms_logit_diff == pytest.approx((12 / 120 * 2 * 4**2 / 3) ** 0.5)
     assert drop.mcnemar_p == pytest.approx(2 * 0.5**12)
     low, high = drop.war_pp_ci95
@@ -118,54 +124,61 @@ def test_verdicts() -> None:
     assert "rule of three" in none.sentences[0]
     assert "2.50 pp" in none.sentences[0]
     better = judge(report_of(TRUTH, worsened(12), GOOD))
-    assert better.sentences[0].startswith("INT8 answers better on this split: WAR rises by 10.00 pp")
+    assert better.sentences[0].startswith("INT8 predicts better on this split: WAR rises by 10.00 pp")
 
 
-def test_verdict_tells_what_the_gate_decided() -> None:
+def test_verdict_states_the_decision_of_the_gate() -> None:
     report = report_of(TRUTH, GOOD, GOOD)
     first = judge(replace(report, gate=gate_of(trial_of(TRUTH, GOOD, GOOD, passed=True))))
     assert first.passed
     assert (
-        "own recipe is good enough: WAR does not change and UAR does not change on the 120 validation clips, "
-        "100.00 % of which are answered alike"
+        "own recipe passes the gate: WAR does not change and UAR does not change on the 120 validation "
+        "clips, and FP32 and INT8 agree on 100.00 % of them"
     ) in first.sentences[1]
-    allowed = "allowed are 0.5 pp, and of UAR 0.83 pp, one clip of 'red'; wanted are 97 % alike"
-    assert allowed in first.sentences[1]
+    limits = "limits are drops of 0.5 pp, and of UAR 0.83 pp, one clip of 'red'; 97 % agreement"
+    assert limits in first.sentences[1]
     bad = trial_of(TRUTH, GOOD, worsened(12), passed=False)
     good = trial_of(TRUTH, GOOD, GOOD, passed=True, step="ranges", change="ranges quantile")
     second = judge(replace(report, gate=gate_of(bad, good)))
     assert second.passed
-    assert "number 2 of those measured is: ranges (ranges quantile)" in second.sentences[1]
+    assert "number 2 of those measured passes: ranges (ranges quantile)" in second.sentences[1]
 
 
-def test_larger_drop_on_the_test_split_is_told_and_decides_nothing() -> None:
+def test_larger_drop_on_the_test_split_is_reported_and_decides_nothing() -> None:
     report = report_of(TRUTH, GOOD, worsened(12))
     verdict = judge(replace(report, gate=gate_of(trial_of(TRUTH, GOOD, GOOD, passed=True))))
     assert verdict.passed
     assert (
-        "On 'test' the larger drop of WAR and UAR, 10.00 pp, is above the allowed 0.5 pp"
-        " and 90.00 % are answered alike, fewer than the wanted 97 %, all the same"
+        "On 'test', however, the larger drop of WAR and UAR, 10.00 pp, is above the limit of 0.5 pp"
+        " and the agreement, 90.00 %, is below the limit of 97 %"
     ) in verdict.sentences[2]
 
 
-def test_none_that_passes_is_told_with_the_best() -> None:
+def test_rejection_names_the_recipe_nearest_to_passing() -> None:
     worse, bad = (trial_of(TRUTH, GOOD, worsened(k), passed=False, step=str(k)) for k in (12, 3))
-    refused = Trial(step="sensitive layers", change="", passed=False, outcome="no group is small enough")
-    gate = gate_of(worse, bad, refused)
+    without_graph = Trial(
+        step="sensitive layers", change="", passed=False, outcome="no group is small enough"
+    )
+    gate = gate_of(worse, bad, without_graph)
     assert not gate.passed
     sentence = gate_sentence(gate)
-    assert "None of the recipes that were measured (2) is good enough" in sentence
+    assert "None of the recipes that were measured (2) passes the gate" in sentence
     assert "With the best of them, 3, WAR falls by 2.50 pp" in sentence
-    payload = json.loads(json.dumps(refusal_as_json("cpu", "colours", gate, sentence), allow_nan=False))
+    payload = json.loads(json.dumps(rejection_as_json("cpu", "colours", gate), allow_nan=False))
     assert (payload["passed"], len(payload["gate"]["trials"])) == (False, 3)
     assert payload["gate"]["trials"][1]["drop"]["war_pp"] == pytest.approx(2.5)
+    assert payload["verdict"] == [sentence]
     assert [row[-1] for row in gate_rows(gate)][-1] == "no group is small enough"
+    error = rejection(gate, Path("bundles/colours"))
+    assert sentence in str(error)
+    assert error.war_drop_pp == pytest.approx(2.5)
+    assert error.agreement == pytest.approx(117 / 120)
 
 
-def test_model_that_knows_one_class_is_named() -> None:
+def test_model_that_predicts_one_class_is_named() -> None:
     one_class = np.zeros(120, dtype=np.int64)
     sentences = judge(report_of(TRUTH, one_class, one_class)).sentences
-    assert "FP32 itself answers no better (WAR 33.3 %)" in sentences[-1]
+    assert "FP32 itself predicts no better (WAR 33.3 %)" in sentences[-1]
 
 
 def test_renderings_agree_with_the_numbers(tmp_path: Path) -> None:
@@ -207,12 +220,12 @@ def test_class_without_clips_is_left_out_of_the_recalls() -> None:
     assert replace(report, frames=9).as_record().n == 4
 
 
-def test_findings_name_the_class_and_the_clips_that_changed() -> None:
-    found = report_of(TRUTH, GOOD, worsened(12)).findings
+def test_details_name_the_class_and_the_clips_that_changed() -> None:
+    found = report_of(TRUTH, GOOD, worsened(12)).details
     assert found is not None
-    ended = found.outcomes
-    assert (ended.both_right, ended.only_fp32_right, ended.only_int8_right) == (96, 12, 0)
-    assert (ended.both_wrong_alike, ended.both_wrong_differently) == (12, 0)
+    outcomes = found.outcomes
+    assert (outcomes.both_right, outcomes.only_fp32_right, outcomes.only_int8_right) == (96, 12, 0)
+    assert (outcomes.both_wrong_alike, outcomes.both_wrong_differently) == (12, 0)
     assert found.worst_class is not None
     assert (found.worst_class.label, found.worst_class.lost, found.worst_class.won) == ("red", 4, 0)
     assert found.worst_class.drop_pp == pytest.approx(10)
@@ -223,8 +236,8 @@ def test_findings_name_the_class_and_the_clips_that_changed() -> None:
     assert first.distance == pytest.approx(high - low)  # what one class wins another loses
 
 
-def test_nothing_changed_is_no_finding() -> None:
-    found = report_of(TRUTH, GOOD, GOOD).findings
+def test_without_a_change_no_class_and_no_clip_is_named() -> None:
+    found = report_of(TRUTH, GOOD, GOOD).details
     assert found is not None
     assert found.worst_class is None
     assert found.most_changed == ()
@@ -232,7 +245,7 @@ def test_nothing_changed_is_no_finding() -> None:
 
 def test_reports_on_other_clips_differ() -> None:
     same, other = clips_of(TRUTH, GOOD, GOOD), clips_of(TRUTH, GOOD, TRUTH)
-    assert same.sha256 == other.sha256  # of the clips, not of the answers
+    assert same.sha256 == other.sha256  # of the clips, not of the predictions
     assert clips_of(np.roll(TRUTH, 1), GOOD, GOOD).sha256 != same.sha256
 
 
@@ -250,7 +263,7 @@ def test_report_is_read_as_it_was_written(tmp_path: Path) -> None:
         | {"drop": payload["drop"]}
         | {key: payload[key] for key in ("fp32", "int8", "findings", "gate")}
     )
-    assert again.findings == report.findings
+    assert again.details == report.details
     assert again.gate == gate
     assert "Recipes tried" in as_markdown(again, same_verdict)
 
@@ -261,7 +274,7 @@ def test_reports_of_version_2_are_read(tmp_path: Path) -> None:
     del payload["gate"]
     (tmp_path / "report.json").write_text(json.dumps(payload))
     old, _, _ = read_report(tmp_path)
-    assert (old.gate, old.findings) == (None, report.findings)
+    assert (old.gate, old.details) == (None, report.details)
 
 
 def test_reports_of_version_1_are_read(tmp_path: Path) -> None:
@@ -270,35 +283,59 @@ def test_reports_of_version_1_are_read(tmp_path: Path) -> None:
     del payload["format_version"], payload["findings"], payload["gate"]
     (tmp_path / "report.json").write_text(json.dumps(payload))
     old, _, _ = read_report(tmp_path)
-    assert old.findings is None
+    assert old.details is None
     assert "version 1" in not_measured(old)[0]
-    assert "answered alike" in as_markdown(old, judge(old))
+    assert "| agreement |" in as_markdown(old, judge(old))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "named"),
     [
-        ("{", "not readable JSON"),
-        ("[]", "format_version None"),
         ('{"format_version": 4}', "format_version 4"),
-        ('{"format_version": 3}', "field 'data' is missing"),
-        ('{"data": "a", "split": "b"}', "field 'target'"),
+        ('{"format_version": 3, "target": "cpu"}', "'fp32'"),
+        ('{"data": "a", "split": "b"}', "'target'"),
     ],
 )
-def test_damaged_reports_are_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_incomplete_reports_are_rejected_with_the_field(tmp_path: Path, text: str, named: str) -> None:
     (tmp_path / "report.json").write_text(text)
-    with pytest.raises(BundleError, match=said):
+    with pytest.raises(BundleError, match=named):
         read_report(tmp_path)
+
+
+@given(st.sampled_from(DAMAGED) | st.binary(max_size=100) | JSON.map(lambda tree: json.dumps(tree).encode()))
+def test_random_bytes_are_no_report(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "report.json").write_bytes(content)
+    with pytest.raises(BundleError):
+        read_report(folder)
+
+
+_GATE = gate_of(trial_of(TRUTH, GOOD, GOOD, passed=True))
+_REPORT = replace(report_of(TRUTH, GOOD, worsened(12)), gate=_GATE)
+_PAYLOAD = json.loads(json.dumps(as_json(_REPORT, judge(_REPORT))))
+
+
+@given(st.sampled_from(list(places(_PAYLOAD))[1:]), JSON)
+def test_a_report_with_one_other_value_is_rejected_or_read(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: Any
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    (folder / "report.json").write_text(json.dumps(mutated(_PAYLOAD, place, value)))
+    with suppress(BundleError):
+        report, verdict, _ = read_report(folder)
+        assert as_json(report, verdict)["format_version"] == 3
+        assert not_measured(report)
+        assert as_markdown(report, verdict)
 
 
 def test_device_that_was_not_measured_is_named() -> None:
     report = report_of(TRUTH, GOOD, GOOD)
-    assert report.findings is not None
+    assert report.details is not None
     assert not any("device" in sentence for sentence in not_measured(report))
-    elsewhere = replace(report, target="jetson", findings=replace(report.findings, at_home=False))
+    elsewhere = replace(report, target="jetson", details=replace(report.details, at_home=False))
     assert "nothing was run on a Jetson, nor with TensorRT" in not_measured(elsewhere)[0]
     assert "INT8 on X" in not_measured(elsewhere)[0]
-    unlayered = replace(report, findings=replace(report.findings, sensitivity=()))
+    unlayered = replace(report, details=replace(report.details, sensitivity=()))
     assert any("--sensitivity" in sentence for sentence in not_measured(unlayered))
 
 

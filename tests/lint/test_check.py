@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.calibrate.command import calibrate_bundle
 from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import UnfitGraphError
@@ -60,9 +60,9 @@ def test_calibration_refuses_what_its_target_would(tmp_path: Path) -> None:
     write_colours(tmp_path / "data", "test", 2)
     # In 8 bits the weights are small; their scale is not.
     fp32 = make_bundle(tmp_path / "fp32", target="intel-npu", weights=COLOUR_TO_LOGIT * np.float32(1e9))
-    options = CalibrateOptions(bundle=fp32.path, data=str(tmp_path / "data"), subset=3, out=tmp_path / "int8")
+    data, out = str(tmp_path / "data"), tmp_path / "int8"
     with pytest.raises(UnfitGraphError, match="fp16-range"):
-        calibrate(options, _QUIET)
+        calibrate_bundle(fp32.path, data=data, subset=3, out=out, console=_QUIET)
     assert {path.name for path in tmp_path.iterdir()} == {"data", "fp32"}
 
 

@@ -1,4 +1,4 @@
-"""Quantization-aware fine-tuning: INT8 answers nearer to FP32 for it, and the gate tells of it."""
+"""Quantization-aware fine-tuning: it brings INT8 nearer to FP32, and the gate records it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from s2d_edge.calibrate.command import CalibrateOptions, calibrate
+from s2d_edge.calibrate.command import calibrate_bundle
 from s2d_edge.calibrate.graphs.feeds import feeds_of
 from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
 from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
@@ -18,7 +18,7 @@ from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for
 from s2d_edge.calibrate.report.render import tuning_sentences
 from s2d_edge.calibrate.search.gate import Allowance
 from s2d_edge.calibrate.search.steps import steps_for
-from s2d_edge.calibrate.search.tuning import NOT_TUNED, Lesson, TuningSettings
+from s2d_edge.calibrate.search.tuning import NOT_TUNED, TuningClips, TuningSettings
 from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console
@@ -27,15 +27,15 @@ from s2d_edge.export.command import export_run
 from s2d_edge.export.fuse import FusedS2D
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.model.checkpoint import load_run, save_run
-from s2d_edge.qat.rounding import RoundingModel
-from s2d_edge.qat.tuner import RunTuner
+from s2d_edge.qat.fake_quantize import FakeQuantizedModel
+from s2d_edge.qat.tuner import RunTuner, run_tuner
 from tests.calibrate.hostile import write_hostile
 from tests.colours import write_colours
 from tests.firmware_host.graphs import LABELS
 from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
 
 QUIET = Console(quiet=True)
-BRIEF = TuningSettings(steps=24, looks=8)
+BRIEF = TuningSettings(steps=24, evaluations=8)
 
 
 def _clips(first: int, count: int) -> list[Clip]:
@@ -43,25 +43,24 @@ def _clips(first: int, count: int) -> list[Clip]:
     return [(random_clip(TINY, seed=k) // (1 + k % 3)).numpy() for k in range(first, first + count)]
 
 
-CALIBRATION, LEARN, HELD_OUT, UNSEEN = _clips(0, 6), _clips(0, 24), _clips(100, 8), _clips(200, 12)
+CALIBRATION, TRAIN, HELD_OUT, UNSEEN = _clips(0, 6), _clips(0, 24), _clips(100, 8), _clips(200, 12)
 
 
 def _exported(folder: Path, target: str, mode: str) -> Bundle:
     write_random_run(folder / "run", CAUSAL if mode == "stream" else TINY)
+    out = folder / "fp32"
     return open_bundle(
-        export_run(
-            target=target, mode=mode, run=folder / "run", out=folder / "fp32", parity_clips=1, console=QUIET
-        )
+        export_run(folder / "run", target=target, mode=mode, parity_clips=1, out=out, console=QUIET)
     )
 
 
-def _answers(bundle: Bundle, clips: list[Clip]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _logits(bundle: Bundle, clips: list[Clip]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     with open_engine(bundle, "cpu") as engine:
         return np.concatenate([engine.infer(clip) for clip in clips])
 
 
 def _int8(source: Bundle, recipe: Recipe, folder: Path) -> Bundle:
-    """The graph as the gate quantizes it; a toy has too few MACs in INT8 to be called so."""
+    """Quantize as the gate does, without its check: too few MACs of a tiny model are INT8."""
     folder.mkdir()
     quantize = quantize_onnx if recipe.backend == "onnx" else quantize_openvino
     with feeds_of(source, CALIBRATION) as feeds:
@@ -69,9 +68,9 @@ def _int8(source: Bundle, recipe: Recipe, folder: Path) -> Bundle:
     return Bundle(folder, seal(folder, source.manifest.model_copy(update={"self_test": None})))
 
 
-def _apart(one: Bundle, other: Bundle) -> float:
-    """RMS between the logits to clips that nothing was learnt or chosen by."""
-    return float(np.sqrt(np.mean((_answers(one, UNSEEN) - _answers(other, UNSEEN)) ** 2)))
+def _distance(one: Bundle, other: Bundle) -> float:
+    """RMS difference of the logits on clips that neither trained nor chose the weights."""
+    return float(np.sqrt(np.mean((_logits(one, UNSEEN) - _logits(other, UNSEEN)) ** 2)))
 
 
 @pytest.mark.parametrize(("target", "mode"), [("intel-cpu", "window"), ("jetson", "stream")])
@@ -82,41 +81,41 @@ def test_int8_is_nearer_to_fp32_after_fine_tuning(tmp_path: Path, target: str, m
     place.mkdir()
     tuner = RunTuner(run=tmp_path / "run", settings=BRIEF)
     tuner.check(fp32)
-    lesson = Lesson(calibration=CALIBRATION, clips=LEARN, held_out=HELD_OUT)
-    tuned = tuner.tune(fp32, recipe, lesson, place, QUIET)
+    clips = TuningClips(calibration=CALIBRATION, train=TRAIN, held_out=HELD_OUT)
+    tuned = tuner.tune(fp32, recipe, clips, place, QUIET)
     assert open_bundle(place).manifest.mode == mode
     assert tuned.record.rms_after < tuned.record.rms_before
     assert (tuned.record.steps, tuned.record.clips, tuned.record.held_out) == (24, 24, 8)
-    before = _apart(fp32, _int8(fp32, recipe, tmp_path / "before"))
-    after = _apart(fp32, _int8(tuned.bundle, recipe, tmp_path / "after"))
+    before = _distance(fp32, _int8(fp32, recipe, tmp_path / "before"))
+    after = _distance(fp32, _int8(tuned.bundle, recipe, tmp_path / "after"))
     assert after < 0.9 * before
 
 
 @pytest.mark.parametrize("alpha", [0.95, -1.0])
-def test_without_rounding_the_weights_are_those_it_began_with(alpha: float) -> None:
+def test_untrained_weights_are_unchanged_without_the_quantizers(alpha: float) -> None:
     fused = FusedS2D(random_model(TINY))
     recipe = replace(recipe_for("intel-cpu", "model.xml"), smooth_quant_alpha=alpha)
-    rounding = RoundingModel(fused, recipe, CALIBRATION)
+    quantized = FakeQuantizedModel(fused, recipe, CALIBRATION)
     clip = torch.from_numpy(UNSEEN[0])
     with torch.no_grad():
-        assert (rounding(clip) - fused(clip)).abs().max() > 1e-3  # it does round
-        assert torch.allclose(rounding.without_rounding()(clip), fused(clip), atol=1e-5)
+        assert (quantized(clip) - fused(clip)).abs().max() > 1e-3  # it does quantize
+        assert torch.allclose(quantized.without_quantizers()(clip), fused(clip), atol=1e-5)
 
 
-def test_a_run_that_is_not_the_bundles_is_refused(tmp_path: Path) -> None:
+def test_a_run_that_is_not_the_bundles_is_rejected(tmp_path: Path) -> None:
     fp32 = _exported(tmp_path, "intel-cpu", "window")
     write_random_run(tmp_path / "other", TINY, seed=1)
-    with pytest.raises(ConfigError, match="has other weights than the bundle"):
+    with pytest.raises(ConfigError, match="other weights"):
         RunTuner(run=tmp_path / "other", settings=BRIEF).check(fp32)
     write_random_run(tmp_path / "slow", TINY, fps=2.0)
-    with pytest.raises(ConfigError, match="has other labels, clips or crops"):
+    with pytest.raises(ConfigError, match="other labels, clips or crops"):
         RunTuner(run=tmp_path / "slow", settings=BRIEF).check(fp32)
-    with pytest.raises(ConfigError, match="takes the first recipe, so --run is of no use"):
-        options = CalibrateOptions(bundle=fp32.path, max_drop_pp=np.inf)
-        calibrate(options, QUIET, RunTuner(run=tmp_path / "run", settings=BRIEF))
+    with pytest.raises(ConfigError, match="--run"):
+        tuner = RunTuner(run=tmp_path / "run", settings=BRIEF)
+        calibrate_bundle(fp32.path, max_drop_pp=np.inf, tuner=tuner, console=QUIET)
 
 
-def test_settings_that_cannot_be() -> None:
+def test_settings_out_of_range_are_rejected() -> None:
     with pytest.raises(ConfigError, match="--tune-steps 0"):
         TuningSettings(steps=0)
     with pytest.raises(ConfigError, match="--tune-lr 0"):
@@ -125,9 +124,21 @@ def test_settings_that_cannot_be() -> None:
     assert TuningSettings().affordable(1) == 512
 
 
-def _few_steps(monkeypatch: pytest.MonkeyPatch, *allowed: bool) -> None:
-    """Leave the gate its first step and its last, decide in its place, and let a toy be called INT8."""
-    verdicts = iter(allowed)
+def test_tuning_options_need_a_run() -> None:
+    assert run_tuner(None) is None
+    for options in ({"steps": 10}, {"lr": 1e-4}):
+        with pytest.raises(ConfigError, match="--run"):
+            run_tuner(None, **options)
+    run = Path("runs/avatars")
+    assert run_tuner(run, seed=3) == RunTuner(run=run, settings=TuningSettings(seed=3))
+    tuner = run_tuner(run, steps=10, lr=1e-4)
+    assert tuner is not None
+    assert (tuner.settings.steps, tuner.settings.lr) == (10, 1e-4)
+
+
+def _few_steps(monkeypatch: pytest.MonkeyPatch, *passes: bool) -> None:
+    """Keep the first and the last step of the search, decide in the gate's place, and accept little INT8."""
+    verdicts = iter(passes)
     monkeypatch.setattr(Allowance, "allows", lambda self, war_drop_pp, uar_drop_pp, agreement: next(verdicts))
     monkeypatch.setattr(
         "s2d_edge.calibrate.search.choose.steps_for",
@@ -142,20 +153,25 @@ def _data(root: Path) -> str:
     return str(root)
 
 
-def test_the_gate_ends_with_fine_tuning_and_tells_what_it_did(
+def test_the_search_ends_with_fine_tuning_and_records_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_random_run(tmp_path / "run", TINY)
     model, info = load_run(tmp_path / "run")
     save_run(tmp_path / "run", replace(info, labels=LABELS), model)
     fp32 = export_run(
-        target="intel-cpu", run=tmp_path / "run", out=tmp_path / "fp32", parity_clips=1, console=QUIET
+        tmp_path / "run", target="intel-cpu", parity_clips=1, out=tmp_path / "fp32", console=QUIET
     )
     _few_steps(monkeypatch, False, True, True)  # the target's own recipe is made to fail
-    options = CalibrateOptions(
-        bundle=fp32, data=_data(tmp_path / "data"), subset=6, sensitivity=0, out=tmp_path / "int8"
+    out, report = calibrate_bundle(
+        fp32,
+        data=_data(tmp_path / "data"),
+        subset=6,
+        sensitivity=0,
+        out=tmp_path / "int8",
+        tuner=RunTuner(run=tmp_path / "run", settings=BRIEF),
+        console=QUIET,
     )
-    out, report = calibrate(options, QUIET, RunTuner(run=tmp_path / "run", settings=BRIEF))
     assert report.gate is not None
     own, tuned = report.gate.trials
     assert (own.tuning, tuned.step) == (None, "quantization-aware fine-tuning")
@@ -168,27 +184,28 @@ def test_the_gate_ends_with_fine_tuning_and_tells_what_it_did(
     manifest = open_bundle(out).manifest
     assert manifest.calibration is not None
     assert manifest.calibration.recipe["tuning_steps"] == BRIEF.steps
-    told = json.loads((out / "report.json").read_text())["gate"]["trials"][-1]["tuning"]
-    assert told["kept_step"] == tuned.tuning.kept_step
+    record = json.loads((out / "report.json").read_text())["gate"]["trials"][-1]["tuning"]
+    assert record["kept_step"] == tuned.tuning.kept_step
     [sentence] = tuning_sentences(report.gate)
     assert sentence in (out / "report.md").read_text()
     assert "The weights after step" in (out / "report.html").read_text()
 
 
-def test_without_a_run_the_gate_says_what_it_did_not_try(
+def test_without_a_run_the_report_says_that_fine_tuning_was_not_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fp32 = write_hostile(tmp_path / "fp32", "intel-cpu")
     _few_steps(monkeypatch, False)
-    options = CalibrateOptions(
-        bundle=fp32.path,
-        data=_data(tmp_path / "data"),
-        subset=6,
-        out=tmp_path / "int8",
-        json=str(tmp_path / "told.json"),
-    )
-    with pytest.raises(TooLargeDropError, match=r"None of the recipes that were measured \(1\)"):
-        calibrate(options, QUIET)
+    report = tmp_path / "report.json"
+    with pytest.raises(TooLargeDropError):
+        calibrate_bundle(
+            fp32.path,
+            data=_data(tmp_path / "data"),
+            subset=6,
+            out=tmp_path / "int8",
+            json=str(report),
+            console=QUIET,
+        )
     assert not (tmp_path / "int8").exists()
-    last = json.loads((tmp_path / "told.json").read_text())["gate"]["trials"][-1]
+    last = json.loads(report.read_text())["gate"]["trials"][-1]
     assert (last["step"], last["outcome"]) == ("quantization-aware fine-tuning", NOT_TUNED)

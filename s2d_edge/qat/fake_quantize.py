@@ -1,8 +1,8 @@
-"""A fused model whose linears and convolutions round as an INT8 graph's do, and its weights without that.
+"""A fused model whose linears and convolutions are fake-quantized, as an INT8 graph's are.
 
-NNCF's tracer takes the S2D as well, but what becomes INT8 are the fused layers: their weights hold the norms'
-affines and products of two matrices, so their ranges are not those of the layers they came from. The fused
-window model is imitated for streams too: a causal one answers a window as its step graph does after T frames.
+The fused layers are quantized, not those of the S2D: fused weights hold the norms' affines and products of
+two matrices, so their ranges differ from those of the original layers. Streams train the fused window model
+too: a causal one gives for a window the logits of its step graph after T frames.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ _RESAMPLING, _ATTENTION = "interpolate", "scaled_dot_product_attention"  # kinds
 _HOOKS = "__nncf_hooks."  # NNCF's own parameters: ranges, and what SmoothQuant multiplies by
 
 
-class RoundingModel:
-    """What learns: uint8 clip (1, T, H, W, 3) -> logits (1, K), rounded inside as a recipe has it."""
+class FakeQuantizedModel:
+    """The model to train: uint8 clip (1, T, H, W, 3) -> logits (1, K), fake-quantized by a recipe."""
 
     def __init__(self, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) -> None:
-        """Imitate the rounding of a copy of ``fused``, with ranges from ``clips``.
+        """Insert fake quantizers into a copy of ``fused``, with ranges from ``clips``.
 
-        Biases are not corrected, since they learn, and convolutions not smoothed, since all but the patches'
-        are frozen.
+        Biases are not corrected, since they are trained. Convolutions are not smoothed, since all but that of
+        the patches are frozen.
         """
         self._fused = fused
         with nncf_session() as nncf:
-            self._module = _imitate(nncf, copy.deepcopy(fused), recipe, clips)
+            self._module = _insert_quantizers(nncf, copy.deepcopy(fused), recipe, clips)
         named = dict(self._module.named_parameters())
-        # Ranges are measured anew on the graph that is exported: learnt ones would be lost there.
+        # Ranges are measured again on the exported graph, where trained ones would be lost.
         for name, parameter in named.items():
             if name.startswith(_HOOKS):
                 parameter.requires_grad_(False)
@@ -55,16 +55,16 @@ class RoundingModel:
         return logits
 
     @torch.no_grad()
-    def begin_again(self) -> None:
-        """Take the weights back that it began with."""
+    def restore(self) -> None:
+        """Restore the first weights."""
         for parameter, first in zip(self.trainable, self._first, strict=True):
             parameter.copy_(first)
 
-    def without_rounding(self) -> FusedS2D:
-        """A copy of the fused model with the weights as they are now, SmoothQuant's factors taken out."""
+    def without_quantizers(self) -> FusedS2D:
+        """Return the fused model with the current weights, without quantizers and SmoothQuant's factors."""
         result = copy.deepcopy(self._fused)
-        learnt = self._module.state_dict()
-        weights = {name: learnt[name].clone() for name in result.state_dict()}
+        trained = self._module.state_dict()
+        weights = {name: trained[name].clone() for name in result.state_dict()}
         for name, factors in self._smoothing.items():
             weights[name] /= factors
         result.load_state_dict(weights)
@@ -72,18 +72,18 @@ class RoundingModel:
 
 
 def _columns(weight: Tensor) -> Tensor:
-    """(in,) size of what a linear makes of each input; a column of zeros counts as 1."""
+    """Return (in,) sums of absolute weights of each input of a linear; 1 for a column of zeros."""
     size = weight.abs().sum(dim=0)
     return torch.where(size > 0, size, torch.ones_like(size))
 
 
-def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) -> nn.Module:
+def _insert_quantizers(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) -> nn.Module:
     from nncf.quantization.advanced_parameters import QuantizationParameters
     from nncf.torch.quantization import extensions
     from nncf.torch.quantization.reference import ReferenceBackendType, ReferenceQuantize
 
-    # NNCF would compile kernels of its own with whatever compiler it finds, for a minute, into the user's
-    # cache, and without one would have torch.compile do so at every new shape; this is what they compile.
+    # NNCF would spend a minute compiling kernels with the compiler it finds, into the user's cache; without
+    # one, torch.compile would do so at every new shape. These are the functions that the kernels replace.
     plain = ReferenceQuantize(ReferenceBackendType.TORCH)
     compiled = SimpleNamespace(Quantize_forward=plain.forward, Quantize_backward=plain.backward)
     extensions.QuantizedFunctionsCPU._loaded_namespace = compiled  # type: ignore[assignment]
@@ -105,7 +105,7 @@ def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) 
         target_device=nncf.TargetDevice(recipe.device),
         subset_size=len(pictures),
         ignored_scope=nncf.IgnoredScope(
-            names=layers_not_rounded(fused, recipe, pictures[0]),
+            names=layers_in_float(fused, recipe, pictures[0]),
             types=kinds,
             validate=False,  # a model whose pictures are the landmark network's size resamples nothing
         ),
@@ -114,8 +114,11 @@ def _imitate(nncf: Any, fused: FusedS2D, recipe: Recipe, clips: Sequence[Clip]) 
     return quantized
 
 
-def layers_not_rounded(fused: FusedS2D, recipe: Recipe, clip: Tensor) -> list[str]:
-    """NNCF's names of the layers that ``calibrate/quantize/float_layers.py`` finds in a graph."""
+def layers_in_float(fused: FusedS2D, recipe: Recipe, clip: Tensor) -> list[str]:
+    """Name the layers, as NNCF does, that stay in floating point in a graph of the recipe.
+
+    :func:`s2d_edge.calibrate.quantize.float_layers.layers_in_float` names those of an exported graph.
+    """
     from nncf.torch.function_hook import wrap_model
     from nncf.torch.function_hook.nncf_graph.nncf_graph_builder import build_nncf_graph
     from nncf.torch.graph.operator_metatypes import (

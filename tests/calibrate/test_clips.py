@@ -1,4 +1,4 @@
-"""Choosing calibration clips, and keeping them apart from the evaluation split."""
+"""Choose calibration clips, and keep them apart from the evaluation split."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from s2d_edge.calibrate.samples import choose_samples, record, require_disjoint
+from s2d_edge.calibrate.clips.disjoint import record, require_disjoint
+from s2d_edge.calibrate.clips.samples import choose_samples
 from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.data.preparing.clips import clip_sha256
 from s2d_edge.data.reading.dataset import Dataset, Sample
@@ -34,7 +35,7 @@ def test_choice_is_balanced_and_seeded(tmp_path: Path) -> None:
     assert len(set(chosen)) == 21
 
 
-def test_nobody_is_taken_twice_before_everybody_was_once(tmp_path: Path) -> None:
+def test_each_person_is_taken_once_before_anybody_is_taken_twice(tmp_path: Path) -> None:
     people = ["Ann"] * 30 + ["Bo"] * 2 + ["Cy", None, None]
     samples = tuple(
         Sample(path=tmp_path / f"{k}.png", label=0, split="train", subject=person)
@@ -48,12 +49,12 @@ def test_nobody_is_taken_twice_before_everybody_was_once(tmp_path: Path) -> None
         assert chosen[7:] == ["Ann", "Ann"]
 
 
-def test_small_split_gives_all_it_has(tmp_path: Path) -> None:
+def test_small_split_gives_all_its_clips(tmp_path: Path) -> None:
     assert len(choose_samples(dataset(tmp_path, {0: 2, 1: 1}), "train", 64, seed=0)) == 3
 
 
 def test_no_clip_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no split 'val'; it has train \(2\)"):
+    with pytest.raises(DataError, match="'val'"):
         choose_samples(dataset(tmp_path, {0: 2}), "val", 8, seed=0)
     with pytest.raises(ConfigError, match="--subset 0"):
         choose_samples(dataset(tmp_path, {0: 2}), "train", 0, seed=0)
@@ -72,7 +73,7 @@ def test_record_hashes_files_and_folders(tmp_path: Path) -> None:
     assert clip_sha256(file.parent) != folder.sha256
 
 
-def test_overlap_by_path_content_or_person_is_refused(tmp_path: Path) -> None:
+def test_overlap_by_path_content_or_person_is_rejected(tmp_path: Path) -> None:
     write_colours(tmp_path, "train", 2)
     write_colours(tmp_path, "test", 2)
 
@@ -83,12 +84,10 @@ def test_overlap_by_path_content_or_person_is_refused(tmp_path: Path) -> None:
     clips = record(chosen, tmp_path)
     apart = [sample("test", "red/0.png", "Bo"), sample("test", "green/0.png")]
     require_disjoint(chosen, clips, apart)
-    with pytest.raises(DataError, match=r"red/0\.png is a calibration clip itself"):
+    with pytest.raises(DataError, match=r"red/0\.png"):
         require_disjoint(chosen, clips, [*apart, sample("train/../train", "red/0.png")])
-    with pytest.raises(DataError, match=r"test/red/1\.png shows 'Ann'"):
+    with pytest.raises(DataError, match=r"test/red/1\.png .*'Ann'"):
         require_disjoint(chosen, clips, [*apart, sample("test", "red/1.png", "Ann")])
     shutil.copy(tmp_path / "train" / "green" / "0.png", tmp_path / "test" / "copy.png")
-    with pytest.raises(
-        DataError, match=r"copy\.png has the content of the calibration clip train/green/0\.png"
-    ):
+    with pytest.raises(DataError, match=r"copy\.png .* train/green/0\.png"):
         require_disjoint(chosen, clips, [*apart, sample("test", "copy.png")])

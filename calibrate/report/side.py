@@ -1,0 +1,67 @@
+"""One of the two graphs, scored: accuracy, size and latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import PositiveFloat, PositiveInt
+
+from s2d_edge.calibrate.measure.pair import Measurement
+from s2d_edge.contracts.evaluation import score
+from s2d_edge.core import metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two graphs.
+
+    Attributes:
+        bundle: its name.
+        engine: runtime and device in use.
+        score: as :func:`s2d_edge.contracts.evaluation.score` returns it.
+        size_bytes: graph and weights on disk.
+        latency_p50_ms, latency_p95_ms: of one prediction.
+    """
+
+    bundle: str
+    engine: str
+    score: dict[str, Any]
+    size_bytes: PositiveInt
+    latency_p50_ms: PositiveFloat
+    latency_p95_ms: PositiveFloat
+
+
+def score_side(
+    bundle: str,
+    measured: Measurement,
+    truth: metrics.Labels,
+    labels: Sequence[str],
+    size_bytes: int,
+    seed: int,
+) -> Side:
+    """Score one graph's predictions.
+
+    Args:
+        truth: (n,) class indices.
+        labels: class names in index order.
+        seed: of the bootstraps.
+    """
+    return Side(
+        bundle=bundle,
+        engine=measured.engine,
+        score=score(truth, measured.predictions.predicted, labels, seed=seed),
+        size_bytes=size_bytes,
+        latency_p50_ms=measured.percentile_ms(50),
+        latency_p95_ms=measured.percentile_ms(95),
+    )
+
+
+def recall_drops(fp32: Side, int8: Side) -> dict[str, float | None]:
+    """Return FP32 minus INT8 recall of each class, in percentage points; None without support."""
+    one, other = fp32.score["per_class"], int8.score["per_class"]
+    return {
+        label: 100 * (one[label]["recall"] - other[label]["recall"]) if one[label]["support"] else None
+        for label in one
+    }

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import onnxruntime
@@ -279,12 +280,13 @@ def test_without_a_plan_onnx_runtime_s_provider_is_used_and_said(
         )
 
 
+@pytest.mark.parametrize("package", [None, ModuleType("tensorrt")], ids=["absent", "an empty folder"])
 def test_a_plan_without_the_python_package(
-    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: ModuleType | None
 ) -> None:
     build(window, tmp_path)
     fake_nvidia.install(monkeypatch)
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    monkeypatch.setitem(sys.modules, "tensorrt", package)
     with pytest.raises(DeviceError, match="virtual environment with --system-site-packages"):
         open_engine(window, "tensorrt")
 

@@ -31,9 +31,7 @@ def test_stubs_are_repaired_and_cannot_be_imported(tmp_path: Path, monkeypatch: 
     repaired = (tmp_path / "tensorrt_bindings-stubs/__init__.pyi").read_text()
     assert repaired == _BROKEN.replace("in:", "input:")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    monkeypatch.setattr(
-        sys, "modules", {name: sys.modules[name] for name in sys.modules if name != "tensorrt"}
-    )
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
     assert importlib.util.find_spec("tensorrt") is None
 
 

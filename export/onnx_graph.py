@@ -12,6 +12,7 @@ import torch
 
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.export.graph import Graph
+from s2d_edge.lint.onnx_rules import IR_VERSION
 
 OPSET = 18  # ≥ 17 for LayerNormalization; 18 is the oldest the exporter writes without conversion
 _SCOPES = "pkg.torch.onnx.name_scopes"  # the exporter's list of the modules around a node, and the node
@@ -25,6 +26,7 @@ def write_onnx(source: Graph, path: Path) -> None:
         S2DEdgeError: the graph came out over 2 GiB.
     """
     graph = _trace(source)
+    graph.ir_version = IR_VERSION
     if graph.ByteSize() > _PROTOBUF_LIMIT:
         raise S2DEdgeError(
             f"the graph has {graph.ByteSize() / 2**30:.1f} GiB, more than the 2 GiB of one ONNX file; "

@@ -22,6 +22,7 @@ from s2d_edge.calibrate.graphs.feeds import Feed
 from s2d_edge.calibrate.graphs.onnx_session import cpu_session
 from s2d_edge.core.errors import QuantizationError
 from s2d_edge.firmware_host.selftest.agreement import LIMITS, compare, faults
+from s2d_edge.lint.onnx_rules import IR_VERSION
 from s2d_edge.lint.onnx_view import OnnxGraph
 
 OPSET = 19  # the first whose quantizers take scales in FLOAT16
@@ -54,6 +55,7 @@ def write_half_typed(int8: Path, out: Path) -> None:
     """
     model = onnx.load(int8)
     _type_in_half(model)
+    model.ir_version = IR_VERSION
     onnx.checker.check_model(model)
     _refer_to(int8, model)
     onnx.save_model(model, out)

@@ -15,6 +15,7 @@ from s2d_edge.calibrate.quantize.accuracy_control import Control
 from s2d_edge.calibrate.quantize.float_layers import layers_in_float
 from s2d_edge.calibrate.quantize.nncf_session import quantize_graph
 from s2d_edge.calibrate.quantize.recipe import FLOAT_LOOKUPS, Recipe
+from s2d_edge.lint.onnx_rules import IR_VERSION
 from s2d_edge.lint.onnx_view import QUANTIZERS, constant_names
 
 _RESAMPLING = "Resize"  # of pictures: their 8 bits are spent before the landmark network, not around it
@@ -52,6 +53,7 @@ def quantize_onnx(
     )
     if recipe.preset == "performance":
         make_signed(quantized)
+    quantized.ir_version = IR_VERSION
     onnx.save_model(
         quantized,
         out,

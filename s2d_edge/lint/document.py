@@ -1,10 +1,11 @@
-"""The rules as a page for people: ``python -m s2d_edge.lint.document > docs/targets.md``."""
+"""Write the rules as a page: ``python -m s2d_edge.lint.document > docs/targets.md``."""
 
 from __future__ import annotations
 
 import sys
+from typing import get_args
 
-from s2d_edge.contracts.bundle import Target
+from s2d_edge.contracts.bundle import EXPERIMENTAL, EXPERIMENTAL_TARGETS, Target
 from s2d_edge.lint.check import rules_for
 
 _HEAD = """\
@@ -12,8 +13,8 @@ _HEAD = """\
 
 `export` and `calibrate` check every graph against these rules before a bundle is written, and
 `s2d-edge lint BUNDLE` checks one that exists. A violation names the node, what is there, the rule and its
-source. Nothing here was run on the devices: it is what their makers document, and what others measured where
-no document says it.
+source. The rules are what the makers of the devices document, and what others measured where no document says
+it.
 
 What INT8 costs by these rules is in [accuracy.md](measured/accuracy.md).
 
@@ -28,8 +29,17 @@ _SECTIONS: tuple[tuple[str, Target, str], ...] = (
 
 
 def as_markdown() -> str:
-    """The whole page."""
-    return "\n".join([_HEAD, *(_section(*section) for section in _SECTIONS)])
+    """Return the whole page."""
+    return "\n".join([_HEAD, _support(), *(_section(*section) for section in _SECTIONS)])
+
+
+def _support() -> str:
+    """Return the table of targets: which ran on their device, and which are experimental."""
+    rows = []
+    for target in get_args(Target):
+        state = EXPERIMENTAL if target in EXPERIMENTAL_TARGETS else "run here"
+        rows.append(f"| `{target}` | {state} |")
+    return "\n".join(["| target | state |", "| --- | --- |", *rows, ""])
 
 
 def _section(title: str, target: Target, graph: str) -> str:

@@ -1,12 +1,14 @@
-"""Rules that ONNX graphs keep for more than one target."""
+"""Rules for ONNX graphs that hold for more than one target."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from s2d_edge.lint.onnx_view import OnnxGraph, name_of
-from s2d_edge.lint.rules import Place
+from s2d_edge.lint.rules import Place, Rule
 
+# Export and calibration write this version. ONNX Runtime 1.20, the oldest supported one, reads no newer one.
+IR_VERSION = 10
 LINEARS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
 
 
@@ -39,3 +41,17 @@ def quantized_tables(graph: OnnxGraph) -> Iterator[Place]:
             for node, _ in graph.readers(dequantize.output[0]):
                 if node.op_type not in LINEARS:
                     yield name_of(node), f"{node.op_type} reads the 8-bit constant {dequantize.input[0]}"
+
+
+def _newer_ir(graph: OnnxGraph) -> Iterator[Place]:
+    if graph.ir_version > IR_VERSION:
+        yield "the graph", f"IR version {graph.ir_version}"
+
+
+IR_VERSION_RULE: Rule[OnnxGraph] = Rule(
+    name="ir-version",
+    wants=f"the IR version is at most {IR_VERSION}",
+    why="A runtime refuses a file format newer than its own: ONNX Runtime 1.20 whatever is above 10.",
+    source="https://github.com/microsoft/onnxruntime/issues/23602",
+    find=_newer_ir,
+)

@@ -22,6 +22,7 @@ class OnnxGraph:
     """A model's main graph.
 
     Attributes:
+        ir_version: of the file format.
         opset: version of the standard operators.
         inputs, outputs: names of the graph's own, in order.
         nodes: in topological order, as ONNX stores them.
@@ -33,6 +34,7 @@ class OnnxGraph:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        self.ir_version = int(model.ir_version)
         self.opset = max(
             (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0
         )

@@ -1,12 +1,30 @@
-"""What an ONNX graph for an ordinary CPU keeps to."""
+"""The rules of ONNX Runtime on a CPU."""
 
 from __future__ import annotations
 
-from s2d_edge.lint.onnx_rules import dynamic_shapes, quantized_tables
+from collections.abc import Iterator
+
+from s2d_edge.lint.onnx_rules import IR_VERSION_RULE, dynamic_shapes, quantized_tables
 from s2d_edge.lint.onnx_view import OnnxGraph
-from s2d_edge.lint.rules import Rule
+from s2d_edge.lint.rules import Place, Rule
+
+_NEWEST_OPSET = 21
+
+
+def _newer_opset(graph: OnnxGraph) -> Iterator[Place]:
+    if graph.opset > _NEWEST_OPSET:
+        yield "the graph", f"opset {graph.opset}"
+
 
 RULES: tuple[Rule[OnnxGraph], ...] = (
+    IR_VERSION_RULE,
+    Rule(
+        name="opset",
+        wants=f"the opset is at most {_NEWEST_OPSET}",
+        why="ONNX Runtime guarantees the opsets of the ONNX it was built with: 1.20 those of ONNX 1.16.",
+        source="https://onnxruntime.ai/docs/reference/compatibility.html",
+        find=_newer_opset,
+    ),
     Rule(
         name="static-shapes",
         wants="every shape is fixed",

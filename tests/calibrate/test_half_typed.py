@@ -47,6 +47,7 @@ def test_everything_but_norms_and_edges_is_in_16_bits(graphs: tuple[Path, Path])
     onnx.checker.check_model(str(half), full_check=True)
     graph, before = OnnxGraph(onnx.load(half)), OnnxGraph(onnx.load(int8))
     assert graph.opset >= OPSET
+    assert graph.ir_version == before.ir_version == 10
     assert [graph.types[name] for name in (*graph.inputs, *graph.outputs)] == [
         before.types[name] for name in (*before.inputs, *before.outputs)
     ]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -98,14 +99,29 @@ def test_rules_are_those_of_the_target(tmp_path: Path) -> None:
     model.opset_import[0].version = 25
     onnx.save(model, tmp_path / "model.onnx")
     assert [violation.rule for violation in lint_graph(tmp_path / "model.onnx", "jetson")] == ["opset"]
-    assert lint_graph(tmp_path / "model.onnx", "cpu") == []
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
     insert(model, "mean", "Gather", "lookup", ["w.dq.out", store(model, "rows", np.array([0]))])
     onnx.save(model, tmp_path / "model.onnx")
-    assert [(violation.rule, violation.node) for violation in lint_graph(tmp_path / "model.onnx", "cpu")] == [
+    found = [(violation.rule, violation.node) for violation in lint_graph(tmp_path / "model.onnx", "cpu")]
+    assert found == [
+        ("opset", "the graph"),
         ("static-shapes", "clip"),
         ("linear-weights", "lookup"),
     ]
+
+
+def test_onnx_runtime_s_rules_find_what_it_refuses(tmp_path: Path) -> None:
+    """ONNX Runtime itself opens what passes, and refuses the newer file format."""
+    model = int8_graph()
+    path = tmp_path / "model.onnx"
+    for version, broken in ((9, []), (10, []), (1000, ["ir-version"])):
+        model.ir_version = version
+        onnx.save(model, path)
+        assert [violation.rule for violation in lint_graph(path, "cpu")] == broken
+        if not broken:
+            onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="Unsupported model IR version: 1000"):
+        onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
 def test_page_lists_every_rule() -> None:

@@ -27,6 +27,10 @@ def known_shape(model: Model, name: str, *shape: int) -> None:
     model.graph.value_info.append(onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
 
+def newer_file(model: Model) -> None:
+    model.ir_version = 11
+
+
 def too_new(model: Model) -> None:
     model.opset_import[0].version = 25
 
@@ -204,6 +208,7 @@ def quantized_residual(model: Model) -> None:
 
 # What is planted, the rule that finds it, and the nodes it names.
 PLANTS: list[tuple[Callable[[Model], None], str, set[str]]] = [
+    (newer_file, "ir-version", {"the graph"}),
     (too_new, "opset", {"the graph"}),
     (unknown_operator, "operators", {"active"}),
     (foreign_operator, "operators", {"active"}),

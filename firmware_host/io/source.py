@@ -1,4 +1,4 @@
-"""What every source of frames offers: frames with their times, and the state it is in."""
+"""The protocol of a source of frames: frames with their times, and its state."""
 
 from __future__ import annotations
 

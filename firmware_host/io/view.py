@@ -1,4 +1,4 @@
-"""What a live run shows at one moment: faces and predictions to draw, and counts."""
+"""The state of a live run at one moment: faces and predictions to draw, and counts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FaceMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overlay:
-    """What to draw on one frame.
+    """Faces and predictions to draw on one frame.
 
     Attributes:
         labels: every class, in the model's order.
@@ -48,7 +48,7 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What happened since the start, what was lost by reason, and how fast it goes.
+    """Events since the start, losses by reason, and rates of the last seconds.
 
     Attributes:
         frames: delivered by the source.

@@ -1,4 +1,4 @@
-"""What the threads of a pipeline share, behind one lock: the newest frame, the results, and its end."""
+"""State that the threads of a pipeline share behind one lock: newest frame, results, failure, end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from s2d_edge.media.tracking import Box
 
 
 class Board:
-    """Holds the newest searched frame and the newest results; every method can be called from any thread."""
+    """Holds the newest searched frame and the newest results; any thread may call every method."""
 
     def __init__(self, labels: tuple[str, ...], results_kept: int) -> None:
         """Start empty.
@@ -77,7 +77,7 @@ class Board:
             return SearchedFrame(frame) if self._newest is None else replace(self._newest, frame=frame)
 
     def put_result(self, ticket: int, result: LiveResult | None) -> None:
-        """Add the result of a request; None where the stride asked for none. Tickets rise."""
+        """Add the result of a request; None where the stride wants none. Tickets rise."""
         with self._changed:
             if result is not None:
                 self._results[ticket] = result
@@ -98,7 +98,7 @@ class Board:
             self._changed.wait_for(lambda: self._results_ended or self._last_ticket >= ticket)
 
     def overlay(self, searched: SearchedFrame) -> Overlay:
-        """What to draw on a searched frame, with the newest results up to it."""
+        """Faces and predictions to draw on a searched frame, with the newest results up to it."""
         with self._changed:
             return self._overlay(searched)
 

@@ -11,7 +11,7 @@ MOST_FACES = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineConfig:
-    """How often a live run predicts, how it smooths, and how many faces it follows.
+    """Settings of a live run: how often it predicts, how it smooths, how many faces it follows.
 
     Attributes:
         stride: samples between results.

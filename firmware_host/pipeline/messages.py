@@ -1,4 +1,4 @@
-"""What the stages of the pipeline hand each other."""
+"""Messages between the stages of the pipeline."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class FacePredictors:
         """Predict a clip with the state of its face, which is reset when the track is a new one.
 
         Returns:
-            None where the stride asks for no prediction.
+            None where the stride wants no prediction.
 
         Raises:
             DeviceError: the device fails, or the logits are not finite.

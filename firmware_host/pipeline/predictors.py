@@ -38,7 +38,7 @@ class Predictor(Protocol):
             t_s: time of its last sample, seconds.
 
         Returns:
-            None where the stride asks for no prediction.
+            None where the stride wants no prediction.
 
         Raises:
             DeviceError: the device fails, or the logits are not finite.

@@ -10,5 +10,5 @@ from tests.firmware_host.graphs import make_bundle
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """T = 4 at 10 frames per second; answers the strongest colour."""
+    """A bundle with T = 4 at 10 frames per second that predicts the strongest colour."""
     return make_bundle(tmp_path_factory.mktemp("bundles") / "colours")

@@ -35,6 +35,8 @@ class FakeCamera:
         self._frames = frames
         self._every_s = every_s
         self._stopped = threading.Event()
+        self._changed = threading.Condition()
+        self._delivered = 0
 
     def frames(self) -> Iterator[Frame]:
         self.state = SourceState.PLAYING
@@ -43,10 +45,18 @@ class FakeCamera:
             if self._stopped.wait(max(start_s + index * self._every_s - time.perf_counter(), 0)):
                 break
             yield Frame(index, index * self._every_s, with_square(RED), time.perf_counter())
+            with self._changed:
+                self._delivered += 1
+                self._changed.notify_all()
         self.state = SourceState.ENDED
 
     def stop(self) -> None:
         self._stopped.set()
+
+    def wait_for(self, frames: int) -> None:
+        """Wait until so many frames were delivered."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._delivered >= frames)
 
 
 def play(

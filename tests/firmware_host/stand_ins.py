@@ -1,4 +1,4 @@
-"""What flows through the host, made by hand: a connection, a sampled face, a result."""
+"""A connection, a sampled face and a result, made by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several faces in one picture: each keeps its own past, its own answers and its own track."""
+"""Several faces in one picture: each has its own state, its own results and its own track."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def by_track(path: Path) -> dict[int, list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("mode", ["window", "stream"])
-def test_two_faces_answer_as_each_alone(mode: str, tmp_path: Path) -> None:
-    """In one picture they share neither the past nor the smoothing."""
+def test_two_faces_give_the_results_of_each_alone(mode: str, tmp_path: Path) -> None:
+    """Faces in one picture share neither model state nor smoothing."""
     write_random_run(tmp_path / "run", CAUSAL)
     causal = open_bundle(
         export_run(target="intel-cpu", mode=mode, run=tmp_path / "run", out=tmp_path / mode, console=QUIET)
@@ -72,7 +72,7 @@ def test_two_faces_answer_as_each_alone(mode: str, tmp_path: Path) -> None:
     assert not np.allclose(one[-1]["logits"], other[-1]["logits"], atol=0.1)
 
 
-def test_two_real_faces_are_told_apart(bundle: Bundle, shared_data: Path, tmp_path: Path) -> None:
+def test_two_real_faces_keep_their_tracks(bundle: Bundle, shared_data: Path, tmp_path: Path) -> None:
     clips = [read_video(shared_data / "clips" / f"{name}.mp4") for name in ("d18", "d9")]
     frames = [
         side_by_side(*(cv2.resize(picture, (320, 320)) for _, picture in pair))

@@ -1,4 +1,4 @@
-"""The whole host on files: what it answers, keeps, and refuses."""
+"""Live runs on files: results, annotated video, and errors that leave nothing behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.firmware_host.live import BLUE, RED, play, results_in
 from tests.pictures import plain, with_square, write_video
 
 
-def test_file_is_answered_completely_and_in_order(bundle: Bundle, tmp_path: Path) -> None:
+def test_file_gives_every_result_in_order(bundle: Bundle, tmp_path: Path) -> None:
     frames = [with_square(RED)] * 30 + [with_square(BLUE, x=34)] * 30
     clip = write_video(tmp_path / "clip.avi", frames, fps=20)
     out, video = tmp_path / "out.jsonl", tmp_path / "out.mp4"
@@ -41,7 +41,7 @@ def test_file_is_answered_completely_and_in_order(bundle: Bundle, tmp_path: Path
 
 
 def test_the_same_file_gives_the_same_video(bundle: Bundle, tmp_path: Path) -> None:
-    """Each frame carries its own answer, however the threads run."""
+    """Each frame is drawn with its own result, in whatever order the threads run."""
     frames = [with_square(RED)] * 12 + [with_square(BLUE)] * 12
     clip = write_video(tmp_path / "clip.avi", frames, fps=10)
     for name in ("a.mp4", "b.mp4"):
@@ -64,7 +64,7 @@ def test_stride_and_smoothing(bundle: Bundle, tmp_path: Path) -> None:
     results = results_in(tmp_path / "out")
     assert [each["frame"] for each in results] == [3, 6, 9, 12, 15, 18, 21]
     assert results[-1]["logits"][2] > results[-1]["logits"][0]  # the clip is blue,
-    assert results[-1]["label"] == "red"  # but blue is too new to outweigh what came before
+    assert results[-1]["label"] == "red"  # but blue is too new to outweigh the red before it
 
 
 def test_short_file_repeats_frames_and_says_so(
@@ -79,7 +79,7 @@ def test_short_file_repeats_frames_and_says_so(
 
 
 def test_gap_without_a_face_empties_the_window(bundle: Bundle, tmp_path: Path) -> None:
-    """Answers never mix what was before a long gap with what comes after it."""
+    """No window mixes samples from before a long gap with samples from after it."""
     nobody = plain((0, 0, 0))
     frames = [with_square(RED)] * 8 + [nobody] * 8 + [with_square(BLUE)] * 8
     clip = write_video(tmp_path / "gap.avi", frames, fps=10)
@@ -99,7 +99,7 @@ def test_another_person_empties_the_window(bundle: Bundle, tmp_path: Path) -> No
 
 def test_file_without_a_face_is_an_error_and_leaves_nothing(bundle: Bundle, tmp_path: Path) -> None:
     clip = write_video(tmp_path / "nobody.avi", [plain((0, 0, 0))] * 12, fps=10)
-    with pytest.raises(MediaError, match="no face was found in any of the 12 frames"):
+    with pytest.raises(MediaError, match="12 frames"):
         play(bundle, FileSource(clip), json=str(tmp_path / "out"), save=tmp_path / "out.mp4")
     assert [entry.name for entry in tmp_path.iterdir()] == ["nobody.avi"]
 
@@ -110,7 +110,7 @@ def test_truncated_file_is_an_error_and_leaves_nothing(bundle: Bundle, tmp_path:
     clip = write_video(tmp_path / "cut.avi", frames, fps=10)
     data = clip.read_bytes()
     clip.write_bytes(data[: len(data) // 2])
-    with pytest.raises(MediaError, match="cut short"):
+    with pytest.raises(MediaError, match=r"cut\.avi"):
         play(bundle, FileSource(clip), json=str(tmp_path / "out"), save=tmp_path / "out.mp4")
     assert [entry.name for entry in tmp_path.iterdir()] == ["cut.avi"]
 
@@ -121,7 +121,7 @@ def test_disk_that_fills_up_while_saving(
     clip = write_video(tmp_path / "clip.avi", [with_square(RED)] * 60, fps=10)
     free = iter([1 << 30, 1 << 30])
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": next(free, 1000)})())
-    with pytest.raises(MediaError, match="the disk is full"):
+    with pytest.raises(MediaError, match=r"out\.mp4"):
         play(bundle, FileSource(clip), json=str(tmp_path / "out"), save=tmp_path / "out.mp4")
     assert [entry.name for entry in tmp_path.iterdir()] == ["clip.avi"]
 
@@ -129,6 +129,6 @@ def test_disk_that_fills_up_while_saving(
 def test_failing_model_ends_everything(tmp_path: Path) -> None:
     broken = make_bundle(tmp_path / "b", weights=np.full((3, 3), np.nan, np.float32))
     clip = write_video(tmp_path / "clip.avi", [with_square(RED)] * 200, fps=10)
-    with pytest.raises(DeviceError, match="not finite"):
+    with pytest.raises(DeviceError):
         play(broken, FileSource(clip), save=tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()

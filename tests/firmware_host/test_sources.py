@@ -123,7 +123,7 @@ def test_stream_over_http_is_live_and_reopened(served: str, monkeypatch: pytest.
 
 
 def test_first_connection_that_fails_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(MediaError, match=r"camera 99 cannot be opened.*this machine has"):
+    with pytest.raises(MediaError, match="camera 99"):
         open_camera(99)
     assert capfd.readouterr().err == ""
 

@@ -1,4 +1,4 @@
-"""A face's stream on the host: which slot is written, how old the others are, and when an answer is told."""
+"""A face's stream on the host: the slot written, the age of the others, and when a prediction is due."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SIZE = CAUSAL.vit.image_size
 FRAME = np.zeros((1, SIZE, SIZE, 3), np.uint8)
 
 
-class _Notebook:
-    """Rings that only note what they are asked."""
+class _Recorded:
+    """Rings that only record their steps."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[list[int], int]] = []
+        self.steps: list[tuple[list[int], int]] = []
 
     def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
-        self.asked.append((age.tolist(), slot))
+        self.steps.append((age.tolist(), slot))
         return np.zeros((1, 3), np.float32)
 
     def copies(self) -> dict[str, NDArray[Any]]:
@@ -54,8 +54,8 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     ).manifest
 
 
-def _session(manifest: Manifest) -> tuple[StreamSession, _Notebook]:
-    rings = _Notebook()
+def _session(manifest: Manifest) -> tuple[StreamSession, _Recorded]:
+    rings = _Recorded()
     return StreamSession(manifest, rings, lambda logits: logits), rings
 
 
@@ -63,8 +63,8 @@ def test_slots_are_written_in_turn_and_age(manifest: Manifest) -> None:
     session, rings = _session(manifest)
     for number in range(5):
         session.step(FRAME, number)
-    assert rings.asked == [
-        ([4, 4, 4], 0),  # 4 is T: nothing to be seen
+    assert rings.steps == [
+        ([4, 4, 4], 0),  # 4 is T: not seen
         ([1, 4, 4], 1),
         ([2, 1, 4], 2),
         ([3, 2, 1], 0),
@@ -72,32 +72,32 @@ def test_slots_are_written_in_turn_and_age(manifest: Manifest) -> None:
     ]
 
 
-def test_a_lost_sample_makes_the_past_older(manifest: Manifest) -> None:
+def test_a_lost_sample_makes_the_slots_before_it_older(manifest: Manifest) -> None:
     session, rings = _session(manifest)
     predictor = StreamPredictor(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=1)
     clip = FRAME[None]
-    told = [predictor.predict(clip, t_s) for t_s in (0.0, 0.11, 0.39, 0.41)]
-    assert [age[0] for age, _ in rings.asked] == [4, 1, 4, 4]  # 3 periods between the second and the third
-    assert rings.asked[2] == ([4, 3, 4], 2)
-    assert rings.asked[3] == ([4, 4, 1], 0)  # two samples are never of one time
-    assert [answer is not None and answer.warming for answer in told] == [True] * 4
+    predictions = [predictor.predict(clip, t_s) for t_s in (0.0, 0.11, 0.39, 0.41)]
+    assert [age[0] for age, _ in rings.steps] == [4, 1, 4, 4]  # 3 periods between the second and the third
+    assert rings.steps[2] == ([4, 3, 4], 2)
+    assert rings.steps[3] == ([4, 4, 1], 0)  # two samples are never of one time
+    assert [each is not None and each.warming for each in predictions] == [True] * 4
 
 
-def test_every_sample_is_stepped_and_every_stride_th_told(manifest: Manifest) -> None:
+def test_every_sample_is_stepped_and_every_stride_th_predicted(manifest: Manifest) -> None:
     session, rings = _session(manifest)
     predictor = StreamPredictor(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=3)
-    told = [predictor.predict(FRAME[None], k / 10) for k in range(7)]
-    assert [answer is not None for answer in told] == [True, False, False, True, False, False, True]
-    assert len(rings.asked) == 7
-    assert told[0] is not None
-    assert told[0].warming
-    assert told[3] is not None
-    assert not told[3].warming
+    predictions = [predictor.predict(FRAME[None], k / 10) for k in range(7)]
+    assert [each is not None for each in predictions] == [True, False, False, True, False, False, True]
+    assert len(rings.steps) == 7
+    assert predictions[0] is not None
+    assert predictions[0].warming
+    assert predictions[3] is not None
+    assert not predictions[3].warming
     predictor.reset()
     assert session.seen == 0
 
 
-def test_the_graph_decides_how_it_is_asked(manifest: Manifest, tmp_path: Path) -> None:
+def test_the_graph_decides_the_kind_of_request(manifest: Manifest, tmp_path: Path) -> None:
     write_random_run(tmp_path / "run", CAUSAL)
     for mode, frames in (("window", T), ("stream", 1)):
         with open_engine(

@@ -47,7 +47,7 @@ class BreakingSource(FileSource):
 
     def frames(self) -> Iterator[Frame]:
         yield from itertools.islice(super().frames(), 12)
-        raise MediaError("the file is cut short")
+        raise MediaError("broken on purpose")
 
 
 def test_results_are_those_of_a_run(bundle: Bundle, engine: Engine, clip: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_slow_reader_of_a_camera_loses_whole_clips_which_are_counted(bundle: Bun
 
 def test_errors_come_after_the_results_before_them(bundle: Bundle, engine: Engine, clip: Path) -> None:
     results = watched(BreakingSource(clip), engine, bundle)
-    with pytest.raises(MediaError, match="cut short"):
+    with pytest.raises(MediaError, match="broken on purpose"):
         for _ in results:
             pass
     assert stage_threads() == []

@@ -16,7 +16,7 @@ from typing import Any
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
-from s2d_edge.core.files import whole_folder, write_text
+from s2d_edge.core.files import read_json, whole_folder, write_text
 from s2d_edge.data.animate.clip import ClipPlan, animate, plan_clip
 from s2d_edge.data.animate.landmarks import StillFaceFinder
 from s2d_edge.data.animate.learning import resting_face
@@ -129,7 +129,7 @@ def _begin(out: Path, settings: AnimateSettings, stills: Sequence[Still]) -> Non
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DataError(f"{out} exists and holds no animated stills; choose another folder")
     elif [path.name for path in out.iterdir()] != [ANIMATED_FILE]:  # else nothing came of it yet
-        stored = json.loads(described.read_text(encoding="utf-8"))
+        stored = read_json(described, DataError, "choose another folder, or remove it first")
         for name, value in wanted.items():
             if stored.get(name) != value:
                 what = "other stills" if name == "stills" else f"{name}={stored.get(name)}, not {value}"

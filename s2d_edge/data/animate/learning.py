@@ -14,6 +14,7 @@ from s2d_edge.data.animate.landmarks import Points, StillFaceFinder
 from s2d_edge.data.animate.resting import FEWEST, RestingFace, learn_resting_face
 from s2d_edge.data.animate.stills import Still, shuffled
 from s2d_edge.data.preparing.parallel import in_parallel
+from s2d_edge.data.reading.tables import read_arrays
 
 _MOST = 400  # stills of one label; more add nothing but time
 _FROM = "train"  # people of other splits say nothing about rest, if this one suffices
@@ -34,8 +35,8 @@ def resting_face(
     """
     names = ("mean", "modes", "person", "expression")
     if kept.is_file():
-        with np.load(kept) as stored:
-            return RestingFace(**{name: stored[name] for name in names})
+        stored = read_arrays(kept, names, "remove it, and faces at rest are learned again")
+        return RestingFace(**dict(zip(names, stored, strict=True)))
     learned = _learn(_to_learn_from(stills, neutral), neutral, console, workers)
     with whole_file(kept) as scratch:
         np.savez(scratch, **{name: getattr(learned, name) for name in names})

@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
-from s2d_edge.core.files import cache_folder, whole_folder
+from s2d_edge.core.files import cache_folder, read_json, whole_folder
 from s2d_edge.data.avatars.clips import check_clip, encode, render_clip
 from s2d_edge.data.avatars.expression import LABELS
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.data.reading.dataset import AVATARS_FILE, Dataset, Sample
 from s2d_edge.data.reading.readers import LABELS_FILE
+from s2d_edge.data.reading.tables import read_arrays
 
 GENERATOR_VERSION = 6  # raise it whenever the same spec would give other bytes
 LANDMARKS_FILE = "landmarks.npz"
@@ -177,13 +178,15 @@ def read_landmarks(root: Path) -> dict[str, NDArray[np.float32]]:
         iBUG's order.
 
     Raises:
-        DataError: ``root`` is no avatar set.
+        DataError: ``root`` is no avatar set, or its landmarks cannot be read.
     """
     file = root / LANDMARKS_FILE
     if not file.is_file():
         raise DataError(f"{root} holds no {LANDMARKS_FILE}; make a set with 's2d-edge data avatars {root}'")
-    with np.load(file) as stored:
-        return dict(zip(stored["paths"].tolist(), stored["points"], strict=True))
+    paths, points = read_arrays(file, ("paths", "points"), "make the set again")
+    if len(paths) != len(points):
+        raise DataError(f"{file} holds {len(paths)} paths and {len(points)} landmarks; make the set again")
+    return dict(zip(paths.tolist(), points, strict=True))
 
 
 def default_avatars(console: Console, spec: AvatarSpec | None = None, workers: int | None = None) -> Dataset:
@@ -206,8 +209,8 @@ def default_avatars(console: Console, spec: AvatarSpec | None = None, workers: i
 def _is_complete(root: Path, spec: AvatarSpec) -> bool:
     """Whether ``root`` holds this very set with every frame."""
     try:
-        stored = json.loads((root / AVATARS_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        stored = read_json(root / AVATARS_FILE, DataError, "make the set again")
+    except DataError:
         return False
     names = {f"{number:03d}.jpg" for number in range(spec.frames)}
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
+from s2d_edge.core.files import read_json
 
 # Sets drawn by this package describe themselves in these files, frame rate included.
 AVATARS_FILE, ANIMATED_FILE = "avatars.json", "animated.json"
@@ -103,10 +103,8 @@ class Dataset:
         for name in (AVATARS_FILE, ANIMATED_FILE):
             described = self.root / name
             if described.is_file():
-                try:
-                    return float(json.loads(described.read_text(encoding="utf-8"))["fps"])
-                except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-                    raise DataError(
-                        f"{described} names no frame rate ({error}); make the set again"
-                    ) from None
+                fps = read_json(described, DataError, "make the set again").get("fps")
+                if not isinstance(fps, (int, float)):
+                    raise DataError(f"{described} holds fps={fps!r}, no frame rate; make the set again")
+                return float(fps)
         return None

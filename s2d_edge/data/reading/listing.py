@@ -1,7 +1,7 @@
-"""What a dataset's annotations say, before it is known whether all of it can be used.
+"""A dataset's annotations as they are written, usable or not.
 
 Training and evaluation want a :class:`Dataset`, where every label is known and every clip is there; ``data
-check`` wants to see everything that is not so.
+check`` reports every label and clip that is not.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.tables import is_there
 from s2d_edge.media.pictures import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 _NAMED = 5  # how many offenders an error names
@@ -20,15 +21,15 @@ _NAMED = 5  # how many offenders an error names
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One clip as its annotation has it.
+    """One clip as its annotation describes it.
 
     Attributes:
         path: where the clip should be.
-        label: its class, by name; what the annotation says instead where that is no class.
+        label: the name of its class, or the annotation's text where it names no class.
         split: as in :class:`Sample`.
         subject: as in :class:`Sample`.
-        file: what the annotation stands in: a file, or the clip's folder.
-        line: and where in it, from 1; 0 where there are no lines.
+        file: the annotation's file, or the clip's folder.
+        line: the annotation's line in it, from 1; 0 where there are no lines.
     """
 
     path: Path
@@ -40,22 +41,22 @@ class Entry:
 
     @property
     def where(self) -> str:
-        """The annotation's place, for messages."""
+        """File and line of the annotation, for messages."""
         return f"{self.file}, line {self.line}" if self.line else str(self.file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Everything a dataset's annotations name.
+    """All entries of a dataset's annotations.
 
     Attributes:
         name: for reports.
-        root: what the clips lie under.
+        root: the folder that holds the clips.
         labels: class names in index order.
         entries: in the annotations' order.
-        missing_hint: what to do when clips are not there.
+        missing_hint: advice for the user when clips are missing.
         published: as in :class:`Dataset`.
-        notes: what was left out on purpose, in sentences.
+        notes: sentences about what was left out on purpose.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Listing:
     notes: tuple[str, ...] = ()
 
     def unknown_labels(self) -> Iterator[Entry]:
-        """Entries whose label is no class."""
+        """Entries whose label is not a class of the set."""
         known = set(self.labels)
         return (entry for entry in self.entries if entry.label not in known)
 
@@ -79,30 +80,33 @@ class Listing:
                 yield entry, first[entry.path]
 
     def missing(self) -> Iterator[Entry]:
-        """Entries whose clip is not there."""
-        return (entry for entry in self.entries if not entry.path.exists())
+        """Entries whose clip does not exist."""
+        return (entry for entry in self.entries if not is_there(entry.path))
 
     def relative(self, path: Path) -> str:
-        """A clip's path as people know it: relative to the dataset."""
+        """A clip's path relative to the dataset, for messages; the whole path where it lies elsewhere."""
         return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
 
 
 def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
-    """The dataset, if all of the listing can be used.
+    """Turn a listing into a dataset, if all of it can be used.
 
     Args:
-        missing_ok: leave clips that are not there to the loading, which may skip them.
+        missing_ok: accept missing clips; loading may skip them.
 
     Raises:
-        DataError: a label that is no class, a clip listed twice, clips that are not there, or a file that is
-            neither picture nor video; names the first, and where it stands.
+        DataError: a label that is no class, a clip listed twice, missing clips, or a file that is neither
+            picture nor video. The message names the first, its file and line.
     """
     for entry in listing.unknown_labels():
-        raise DataError(f"{entry.where}: label {entry.label!r} is not in the set {', '.join(listing.labels)}")
+        raise DataError(
+            f"{entry.where}: label {entry.label!r} is not in the set {', '.join(listing.labels)}; "
+            "correct the label, or the set"
+        )
     for entry, first in listing.repeats():
         raise DataError(
             f"{entry.where}: {listing.relative(entry.path)} is listed already on line {first.line}; "
-            "a clip may have one label and one split"
+            "a clip has one label and one split: remove one of the lines"
         )
     if not missing_ok:
         _require_clips(listing)

@@ -12,6 +12,7 @@ from s2d_edge.data.reading import published
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.data.reading.listing import Entry, Listing, as_dataset
 from s2d_edge.data.reading.readers import LABELS_FILE, list_csv, list_folders
+from s2d_edge.data.reading.tables import is_there
 
 AVATARS = "avatars"
 
@@ -25,7 +26,7 @@ def open_dataset(
         data: a CSV file, a folder with ``labels.csv``, a folder laid out as ``SPLIT/LABEL/*``, a published
             dataset as ``NAME[/FOLD]:ROOT``, or ``avatars`` (also None) for the embedded demo set.
         labels: the model's label order. Class indices follow it, and the dataset may name no other label.
-        missing_ok: leave clips that are not there to the loading, which may skip them.
+        missing_ok: accept missing clips; loading may skip them.
 
     Raises:
         DataError: nothing readable there, or a label that is not among ``labels``.
@@ -38,14 +39,14 @@ def open_dataset(
 
 
 def list_data(data: str, console: Console, labels: Sequence[str] | None = None) -> Listing:
-    """What the annotations of a dataset say, without looking at the clips.
+    """Read the annotations of a dataset, without looking at the clips.
 
     Args:
         data: as :func:`open_dataset` takes it.
         labels: the only class names, in order; a published dataset and the avatars have their own.
 
     Raises:
-        DataError: no annotations there, or not as they should be.
+        DataError: no annotations there, or damaged ones.
     """
     if data == AVATARS:
         return _list_avatars(console)
@@ -53,12 +54,13 @@ def list_data(data: str, console: Console, labels: Sequence[str] | None = None) 
     if known is not None:
         return known.listing(console)
     path = Path(data)
-    if path.is_dir():
+    there = is_there(path)
+    if there and path.is_dir():
         listed = path / LABELS_FILE
         return list_csv(listed, labels) if listed.is_file() else list_folders(path, labels)
-    if path.is_file() and path.suffix.lower() == ".csv":
+    if there and path.is_file() and path.suffix.lower() == ".csv":
         return list_csv(path, labels)
-    what = "is not a CSV file" if path.exists() else "does not exist"
+    what = "is not a CSV file" if there else "does not exist"
     raise DataError(
         f"--data {data}: it {what}; give a CSV file (path,label[,subject][,split]), a folder with "
         f"{LABELS_FILE}, a folder laid out as SPLIT/LABEL/*, {published.SPELLING} of a published dataset "
@@ -89,7 +91,7 @@ def _list_avatars(console: Console) -> Listing:
 
 
 def absolute_data(data: str | None) -> str:
-    """``--data`` as a run that is resumed in another folder will find it."""
+    """``--data`` with absolute paths, so that a run resumed in another folder finds it."""
     if data is None or data == AVATARS:
         return AVATARS
     known = published.parse(data)
@@ -97,7 +99,7 @@ def absolute_data(data: str | None) -> str:
 
 
 def require_published(dataset: Dataset) -> None:
-    """See that ``--protocol paper`` has a meaning.
+    """Check that ``--protocol paper`` applies to a dataset.
 
     Raises:
         ConfigError: nothing was published on this dataset.

@@ -1,16 +1,14 @@
-"""Labelled clips from a CSV file or from folders named after splits and labels."""
+"""List labelled clips from a CSV file, or from folders named after splits and labels."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.data.reading.listing import Entry, Listing, as_dataset
-from s2d_edge.data.reading.tables import read_text
+from s2d_edge.data.reading.tables import read_rows
 
 LABELS_FILE = "labels.csv"
 DEFAULT_SPLIT = "train"  # of a CSV without a split column: training carves its validation out of it
@@ -45,7 +43,8 @@ def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
         labels: the order the class indices follow; the sorted names of the file without it.
 
     Raises:
-        DataError: not readable as UTF-8 CSV, empty, a column missing, or a cell empty.
+        DataError: not readable as UTF-8 CSV, empty, a column missing, or a cell empty or with line
+            breaks or NUL characters.
     """
     entries = _read_entries(path)
     return Listing(
@@ -60,7 +59,7 @@ def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
 def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
     """List ``root/SPLIT/LABEL/*``, each entry one video, picture or frame folder.
 
-    Names that begin with a dot are passed over.
+    Names that begin with a dot are skipped.
 
     Args:
         root: the dataset's folder.
@@ -83,44 +82,47 @@ def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
         for clip in _visible(label)
     )
     if not entries:
-        raise DataError(f"{root}: its {len(classes)} SPLIT/LABEL folders are all empty")
+        raise DataError(f"{root}: its {len(classes)} SPLIT/LABEL folders are all empty; put the clips there")
     return Listing(
         name=root.resolve().name,
         root=root,
         labels=_order((label.name for _, label in classes), labels),
         entries=entries,
-        missing_hint="they went away while the folders were read",
+        missing_hint="they disappeared while the folders were read; run it again",
     )
 
 
 def _read_entries(path: Path) -> tuple[Entry, ...]:
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
-    try:
-        if not reader.fieldnames:
-            raise DataError(f"{path} is empty; wanted a header path,label[,subject][,split] and rows")
-        columns = [column.strip() for column in reader.fieldnames]
-        for column in ("path", "label"):
-            if column not in columns:
-                raise DataError(
-                    f"{path} has no column {column!r}, only {', '.join(columns)}; "
-                    "wanted path,label[,subject][,split]"
-                )
-        reader.fieldnames = columns
-        entries = tuple(_entry(path, reader.line_num, cells) for cells in reader)
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from None
+    rows = read_rows(path, strict=True)
+    _, columns = next(rows, (0, []))
+    if not columns:
+        raise DataError(f"{path} is empty; wanted a header path,label[,subject][,split] and rows")
+    for column in ("path", "label"):
+        if column not in columns:
+            raise DataError(
+                f"{path} has no column {column!r}, only {', '.join(map(repr, columns))}; "
+                "wanted path,label[,subject][,split]"
+            )
+    entries = tuple(_entry(path, line, columns, cells) for line, cells in rows)
     if not entries:
         raise DataError(f"{path} has a header and no rows; wanted one row per clip")
     return entries
 
 
-def _entry(file: Path, line: int, cells: dict[str | None, str | list[str] | None]) -> Entry:
-    if None in cells or None in cells.values():
-        raise DataError(f"{file}, line {line}: the number of cells differs from the header's")
-    texts = {str(column): str(cell).strip() for column, cell in cells.items()}
-    for column in ("path", "label", "split"):
-        if not texts.get(column, "filled"):
-            raise DataError(f"{file}, line {line}: the cell {column!r} is empty")
+def _entry(file: Path, line: int, columns: Sequence[str], cells: Sequence[str]) -> Entry:
+    if len(cells) != len(columns):
+        raise DataError(
+            f"{file}, line {line}: {len(cells)} cells where the header has {len(columns)}; correct it"
+        )
+    texts = dict(zip(columns, cells, strict=True))
+    for column in ("path", "label", "split", "subject"):
+        text = texts.get(column, "filled")
+        if not text and column != "subject":
+            raise DataError(f"{file}, line {line}: the cell {column!r} is empty; fill it, or remove the row")
+        if not set(text).isdisjoint("\0\r\n"):
+            raise DataError(
+                f"{file}, line {line}: the cell {column!r} holds {text!r}; remove line breaks and NULs"
+            )
     return Entry(
         path=file.parent / texts["path"],
         label=texts["label"],

@@ -1,4 +1,4 @@
-"""Splitting validation clips from training clips without sharing a person."""
+"""Split validation clips from training clips so that no person is in both."""
 
 from __future__ import annotations
 

@@ -1,15 +1,34 @@
-"""Text files of labels, read whole or refused by name."""
+"""Files of labels, read whole or refused by name: text, CSV rows, pairs, NumPy arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from s2d_edge.core.errors import DataError
 
+# What np.load raises on files that it did not write.
+_NOT_ARRAYS = (OSError, ValueError, EOFError, KeyError, MemoryError, AttributeError, zipfile.BadZipFile)
+
+
+def is_there(path: Path) -> bool:
+    """True when ``path`` exists; a name that no file can have does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
 
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file, a byte order mark left out and line ends as they are.
+    """Read a UTF-8 file, without its byte order mark and with its own line ends.
 
     Raises:
         DataError: it cannot be read, or is not UTF-8.
@@ -21,14 +40,39 @@ def read_text(path: Path) -> str:
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from None
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+        raise DataError(
+            f"{path} cannot be read ({error.strerror}); check the path and its permissions"
+        ) from None
+
+
+def read_rows(path: Path, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """Read a CSV file in UTF-8, row by row; blank lines are skipped.
+
+    Args:
+        strict: refuse quotes that are not closed, or not followed by a comma.
+
+    Yields:
+        The number of the row's last line, from 1, and its cells without surrounding blanks.
+
+    Raises:
+        DataError: it cannot be read, is not UTF-8, or is not CSV.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=strict)
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {reader.line_num}: not valid CSV ({error}); correct that line"
+        ) from None
 
 
 def read_pairs(path: Path, headers: Sequence[str] = ()) -> list[tuple[int, str, str]]:
-    """The rows of an annotation file of two columns, separated by a comma or by blanks.
+    """Read an annotation file of two columns, separated by a comma or by blanks.
 
     Args:
-        headers: a first line whose first cell is one of these is passed over.
+        headers: a first line whose first cell is one of these is skipped.
 
     Returns:
         Per row its line number from 1, and its two cells.
@@ -42,8 +86,49 @@ def read_pairs(path: Path, headers: Sequence[str] = ()) -> list[tuple[int, str, 
         if not cells or (line == 1 and cells[0] in headers):
             continue
         if len(cells) != 2 or not all(cells):
-            raise DataError(f"{path}, line {line}: {text.strip()!r} is not a clip and its label")
+            raise DataError(f"{path}, line {line}: {text.strip()!r} is not a clip and its label; correct it")
         rows.append((line, cells[0], cells[1]))
     if not rows:
         raise DataError(f"{path} holds no row; wanted one clip and its label a line")
     return rows
+
+
+def whole_number(text: str) -> int | None:
+    """The number that up to 18 decimal digits spell, with or without a minus sign; None for other text."""
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None
+
+
+def read_array(path: Path, remedy: str) -> NDArray[Any]:
+    """Read the one array of a ``.npy`` file; pickled objects are refused.
+
+    Args:
+        remedy: advice for the user, the end of the message.
+
+    Raises:
+        DataError: not a readable NumPy array.
+    """
+    try:
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
+        if isinstance(array, np.ndarray):
+            return array
+        reason: object = "it is an archive of arrays"
+    except _NOT_ARRAYS as error:
+        reason = error
+    raise DataError(f"{path} is not a NumPy array ({reason}); {remedy}")
+
+
+def read_arrays(path: Path, names: Sequence[str], remedy: str) -> tuple[NDArray[Any], ...]:
+    """Read the arrays ``names`` of a ``.npz`` file, in that order; pickled objects are refused.
+
+    Args:
+        remedy: advice for the user, the end of the message.
+
+    Raises:
+        DataError: not a readable archive, or an array is not in it.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return tuple(stored[name] for name in names)
+    except (*_NOT_ARRAYS, TypeError, IndexError) as error:  # the last two: a single array
+        raise DataError(f"{path} does not hold the arrays {', '.join(names)} ({error}); {remedy}") from None

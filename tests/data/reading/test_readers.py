@@ -1,4 +1,4 @@
-"""Reading labelled clips from CSV files and folders."""
+"""Labelled clips are read from CSV files and folders, or refused by file and line."""
 
 from __future__ import annotations
 
@@ -54,17 +54,20 @@ def test_csv_without_split_is_training_data_and_labels_follow_the_given_order(tm
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is empty; wanted a header"),
-        ("path,label\n", "has a header and no rows"),
-        ("path,emotion\na.jpg,sad\n", "no column 'label', only path, emotion"),
-        ("file,label\na.jpg,sad\n", "no column 'path'"),
-        ("path,label\na.jpg,sad\na.jpg,happy\n", r"line 3: a\.jpg is listed already on line 2"),
-        ("path,label\na.jpg,\n", "line 2: the cell 'label' is empty"),
-        ("path,label\n,sad\n", "line 2: the cell 'path' is empty"),
-        ("path,label\na.jpg\n", "line 2: the number of cells differs"),
-        ("path,label\na.jpg,sad,more\n", "line 2: the number of cells differs"),
-        ('path,label\n"a.jpg,sad\n', "not valid CSV"),
-        ("path,label,split\na.jpg,sad,\n", "line 2: the cell 'split' is empty"),
+        ("", "is empty"),
+        ("path,label\n", "no rows"),
+        ("path,emotion\na.jpg,sad\n", "'label', only 'path', 'emotion'"),
+        ("file,label\na.jpg,sad\n", "'path'"),
+        ("path,label\na.jpg,sad\na.jpg,happy\n", r"line 3: a\.jpg .*line 2"),
+        ("path,label\na.jpg,\n", "line 2: .*'label'"),
+        ("path,label\n,sad\n", "line 2: .*'path'"),
+        ("path,label\na.jpg\n", "line 2: 1 cells .* 2"),
+        ("path,label\na.jpg,sad,more\n", "line 2: 3 cells .* 2"),
+        ('path,label\n"a.jpg,sad\n', "line 2: "),
+        ('path,label\n"a\nb.jpg",sad\n', "line 3: .*'path'"),
+        ('path,label\na.jpg,"sad\nder"\n', "line 3: .*'label'"),
+        ("path,label\na.jpg,sad\0der\n", "line 2: .*'label'"),
+        ("path,label,split\na.jpg,sad,\n", "line 2: .*'split'"),
     ],
 )
 def test_csv_that_cannot_be_used_says_where(tmp_path: Path, text: str, message: str) -> None:
@@ -77,20 +80,20 @@ def test_csv_that_cannot_be_used_says_where(tmp_path: Path, text: str, message: 
 def test_csv_in_another_encoding_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_bytes("path,label\nzoë.jpg,sad\n".encode("latin-1"))
-    with pytest.raises(DataError, match="not UTF-8"):
+    with pytest.raises(DataError, match=r"labels\.csv.*byte 13"):
         read_csv(file)
 
 
 def test_label_outside_the_set_names_line_label_and_set(tmp_path: Path) -> None:
     file = write_csv(tmp_path, "path,label\na.jpg,happy\nb.jpg,bored\n", "a.jpg", "b.jpg")
-    with pytest.raises(DataError, match="line 3: label 'bored' is not in the set happy, sad"):
+    with pytest.raises(DataError, match=r"line 3: .*'bored'.*happy, sad"):
         read_csv(file, ["happy", "sad"])
 
 
 def test_missing_files_are_counted_and_the_first_named(tmp_path: Path) -> None:
     rows = "".join(f"{k}.jpg,sad\n" for k in range(9))
     file = write_csv(tmp_path, "path,label\n" + rows, "0.jpg")
-    with pytest.raises(DataError, match=r"8 of 9 paths .*1\.jpg \(line 3\).*and 3 more") as caught:
+    with pytest.raises(DataError, match=r"8 of 9 .*1\.jpg \(line 3\).* 3 more") as caught:
         read_csv(file)
     assert "7.jpg" not in str(caught.value)
 
@@ -110,15 +113,15 @@ def test_folders(tmp_path: Path) -> None:
 
 
 def test_folders_that_hold_no_clips(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"neither labels\.csv nor folders SPLIT/LABEL"):
+    with pytest.raises(DataError, match=r"labels\.csv"):
         read_folders(tmp_path)
     (tmp_path / "train" / "sad").mkdir(parents=True)
-    with pytest.raises(DataError, match="all empty"):
+    with pytest.raises(DataError, match="1 SPLIT/LABEL"):
         read_folders(tmp_path)
     (tmp_path / "train" / "sad" / "notes.txt").touch()
-    with pytest.raises(DataError, match=r"notes\.txt is neither a picture"):
+    with pytest.raises(DataError, match=r"notes\.txt"):
         read_folders(tmp_path)
-    with pytest.raises(DataError, match="label 'sad' is not in the set happy"):
+    with pytest.raises(DataError, match=r"'sad'.*happy"):
         read_folders(tmp_path, ["happy"])
 
 
@@ -134,21 +137,21 @@ def test_open_dataset_tells_files_from_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["absent", "clip.mp4"])
 def test_open_dataset_refuses_what_is_no_dataset(tmp_path: Path, name: str) -> None:
     (tmp_path / "clip.mp4").touch()
-    with pytest.raises(DataError, match=f"--data .*{name}: it .*; give a CSV file"):
+    with pytest.raises(DataError, match=f"--data .*{name}"):
         open_dataset(str(tmp_path / name), QUIET)
 
 
-def test_with_labels_reorders_and_refuses_strangers(tmp_path: Path) -> None:
+def test_dataset_takes_the_order_of_other_labels_and_refuses_unknown_ones(tmp_path: Path) -> None:
     file = write_csv(tmp_path, "path,label\na.jpg,happy\nb.jpg,sad\n", "a.jpg", "b.jpg")
     dataset = read_csv(file)
     assert [s.label for s in dataset.in_order_of(["sad", "fear", "happy"]).samples] == [2, 0]
-    with pytest.raises(DataError, match="label 'sad', which is not in the model's set fear, happy"):
+    with pytest.raises(DataError, match=r"'sad'.*fear, happy"):
         dataset.in_order_of(["fear", "happy"])
 
 
 def test_missing_split_names_those_there_are(tmp_path: Path) -> None:
     dataset = read_csv(write_csv(tmp_path, "path,label,split\na.jpg,sad,val\n", "a.jpg"))
-    with pytest.raises(DataError, match=r"'test'; choose one of: val \(1\)"):
+    with pytest.raises(DataError, match=r"'test'.*val \(1\)"):
         dataset.require_split("test")
 
 

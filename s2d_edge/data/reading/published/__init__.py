@@ -1,4 +1,4 @@
-"""The published datasets, read from the files their authors hand out: ``NAME[/FOLD]:ROOT``."""
+"""The published datasets, read from their authors' files: ``NAME[/FOLD]:ROOT``."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from s2d_edge.data.reading.published import clips
 from s2d_edge.data.reading.published.affectnet import list_affectnet
 from s2d_edge.data.reading.published.ferplus import list_ferplus
 from s2d_edge.data.reading.published.rafdb import list_rafdb
+from s2d_edge.data.reading.tables import is_there
 
 Read = Callable[[Path, int, Console], Listing]
 
@@ -23,11 +24,11 @@ SPELLING = "NAME[/FOLD]:ROOT"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """How one dataset is read.
+    """The reader of one published dataset.
 
     Attributes:
-        folds: how many divisions into training and test it has; 0 for just one, without a number.
-        read: from its root and the fold.
+        folds: number of divisions into training and test; 0 for just one, without a number.
+        read: lists the dataset from its root and the fold.
     """
 
     read: Read
@@ -53,7 +54,7 @@ class Published:
     Attributes:
         name: one of ``NAMES``.
         fold: from 1; 0 where the dataset has none.
-        root: where it lies.
+        root: the folder that it lies in.
     """
 
     name: str
@@ -61,16 +62,16 @@ class Published:
     root: Path
 
     def __str__(self) -> str:
-        """As ``--data`` takes it."""
+        """Spell the dataset as ``--data`` takes it."""
         return f"{self.name}/{self.fold}:{self.root}" if self.fold else f"{self.name}:{self.root}"
 
     def listing(self, console: Console) -> Listing:
         """Read its annotations.
 
         Raises:
-            DataError: there is no such folder, an annotation file is not there or not as it should be.
+            DataError: there is no such folder, or an annotation file is missing or damaged.
         """
-        if not self.root.is_dir():
+        if not is_there(self.root) or not self.root.is_dir():
             raise DataError(
                 f"--data {self}: there is no folder {self.root}; name the one {self.name} lies in"
             )
@@ -78,7 +79,7 @@ class Published:
 
 
 def parse(data: str) -> Published | None:
-    """Understand ``NAME[/FOLD]:ROOT``.
+    """Parse ``NAME[/FOLD]:ROOT``.
 
     Returns:
         None where ``data`` is spelled otherwise, as a path is.
@@ -87,11 +88,13 @@ def parse(data: str) -> Published | None:
         DataError: an unknown name, or a fold where there is none or none where there must be one.
     """
     spelled = re.fullmatch(r"(\w+)(?:/(\w+))?:(.+)", data)
-    if spelled is None or Path(data).exists():
+    if spelled is None or is_there(Path(data)):
         return None
     name, fold, root = spelled[1].lower(), spelled[2], Path(spelled[3])
     if name not in _SOURCES:
-        raise DataError(f"--data {data}: there is no dataset {name!r}; {SPELLING} knows {', '.join(NAMES)}")
+        raise DataError(
+            f"--data {data}: there is no dataset {name!r}; name one of {', '.join(NAMES)}, as {SPELLING}"
+        )
     folds = _SOURCES[name].folds
     if folds and fold not in {str(k + 1) for k in range(folds)}:
         raise DataError(

@@ -1,4 +1,4 @@
-"""What the readers of published datasets share: finding an annotation file, and naming its class ids."""
+"""Shared by the readers of published datasets: find an annotation file, and name its class ids."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from s2d_edge.core.errors import DataError
+from s2d_edge.data.reading.tables import whole_number
 
 
 def find_annotation(root: Path, places: Iterable[str], what: str) -> Path:
@@ -19,18 +20,23 @@ def find_annotation(root: Path, places: Iterable[str], what: str) -> Path:
         if (root / place).is_file():
             return root / place
         tried.append(place)
-    raise DataError(f"{root} holds no {what}; wanted one of: {', '.join(tried)}")
+    raise DataError(f"{root} holds no {what}; put there one of: {', '.join(tried)}")
 
 
 def class_name(text: str, labels: Sequence[str], first_id: int) -> str:
-    """The class an annotation means, by its name in any case or by its id.
+    """The class of an annotation, given by its name in any case or by its id.
+
+    Args:
+        labels: class names, in the order of their ids.
+        first_id: the id of the first class.
 
     Returns:
-        One of ``labels``; words that are none of them where the annotation means no class.
+        One of ``labels``; some other text where the annotation names no class.
     """
-    if not text.lstrip("-").isdecimal():
+    number = whole_number(text)
+    if number is None:
         return text.lower()
-    index = int(text) - first_id
+    index = number - first_id
     if 0 <= index < len(labels):
         return labels[index]
     return f"id {text} (of {first_id} to {first_id + len(labels) - 1})"

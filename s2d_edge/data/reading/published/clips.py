@@ -1,7 +1,7 @@
 """DFEW, FERV39K and MAFW: folders of frames, cut out around the face by their authors.
 
-None of them says who is seen. Annotations are taken from where the authors put them, from where the official
-S2D code expects its copies, or from those copies right under the root.
+None of them names the people in the clips. Annotations are read from the authors' places, from the places of
+the official S2D code's copies, or from those copies right under the root.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def list_dfew(root: Path, fold: int) -> Listing:
     The authors' ``set_N.csv`` counts classes from 1, the official S2D code's ``train_set_N.csv`` from 0.
 
     Raises:
-        DataError: an annotation file is not there or not as it should be.
+        DataError: an annotation file is missing or damaged.
     """
     entries: list[Entry] = []
     for split in _SPLITS:
@@ -49,7 +49,7 @@ def list_ferv39k(root: Path) -> Listing:
     """List FERV39K (Wang et al. 2022, arXiv 2203.09463), all scenes.
 
     Raises:
-        DataError: an annotation file is not there or not as it should be.
+        DataError: an annotation file is missing or damaged.
     """
     entries: list[Entry] = []
     for split in _SPLITS:
@@ -65,10 +65,10 @@ def list_ferv39k(root: Path) -> Listing:
 def list_mafw(root: Path, fold: int) -> Listing:
     """List one set of MAFW (Liu et al. 2022, arXiv 2208.00847), single labels.
 
-    Annotations right under the root are taken for set 1: their names do not tell.
+    Annotations right under the root are taken for set 1: their names carry no number.
 
     Raises:
-        DataError: an annotation file is not there or not as it should be.
+        DataError: an annotation file is missing or damaged.
     """
     entries: list[Entry] = []
     for split in _SPLITS:
@@ -107,6 +107,6 @@ def _listing(root: Path, known: LabelSet, name: str, entries: list[Entry]) -> Li
         root=root,
         labels=known.labels,
         entries=tuple(entries),
-        missing_hint="unpack the frames there, or go on without them with --skip-unreadable",
+        missing_hint="unpack the frames there, or continue without them with --skip-unreadable",
         published=known,
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,12 +15,13 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.core.files import cache_folder, whole_folder
 from s2d_edge.data.reading.listing import Entry, Listing
-from s2d_edge.data.reading.tables import read_text
+from s2d_edge.data.reading.tables import read_rows, whole_number
 
 _VOTES, _PIXELS = "fer2013new.csv", "fer2013.csv"
 _SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 _FOLDERS = {"Training": "FER2013Train", "PublicTest": "FER2013Valid", "PrivateTest": "FER2013Test"}
 _SIDE = 48
+_COPY_AGAIN = "copy the official file again"
 
 
 def list_ferplus(root: Path, console: Console) -> Listing:
@@ -34,41 +33,41 @@ def list_ferplus(root: Path, console: Console) -> Listing:
     from ``fer2013.csv`` into the cache.
 
     Raises:
-        DataError: a file is not there or not as it should be.
+        DataError: a file is missing or damaged.
     """
     file = root / _VOTES
     rows = _read_table(file, ("Usage", "Image name", *FERPLUS.labels, "unknown", "NF"))
     unpacked = all((root / folder).is_dir() for folder in _FOLDERS.values())
     pictures = root if unpacked else _unpack(root / _PIXELS, rows, console)
     entries, undecided = [], 0
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         if not row[1]:  # not a face
             continue
         label = majority([_whole_number(file, line, vote) for vote in row[2:]])
         if label is None:
             undecided += 1
             continue
-        path = pictures / _folder(file, line, row[0]) / row[1]
+        path = pictures / _folder(file, line, row[0]) / _picture_name(file, line, row[1])
         entries.append(Entry(path=path, label=label, split=_SPLITS[row[0]], file=file, line=line))
     return Listing(
         name="ferplus",
         root=root,
         labels=FERPLUS.labels,
         entries=tuple(entries),
-        missing_hint="unpack the pictures there, or go on without them with --skip-unreadable",
+        missing_hint="unpack the pictures there, or continue without them with --skip-unreadable",
         published=FERPLUS,
         notes=(f"{undecided} pictures without a majority are left out",),
     )
 
 
 def majority(votes: Sequence[int]) -> str | None:
-    """The class that most voters mean.
+    """The class that more than half of the votes name.
 
     Args:
         votes: one number for each class in order, then those for "unknown" and for "no face".
 
     Returns:
-        A label of FER+; None where no class has more than half of the votes that count.
+        A label of FER+; None where no class has more than half of the counted votes.
     """
     counted = [vote if vote > 1 else 0 for vote in votes]
     best = max(range(len(counted)), key=counted.__getitem__)
@@ -77,26 +76,30 @@ def majority(votes: Sequence[int]) -> str | None:
     return FERPLUS.labels[best]
 
 
-def _read_table(file: Path, columns: Sequence[str]) -> list[list[str]]:
-    """The rows below the header, their cells in the order of ``columns``."""
+def _read_table(file: Path, columns: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """The rows below the header with their line numbers, cells in the order of ``columns``."""
     if not file.is_file():
-        raise DataError(f"{file.parent} holds no {file.name}, which is a part of FER+")
-    reader = csv.reader(io.StringIO(read_text(file), newline=""))
-    header = [cell.strip() for cell in next(reader, [])]
+        raise DataError(f"{file.parent} holds no {file.name}, which is a part of FER+; copy it there")
+    table = read_rows(file)
+    _, header = next(table, (0, []))
     absent = [column for column in columns if column not in header]
     if absent:
-        raise DataError(f"{file} has no column {absent[0]!r}, only {', '.join(header)}")
+        raise DataError(
+            f"{file} has no column {absent[0]!r}, only {', '.join(map(repr, header))}; {_COPY_AGAIN}"
+        )
     places = [header.index(column) for column in columns]
     rows = []
-    for line, cells in enumerate(reader, start=2):
+    for line, cells in table:
         if len(cells) != len(header):
-            raise DataError(f"{file}, line {line}: {len(cells)} cells where the header has {len(header)}")
-        rows.append([cells[place].strip() for place in places])
+            raise DataError(
+                f"{file}, line {line}: {len(cells)} cells where the header has {len(header)}; {_COPY_AGAIN}"
+            )
+        rows.append((line, [cells[place] for place in places]))
     return rows
 
 
-def _unpack(file: Path, votes: Sequence[Sequence[str]], console: Console) -> Path:
-    """Write the pictures of ``fer2013.csv`` under their names in FER+, once; the folder they are in."""
+def _unpack(file: Path, votes: Sequence[tuple[int, list[str]]], console: Console) -> Path:
+    """Write the pictures of ``fer2013.csv`` under their names in FER+, once; return their folder."""
     if not file.is_file():
         raise DataError(
             f"{file.parent} holds neither {_PIXELS} nor the pictures made from it "
@@ -109,19 +112,23 @@ def _unpack(file: Path, votes: Sequence[Sequence[str]], console: Console) -> Pat
         return folder
     rows = _read_table(file, ("pixels", "Usage"))
     if len(rows) != len(votes):
-        raise DataError(f"{file} has {len(rows)} rows and {_VOTES} {len(votes)}; they must belong together")
+        raise DataError(
+            f"{file} has {len(rows)} rows and {_VOTES} {len(votes)}; they must belong together: {_COPY_AGAIN}"
+        )
     with (
         whole_folder(folder) as scratch,
         console.progress(f"unpacking {_PIXELS}", len(rows)) as advance,
     ):
         for name in _FOLDERS.values():
             (scratch / name).mkdir()
-        for line, ((pixels, usage), vote) in enumerate(zip(rows, votes, strict=True), start=2):
+        for (line, (pixels, usage)), (_, vote) in zip(rows, votes, strict=True):
             if usage != vote[0]:
-                raise DataError(f"{file}, line {line}: {usage!r} where {_VOTES} says {vote[0]!r}")
+                raise DataError(
+                    f"{file}, line {line}: {usage!r} where {_VOTES} has {vote[0]!r}; {_COPY_AGAIN}"
+                )
             if vote[1]:
                 picture = _picture(file, line, pixels)
-                path = scratch / _folder(file, line, usage) / Path(vote[1]).name
+                path = scratch / _folder(file, line, usage) / _picture_name(file, line, vote[1])
                 path.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
             advance(1)
     return folder
@@ -131,17 +138,26 @@ def _picture(file: Path, line: int, pixels: str) -> NDArray[np.uint8]:
     """(48, 48) uint8 from numbers between blanks, row after row."""
     try:
         return np.frombuffer(bytes(map(int, pixels.split())), dtype=np.uint8).reshape(_SIDE, _SIDE)
-    except ValueError:  # no numbers, not bytes, or too few
-        raise DataError(f"{file}, line {line}: not {_SIDE} × {_SIDE} pixels from 0 to 255") from None
+    except (ValueError, OverflowError):  # no numbers, not bytes, or too few
+        raise DataError(
+            f"{file}, line {line}: not {_SIDE} × {_SIDE} pixels from 0 to 255; {_COPY_AGAIN}"
+        ) from None
 
 
 def _folder(file: Path, line: int, usage: str) -> str:
     if usage not in _FOLDERS:
-        raise DataError(f"{file}, line {line}: {usage!r} is not one of {', '.join(_FOLDERS)}")
+        raise DataError(f"{file}, line {line}: {usage!r} is not one of {', '.join(_FOLDERS)}; {_COPY_AGAIN}")
     return _FOLDERS[usage]
 
 
+def _picture_name(file: Path, line: int, name: str) -> str:
+    if name != Path(name).name or not name.isprintable() or len(name) > 100:
+        raise DataError(f"{file}, line {line}: {name!r} is not the name of a picture; {_COPY_AGAIN}")
+    return name
+
+
 def _whole_number(file: Path, line: int, cell: str) -> int:
-    if not cell.isdecimal():
-        raise DataError(f"{file}, line {line}: {cell!r} is not a whole number")
-    return int(cell)
+    number = whole_number(cell)
+    if number is None or number < 0:
+        raise DataError(f"{file}, line {line}: {cell!r} is not a whole number; {_COPY_AGAIN}")
+    return number

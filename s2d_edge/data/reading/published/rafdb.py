@@ -15,10 +15,10 @@ _LIST = "EmoLabel/list_patition_label.txt"  # the authors' spelling
 def list_rafdb(root: Path) -> Listing:
     """List RAF-DB's basic emotions (Li, Deng and Du 2017), from ``basic/`` or its parent.
 
-    The names of the pictures say which split they are in; classes count from 1.
+    The name of a picture begins with its split; classes count from 1.
 
     Raises:
-        DataError: the list is not there or not as it should be.
+        DataError: the list is missing or damaged.
     """
     file = find_annotation(root, (_LIST, f"basic/{_LIST}"), "list of RAF-DB's labels")
     pictures = file.parents[1] / "Image/aligned"
@@ -37,6 +37,6 @@ def list_rafdb(root: Path) -> Listing:
         root=root,
         labels=RAFDB.labels,
         entries=entries,
-        missing_hint="unpack Image/aligned there, or go on without them with --skip-unreadable",
+        missing_hint="unpack Image/aligned there, or continue without them with --skip-unreadable",
         published=RAFDB,
     )

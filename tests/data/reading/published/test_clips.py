@@ -45,18 +45,16 @@ def test_dfew_id_of_the_other_counting_is_refused(tmp_path: Path) -> None:
     write_dfew(tmp_path, frames=1)
     folder = tmp_path / "EmoLabel_DataSplit/train(single-labeled)"
     (folder / "set_1.csv").rename(folder / "train_set_1.csv")
-    with pytest.raises(DataError, match=r"train_set_1\.csv, line 8: label 'id 7 \(of 0 to 6\)' is not in"):
+    with pytest.raises(DataError, match=r"train_set_1\.csv, line 8: .*id 7"):
         open_dataset(f"dfew/1:{tmp_path}", QUIET)
 
 
 def test_dfew_without_annotations_or_frames_names_them(tmp_path: Path) -> None:
     write_dfew(tmp_path, frames=1)
-    with pytest.raises(
-        DataError, match=r"no train annotations of DFEW fold 2; wanted one of: .*/set_2\.csv, .*train_set_2"
-    ):
+    with pytest.raises(DataError, match=r"/set_2\.csv, .*train_set_2"):
         open_dataset(f"dfew/2:{tmp_path}", QUIET)
     shutil.rmtree(tmp_path / "Clip/clip_224x224_16f/00003")
-    with pytest.raises(DataError, match=r"1 of 21 paths .*Clip/clip_224x224_16f/00003 \(line 4\).*--skip"):
+    with pytest.raises(DataError, match=r"1 of 21 .*Clip/clip_224x224_16f/00003 \(line 4\)"):
         open_dataset(f"dfew/1:{tmp_path}", QUIET)
     assert len(open_dataset(f"dfew/1:{tmp_path}", QUIET, missing_ok=True).samples) == 21
 
@@ -92,19 +90,19 @@ def test_annotations_under_the_root_are_not_taken_for_another_set(tmp_path: Path
     for split in ("train", "test"):
         write_text(tmp_path / f"{split}.txt", "00025.mp4 anger\n")
     assert len(list_data(f"mafw/1:{tmp_path}", QUIET).entries) == 2
-    with pytest.raises(DataError, match="no train annotations of MAFW set 2"):
+    with pytest.raises(DataError, match=r"train.*MAFW set 2"):
         list_data(f"mafw/2:{tmp_path}", QUIET)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("video_name,label\n", "holds no row"),
-        ("video_name,label\n1,2,3\n", r"line 2: '1,2,3' is not a clip and its label"),
-        ("video_name,label\n1,\n", r"line 2: '1,' is not a clip and its label"),
-        ("video_name,label\n1,-1\n", r"label 'id -1 \(of 1 to 7\)'"),
-        ("video_name,label\n1,bored\n", "label 'bored' is not in the set happy"),
-        ("video_name,label\n1,1\n00001,2\n", r"line 3: .*00001 is listed already on line 2"),
+        ("video_name,label\n", "annotations.csv|set_1.csv"),
+        ("video_name,label\n1,2,3\n", "line 2: '1,2,3'"),
+        ("video_name,label\n1,\n", "line 2: '1,'"),
+        ("video_name,label\n1,-1\n", r"id -1 \(of 1 to 7\)"),
+        ("video_name,label\n1,bored\n", "'bored'"),
+        ("video_name,label\n1,1\n00001,2\n", r"line 3: .*00001 .*line 2"),
     ],
 )
 def test_annotations_that_cannot_be_used_say_where(tmp_path: Path, text: str, message: str) -> None:
@@ -118,12 +116,12 @@ def test_annotations_that_cannot_be_used_say_where(tmp_path: Path, text: str, me
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("dfw/1:ROOT", "no dataset 'dfw'.*knows dfew, ferv39k, mafw, rafdb"),
-        ("dfew:ROOT", "divided in 5 ways; name one of them, as in dfew/1:"),
-        ("dfew/6:ROOT", "divided in 5 ways"),
-        ("dfew/01:ROOT", "divided in 5 ways"),
-        ("ferv39k/1:ROOT", "has no folds; write ferv39k:"),
-        ("dfew/1:ROOT/absent", "there is no folder .*absent"),
+        ("dfw/1:ROOT", "'dfw'.*dfew, ferv39k, mafw, rafdb"),
+        ("dfew:ROOT", "dfew/1:"),
+        ("dfew/6:ROOT", "dfew/1:"),
+        ("dfew/01:ROOT", "dfew/1:"),
+        ("ferv39k/1:ROOT", "ferv39k:"),
+        ("dfew/1:ROOT/absent", "absent"),
     ],
 )
 def test_spellings_that_mean_nothing(tmp_path: Path, data: str, message: str) -> None:
@@ -150,7 +148,7 @@ def test_class_indices_follow_the_models_order(tmp_path: Path) -> None:
     dataset = open_dataset(f"dfew/1:{tmp_path}", QUIET, wanted)
     assert dataset.labels == wanted
     assert labelled(dataset, "test")["Clip/clip_224x224_16f/00021"] == "happy"
-    with pytest.raises(DataError, match="label 'angry', which is not in the model's set"):
+    with pytest.raises(DataError, match=r"'angry'.*happy, sad"):
         open_dataset(f"dfew/1:{tmp_path}", QUIET, ["happy", "sad"])
 
 

@@ -40,7 +40,7 @@ def test_rafdb(tmp_path: Path) -> None:
         ]
         assert names(data, "test") == [("test_0001_aligned.jpg", "surprise")]
         assert open_dataset(data, QUIET).published is RAFDB
-    with pytest.raises(DataError, match=r"list of RAF-DB's labels; wanted one of: EmoLabel/list_patition"):
+    with pytest.raises(DataError, match="EmoLabel/list_patition"):
         open_dataset(f"rafdb:{tmp_path / 'basic/Image'}", QUIET)
 
 
@@ -71,11 +71,11 @@ def test_affectnet_with_and_without_contempt(affectnet: Path, capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "7_exp.npy is not a NumPy array of one label"),
-        (b"\x93NUMPY cut", "7_exp.npy is not a NumPy array of one label"),
-        (np.array(["1", "2"]), "holds 2 values"),
-        (np.array({"a": 1}), "7_exp.npy is not a NumPy array of one label"),  # a pickle is never opened
-        (np.array("8"), r"7_exp.npy: label 'id 8 \(of 0 to 7\)' is not in the set neutral"),
+        (b"", "7_exp.npy"),
+        (b"\x93NUMPY cut", "7_exp.npy"),
+        (np.array(["1", "2"]), "7_exp.npy.* 2 values"),
+        (np.array({"a": 1}), "7_exp.npy"),  # a pickle is never opened
+        (np.array("8"), r"7_exp.npy: .*id 8"),
     ],
 )
 def test_affectnet_annotation_that_cannot_be_used(
@@ -92,10 +92,10 @@ def test_affectnet_annotation_that_cannot_be_used(
 
 def test_affectnet_without_a_picture_or_a_folder(affectnet: Path) -> None:
     (affectnet / "train_set/images/7.jpg").unlink()
-    with pytest.raises(DataError, match=r"1 of 3 paths do not exist .*train_set/images/7\.jpg"):
+    with pytest.raises(DataError, match=r"1 of 3 .*train_set/images/7\.jpg"):
         open_dataset(f"affectnet8:{affectnet}", QUIET)
     (affectnet / "val_set").rename(affectnet / "test_set")
-    with pytest.raises(DataError, match="holds no val_set/annotations"):
+    with pytest.raises(DataError, match="val_set/annotations"):
         open_dataset(f"affectnet8:{affectnet}", QUIET)
 
 
@@ -174,12 +174,12 @@ def test_ferplus_takes_the_pictures_of_the_authors_script(ferplus: Path) -> None
 @pytest.mark.parametrize(
     ("name", "old", "new", "message"),
     [
-        ("fer2013new.csv", "PublicTest", "Private", r"line 5: 'PublicTest' where fer2013new.csv says"),
-        ("fer2013new.csv", ",NF", ",nf", "has no column 'NF'"),
-        ("fer2013new.csv", ",9,", ",nine,", "line 2: 'nine' is not a whole number"),
-        ("fer2013.csv", "150 150 ", "150 ", "line 5: not 48 × 48 pixels"),
-        ("fer2013.csv", "150 150 ", "150 256 ", "line 5: not 48 × 48 pixels"),
-        ("fer2013.csv", "150 150 ", "150 x ", "line 5: not 48 × 48 pixels"),
+        ("fer2013new.csv", "PublicTest", "Private", r"line 5: 'PublicTest' .*'Private'"),
+        ("fer2013new.csv", ",NF", ",nf", "'NF'"),
+        ("fer2013new.csv", ",9,", ",nine,", "line 2: 'nine'"),
+        ("fer2013.csv", "150 150 ", "150 ", "line 5: .*48 × 48"),
+        ("fer2013.csv", "150 150 ", "150 256 ", "line 5: .*48 × 48"),
+        ("fer2013.csv", "150 150 ", "150 x ", "line 5: .*48 × 48"),
         ("fer2013.csv", "PrivateTest\n", "PrivateTest\n0,1,Training\n", "6 rows and fer2013new.csv 5"),
     ],
 )
@@ -196,7 +196,7 @@ def test_ferplus_files_that_do_not_fit(ferplus: Path, name: str, old: str, new: 
 
 def test_ferplus_without_pictures(ferplus: Path) -> None:
     (ferplus / "fer2013.csv").unlink()
-    with pytest.raises(DataError, match=r"neither fer2013\.csv nor the pictures made from it"):
+    with pytest.raises(DataError, match=r"fer2013\.csv"):
         open_dataset(f"ferplus:{ferplus}", QUIET)
 
 

@@ -1,1 +1,1 @@
-"""Reading and writing pictures and videos, finding faces, cropping them, and sampling in time."""
+"""Pictures and videos, faces and their crops, and sampling in time."""

@@ -1,4 +1,4 @@
-"""The face crop: one function for data preparation and for the live host."""
+"""The face crop, shared by data preparation and the live host."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ MESH_POINTS = 468
 def align_crop(frame: NDArray[Any], points: NDArray[Any], recipe: CropRecipe) -> Picture:
     """Cut a face out of a frame: level the eyes, take the square around it, scale it to ``recipe.size``.
 
-    What lies outside the frame is filled with the frame's nearest pixels.
+    Places outside the frame repeat the frame's nearest pixels.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
         points: (468 or more, 2) float, pixels, as FaceMesh orders them.
+        recipe: alignment, margin and size of the crop.
 
     Returns:
         (S, S, 3) uint8 RGB with S = ``recipe.size``.
@@ -38,7 +39,7 @@ def align_crop(frame: NDArray[Any], points: NDArray[Any], recipe: CropRecipe) ->
     """
     _check_picture(frame)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) < MESH_POINTS:
-        raise DataError(f"landmarks have shape {points.shape}; align_crop wants ({MESH_POINTS} or more, 2)")
+        raise DataError(f"landmarks have shape {points.shape}; give ({MESH_POINTS} or more, 2)")
     if not np.isfinite(points).all():
         raise DataError("landmarks are not all finite; find the face again before cropping")
     mesh = points[:MESH_POINTS].astype(np.float64)
@@ -47,17 +48,23 @@ def align_crop(frame: NDArray[Any], points: NDArray[Any], recipe: CropRecipe) ->
     low, high = turned.min(axis=0), turned.max(axis=0)
     side = float((high - low).max()) * (1 + recipe.margin)
     if side < 2:
-        raise DataError(f"the face spans {side:.1f} pixels; it is too small to crop")
+        raise DataError(
+            f"the face spans {side:.1f} pixels, too small to crop; use a picture with a larger face"
+        )
     centre = turn.T @ ((low + high) / 2)
     return _warp(frame, turn, centre, side, recipe.size)
 
 
 def whole_picture(frame: NDArray[Any], size: int) -> Picture:
-    """The whole frame as one square picture, for training and evaluation pictures without a face.
+    """Fit the whole frame into one square picture, for training and evaluation pictures without a face.
 
     The frame keeps its proportions and is centred; the rest of the square repeats its edge pixels. A
     centre square would cut off a face at the rim, and stretching or black bars would teach the network
     something about the camera.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        size: side of the square, pixels.
 
     Returns:
         (size, size, 3) uint8 RGB.
@@ -73,9 +80,13 @@ def whole_picture(frame: NDArray[Any], size: int) -> Picture:
 
 
 def resize_frame(frame: NDArray[Any], size: int) -> Picture:
-    """An already cropped frame at the network's size; the frame itself when it has that size.
+    """Resize an already cropped frame to the network's size; a frame of that size is returned as it is.
 
-    Proportions are not kept: what was cropped for the network is square, or was meant to be squeezed.
+    Proportions are not kept: a crop made for the network is square, or meant to be squeezed.
+
+    Args:
+        frame: (H, W, 3) uint8 RGB.
+        size: side of the result, pixels.
 
     Returns:
         (size, size, 3) uint8 RGB.
@@ -86,7 +97,7 @@ def resize_frame(frame: NDArray[Any], size: int) -> Picture:
 
 def _check_picture(frame: NDArray[Any]) -> None:
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
-        raise DataError(f"a frame is {frame.dtype} {frame.shape}; wanted uint8 (H, W, 3) in RGB")
+        raise DataError(f"a frame is {frame.dtype} {frame.shape}; give uint8 (H, W, 3) in RGB")
 
 
 def _levelling_turn(mesh: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,7 +133,7 @@ def _warp(
         shrink = np.array(wanted) / (part.shape[1], part.shape[0])
         part = cv2.resize(part, wanted, interpolation=cv2.INTER_AREA)
     # Output pixel (u, v) shows frame point centre + turnᵀ·((u, v) + ½ − size/2)·side/size. Pixel centres
-    # lie at half integers in this sentence, as in FaceMesh's points, and at integers in OpenCV's.
+    # lie at half integers in this formula, as in FaceMesh's points, and at integers in OpenCV.
     step = turn.T * (side / size)
     origin = centre + step @ np.full(2, 0.5 - size / 2) - (x0, y0)
     matrix = np.column_stack([step * shrink[:, None], origin * shrink - 0.5])  # (2, 3)

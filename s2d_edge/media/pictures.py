@@ -40,7 +40,7 @@ def read_image(path: Path) -> Picture:
 
 
 def media_kind(path: Path) -> Literal["folder", "picture", "video"]:
-    """What kind of clip lies at ``path``, by its name alone.
+    """Kind of the clip at ``path``, by its name alone.
 
     Raises:
         MediaError: nothing is there, or a file of another kind.
@@ -55,7 +55,9 @@ def media_kind(path: Path) -> Literal["folder", "picture", "video"]:
     if suffix in VIDEO_SUFFIXES:
         return "video"
     kinds = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-    raise MediaError(f"{path} is neither a folder of frames nor a file ending in one of {kinds}")
+    raise MediaError(
+        f"{path} is neither a folder of frames nor a known kind of file; leave it out, or give one of {kinds}"
+    )
 
 
 def frame_paths(folder: Path) -> list[Path]:
@@ -73,7 +75,7 @@ def frame_paths(folder: Path) -> list[Path]:
     ]
     if not paths:
         kinds = " ".join(sorted(IMAGE_SUFFIXES))
-        raise MediaError(f"{folder} holds no picture ({kinds}); name a folder of frames")
+        raise MediaError(f"{folder} holds no picture ({kinds}); put frames there, or name another folder")
     return sorted(paths, key=lambda path: natural_key(path.name))
 
 
@@ -84,7 +86,7 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 
 def check_file(path: Path, kind: str) -> None:
-    """Refuse what cannot be a picture or a video file.
+    """Check that a path is a readable, non-empty file.
 
     Args:
         kind: ``picture`` or ``video``, for the message.

@@ -1,4 +1,4 @@
-"""Sampling in time: one rule for training, evaluation and the live host.
+"""Sample frames in time, by one rule for training, evaluation and the live host.
 
 A clip is T frames spaced ``1 / fps`` seconds apart, whatever the rate of the source. Sample k of a
 stream that starts at t0 is due at ``t0 + k / fps``; the frame that serves it is the first one whose
@@ -18,8 +18,9 @@ from s2d_edge.core.errors import ConfigError
 FrameT = TypeVar("FrameT")
 
 FolderWindows = Literal["spread", "every", "ends"]
-"""What is taken of a frame folder: T frames over all of it, or the official code's windows of T consecutive
-frames, ``every`` one that its training draws from or the two at the ``ends`` that its testing averages."""
+"""The windows taken of a frame folder: ``spread``, T frames over all of it, or the official code's windows of
+T consecutive frames: ``every`` one that its training draws from, or the two at the ``ends`` that its testing
+averages."""
 
 # A frame may come this fraction of a sample period early and still serve the sample: cameras jitter,
 # and a source at exactly the sampling rate must not lose every other frame to rounding.
@@ -37,7 +38,7 @@ class PeriodicSampler:
         self._next_due_s: float | None = None
 
     def due(self, t_s: float) -> bool:
-        """Whether the frame at ``t_s`` seconds is a sample; call once per frame, in order."""
+        """True when the frame at ``t_s`` seconds is a sample; call once per frame, in order."""
         if self._next_due_s is None:
             self._next_due_s = t_s + self._period_s
             return True
@@ -66,7 +67,7 @@ def uniform_indices(available: int, wanted: int) -> NDArray[np.int64]:
         (wanted,) int64, ascending, each in [0, available).
     """
     if available < 1 or wanted < 1:
-        raise ConfigError(f"cannot take {wanted} frames of {available}")
+        raise ConfigError(f"cannot take {wanted} frames of {available}; both must be at least 1")
     return np.linspace(0, available - 1, wanted).round().astype(np.int64)
 
 
@@ -77,10 +78,15 @@ def window_starts(available: int, frames: int) -> tuple[int, ...]:
 
 
 def folder_windows(available: int, frames: int, windows: FolderWindows) -> NDArray[np.int64]:
-    """Which frames of a folder of ``available`` make up its windows of ``frames``.
+    """Indices of the frames that make up the windows of a folder.
 
     With too few frames, ``spread`` repeats them evenly and the official code repeats the last one. As there,
     the last window is tested but never drawn in training (unless it is the only one).
+
+    Args:
+        available: frames in the folder.
+        frames: T, frames of a window.
+        windows: the windows to take.
 
     Returns:
         (W, frames) int64, each in [0, available).

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-# FFmpeg's own chatter; what goes wrong is reported by the functions below.
+# Silences FFmpeg's own log; the functions below report what goes wrong.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
@@ -37,14 +37,14 @@ _FRAMES_TO_MEASURE = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
-    """What a video file says about itself.
+    """Properties of a video file.
 
     Attributes:
         path: the file.
         fps: frames per second, on average; measured when the container names no plausible rate.
         width: pixels, as decoded.
         height: pixels, as decoded.
-        frames: how many the container promises; 0 when it does not say.
+        frames: number of frames that the container promises; 0 when it gives none.
     """
 
     path: Path
@@ -125,7 +125,9 @@ class VideoSink:
             MediaError: another suffix, or the folder or the encoder refuses.
         """
         if path.suffix.lower() != ".mp4":
-            raise MediaError(f"cannot save to {path.name}: annotated video is written as .mp4")
+            raise MediaError(
+                f"cannot save to {path.name}: annotated video is written as .mp4; choose such a name"
+            )
         self.path = path
         self._size = size
         self._written = 0
@@ -139,7 +141,8 @@ class VideoSink:
         self._writer = cv2.VideoWriter(str(self._scratch), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
         if not self._writer.isOpened():
             refusal = MediaError(
-                f"cannot write {path}: the encoder refuses {size[0]}×{size[1]} at {rate} fps"
+                f"cannot write {path}: the encoder refuses {size[0]}×{size[1]} at {rate} fps; "
+                "choose another size or rate"
             )
             self._discard(refusal)
             raise refusal
@@ -153,7 +156,7 @@ class VideoSink:
         if (frame.shape[1], frame.shape[0]) != self._size:
             raise MediaError(
                 f"a frame of {frame.shape[1]}×{frame.shape[0]} cannot go into {self.path}, "
-                f"which was started at {self._size[0]}×{self._size[1]}"
+                f"which was started at {self._size[0]}×{self._size[1]}; resize it first"
             )
         if self._written % _FRAMES_PER_DISK_CHECK == 0:
             self._check_disk()
@@ -172,13 +175,16 @@ class VideoSink:
             return
         problem = self._problem()
         if problem is not None:
-            refusal = MediaError(f"{self.path} could not be written whole ({problem}); nothing was kept")
+            refusal = MediaError(
+                f"{self.path} could not be written whole ({problem}) and was removed; "
+                "free some space, or save elsewhere"
+            )
             self._discard(refusal)
             raise refusal
         self._cleanup.close()
 
     def _discard(self, error: BaseException) -> None:
-        """Take the scratch file away, because of ``error``."""
+        """Remove the scratch file, because of ``error``."""
         self._cleanup.__exit__(type(error), error, error.__traceback__)
 
     def _check_disk(self) -> None:
@@ -189,7 +195,7 @@ class VideoSink:
             )
 
     def _problem(self) -> str | None:
-        """What is wrong with the finished scratch file, if anything."""
+        """The fault of the finished scratch file, in words; None when it is sound."""
         if self._written == 0:
             return "there was no frame to write"
         capture = cv2.VideoCapture(str(self._scratch), cv2.CAP_FFMPEG)
@@ -211,7 +217,7 @@ def _open(path: Path) -> Any:
         capture.release()
         raise MediaError(
             f"{path} is not a video that can be decoded: it is damaged, cut short, or something else "
-            "under a video's name"
+            "under a video's name; copy or record it again"
         )
     return capture
 
@@ -222,7 +228,7 @@ def _promised_frames(capture: Any) -> int:
 
 
 def _measured_fps(capture: Any) -> float:
-    """Rate of the next frames, by their timestamps, where the container names no plausible one."""
+    """Measure the rate of the next frames by their timestamps, for containers without a plausible one."""
     first_s = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
     frames = 0
     last_s = first_s

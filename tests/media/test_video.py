@@ -91,7 +91,7 @@ def test_damaged_picture_is_decoded_or_refused(
     path.write_bytes(content[: data.draw(st.integers(1, len(content)))])
     with suppress(MediaError):
         picture = read_image(path)
-        assert (picture.dtype, picture.ndim, picture.shape[2]) == (np.uint8, 3, 3)
+        assert (picture.dtype.name, picture.ndim, picture.shape[2]) == ("uint8", 3, 3)
 
 
 def test_pictures_of_other_kinds(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from s2d_edge import load
 from s2d_edge.contracts.evaluation import predict_clips
 from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, exit_with_a_sentence
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.reading.open import open_dataset
-from s2d_edge.verbs.models import open_model
 
 
 def main() -> None:
@@ -27,25 +27,26 @@ def main() -> None:
     arguments.add_argument("--data")
     arguments.add_argument("--split", default="test")
     asked = arguments.parse_args()
-    opened = [open_model(path, "cpu") for path in asked.models]
-    engine, crop = opened[0]
-    if any((each.labels, each.spec) != (engine.labels, engine.spec) for each, _ in opened):
-        raise ConfigError("the models answer different labels or clips; compare those that answer the same")
-    samples = open_dataset(asked.data, Console(quiet=True), engine.labels).require_split(asked.split)
-    clips = [clip.windows for clip in load_many([each.path for each in samples], engine.spec, crop)]
+    opened = [load(path, device="cpu") for path in asked.models]
+    first_model = opened[0]
+    if any((each.labels, each.spec) != (first_model.labels, first_model.spec) for each in opened):
+        raise ConfigError("the models have different labels or clips; compare those that have the same")
+    samples = open_dataset(asked.data, Console(quiet=True), first_model.labels).require_split(asked.split)
+    paths = [each.path for each in samples]
+    clips = [clip.windows for clip in load_many(paths, first_model.spec, first_model.crop)]
     truth = np.array([sample.label for sample in samples], dtype=np.int64)
     print(f"| {len(samples)} clips | WAR | points of WAR above the first |")
     print("| --- | --- | --- |")
     first: metrics.Labels | None = None
-    for path, (each, _) in zip(asked.models, opened, strict=True):
+    for path, each in zip(asked.models, opened, strict=True):
         with each:
-            answers = predict_clips(each, clips).predicted
-        war = metrics.war(metrics.confusion(truth, answers, len(engine.labels)))
+            answers = predict_clips(each.engine, clips).predicted
+        war = metrics.war(metrics.confusion(truth, answers, len(first_model.labels)))
         if first is None:
             first, gain = answers, ""
         else:
             found = 100 * (war - float(np.mean(first == truth)))
-            low, high = metrics.war_drop_interval(truth, answers, first, len(engine.labels))
+            low, high = metrics.war_drop_interval(truth, answers, first, len(first_model.labels))
             gain = f"{found:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
         print(f"| {path} | {war:.3f} | {gain} |")
 

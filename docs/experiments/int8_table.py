@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from s2d_edge.api.opening import identify_model
 from s2d_edge.calibrate.command import calibrate_bundle
 from s2d_edge.calibrate.measure.drop import Drop, drop_between
 from s2d_edge.calibrate.measure.pair import measure_pair
@@ -36,7 +37,6 @@ from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
-from s2d_edge.verbs.models import identify_model
 
 MAX_DROP_PP, LEAST_ALIKE = 0.5, 0.97
 LIMIT = GateLimits(max_drop_pp=MAX_DROP_PP, min_agreement=LEAST_ALIKE)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from s2d_edge.api.opening import open_engine_of
 from s2d_edge.contracts.bundle import MANIFEST, open_bundle
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.runs import RUNS, WEIGHTS, read_run
@@ -18,7 +19,6 @@ from s2d_edge.firmware_host.bench.profile import as_table as profile_table
 from s2d_edge.firmware_host.bench.profile import profile
 from s2d_edge.firmware_host.bundles import BundleName, display_name, find_bundles_to_run, resolve
 from s2d_edge.firmware_host.engines import open_engine
-from s2d_edge.verbs.models import open_model
 
 
 def benchmark_models(
@@ -110,4 +110,4 @@ def _contender(path: Path, device: str, threads: int | None) -> Contender:
 
 
 def _open(path: Path, device: str, threads: int | None) -> Engine:
-    return open_model(path, device, threads=threads)[0]
+    return open_engine_of(path, device, threads=threads)[0]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from s2d_edge.api.opening import choose_model, identify_model, open_engine_of
 from s2d_edge.contracts.clip import as_protocol
 from s2d_edge.contracts.evaluation import Predictions, predict_clips, score
 from s2d_edge.contracts.runs import RUN_FILE, read_run
@@ -18,7 +19,6 @@ from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
 from s2d_edge.data.reading.open import open_dataset, require_published
 from s2d_edge.firmware_host.bundles import BundleName
-from s2d_edge.verbs.models import choose_model, identify_model, open_model
 
 
 def evaluate_model(
@@ -50,7 +50,7 @@ def evaluate_model(
         MediaError: a clip that cannot be read, unless these are skipped.
     """
     chosen, paper = choose_model(given, device, console), as_protocol(protocol) == "paper"
-    engine, crop = open_model(chosen, device)
+    engine, crop, _ = open_engine_of(chosen, device)
     with engine:
         console.say(f"{engine.description}")
         dataset = open_dataset(data, console, engine.labels, missing_ok=skip_unreadable)
@@ -111,7 +111,7 @@ def predict_paths(
     for entry in inputs:
         if not entry.exists():
             raise MediaError(f"{entry} does not exist; give a video, a picture or a folder of frames")
-    engine, recipe = open_model(choose_model(given, device, console), device)
+    engine, recipe, _ = open_engine_of(choose_model(given, device, console), device)
     with engine:
         console.say(f"{engine.description}")
         tally = LoadingTally()

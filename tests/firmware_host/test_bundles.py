@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from s2d_edge.api.opening import choose_model
 from s2d_edge.contracts.bundle import Bundle, Manifest, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, DeviceError, MissingExtraError
@@ -21,7 +22,6 @@ from s2d_edge.firmware_host.bundles import (
     starter_for,
 )
 from s2d_edge.firmware_host.engines import choose, nvidia
-from s2d_edge.verbs.models import choose_model
 from tests.firmware_host.graphs import CALIBRATED, make_bundle
 from tests.models import CAUSAL, write_random_run
 

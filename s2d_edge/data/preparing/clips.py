@@ -108,20 +108,29 @@ class ClipLoader:
         """
         kind = media_kind(path)
         if kind == "folder":
-            return self._load_folder(path)
+            return self.load_frames(frame_paths(path), path)
         if kind == "video":
             return self._load_video(path)
         return self._assemble(path, [read_image(path)], self._repeat(1), repeated=False)
 
-    def _load_folder(self, path: Path) -> LoadedClip:
-        files = frame_paths(path)
-        index = folder_windows(len(files), self._spec.frames, self._windows)  # (V, T)
+    def load_frames(self, frames: Sequence[Path | Frame], path: Path = Path("frames")) -> LoadedClip:
+        """Make a clip of pictures in order, as of the pictures in a folder; one alone stands still.
+
+        Args:
+            frames: at least one, each a picture's path or an (H, W, 3) uint8 RGB array.
+            path: what to call the clip.
+
+        Raises:
+            MediaError: a picture that cannot be decoded.
+        """
+        index = folder_windows(len(frames), self._spec.frames, self._windows)  # (V, T)
         used, places = np.unique(index, return_inverse=True)
+        taken = (frames[k] for k in used)
         return self._assemble(
             path,
-            [read_image(files[k]) for k in used],
+            [read_image(frame) if isinstance(frame, Path) else frame for frame in taken],
             places.reshape(index.shape).astype(np.int64),
-            repeated=len(files) < self._spec.frames,
+            repeated=len(frames) < self._spec.frames,
         )
 
     def _load_video(self, path: Path) -> LoadedClip:

@@ -1,10 +1,10 @@
-"""From a path the user typed to an engine that answers clips: a bundle, or a PyTorch run folder."""
+"""Which model is meant, and how it is opened: a bundle on a device, or a run folder in PyTorch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle, read_manifest
+from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, Bundle, find_bundles, open_bundle, read_manifest
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.runs import RUN_FILE, RUNS, find_runs, read_run
@@ -12,6 +12,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.core.files import sha256_of
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
+from s2d_edge.firmware_host.engines import open_engine
 
 
 def choose_model(given: BundleName | None, device: str, console: Console) -> Path:
@@ -31,7 +32,7 @@ def choose_model(given: BundleName | None, device: str, console: Console) -> Pat
 
 
 def identify_model(path: Path) -> dict[str, str]:
-    """Which model stands in a bundle or run folder, whatever the folder is called.
+    """Identify the model in a bundle or run folder by its content, whatever the folder is called.
 
     Returns:
         ``name``, and ``sha256``: of a bundle's manifest, which holds the hash of every other file, or of a
@@ -46,8 +47,10 @@ def identify_model(path: Path) -> dict[str, str]:
     return {"name": run.name, "sha256": run.weights_sha256}
 
 
-def open_model(path: Path, device: str = "auto", *, threads: int | None = None) -> tuple[Engine, CropRecipe]:
-    """Open a bundle or a run folder.
+def open_engine_of(
+    path: Path, device: str = "auto", *, threads: int | None = None
+) -> tuple[Engine, CropRecipe, Bundle | None]:
+    """Open a bundle or a run folder on a device.
 
     Args:
         path: the folder.
@@ -56,20 +59,18 @@ def open_model(path: Path, device: str = "auto", *, threads: int | None = None) 
         threads: limit of CPU threads.
 
     Returns:
-        The engine, and the face crop its clips want.
+        The engine, the face crop that its clips need, and the bundle, None for a run.
 
     Raises:
-        S2DEdgeError: neither a bundle nor a run, damaged, or the device is not there.
+        S2DEdgeError: neither a bundle nor a run, damaged, or the device is missing.
     """
     if (path / MANIFEST).is_file():
-        from s2d_edge.firmware_host.engines import open_engine
-
         bundle = open_bundle(path)
-        return open_engine(bundle, device, threads=threads), bundle.manifest.crop
+        return open_engine(bundle, device, threads=threads), bundle.manifest.crop, bundle
     if (path / RUN_FILE).is_file():
-        from s2d_edge.model.engine import open_run
+        from s2d_edge.model.engine import open_run  # needs PyTorch, which a device does not have
 
-        return open_run(path, device, threads=threads), read_run(path).crop
+        return open_run(path, device, threads=threads), read_run(path).crop, None
     what = "does not exist" if not path.exists() else f"holds neither {MANIFEST} nor {RUN_FILE}"
     raise S2DEdgeError(
         f"{path} {what}; give a bundle written by 's2d-edge export' or a run written by 's2d-edge train'"

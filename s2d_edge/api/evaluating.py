@@ -1,0 +1,99 @@
+"""Scoring a model on one split of a dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from s2d_edge.api.model import Model, PathLike, opened
+from s2d_edge.api.opening import identify_model
+from s2d_edge.contracts.clip import as_protocol
+from s2d_edge.contracts.evaluation import predict_clips, score
+from s2d_edge.contracts.runs import RUN_FILE, read_run
+from s2d_edge.core.console import Console
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.preparing.tally import LoadingTally
+from s2d_edge.data.reading.open import open_dataset, require_published
+
+
+def evaluate(
+    model: Model | PathLike | None = None,
+    *,
+    data: PathLike | None = None,
+    split: str = "test",
+    seed: int = 0,
+    protocol: str = "default",
+    skip_unreadable: bool = False,
+    device: str = "auto",
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Score a bundle or a run on one split of a dataset.
+
+    Args:
+        model: an opened model, or what :func:`load` takes.
+        data: a CSV file, a folder with ``labels.csv``, a folder laid out as ``SPLIT/LABEL/*``, or a published
+            dataset as ``NAME:ROOT``; None draws avatars.
+        split: which split to score.
+        seed: of the bootstrap behind the 95 % intervals.
+        protocol: ``default``, or ``paper`` to take the first and the last consecutive frames of a published
+            dataset's clips, uncropped, as the official code does.
+        skip_unreadable: leave out, and count, clips that cannot be read.
+        device: as :func:`load` takes it; an opened model stays on its own.
+        console: shows progress; None prints warnings only.
+
+    Returns:
+        ``n`` (clips), ``war`` (weighted average recall, the share of clips predicted correctly), ``uar``
+        (unweighted average recall, the mean over the classes), ``macro_f1``, all as fractions; ``war_ci95``,
+        ``uar_ci95``, ``per_class``, ``confusion`` (rows truth, columns prediction); ``model`` (its ``name``
+        and the ``sha256`` of a bundle's manifest or a run's weights), ``data``, ``split``, ``protocol``,
+        ``skipped`` (how many) and, where a run chose its best epoch on the test split, ``selected_on``.
+
+    Raises:
+        ConfigError: an unknown protocol, or ``paper`` on data that was never published.
+        DataError: no such dataset or split.
+        MediaError: a clip that cannot be read, unless these are skipped.
+        S2DEdgeError: what :func:`load` raises.
+    """
+    console = console or Console(quiet=True)
+    paper = as_protocol(protocol) == "paper"
+    with opened(model, device, console) as chosen:
+        engine = chosen.engine
+        console.say(engine.description)
+        named = None if data is None else str(data)
+        dataset = open_dataset(named, console, engine.labels, missing_ok=skip_unreadable)
+        if paper:
+            require_published(dataset)
+        samples = dataset.require_split(split)
+        tally = LoadingTally()
+        with console.progress(f"evaluating {dataset.name}/{split}", len(samples)) as advance:
+            clips = load_many(
+                [sample.path for sample in samples],
+                engine.spec,
+                None if paper else chosen.crop,
+                windows="ends" if paper else "spread",
+                on_unreadable=tally.skip if skip_unreadable else None,
+            )
+            predictions = predict_clips(engine, (clip.windows for clip in tally.watch(clips, advance)))
+        tally.report(console)
+        truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)
+        result = score(truth, predictions.predicted, engine.labels, seed=seed)
+        result |= {
+            "model": identify_model(chosen.path),
+            "data": dataset.name,
+            "split": split,
+            "protocol": protocol,
+            "skipped": len(tally.unreadable),
+        }
+        if split == "test" and _chosen_on_test(chosen.path):
+            result["selected_on"] = "test"
+            console.warn(
+                "this run's best epoch was chosen on 'test' (--protocol paper); its score there flatters it"
+            )
+    return result
+
+
+def _chosen_on_test(model: Path) -> bool:
+    """Return True for a run that was trained by the papers' protocol."""
+    return (model / RUN_FILE).is_file() and read_run(model).settings.get("protocol") == "paper"

@@ -1,0 +1,142 @@
+"""One face, followed through frames as they come."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.api.prediction import Prediction
+from s2d_edge.contracts.clip import CropRecipe
+from s2d_edge.contracts.engine import Engine, softmax
+from s2d_edge.core.errors import MediaError, S2DEdgeError
+from s2d_edge.firmware_host.io.results import Smoother
+from s2d_edge.firmware_host.pipeline.answering import answerer_of
+from s2d_edge.firmware_host.pipeline.config import PipelineConfig
+from s2d_edge.firmware_host.pipeline.tracking import FaceTracker
+from s2d_edge.firmware_host.pipeline.window import ClipWindow, SampledFace
+from s2d_edge.firmware_host.watch import open_face_finder
+from s2d_edge.media.crop import align_crop
+from s2d_edge.media.sampling import PeriodicSampler
+
+
+class Stream:
+    """Classifies the expression of one face while its frames come; made by :meth:`Model.stream`.
+
+    It finds the face, samples the frames at the model's rate, and predicts as ``s2d-edge run`` does. The
+    state of the face is reset when the face was gone for longer than ``face_gap_s``, or another one takes its
+    place.
+    """
+
+    def __init__(
+        self, engine: Engine, crop: CropRecipe, *, stride: int, smooth_s: float, face_gap_s: float
+    ) -> None:
+        """Load the face finder; see :meth:`Model.stream` for the settings."""
+        config = PipelineConfig(stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s)
+        self._labels = engine.labels
+        self._frames = engine.spec.frames
+        self._crop = crop
+        self._answerer = answerer_of(engine, config.stride)
+        self._smoother = Smoother(config.smooth_s)
+        self._sampler = PeriodicSampler(engine.spec.fps)
+        request = self._answerer.request
+        window = ClipWindow(request, stride=self._answerer.request_stride, gap_s=config.face_gap_s)
+        self._tracker = FaceTracker([window])
+        self._finder = open_face_finder(config)
+        self._track = 0
+        self._samples = 0
+        self._warming = True
+        self._last_s: float | None = None
+        self._closed = False
+
+    @property
+    def warming(self) -> bool:
+        """True until the model has seen a whole window of T frames of this face."""
+        return self._warming
+
+    def push(self, frame: NDArray[np.uint8], t_s: float) -> Prediction | None:
+        """Take the next frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB.
+            t_s: its time in seconds, on any clock; rises from frame to frame.
+
+        Returns:
+            A prediction where one is due; None where the frame is no sample at the model's rate or the
+            stride, where no face is in view, and while the window of a model of whole windows is not full.
+
+        Raises:
+            MediaError: a frame of another shape or type, or a time that does not rise.
+            DeviceError: the device fails.
+        """
+        require_rgb(frame)
+        if self._closed:
+            raise S2DEdgeError("this stream is closed; open another with model.stream()")
+        if self._last_s is not None and not t_s > self._last_s:
+            raise MediaError(
+                f"a frame of {t_s} s came after one of {self._last_s} s; give times in seconds that rise"
+            )
+        self._last_s = t_s
+        arrived_s = time.perf_counter()
+        seen = self._tracker.follow(self._finder.find(frame), t_s)
+        if not self._sampler.due(t_s) or not seen:
+            return None
+        ((seat, face),) = seen
+        if seat.track != self._track:
+            self._track = seat.track
+            self._reset_state()
+        crop = align_crop(frame, face.points, self._crop)
+        self._samples += 1
+        clip = seat.window.add(SampledFace(t_s, 0, arrived_s, face.box, crop))
+        answer = None if clip is None else self._answerer.answer(clip, t_s)
+        if answer is None:
+            return None
+        self._warming = answer.warming
+        probabilities = self._smoother.update(t_s, softmax(answer.logits[0]))
+        frames = min(self._samples, self._frames)
+        return Prediction(
+            label=self._labels[int(probabilities.argmax())],
+            probabilities=dict(zip(self._labels, probabilities.tolist(), strict=True)),
+            logits=tuple(answer.logits[0].tolist()),
+            frames=frames,
+            faces_found=frames,
+            warming=answer.warming,
+            t_s=t_s,
+            face=face.box,
+        )
+
+    def close(self) -> None:
+        """Free the face finder; the model stays open."""
+        if not self._closed:
+            self._closed = True
+            self._finder.close()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _reset_state(self) -> None:
+        self._samples = 0
+        self._warming = True
+        self._answerer.start_over()
+        self._smoother.reset()
+
+
+def require_rgb(frame: object) -> None:
+    """See that a frame is an (H, W, 3) uint8 RGB array.
+
+    Raises:
+        MediaError: it is something else.
+    """
+    if isinstance(frame, np.ndarray) and frame.ndim == 3 and frame.shape[2] == 3 and frame.dtype == np.uint8:
+        return
+    what = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
+    raise MediaError(
+        f"a frame is {what}; give an (H, W, 3) array of dtype uint8, colours in the order R, G, B"
+    )

@@ -55,7 +55,7 @@ def watch(
         S2DEdgeError: what :func:`load` raises.
 
     >>> from pathlib import Path
-    >>> from s2d_edge.data.avatars.clips import write_avatar_video  # draws a face; your own video does as well
+    >>> from s2d_edge.data.avatars.clips import write_avatar_video  # your own video does as well
     >>> acts = write_avatar_video(Path("face.mp4"), seconds=7, size=320)
     >>> for result in watch("face.mp4", "starter"):
     ...     print(f"{result.t_s:.1f} s: face {result.track}")

@@ -8,6 +8,7 @@ import pytest
 
 from s2d_edge.calibrate.graphs.int8_macs import layers_of
 from s2d_edge.calibrate.graphs.modules import module_of
+from s2d_edge.calibrate.quantize import float_layers
 from s2d_edge.calibrate.quantize.float_layers import affordable_landmark, layers_in_float
 from s2d_edge.calibrate.quantize.recipe import Int8Landmark, Recipe, recipe_for
 from s2d_edge.contracts.bundle import Bundle, Mode, Target, open_bundle
@@ -64,7 +65,7 @@ def test_the_landmark_network_stays_in_float_up_to_five_percent_of_the_macs(
     share = strided / sum(layer.macs for layer in layers)
     assert affordable_landmark(graph) == "all"  # of a toy
     for affordable, landmark in ((share - 1e-6, "all"), (share + 1e-6, "chains"), (1.0, "none")):
-        monkeypatch.setattr("s2d_edge.calibrate.quantize.float_layers._CHEAP", affordable)
+        monkeypatch.setattr(float_layers, "_CHEAP", affordable)
         assert affordable_landmark(graph) == landmark
 
 

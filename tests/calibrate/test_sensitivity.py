@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from s2d_edge.calibrate.graphs import sensitivity
 from s2d_edge.calibrate.graphs.int8_macs import layers_of
 from s2d_edge.calibrate.graphs.modules import module_of
 from s2d_edge.calibrate.graphs.sensitivity import (
@@ -131,9 +132,9 @@ def test_large_models_are_measured_on_fewer_clips(
     assert CLIP_SHAPE[1] == 2
     assert affordable_clips(int8.graph_path) == 4
     groups = len(quantized_groups(int8.graph_path))
-    monkeypatch.setattr("s2d_edge.calibrate.graphs.sensitivity._AFFORDABLE_MACS", 2.5 * MACS * groups)
+    monkeypatch.setattr(sensitivity, "_AFFORDABLE_MACS", 2.5 * MACS * groups)
     assert affordable_clips(int8.graph_path) == 2
-    monkeypatch.setattr("s2d_edge.calibrate.graphs.sensitivity._AFFORDABLE_MACS", 1)
+    monkeypatch.setattr(sensitivity, "_AFFORDABLE_MACS", 1)
     assert affordable_clips(int8.graph_path) == 1
 
 

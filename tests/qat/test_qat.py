@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from s2d_edge.calibrate.command import calibrate_bundle
+from s2d_edge.calibrate.graphs import int8_macs
 from s2d_edge.calibrate.graphs.feeds import feeds_of
 from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
 from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
 from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for
 from s2d_edge.calibrate.report.render import tuning_sentences
+from s2d_edge.calibrate.search import choose
 from s2d_edge.calibrate.search.gate import Allowance
 from s2d_edge.calibrate.search.steps import steps_for
 from s2d_edge.calibrate.search.tuning import NOT_TUNED, TuningClips, TuningSettings
@@ -141,10 +143,11 @@ def _few_steps(monkeypatch: pytest.MonkeyPatch, *passes: bool) -> None:
     verdicts = iter(passes)
     monkeypatch.setattr(Allowance, "allows", lambda self, war_drop_pp, uar_drop_pp, agreement: next(verdicts))
     monkeypatch.setattr(
-        "s2d_edge.calibrate.search.choose.steps_for",
+        choose,
+        "steps_for",
         lambda *given: steps_for(*given)[:: len(steps_for(*given)) - 1],
     )
-    monkeypatch.setattr("s2d_edge.calibrate.graphs.int8_macs.LEAST_FRACTION", 0.5)
+    monkeypatch.setattr(int8_macs, "LEAST_FRACTION", 0.5)
 
 
 def _data(root: Path) -> str:

@@ -22,7 +22,6 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError, S2DEdgeError
 from s2d_edge.data.preparing.clips import ClipLoader, LoadedClip, load_many
 from s2d_edge.data.preparing.tally import LoadingTally
-from s2d_edge.starter import as_path
 
 PathLike: TypeAlias = str | Path
 Picture: TypeAlias = NDArray[np.uint8]  # (H, W, 3) RGB
@@ -56,9 +55,7 @@ def load(
     ...     model.spec.frames > 1, model.spec.fps > 0
     (True, True)
     """
-    path = choose_model(
-        as_path(model) if isinstance(model, str) else model, device, console or Console(quiet=True)
-    )
+    path = choose_model(model, device, console or Console(quiet=True))
     engine, crop, bundle = open_engine_of(path, device, threads=threads)
     return Model(engine=engine, crop=crop, path=path, bundle=bundle)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from s2d_edge.api.model import PathLike
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.starter import as_path
 
 if TYPE_CHECKING:
     from s2d_edge.calibrate.report.report import DropReport
@@ -141,7 +140,7 @@ def calibrate(
         raise ConfigError("--tune-steps and --tune-lr say how to fine-tune a run; give its folder with --run")
     return calibrate_bundle(
         CalibrateOptions(
-            bundle=_bundle(bundle),
+            bundle=bundle,
             data=_text(data),
             split=split,
             eval_split=eval_split,
@@ -250,11 +249,6 @@ def train(
         ),
         console or Console(quiet=True),
     )
-
-
-def _bundle(given: PathLike | None) -> Path | None:
-    """A path, in which ``starter`` is a name."""
-    return as_path(given) if isinstance(given, str) else given
 
 
 def _path(given: PathLike | None) -> Path | None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from s2d_edge import evaluate
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import exit_with_a_sentence
 from s2d_edge.model import s2d
@@ -25,7 +26,6 @@ from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
 from s2d_edge.model.vit import Attention
 from s2d_edge.train.command import train
-from s2d_edge.verbs.predict import evaluate_model
 
 AMPLITUDE = 5.0  # of the embedded times, as the recipe `demo` starts a bidirectional model's
 
@@ -127,9 +127,7 @@ def _war(asked: argparse.Namespace, scheme: str, seed: int) -> float:
             console=Console(),
         )
     torch.manual_seed(seed)
-    scored = evaluate_model(
-        run, data=asked.data, split="test", device="cpu", seed=seed, console=Console(quiet=True)
-    )
+    scored = evaluate(run, data=asked.data, device="cpu", seed=seed)
     return float(scored["war"])
 
 

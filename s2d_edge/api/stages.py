@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from s2d_edge.api.model import PathLike
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from s2d_edge.calibrate.report.report import DropReport
+    from s2d_edge.calibrate.report.records import DropReport
 
 
 def export(
@@ -122,41 +120,30 @@ def calibrate(
         DataError: no calibration clips, or the same clip or person in two of the three kinds of clips.
         S2DEdgeError: what opening, loading and running raise.
     """
-    from s2d_edge.calibrate.command import CalibrateOptions
-    from s2d_edge.calibrate.command import calibrate as calibrate_bundle
+    from s2d_edge.calibrate.command import calibrate_bundle
 
     tuner = None
-    if run is not None:
-        from s2d_edge.calibrate.search.tuning import TuningSettings
-        from s2d_edge.qat.tuner import RunTuner
+    if run is not None or tune_steps is not None or tune_lr is not None:
+        from s2d_edge.qat.tuner import run_tuner
 
-        settings = TuningSettings(seed=seed)
-        if tune_steps is not None:
-            settings = replace(settings, steps=tune_steps)
-        if tune_lr is not None:
-            settings = replace(settings, lr=tune_lr)
-        tuner = RunTuner(run=Path(run), settings=settings)
-    elif tune_steps is not None or tune_lr is not None:
-        raise ConfigError("--tune-steps and --tune-lr say how to fine-tune a run; give its folder with --run")
+        tuner = run_tuner(_path(run), steps=tune_steps, lr=tune_lr, seed=seed)
     return calibrate_bundle(
-        CalibrateOptions(
-            bundle=bundle,
-            data=_text(data),
-            split=split,
-            eval_split=eval_split,
-            val_split=val_split,
-            subset=subset,
-            seed=seed,
-            max_drop_pp=max_drop_pp,
-            min_agreement_percent=min_agreement_percent,
-            sensitivity=sensitivity,
-            skip_unreadable=skip_unreadable,
-            device=device,
-            out=_path(out),
-            json=json,
-        ),
-        console or Console(quiet=True),
-        tuner,
+        bundle,
+        data=_text(data),
+        split=split,
+        eval_split=eval_split,
+        val_split=val_split,
+        subset=subset,
+        seed=seed,
+        max_drop_pp=max_drop_pp,
+        min_agreement_percent=min_agreement_percent,
+        tuner=tuner,
+        sensitivity=sensitivity,
+        skip_unreadable=skip_unreadable,
+        device=device,
+        out=_path(out),
+        json=json,
+        console=console or Console(quiet=True),
     )
 
 
@@ -222,32 +209,29 @@ def train(
         KeyboardInterrupt: interrupted by Ctrl-C or SIGTERM; the console said how to resume.
     """
     from s2d_edge.train.command import train as train_stages
-    from s2d_edge.train.plan import TrainOptions
 
     return train_stages(
-        TrainOptions(
-            stage=stage,
-            data=_text(data),
-            model=model,
-            init=_path(init),
-            landmark=_path(landmark),
-            recipe=recipe,
-            config=_path(config),
-            changes=tuple(changes),
-            epochs=epochs,
-            seed=seed,
-            image_size=image_size,
-            frames=frames,
-            temporal=temporal,
-            teacher=_path(teacher),
-            fps=fps,
-            protocol=protocol,
-            skip_unreadable=skip_unreadable,
-            device=device,
-            out=_path(out),
-            resume=_path(resume),
-        ),
-        console or Console(quiet=True),
+        stage=stage,
+        data=_text(data),
+        model=model,
+        init=_path(init),
+        landmark=_path(landmark),
+        recipe=recipe,
+        config=_path(config),
+        changes=tuple(changes),
+        epochs=epochs,
+        seed=seed,
+        image_size=image_size,
+        frames=frames,
+        temporal=temporal,
+        teacher=_path(teacher),
+        fps=fps,
+        protocol=protocol,
+        skip_unreadable=skip_unreadable,
+        device=device,
+        out=_path(out),
+        resume=_path(resume),
+        console=console or Console(quiet=True),
     )
 
 

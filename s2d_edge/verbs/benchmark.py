@@ -1,113 +1,54 @@
-"""``benchmark``: which models to time, and against what."""
+"""``benchmark``: models timed side by side, or the nodes inside one graph."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from s2d_edge.api.opening import open_engine_of
-from s2d_edge.contracts.bundle import MANIFEST, open_bundle
-from s2d_edge.contracts.engine import Engine
-from s2d_edge.contracts.runs import RUNS, WEIGHTS, read_run
-from s2d_edge.core.console import Console
-from s2d_edge.core.errors import ConfigError
-from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions, Contender, as_json, as_table, benchmark
-from s2d_edge.firmware_host.bench.profile import as_json as profile_json
-from s2d_edge.firmware_host.bench.profile import as_table as profile_table
-from s2d_edge.firmware_host.bench.profile import profile
-from s2d_edge.firmware_host.bundles import BundleName, display_name, find_bundles_to_run, resolve
-from s2d_edge.firmware_host.engines import open_engine
+import typer
+
+from s2d_edge.verbs.options import Debug, Device, Json, Quiet
 
 
-def benchmark_models(
-    given: Sequence[BundleName],
-    against: str | None,
-    options: BenchmarkOptions,
-    *,
-    device: str,
-    threads: int | None,
-    console: Console,
-) -> dict[str, Any]:
-    """Time bundles and run folders in turn, print the table, and return it for JSON.
+def benchmark(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[BUNDLE...]",
+            help="Default: every bundle under bundles/ that runs here, else the starter.",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="torch|PATH", help="Give ratios to the bundle's own run in PyTorch, or to PATH."
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Timed inferences per model.")] = 20,
+    warmup: Annotated[int, typer.Option(help="Untimed inferences before.")] = 3,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Time the nodes inside each bundle's graph instead, by kind.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads, the same for all; default: every core.")
+    ] = None,
+    device: Device = "auto",
+    json: Json = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Time models side by side: latency, clips per second, size, peak memory."""
+    from s2d_edge.core.console import Console, write_json
+    from s2d_edge.core.errors import ConfigError
+    from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
+    from s2d_edge.verbs.benchmark_models import benchmark_models, profile_bundles
 
-    Args:
-        given: bundles or run folders; none given takes every bundle under ``bundles``, else the starter.
-        against: ``torch`` for the run the first bundle was exported from, or a bundle or run folder;
-            the others' speed is given as a ratio to it.
-        device: for the bundles; a run folder is timed on the CPU.
-        threads: limit of CPU threads, the same for all.
-
-    Raises:
-        S2DEdgeError: nothing to time, or what opening and running raise.
-    """
-    chosen = find_bundles_to_run(given, device, console)
-    contenders = [_contender(path, device, threads) for path in chosen]
-    reference = (
-        None
-        if against is None
-        else _contender(_reference(against, chosen[0], device, console), device, threads)
-    )
-    everyone = [*contenders, reference] if reference else contenders
-    timings = benchmark(everyone, options, console)
-    baseline = timings[-1] if reference else None
-    console.show(as_table(timings, baseline))
-    return as_json(timings, baseline, options)
-
-
-def profile_bundles(
-    given: Sequence[BundleName],
-    options: BenchmarkOptions,
-    *,
-    device: str,
-    threads: int | None,
-    console: Console,
-) -> dict[str, Any]:
-    """Time each bundle's nodes, print a table a bundle, and return them for JSON.
-
-    Raises:
-        S2DEdgeError: nothing to look into, a run folder, or what opening and running raise.
-    """
-    found = []
-    for path in find_bundles_to_run(given, device, console):
-        with open_engine(open_bundle(path), device, threads=threads, profile=True) as engine:
-            one = profile(engine, options.rounds)
-        console.show(profile_table(one))
-        found.append(profile_json(one))
-    return {"rounds": options.rounds, "profiles": found}
-
-
-def _reference(against: str, first: Path, device: str, console: Console) -> Path:
-    if against != "torch":
-        return resolve(against, device, console)
-    if not (first / MANIFEST).is_file():
-        raise ConfigError(f"--against torch asks for the run a bundle came from, but {first} is no bundle")
-    run = RUNS / open_bundle(first).manifest.source_run
-    if not run.is_dir():
-        raise ConfigError(
-            f"{first} was exported from the run {run.name!r}, which is not under {RUNS}/ here; "
-            "name its folder with --against RUN"
-        )
-    return run
-
-
-def _contender(path: Path, device: str, threads: int | None) -> Contender:
-    """A bundle on the asked device; a run folder in eager PyTorch on the CPU."""
-    if (path / MANIFEST).is_file():
-        bundle = open_bundle(path)
-        return Contender(
-            name=display_name(path),
-            open=partial(_open, path, device, threads),
-            size_bytes=bundle.size_bytes,
-        )
-    read_run(path)  # says what is wrong with it, before anything is started
-    return Contender(
-        name=f"PyTorch {path.name}",
-        open=partial(_open, path, "cpu", threads),
-        size_bytes=(path / WEIGHTS).stat().st_size,
-    )
-
-
-def _open(path: Path, device: str, threads: int | None) -> Engine:
-    return open_engine_of(path, device, threads=threads)[0]
+    options, console = BenchmarkOptions(rounds=rounds, warmup=warmup), Console(quiet=quiet)
+    given = models or []
+    if profile and against is not None:
+        raise ConfigError("--profile looks into one graph at a time; leave out --against")
+    if profile:
+        result = profile_bundles(given, options, device=device, threads=threads, console=console)
+    else:
+        result = benchmark_models(given, against, options, device=device, threads=threads, console=console)
+    if json is not None:
+        write_json(json, result)

@@ -1,142 +1,25 @@
-"""``demo``: the whole way on data the project draws itself, ending in a page a stranger understands."""
+"""``demo``: the whole way on data that the project draws itself."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from rich.panel import Panel
+import typer
 
-from s2d_edge.calibrate.command import calibrate_bundle
-from s2d_edge.calibrate.report.records import DropReport
-from s2d_edge.core.console import Console
-from s2d_edge.core.files import choose_output, write_text
-from s2d_edge.data.avatars.clips import write_avatar_video
-from s2d_edge.export.command import export_run
-from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
-from s2d_edge.firmware_host.live import LiveOptions, LiveSummary, run_live
-from s2d_edge.train.command import train
-from s2d_edge.verbs.benchmark import benchmark_models
-
-_ROUNDS = 15
-# A training this short leaves many clips undecided, and one of them is a point.
-_MAX_DROP_PP = 5.0
-_MIN_AGREEMENT_PERCENT = 90.0
-_VIDEO_FPS = 12.5
-_VIDEO_SIZE = 384
+from s2d_edge.verbs.options import Debug, Quiet
 
 
-@dataclass(slots=True)
-class _Clock:
-    """Says each step and keeps how long it took."""
+def demo(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for everything the demo makes; default: demo.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Go the whole way on data the project draws itself: train, export, calibrate, measure, run."""
+    from s2d_edge.core.console import Console
+    from s2d_edge.verbs.demo_steps import run_demo
 
-    console: Console
-    spans_s: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, title: str) -> Iterator[None]:
-        """Time one step."""
-        self.console.say(f"\n== {title}")
-        begin = time.perf_counter()
-        yield
-        self.spans_s[title] = time.perf_counter() - begin
-
-
-def run_demo(out: Path | None, seed: int, console: Console) -> Path:
-    """Train both stages on avatars, export, calibrate, time, and run on an avatar video.
-
-    Returns:
-        The folder everything was written to; ``summary.md`` in it tells what happened.
-
-    Raises:
-        S2DEdgeError: what any of the steps raises.
-    """
-    out = choose_output(out, Path("demo"))
-    clock = _Clock(console)
-    with clock.step("train: landmark network, image stage, video stage"):
-        _, video_run = train(out=out / "runs" / "avatars", seed=seed, console=console)
-    with clock.step("export: one graph, temporal adapters fused, checked against PyTorch"):
-        fp32 = export_run(target="cpu", run=video_run, out=out / "bundles" / "avatars-cpu", console=console)
-    with clock.step("calibrate: INT8, and what it costs"):
-        int8, report = calibrate_bundle(
-            fp32,
-            out=out / "bundles" / "avatars-cpu-int8",
-            seed=seed,
-            max_drop_pp=_MAX_DROP_PP,
-            min_agreement_percent=_MIN_AGREEMENT_PERCENT,
-            console=console,
-        )
-    with clock.step("benchmark: PyTorch, FP32 and INT8 in turn"):
-        timings = benchmark_models(
-            [fp32, int8],
-            str(video_run),
-            BenchmarkOptions(rounds=_ROUNDS),
-            device="auto",
-            threads=None,
-            console=console,
-        )
-    with clock.step("run: an avatar video through the INT8 graph"):
-        video = out / "avatar.mp4"
-        write_avatar_video(video, seed=seed, fps=_VIDEO_FPS, size=_VIDEO_SIZE)
-        live = run_live(
-            LiveOptions(
-                bundle=int8, source=str(video), save=out / "annotated.mp4", json=str(out / "results.jsonl")
-            ),
-            console,
-        )
-    write_text(out / "summary.md", _summary(out, report, timings, live, clock))
-    console.show(Panel(_headline(out, report, timings), title="S2D-Edge demo", title_align="left"))
-    return out
-
-
-def _headline(out: Path, report: DropReport, timings: dict[str, Any]) -> str:
-    """The result in a few sentences, and what to try next."""
-    fp32, int8 = report.fp32.score, report.int8.score
-    low, high = report.drop.war_pp_ci95
-    by_name = {model["name"]: model for model in timings["models"]}
-    speed = by_name[report.int8.bundle]["speedup"]
-    return f"""\
-On {fp32["n"]} clips of avatars never seen in training, over {len(fp32["per_class"])} expressions:
-  FP32 answers {fp32["war"]:.1%} rightly (UAR {fp32["uar"]:.1%}),
-  INT8 answers {int8["war"]:.1%} rightly (UAR {int8["uar"]:.1%}).
-  INT8 loses {report.drop.war_pp:+.2f} points of WAR (95 % interval {low:+.2f} to {high:+.2f}) and agrees on \
-{report.drop.agreement:.1%}.
-  INT8 answers a clip {speed:.1f} times faster than PyTorch, from {report.int8.size_bytes / 1e6:.1f} MB.
-
-Look at   {out / "annotated.mp4"}
-Read      {out / "summary.md"} and {out / "bundles" / report.int8.bundle / "report.html"}
-
-Try next, on a camera or a video of your own (these avatars taught it nothing about real faces):
-  s2d-edge run --bundle {out / "bundles" / report.int8.bundle} --camera 0
-  s2d-edge train --data YOUR.csv          s2d-edge doctor
-  s2d-edge export --target jetson         s2d-edge calibrate"""
-
-
-def _summary(out: Path, report: DropReport, timings: dict[str, Any], live: LiveSummary, clock: _Clock) -> str:
-    """The same as a page, with every figure and where it came from."""
-    lines = ["# What the demo did", "", _as_quote(_headline(out, report, timings)), "", "## Speed", ""]
-    lines += [
-        "| model | p50 ms | p95 ms | clips/s | MB | times PyTorch |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for model in timings["models"]:
-        lines.append(
-            f"| {model['name']} | {model['p50_ms']:.1f} | {model['p95_ms']:.1f} | {model['clips_per_s']:.2f} "
-            f"| {model['size_bytes'] / 1e6:.1f} | {model['speedup']:.2f} |"
-        )
-    lines += [
-        "",
-        "Measured in turn on this machine, one clip at a time, preprocessing and landmark network in.",
-    ]
-    lines += ["", "## The run on a video", "", live.to_text(), "", "## Time taken", ""]
-    lines += [f"- {title}: {span_s:.0f} s" for title, span_s in clock.spans_s.items()]
-    lines += [f"- in all: {sum(clock.spans_s.values()):.0f} s"]
-    return "\n".join(lines) + "\n"
-
-
-def _as_quote(text: str) -> str:
-    return "```\n" + text + "\n```"
+    run_demo(out, seed, Console(quiet=quiet))

@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from s2d_edge.contracts.bundle import tool_versions
-from s2d_edge.contracts.clip import CropRecipe
-from s2d_edge.contracts.labels import parse_label_set
-from s2d_edge.contracts.runs import RUNS, RunInfo
-from s2d_edge.core.console import Console
-from s2d_edge.core.files import choose_output, sha256_of, whole_folder
-from s2d_edge.model.checkpoint import save_run
-from s2d_edge.model.official import import_official
+import typer
 
+from s2d_edge.verbs.options import Debug, Quiet
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportOptions:
-    """What the user asked for; see :func:`s2d_edge.model.official.import_official`."""
-
-    checkpoint: Path
-    landmark: Path
-    labels: str
-    heads: int | None = None
-    fps: float | None = None
-    out: Path | None = None
+if TYPE_CHECKING:
+    from s2d_edge.core.console import Console
 
 
-def import_run(options: ImportOptions, console: Console) -> Path:
+def import_(
+    checkpoint: Annotated[Path, typer.Argument(help="Official S2D weights, image or video stage.")],
+    landmark: Annotated[Path, typer.Option(help="The MobileFaceNet landmark weights used beside them.")],
+    labels: Annotated[
+        str, typer.Option(help="dfew, ferv39k, mafw, affectnet7, …, or the class names in order: a,b,c.")
+    ],
+    heads: Annotated[
+        int | None, typer.Option(help="Attention heads of the ViT; default: width / 64.")
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Rate at which videos are sampled; default: the label set's.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Run folder to write; default: runs/CHECKPOINT.")
+    ] = None,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write official S2D weights as a run folder."""
+    from s2d_edge.core.console import Console
+
+    import_run(
+        checkpoint,
+        landmark=landmark,
+        labels=labels,
+        heads=heads,
+        fps=fps,
+        out=out,
+        console=Console(quiet=quiet),
+    )
+
+
+def import_run(
+    checkpoint: Path,
+    *,
+    landmark: Path,
+    labels: str,
+    heads: int | None = None,
+    fps: float | None = None,
+    out: Path | None = None,
+    console: Console,
+) -> Path:
     """Write the run folder of an official checkpoint.
+
+    Args:
+        checkpoint: official S2D weights.
+        landmark: the landmark network's weights.
+        labels: a known set's name, or the class names between commas, in order.
+        heads: attention heads of the ViT; None is width / 64.
+        fps: rate at which videos are sampled, frames per second; None is the label set's.
+        out: the run folder; None is ``runs/CHECKPOINT``.
+        console: prints what was found in the checkpoint.
 
     Returns:
         The run folder.
@@ -37,22 +73,30 @@ def import_run(options: ImportOptions, console: Console) -> Path:
         CheckpointError: a file is missing or damaged, or keys do not fit, each named.
         ConfigError: labels or rate make no sense.
     """
-    labels = parse_label_set(options.labels, options.fps)
-    imported = import_official(options.checkpoint, options.landmark, labels.labels, heads=options.heads)
+    from s2d_edge.contracts.bundle import tool_versions
+    from s2d_edge.contracts.clip import CropRecipe
+    from s2d_edge.contracts.labels import parse_label_set
+    from s2d_edge.contracts.runs import RUNS, RunInfo
+    from s2d_edge.core.files import choose_output, sha256_of, whole_folder
+    from s2d_edge.model.checkpoint import save_run
+    from s2d_edge.model.official import import_official
+
+    label_set = parse_label_set(labels, fps)
+    imported = import_official(checkpoint, landmark, label_set.labels, heads=heads)
     config = imported.model.config
-    out = choose_output(options.out, RUNS / options.checkpoint.stem)
+    out = choose_output(out, RUNS / checkpoint.stem)
     info = RunInfo(
         name=out.name,
         stage="image" if config.temporal is None else "video",
-        labels=labels.labels,
-        fps=labels.fps,
+        labels=label_set.labels,
+        fps=label_set.fps,
         crop=CropRecipe(size=config.vit.image_size),
         model=config,
         origin={
-            "imported": options.checkpoint.name,
-            "imported_sha256": sha256_of(options.checkpoint),
-            "landmark": options.landmark.name,
-            "landmark_sha256": sha256_of(options.landmark),
+            "imported": checkpoint.name,
+            "imported_sha256": sha256_of(checkpoint),
+            "landmark": landmark.name,
+            "landmark_sha256": sha256_of(landmark),
         },
         tools=tool_versions("torch"),
     )

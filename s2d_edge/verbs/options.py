@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -10,7 +10,7 @@ _state = {"debug": False}
 
 
 def debugging() -> bool:
-    """Whether ``--debug`` was given."""
+    """Return True if ``--debug`` was given."""
     return _state["debug"]
 
 
@@ -21,15 +21,18 @@ def _set_debug(value: bool) -> None:
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", callback=_set_debug, is_eager=True)]
 Json = Annotated[
-    Optional[str],  # noqa: UP045  (Typer on Python 3.10 reads it at run time)
+    str | None,
     typer.Option("--json", metavar="FILE|-", help="Write JSON to FILE, or alone on stdout with '-'."),
 ]
 Device = Annotated[
     str,
-    typer.Option(help="auto, cpu, gpu, npu, cuda or tensorrt; auto takes the bundle's target if present."),
+    typer.Option(
+        help="auto, cpu, gpu, npu, cuda or tensorrt; auto takes the bundle's target device if this machine "
+        "has it, else the CPU. All but cpu are experimental: not run on such a device yet."
+    ),
 ]
 Data = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(
         metavar="CSV|FOLDER|NAME:ROOT",
         help="A CSV file, a folder with labels.csv, SPLIT/LABEL folders, or a published set such as "
@@ -39,7 +42,8 @@ Data = Annotated[
 SkipUnreadable = Annotated[
     bool,
     typer.Option(
-        "--skip-unreadable", help="Leave out, and count, clips that cannot be read, not stop at one."
+        "--skip-unreadable",
+        help="Leave out, and count, clips that cannot be read, instead of stopping at the first.",
     ),
 ]
 Protocol = Annotated[

@@ -18,10 +18,11 @@ from s2d_edge.core.errors import CheckpointError, S2DEdgeError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.official import import_official
 from s2d_edge.model.s2d import S2D
-from s2d_edge.verbs.import_ import ImportOptions, import_run
+from s2d_edge.verbs.import_ import import_run
 from tests.model.official_names import official_tensors
 from tests.models import TINY, random_clip, random_model
 
+QUIET = Console(quiet=True)
 _LABELS = ("a", "b", "c")
 
 
@@ -175,16 +176,13 @@ def test_what_is_no_checkpoint_is_refused(
 
 def test_import_writes_a_run_with_the_datasets_rate(model: S2D, landmark: Path, tmp_path: Path) -> None:
     path = _save(tmp_path / "official.pth", official_tensors(model))
-    options = ImportOptions(
-        checkpoint=path, landmark=landmark, labels="a,b,c", heads=4, fps=7.5, out=tmp_path / "run"
-    )
-    import_run(options, Console(quiet=True))
+    import_run(path, landmark=landmark, labels="a,b,c", heads=4, fps=7.5, out=tmp_path / "run", console=QUIET)
     assert read_run(tmp_path / "run").fps == 7.5
     loaded, info = load_run(tmp_path / "run")
     assert info.labels == _LABELS
     assert loaded.config.frames == TINY.frames
     with pytest.raises(S2DEdgeError, match="exists already"):
-        import_run(options, Console(quiet=True))
+        import_run(path, landmark=landmark, labels="a,b,c", heads=4, out=tmp_path / "run", console=QUIET)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host import bundles, live
-from s2d_edge.verbs.doctor import examine
+from s2d_edge.verbs.doctor_report import examine
 from tests.models import CAUSAL, write_random_run
 from tests.pictures import with_square, write_video
 from tests.verbs.test_predict import run

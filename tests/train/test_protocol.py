@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from s2d_edge import evaluate
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.model_config import PRESETS
 from s2d_edge.contracts.runs import read_run
@@ -25,7 +26,6 @@ from s2d_edge.train.plan.plan import STAGES, Plan, plan_from_record
 from s2d_edge.train.plan.settings import TrainSettings
 from s2d_edge.train.plan.start import usual_fps
 from s2d_edge.train.supply.supply import prepare_clips
-from s2d_edge.verbs.predict import evaluate_model
 from tests.data.reading.published.layouts import write_dfew, write_frames
 from tests.pictures import SquareDetector
 from tests.train.tiny import IMAGE, SIZE, VIDEO, alone
@@ -139,15 +139,12 @@ def test_a_run_by_the_papers_protocol_says_so_in_its_record_and_in_its_results(
     assert read_run(run).labels[0] == "happy"
     capsys.readouterr()
 
-    def evaluate(**more: Any) -> dict[str, Any]:
-        return evaluate_model(run, data=dfew, split="test", device="cpu", seed=0, console=QUIET, **more)
-
-    paper = evaluate(protocol="paper")
+    paper = evaluate(run, data=dfew, device="cpu", protocol="paper")
     told = " ".join(capsys.readouterr().err.split())
     assert (paper["protocol"], paper["selected_on"], paper["n"], paper["skipped"]) == ("paper", "test", 7, 0)
     assert "best epoch was chosen on 'test'" in told
     assert "no face" not in told
-    assert evaluate()["protocol"] == "default"
+    assert evaluate(run, data=dfew, device="cpu")["protocol"] == "default"
 
 
 def test_unreadable_clips_stop_or_are_skipped(

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
+from s2d_edge import evaluate, load
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.runs import RunInfo, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.model.checkpoint import save_run
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.command import train
-from s2d_edge.verbs.import_ import ImportOptions, import_run
-from s2d_edge.verbs.predict import evaluate_model, predict_paths
+from s2d_edge.verbs.import_ import import_run
 from tests.train.tiny import SIZE, VIDEO
 
 QUIET = Console(quiet=True)
@@ -38,11 +38,12 @@ def _labelled(run: Path, pictures: Sequence[Path]) -> Path:
     """A CSV in which ``run`` is right about all validation pictures but two."""
     labels = read_run(run).labels
     validated, learnt = pictures[:VALIDATED], pictures[VALIDATED:]
-    answers = predict_paths(run, validated, device="cpu", crop=True, console=QUIET)["results"]
+    with load(run, device="cpu") as model:
+        predictions = model.predict_many(validated)
     rows = []
-    for k, answer in enumerate(answers):
-        wrong = labels[(labels.index(answer["label"]) + 1) % len(labels)]
-        rows.append((validated[k], wrong if k < 2 else answer["label"], "val"))
+    for k, prediction in enumerate(predictions):
+        wrong = labels[(labels.index(prediction.label) + 1) % len(labels)]
+        rows.append((validated[k], wrong if k < 2 else prediction.label, "val"))
     rows += [(path, labels[k % len(labels)], "train") for k, path in enumerate(learnt)]
     with Path("labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("path", "label", "split"), *rows])
@@ -51,7 +52,7 @@ def _labelled(run: Path, pictures: Sequence[Path]) -> Path:
 
 def _check_that_a_training_starts_at_the_score_of(run: Path, pictures: Sequence[Path]) -> None:
     data = str(_labelled(run, pictures))
-    evaluated = evaluate_model(run, data=data, split="val", device="cpu", seed=0, console=QUIET)
+    evaluated = evaluate(run, data=data, split="val", device="cpu")
     assert evaluated["war"] == pytest.approx(1 - 2 / VALIDATED)
     changes = ("workers=1", "video.epoch_clips=2", "video.batch_clips=2", "video.lr=1e-2", "video.ema=0.9")
     (further,) = train(
@@ -84,13 +85,13 @@ def test_a_run_of_ours(workspace: Path) -> None:
 
 
 def test_an_official_checkpoint(workspace: Path, shared_data: Path) -> None:
-    options = ImportOptions(
-        checkpoint=shared_data / "parity/s2d_small_official.pth",
+    run = import_run(
+        shared_data / "parity/s2d_small_official.pth",
         landmark=shared_data / "landmark/mobilefacenet_300w.pth",
         labels="dfew",
         heads=4,
+        console=QUIET,
     )
-    run = import_run(options, QUIET)
     faces = sorted((shared_data / "faces").rglob("*.jpg"))
     _check_that_a_training_starts_at_the_score_of(
         run, faces[:: len(faces) // (VALIDATED + 7)][: VALIDATED + 7]

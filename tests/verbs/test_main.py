@@ -246,7 +246,7 @@ def test_doctor_reports_and_agrees_with_itself(tmp_path: Path) -> None:
 
 
 def test_doctor_names_the_system_package_of_a_missing_library() -> None:
-    from s2d_edge.verbs.doctor import _remedy
+    from s2d_edge.verbs.doctor_report import _remedy
 
     error = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
     assert _remedy(error) == "the system library libGL.so.1 is missing: apt-get install libgl1"

@@ -15,8 +15,8 @@ from s2d_edge.contracts.bundle import open_bundle, seal
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, S2DEdgeError
 from s2d_edge.core.processor import processor
-from s2d_edge.verbs.compare import compare_bundles
-from s2d_edge.verbs.report import show_report
+from s2d_edge.verbs.compare_bundles import compare_bundles
+from s2d_edge.verbs.report_text import show_report
 from tests.colours import write_colours
 from tests.firmware_host.graphs import make_bundle
 

@@ -1,0 +1,171 @@
+"""``doctor``: report what this machine has for each part of the toolkit, and the next step where it lacks."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from s2d_edge.contracts.bundle import find_bundles, open_bundle, tool_versions
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import S2DEdgeError
+from s2d_edge.firmware_host import bundles
+from s2d_edge.verbs.doctor_devices import (
+    Diagnosis,
+    diagnose_nvidia,
+    diagnose_onnxruntime,
+    diagnose_openvino,
+    diagnose_targets,
+    installed_runtimes,
+)
+
+# Debian and Ubuntu packages that bring the shared libraries OpenCV and MediaPipe load.
+_LIBRARY_PACKAGES = {
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libGLESv2.so.2": "libgles2",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libgomp.so.1": "libgomp1",
+    "libusb-1.0.so.0": "libusb-1.0-0",
+}
+_TRAIN_PACKAGES = (
+    "torch",
+    "onnx",
+    "onnxscript",
+    "nncf",
+    "safetensors",
+    "lightning-fabric",
+    "tensorboardX",
+    "matplotlib",
+)
+
+
+def examine() -> list[Diagnosis]:
+    """Look at packages, runtimes, devices and cameras; opens no camera and loads no graph."""
+    runtimes = installed_runtimes()
+    return [
+        Diagnosis(part="Python", ready=True, found=sys.version.split()[0]),
+        _import_of("OpenCV", "cv2"),
+        _import_of("MediaPipe FaceMesh", "mediapipe"),
+        *diagnose_openvino(runtimes),
+        diagnose_onnxruntime(runtimes),
+        diagnose_nvidia(),
+        _training(),
+        _extras(),
+        *diagnose_targets(runtimes),
+        _starter(),
+        _cameras(),
+    ]
+
+
+def _import_of(part: str, module: str) -> Diagnosis:
+    try:
+        version = getattr(importlib.import_module(module), "__version__", "present")
+    except ImportError as error:
+        return Diagnosis(part=part, ready=False, found=str(error), next_step=_remedy(error), needed=True)
+    return Diagnosis(part=part, ready=True, found=version)
+
+
+def _remedy(error: ImportError) -> str:
+    library = re.search(r"(lib[\w.+-]+\.so[.\d]*)", str(error))
+    if library is None:
+        return f"pip install {error.name}" if error.name else "reinstall s2d-edge"
+    name = library.group(1)
+    package = _LIBRARY_PACKAGES.get(name)
+    if package is None:
+        return f"install the system package that holds {name}"
+    return f"the system library {name} is missing: apt-get install {package}"
+
+
+def _training() -> Diagnosis:
+    versions = tool_versions(*_TRAIN_PACKAGES)
+    missing = [package for package in _TRAIN_PACKAGES if package not in versions]
+    found = ", ".join(f"{package} {versions[package]}" for package in _TRAIN_PACKAGES if package in versions)
+    return Diagnosis(
+        part="training and export",
+        ready=not missing,
+        found=found or "not installed",
+        next_step=f"pip install 's2d-edge[train]' (for {', '.join(missing)})" if missing else "",
+    )
+
+
+def _extras() -> Diagnosis:
+    """List the extras whose packages are all installed."""
+    wanted: dict[str, list[str]] = {}
+    try:
+        requirements = metadata.requires("s2d-edge") or []
+    except metadata.PackageNotFoundError:
+        return Diagnosis(
+            part="extras", ready=False, found="s2d-edge itself is not installed", next_step="pip install ."
+        )
+    for requirement in requirements:
+        found = re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", requirement)
+        if found is not None:
+            wanted.setdefault(found.group(2), []).append(found.group(1))
+    installed = tool_versions(*{package for packages in wanted.values() for package in packages})
+    complete = [extra for extra, packages in wanted.items() if installed.keys() >= set(packages)]
+    lacking = [extra for extra in wanted if extra not in complete]
+    return Diagnosis(
+        part="extras",
+        ready=True,
+        found=", ".join(complete) or "none",
+        next_step=f"if wanted: pip install 's2d-edge[EXTRA]', EXTRA one of {', '.join(lacking)}"
+        if lacking
+        else "",
+    )
+
+
+def _starter() -> Diagnosis:
+    """List the shipped bundles, and say which of them ``starter`` means here."""
+    shipped = sorted(path for path, _ in find_bundles(bundles.STARTER_FOLDER))
+    if not shipped:
+        return Diagnosis(part="starter", ready=False, found="none is shipped", next_step="s2d-edge export")
+    try:
+        chosen = open_bundle(bundles.starter_for())
+    except S2DEdgeError as error:
+        return Diagnosis(part="starter", ready=False, found=str(error), next_step="reinstall s2d-edge")
+    names = ", ".join(bundles.display_name(path) for path in shipped)
+    found = f"{names}; 'starter' means {bundles.display_name(chosen.path)}"
+    return Diagnosis(
+        part="starter",
+        ready=True,
+        found=found,
+        next_step=f"read {bundles.STARTER_FOLDER / bundles.STARTER_CARD}",
+    )
+
+
+def _cameras() -> Diagnosis:
+    nodes = sorted(str(path) for path in Path("/dev").glob("video*"))
+    return Diagnosis(
+        part="cameras",
+        ready=bool(nodes),
+        found=", ".join(nodes) or "none under /dev",
+        next_step="" if nodes else "plug one in, or use --source with a file or a URL",
+    )
+
+
+def report(console: Console) -> list[dict[str, Any]]:
+    """Print the report and return it for JSON.
+
+    Raises:
+        S2DEdgeError: a part nothing works without is missing; says what to do.
+    """
+    diagnoses = examine()
+    table = Table(show_header=True)
+    for column in ("", "part", "found", "next step"):
+        table.add_column(column, overflow="fold")
+    for each in diagnoses:
+        mark = "[green]ok[/]" if each.ready else "[red]no[/]" if each.needed else "[yellow]–[/]"
+        table.add_row(mark, each.part, each.found, each.next_step)
+    console.show(table)
+    broken = [each for each in diagnoses if each.needed and not each.ready]
+    if broken:
+        raise S2DEdgeError("; ".join(f"{each.part}: {each.next_step}" for each in broken))
+    return [asdict(each) for each in diagnoses]

@@ -1,0 +1,79 @@
+"""``run``: a camera, a video file or a network stream in, expressions out, live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from s2d_edge.verbs.options import Debug, Device, Quiet
+
+
+def run(
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|starter",
+            help="Default: the newest under bundles/ that fits this machine, INT8 preferred, else the "
+            "starter, a small model that s2d-edge ships.",
+        ),
+    ] = None,
+    camera: Annotated[
+        int | None, typer.Option(metavar="N", help="Camera number; the default source is camera 0.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="PATH|URL", help="A video file, or a stream such as rtsp://…"),
+    ] = None,
+    device: Device = "auto",
+    stride: Annotated[int, typer.Option(help="A result every so many samples.")] = 1,
+    smooth: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time constant of the smoothing; 0 for none.")
+    ] = 0.5,
+    face_gap: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Reset a face's state when it was gone for longer."),
+    ] = 0.5,
+    max_faces: Annotated[
+        int, typer.Option(metavar="N", help="Faces followed at once, each with a state of its own.")
+    ] = 1,
+    show: Annotated[bool, typer.Option("--show", help="Open a window; q closes it.")] = False,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help="Write every frame, annotated.")
+    ] = None,
+    json: Annotated[
+        str | None,
+        typer.Option("--json", metavar="FILE|-", help="Write one JSON object per result and line."),
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="End after so much time.")
+    ] = None,
+    skip_selftest: Annotated[
+        bool,
+        typer.Option("--skip-selftest", help="Trust a device whose logits were never compared with a CPU's."),
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Predict expressions live, from a camera, a video file or a network stream."""
+    from s2d_edge.core.console import Console
+    from s2d_edge.firmware_host.live import LiveOptions, run_live
+    from s2d_edge.firmware_host.pipeline.config import PipelineConfig
+
+    summary = run_live(
+        LiveOptions(
+            bundle=bundle,
+            camera=camera,
+            source=source,
+            device=device,
+            pipeline=PipelineConfig(stride=stride, smooth_s=smooth, face_gap_s=face_gap, max_faces=max_faces),
+            show=show,
+            save=save,
+            json=json,
+            max_seconds=max_seconds,
+            skip_selftest=skip_selftest,
+        ),
+        Console(quiet=quiet),
+    )
+    raise typer.Exit(summary.exit_code)

@@ -10,16 +10,14 @@ from numpy.typing import NDArray
 
 from s2d_edge.api.prediction import Prediction
 from s2d_edge.contracts.clip import CropRecipe
-from s2d_edge.contracts.engine import Engine, softmax
+from s2d_edge.contracts.engine import Engine
 from s2d_edge.core.errors import MediaError, S2DEdgeError
-from s2d_edge.firmware_host.io.results import Smoother
-from s2d_edge.firmware_host.pipeline.answering import answerer_of
+from s2d_edge.firmware_host.io.source import Frame
+from s2d_edge.firmware_host.pipeline.clips import ClipMaker
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
-from s2d_edge.firmware_host.pipeline.tracking import FaceTracker
-from s2d_edge.firmware_host.pipeline.window import ClipWindow, SampledFace
+from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
 from s2d_edge.firmware_host.watch import open_face_finder
-from s2d_edge.media.crop import align_crop
-from s2d_edge.media.sampling import PeriodicSampler
+from s2d_edge.media.tracking import FaceTracker
 
 
 class Stream:
@@ -36,20 +34,23 @@ class Stream:
         """Load the face finder; see :meth:`Model.stream` for the settings."""
         config = PipelineConfig(stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s)
         self._labels = engine.labels
-        self._frames = engine.spec.frames
-        self._crop = crop
-        self._answerer = answerer_of(engine, config.stride)
-        self._smoother = Smoother(config.smooth_s)
-        self._sampler = PeriodicSampler(engine.spec.fps)
-        request = self._answerer.request
-        window = ClipWindow(request, stride=self._answerer.request_stride, gap_s=config.face_gap_s)
-        self._tracker = FaceTracker([window])
+        self._window = engine.spec.frames
+        self._predictors = FacePredictors(engine, config)
+        self._clips = ClipMaker(
+            1,
+            self._predictors.request,
+            stride=self._predictors.request_stride,
+            gap_s=config.face_gap_s,
+            recipe=crop,
+        )
+        self._tracker = FaceTracker(1)
         self._finder = open_face_finder(config)
-        self._track = 0
-        self._samples = 0
-        self._warming = True
-        self._last_s: float | None = None
+        self._pushed = 0
+        self._last_s = -np.inf
         self._closed = False
+        self._track = 0
+        self._samples = 0  # clips of this face that the model was given
+        self._warming = True
 
     @property
     def warming(self) -> bool:
@@ -74,38 +75,37 @@ class Stream:
         require_rgb(frame)
         if self._closed:
             raise S2DEdgeError("this stream is closed; open another with model.stream()")
-        if self._last_s is not None and not t_s > self._last_s:
+        if not t_s > self._last_s:
             raise MediaError(
                 f"a frame of {t_s} s came after one of {self._last_s} s; give times in seconds that rise"
             )
         self._last_s = t_s
-        arrived_s = time.perf_counter()
-        seen = self._tracker.follow(self._finder.find(frame), t_s)
-        if not self._sampler.due(t_s) or not seen:
-            return None
-        ((seat, face),) = seen
-        if seat.track != self._track:
-            self._track = seat.track
-            self._reset_state()
-        crop = align_crop(frame, face.points, self._crop)
-        self._samples += 1
-        clip = seat.window.add(SampledFace(t_s, 0, arrived_s, face.box, crop))
-        answer = None if clip is None else self._answerer.answer(clip, t_s)
-        if answer is None:
-            return None
-        self._warming = answer.warming
-        probabilities = self._smoother.update(t_s, softmax(answer.logits[0]))
-        frames = min(self._samples, self._frames)
-        return Prediction(
-            label=self._labels[int(probabilities.argmax())],
-            probabilities=dict(zip(self._labels, probabilities.tolist(), strict=True)),
-            logits=tuple(answer.logits[0].tolist()),
-            frames=frames,
-            faces_found=frames,
-            warming=answer.warming,
-            t_s=t_s,
-            face=face.box,
-        )
+        taken = Frame(index=self._pushed, t_s=t_s, picture=frame, arrived_s=time.perf_counter())
+        self._pushed += 1
+        ended = self._clips.expire(t_s)
+        sightings = self._tracker.follow(self._finder.find(frame, self._tracker.in_view), ended=ended)
+        if ended or (sightings and sightings[0].track != self._track):
+            self._track = sightings[0].track if sightings else 0
+            self._samples, self._warming = 0, True
+        for request in self._clips.take(taken, sightings):  # one at most: one face is followed
+            self._samples += 1
+            prediction = self._predictors.predict(request)
+            if prediction is None:
+                continue
+            self._warming = prediction.warming
+            frames = min(self._samples, self._window) if prediction.warming else self._window
+            probabilities = prediction.probabilities
+            return Prediction(
+                label=self._labels[int(probabilities.argmax())],
+                probabilities=dict(zip(self._labels, probabilities.tolist(), strict=True)),
+                logits=tuple(prediction.logits.tolist()),
+                frames=frames,
+                faces_found=frames,
+                warming=prediction.warming,
+                t_s=t_s,
+                face=request.last.box,
+            )
+        return None
 
     def close(self) -> None:
         """Free the face finder; the model stays open."""
@@ -120,12 +120,6 @@ class Stream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _reset_state(self) -> None:
-        self._samples = 0
-        self._warming = True
-        self._answerer.start_over()
-        self._smoother.reset()
 
 
 def require_rgb(frame: object) -> None:

@@ -51,7 +51,7 @@ class Counts:
     """Events since the start, losses by reason, and rates of the last seconds.
 
     Attributes:
-        frames: delivered by the source.
+        frames: taken from the source.
         analysed: of these, searched for faces.
         with_face: of these, with a followed face.
         results: predictions of the model.

@@ -46,8 +46,8 @@ class CaptureStage(Stage):
         """Hand on every frame until the source ends or the output is closed."""
         try:
             for frame in self._source.frames():
-                self._stats.frame_came()
                 self._frames.put(frame)
+                self._stats.frame_came()
                 if self._record is not None:
                     # Every frame of a camera is recorded, also those that the face search has no time for,
                     # with the newest faces and results, since its own are not known yet.

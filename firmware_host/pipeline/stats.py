@@ -57,7 +57,7 @@ class LiveStats:
         self._infer_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
 
     def frame_came(self) -> None:
-        """Count a frame that the source delivered."""
+        """Count a frame that was taken from the source."""
         with self._lock:
             self._frames += 1
             self._frame_rate.tick(time.perf_counter())

@@ -108,6 +108,7 @@ def test_slow_model_drops_clips_and_says_how_many(bundle: Bundle) -> None:
         counts = pipeline.counts
     assert counts.results == len(results) >= 2  # the one that was held up, and the newest
     assert results[-1].dropped_clips == counts.dropped_clips >= 3
+    assert counts.frames == counts.analysed + counts.dropped_frames
 
 
 def test_time_limit_ends_a_camera(bundle: Bundle, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.media.crop import align_crop, whole_picture
 from s2d_edge.media.face import FaceFinder
-from s2d_edge.media.tracking import FaceTracker
+from s2d_edge.media.tracking import FaceTracker, box_overlap
 from s2d_edge.media.video import read_video
 
 CLIPS = ("d0", "d12", "d18", "d3", "d9", "s13", "s29")
@@ -64,6 +64,20 @@ def test_far_face_is_placed_as_in_a_close_up(shared_data: Path) -> None:
     assert w < frame.shape[0] / 8
 
 
+def test_stream_stays_with_the_followed_face_beside_a_larger_one(shared_data: Path) -> None:
+    _, frame = next(read_video(shared_data / "clips" / "d18.mp4"))
+    scene = np.full((720, 1280, 3), 90, np.uint8)
+    scene[100:260, 100:260] = cv2.resize(frame, (160, 160), interpolation=cv2.INTER_AREA)
+    scene[300:600, 900:1200] = cv2.resize(frame, (300, 300), interpolation=cv2.INTER_AREA)
+    with FaceFinder(static=True) as still, FaceFinder(static=False, max_faces=4) as stream:
+        box = still.find(frame)[0].box
+        for left, top, side in ((100, 100, 160), (900, 300, 300)):
+            x, y, w, h = (round(value * side / frame.shape[0]) for value in box)
+            followed = (left + x, top + y, w, h)
+            (found,) = stream.find(scene, [followed])
+            assert box_overlap(found.box, followed) > 0.8
+
+
 def test_small_still_and_tight_still(shared_data: Path) -> None:
     """A face of a twelfth of a wide picture, and one that fills its picture."""
     _, frame = next(read_video(shared_data / "clips" / "d18.mp4"))
@@ -95,7 +109,7 @@ def test_stderr_stays_silent_with_a_face(shared_data: Path) -> None:
 import sys
 from pathlib import Path
 from s2d_edge.media.face import FaceFinder
-from s2d_edge.media.tracking import FaceTracker
+from s2d_edge.media.tracking import FaceTracker, box_overlap
 from s2d_edge.media.video import read_video
 frames = [frame for _, frame in read_video(Path({str(shared_data / "clips" / "d18.mp4")!r}))][:3]
 with FaceFinder(static=False, max_faces=4) as finder:

@@ -1,14 +1,18 @@
-"""Fixtures every test may use."""
+"""Fixtures every test may use, and the order in which tests run."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from s2d_edge.firmware_host import bundles
+from tests.shared import Shared
+from tests.watchdog.plugin import Watchdog, add_options
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests beside others: threads of each would only contend
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -20,6 +24,40 @@ settings.register_profile(
 settings.load_profile("house")
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the limits by which a test hangs."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Watch the tests of this process; pytest-xdist's controller runs none."""
+    if Path("/proc/self/stat").exists():
+        config.pluginmanager.register(Watchdog(config))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the files with most slow work first, so that no worker is left with a long one at the end."""
+    seconds: dict[Path, float] = {}
+    for item in items:
+        slow = item.get_closest_marker("slow")
+        seconds[item.path] = seconds.get(item.path, 0) + (slow.kwargs.get("seconds", 3) if slow else 0)
+    items.sort(key=lambda item: -seconds[item.path])  # stable: the order in a file stays
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """Folders that are made once in a session."""
+    return Shared(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def shellcheck() -> str:
+    """The shellcheck that the development environment installs, on PATH or not."""
+    found = shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or shutil.which("shellcheck")
+    assert found, "shellcheck is in the extra 'dev': pip install -e '.[dev]'"
+    return found
 
 
 @pytest.fixture

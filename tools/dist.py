@@ -44,12 +44,9 @@ NEEDED = (
 )
 _API = "import s2d_edge; print(s2d_edge.load('starter').predict('clip.mp4'))"
 _DRAW = """
-import cv2, numpy as np
-writer = cv2.VideoWriter("clip.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 8.0, (160, 160))
-assert writer.isOpened()
-for number in range(24):
-    writer.write(np.full((160, 160, 3), 4 * number, np.uint8))
-writer.release()
+from pathlib import Path
+from s2d_edge.data.avatars.clips import write_avatar_video
+write_avatar_video(Path("clip.mp4"), seed=3, fps=12.5)
 """
 
 
@@ -155,11 +152,11 @@ def try_installed(wheel: Path, folder: Path) -> None:
     _run(python, "-c", _DRAW, cwd=work)
     for words in (
         ("doctor", "--json", "doctor.json"),
-        ("predict", "starter", "clip.mp4", "--no-crop", "--json", "predicted.json"),
-        ("run", "--bundle", "starter", "--source", "clip.mp4", "--json", "live.jsonl", "--quiet"),
+        ("predict", "starter", "clip.mp4", "--json", "predicted.json"),
+        ("run", "--bundle", "starter", "--source", "clip.mp4", "--json", "live.jsonl"),
     ):
         _run(command, *words, cwd=work)
-        if not (work / words[-1 if words[-1] != "--quiet" else -2]).is_file():
+        if not (work / words[-1]).is_file():
             raise DistError(f"s2d-edge {words[0]} wrote no JSON")
     printed = _run(python, "-c", _API, cwd=work)
     if "Prediction(" not in printed:

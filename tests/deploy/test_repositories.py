@@ -45,8 +45,8 @@ TENSORRT_PARAMETERS = {
 def triton() -> Any:
     """Triton's ``model_config.proto`` as Python; of its client, whose other modules need gRPC."""
     package = importlib.util.find_spec("tritonclient")
-    if package is None or package.origin is None:
-        pytest.skip("needs Triton's schema (pip install --no-deps tritonclient==2.51.0)")
+    assert package is not None, "tritonclient is in the extra 'dev'"
+    assert package.origin is not None
     file = Path(package.origin).parent / "grpc/model_config_pb2.py"
     spec = importlib.util.spec_from_file_location("triton_model_config", file)
     assert spec is not None

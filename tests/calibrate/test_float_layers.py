@@ -11,13 +11,11 @@ from s2d_edge.calibrate.graphs.modules import module_of
 from s2d_edge.calibrate.quantize import float_layers
 from s2d_edge.calibrate.quantize.float_layers import affordable_landmark, layers_in_float
 from s2d_edge.calibrate.quantize.recipe import Int8Landmark, Recipe, recipe_for
-from s2d_edge.contracts.bundle import Bundle, Mode, Target, open_bundle
-from s2d_edge.contracts.model_config import S2DConfig
-from s2d_edge.core.console import Console
-from s2d_edge.export.command import export_run
+from s2d_edge.contracts.bundle import Bundle, Mode, Target
 from s2d_edge.export.fuse import FusedS2D
 from s2d_edge.qat import fake_quantize
-from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
+from tests.models import CAUSAL, TINY, random_clip, random_model
+from tests.shared import Shared
 
 DEPTHWISE = 5  # of the toy's landmark network, before the feature map: conv2_dw and four bottlenecks'
 POINTWISE = {"all": 0, "chains": 2 * 2, "none": 4 * 2}  # of two strided and two residual bottlenecks
@@ -28,16 +26,9 @@ def recipes(target: Target, graph: str, mode: Mode = "window") -> list[Recipe]:
 
 
 @pytest.fixture(scope="module", params=[("jetson", "window"), ("intel-cpu", "window"), ("jetson", "stream")])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def exported(request: pytest.FixtureRequest, shared: Shared) -> Bundle:
     target, mode = request.param
-    folder = tmp_path_factory.mktemp("float")
-    config: S2DConfig = CAUSAL if mode == "stream" else TINY
-    write_random_run(folder / "run", config)
-    return open_bundle(
-        export_run(
-            target=target, run=folder / "run", out=folder / "fp32", mode=mode, console=Console(quiet=True)
-        )
-    )
+    return shared.exported(target, mode, CAUSAL if mode == "stream" else TINY)
 
 
 def test_head_first_and_depthwise_convolutions_stay_in_float_and_the_landmark_layers_of_the_recipe(

@@ -25,15 +25,15 @@ from s2d_edge.calibrate.graphs.sensitivity import (
 from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
 from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
 from s2d_edge.calibrate.quantize.recipe import recipe_for
-from s2d_edge.contracts.bundle import Bundle, Mode, open_bundle
+from s2d_edge.contracts.bundle import Bundle, Mode
 from s2d_edge.contracts.model_config import S2DConfig
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import QuantizationError
-from s2d_edge.export.command import export_run
 from tests.calibrate.graphs import CLIP_SHAPE, DEPTHWISE_MACS, MACS, write_transformer
 from tests.calibrate.test_quantize import answers, feeds
 from tests.firmware_host.graphs import make_bundle
-from tests.models import CAUSAL, TINY, write_random_run
+from tests.models import CAUSAL, TINY
+from tests.shared import Shared
 
 F32 = {"INFERENCE_PRECISION_HINT": "f32"}
 
@@ -139,19 +139,10 @@ def test_large_models_are_measured_on_fewer_clips(
 
 
 @pytest.mark.parametrize(("config", "mode"), [(TINY, "window"), (CAUSAL, "stream")])
-def test_groups_are_the_same_in_both_formats(config: S2DConfig, mode: Mode, tmp_path: Path) -> None:
-    write_random_run(tmp_path / "run", config)
+def test_groups_are_the_same_in_both_formats(config: S2DConfig, mode: Mode, shared: Shared) -> None:
     groups = []
     for target in ("jetson", "intel-cpu"):
-        graph = open_bundle(
-            export_run(
-                target=target,
-                run=tmp_path / "run",
-                out=tmp_path / target,
-                mode=mode,
-                console=Console(quiet=True),
-            )
-        ).graph_path
+        graph = shared.exported(target, mode, config).graph_path
         groups.append({group_of(module_of(layer.name)) for layer in layers_of(graph)})
     assert groups[0] == groups[1]
     assert {"patch", "landmark.conv_4.model.0", "blocks.2.qkv", "promptings.0.adapter", "head"} <= groups[0]

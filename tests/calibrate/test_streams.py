@@ -12,13 +12,12 @@ from s2d_edge.calibrate.graphs.int8_macs import count_macs
 from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
 from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
 from s2d_edge.calibrate.quantize.recipe import recipe_for
-from s2d_edge.contracts.bundle import Bundle, Manifest, open_bundle, seal
+from s2d_edge.contracts.bundle import Bundle, Manifest, seal
 from s2d_edge.contracts.engine import Clip
-from s2d_edge.core.console import Console
-from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.lint.check import lint_graph
-from tests.models import CAUSAL, random_clip, write_random_run
+from tests.models import CAUSAL, random_clip
+from tests.shared import Shared
 
 T = CAUSAL.frames
 
@@ -27,18 +26,9 @@ def _clips(count: int) -> list[Clip]:
     return [random_clip(CAUSAL, seed=k).numpy() for k in range(count)]
 
 
-def _stream(folder: Path, target: str) -> Bundle:
-    write_random_run(folder / "run", CAUSAL)
-    return open_bundle(
-        export_run(
-            target=target, mode="stream", run=folder / "run", out=folder / target, console=Console(quiet=True)
-        )
-    )
-
-
 @pytest.fixture(scope="module", params=["intel-cpu", "jetson"])
-def streamed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return _stream(tmp_path_factory.mktemp(request.param), request.param)
+def streamed(request: pytest.FixtureRequest, shared: Shared) -> Bundle:
+    return shared.exported(request.param, "stream", CAUSAL)
 
 
 def _seen(feed: Feed, manifest: Manifest) -> Feed:
@@ -79,8 +69,8 @@ def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Pa
     assert lint_graph(out, "jetson") == []
 
 
-def test_an_int8_step_stays_near_fp32(tmp_path: Path) -> None:
-    fp32 = _stream(tmp_path, "intel-cpu")
+def test_an_int8_step_stays_near_fp32(shared: Shared, tmp_path: Path) -> None:
+    fp32 = shared.exported("intel-cpu", "stream", CAUSAL)
     folder = tmp_path / "int8"
     folder.mkdir()
     with feeds_of(fp32, _clips(6)) as feeds:

@@ -19,6 +19,7 @@ from s2d_edge.export import parity
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from tests.models import TINY, random_clip, write_random_run
+from tests.shared import Shared
 
 _QUIET = Console(quiet=True)
 
@@ -37,13 +38,13 @@ def _export(tmp_path: Path, target: str, **options: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def jetson(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _export(tmp_path_factory.mktemp("jetson"), "jetson")
+def jetson(shared: Shared) -> Path:
+    return shared.exported("jetson", "window", TINY).path
 
 
 @pytest.fixture(scope="module")
-def npu(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _export(tmp_path_factory.mktemp("npu"), "intel-npu")
+def npu(shared: Shared) -> Path:
+    return shared.exported("intel-npu", "window", TINY).path
 
 
 @pytest.mark.parametrize("which", ["jetson", "npu"])

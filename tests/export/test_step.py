@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from s2d_edge.contracts.bundle import Bundle, open_bundle
+from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.model_config import TemporalConfig
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError, DeviceError
@@ -23,6 +23,7 @@ from s2d_edge.firmware_host.engines.stream import StreamSession
 from s2d_edge.media.video import read_video
 from s2d_edge.model.s2d import S2D
 from tests.models import CAUSAL, TINY, random_model, write_random_run
+from tests.shared import Shared
 
 T = CAUSAL.frames
 # 4 channels a head, where CAUSAL has 8
@@ -52,19 +53,9 @@ RING_LAYOUTS = {  # every way a ring is written and read
 
 
 @pytest.fixture(scope="module", params=RING_LAYOUTS)
-def streamed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[S2D, Bundle]:
+def streamed(request: pytest.FixtureRequest, shared: Shared) -> tuple[S2D, Bundle]:
     target, config = RING_LAYOUTS[request.param]
-    folder = tmp_path_factory.mktemp(target)
-    model = write_random_run(folder / "run", config)
-    return model, open_bundle(
-        export_run(
-            target=target,
-            mode="stream",
-            run=folder / "run",
-            out=folder / "bundle",
-            console=Console(quiet=True),
-        )
-    )
+    return random_model(config), shared.exported(target, "stream", config)
 
 
 def _steps(session: StreamSession, frames: NDArray[np.uint8], first: int = 0) -> NDArray[np.float32]:
@@ -170,12 +161,7 @@ def test_only_a_causal_run_becomes_a_stream(tmp_path: Path) -> None:
         FusedStep(random_model(replace(CAUSAL, frames=1)), in_place=False)
 
 
-def test_a_window_bundle_opens_no_stream(tmp_path: Path) -> None:
-    write_random_run(tmp_path / "run", CAUSAL)
-    bundle = open_bundle(
-        export_run(
-            target="intel-cpu", run=tmp_path / "run", out=tmp_path / "bundle", console=Console(quiet=True)
-        )
-    )
+def test_a_window_bundle_opens_no_stream(shared: Shared) -> None:
+    bundle = shared.exported("intel-cpu", "window", CAUSAL)
     with open_engine(bundle, "cpu") as engine, pytest.raises(BundleError, match="--mode stream"):
         engine.open_stream()

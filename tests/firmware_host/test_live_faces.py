@@ -10,16 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
-from s2d_edge.contracts.bundle import Bundle, open_bundle
-from s2d_edge.export.command import export_run
+from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.live import LiveOptions, run_live
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.video import read_video
 from tests.firmware_host.live import QUIET, play, results_in
-from tests.models import CAUSAL, write_random_run
+from tests.models import CAUSAL
 from tests.pictures import plain, with_square, write_video
+from tests.shared import Shared
 
 TWO = PipelineConfig(smooth_s=0.2, max_faces=2)
 
@@ -36,12 +36,9 @@ def by_track(path: Path) -> dict[int, list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("mode", ["window", "stream"])
-def test_two_faces_give_the_results_of_each_alone(mode: str, tmp_path: Path) -> None:
+def test_two_faces_give_the_results_of_each_alone(mode: str, shared: Shared, tmp_path: Path) -> None:
     """Faces in one picture share neither model state nor smoothing."""
-    write_random_run(tmp_path / "run", CAUSAL)
-    causal = open_bundle(
-        export_run(target="intel-cpu", mode=mode, run=tmp_path / "run", out=tmp_path / mode, console=QUIET)
-    )
+    causal = shared.exported("intel-cpu", mode, CAUSAL)
     rng = np.random.default_rng(0)
     colours = rng.integers(90, 256, (2, 12, 3)).tolist()
     left, right = ([with_square(colour) for colour in each] for each in colours)

@@ -18,7 +18,6 @@ from s2d_edge.contracts.bundle import Bundle, EngineIdentity, open_bundle, seal
 from s2d_edge.contracts.engine import Clip, Logits
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, MediaError, SelfTestError
-from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.base import GraphEngine
 from s2d_edge.firmware_host.live import LiveOptions, run_live
@@ -28,29 +27,24 @@ from s2d_edge.firmware_host.selftest.trust import require_trust
 from tests.firmware_host.damage import Damage, damaged, flipped, zeroed
 from tests.firmware_host.graphs import CALIBRATED, make_bundle
 from tests.firmware_host.stand_engine import StandIn
-from tests.models import CAUSAL, TINY, random_clip, write_random_run
+from tests.models import CAUSAL, TINY, random_clip
 from tests.pictures import with_square, write_video
+from tests.shared import Shared
 
 QUIET = Console(quiet=True)
 NPU = EngineIdentity(runtime="OpenVINO 1", device="npu", name="Intel AI Boost", driver="1730970000")
 
 
 @pytest.fixture(scope="module")
-def streamed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def streamed(shared: Shared) -> Bundle:
     """OpenVINO, FP32, frame by frame."""
-    folder = tmp_path_factory.mktemp("stream")
-    write_random_run(folder / "run", CAUSAL)
-    return open_bundle(
-        export_run(target="intel-cpu", mode="stream", run=folder / "run", out=folder / "fp32", console=QUIET)
-    )
+    return shared.exported("intel-cpu", "stream", CAUSAL)
 
 
 @pytest.fixture(scope="module")
-def windowed(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def windowed(shared: Shared) -> Bundle:
     """ONNX Runtime, FP32, clip by clip."""
-    folder = tmp_path_factory.mktemp("window")
-    write_random_run(folder / "run", TINY)
-    return open_bundle(export_run(target="jetson", run=folder / "run", out=folder / "fp32", console=QUIET))
+    return shared.exported("jetson", "window", TINY)
 
 
 def _int8(fp32: Bundle, folder: Path) -> Bundle:
@@ -70,13 +64,13 @@ def _int8(fp32: Bundle, folder: Path) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def streamed_int8(streamed: Bundle) -> Bundle:
-    return _int8(streamed, streamed.path.parent / "int8")
+def streamed_int8(streamed: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return _int8(streamed, tmp_path_factory.mktemp("streamed") / "int8")
 
 
 @pytest.fixture(scope="module")
-def windowed_int8(windowed: Bundle) -> Bundle:
-    return _int8(windowed, windowed.path.parent / "int8")
+def windowed_int8(windowed: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return _int8(windowed, tmp_path_factory.mktemp("windowed") / "int8")
 
 
 KINDS = ("streamed", "windowed", "streamed_int8", "windowed_int8")

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from s2d_edge.contracts.bundle import Manifest, open_bundle
+from s2d_edge.contracts.bundle import Manifest
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Frame, Logits
-from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.stream import StreamSession
 from s2d_edge.firmware_host.pipeline.predictors import StreamPredictor, predictor_for
-from tests.models import CAUSAL, write_random_run
+from tests.models import CAUSAL
+from tests.shared import Shared
 
 T = CAUSAL.frames
 SIZE = CAUSAL.vit.image_size
@@ -40,18 +38,8 @@ class _Recorded:
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
-    folder = tmp_path_factory.mktemp("stream")
-    write_random_run(folder / "run", CAUSAL)
-    return open_bundle(
-        export_run(
-            target="intel-cpu",
-            mode="stream",
-            run=folder / "run",
-            out=folder / "bundle",
-            console=Console(quiet=True),
-        )
-    ).manifest
+def manifest(shared: Shared) -> Manifest:
+    return shared.exported("intel-cpu", "stream", CAUSAL).manifest
 
 
 def _session(manifest: Manifest) -> tuple[StreamSession, _Recorded]:
@@ -97,21 +85,9 @@ def test_every_sample_is_stepped_and_every_stride_th_predicted(manifest: Manifes
     assert session.seen == 0
 
 
-def test_the_graph_decides_the_kind_of_request(manifest: Manifest, tmp_path: Path) -> None:
-    write_random_run(tmp_path / "run", CAUSAL)
+def test_the_graph_decides_the_kind_of_request(shared: Shared) -> None:
     for mode, frames in (("window", T), ("stream", 1)):
-        with open_engine(
-            open_bundle(
-                export_run(
-                    target="intel-cpu",
-                    mode=mode,
-                    run=tmp_path / "run",
-                    out=tmp_path / mode,
-                    console=Console(quiet=True),
-                )
-            ),
-            "cpu",
-        ) as engine:
+        with open_engine(shared.exported("intel-cpu", mode, CAUSAL), "cpu") as engine:
             assert predictor_for(engine, 2).request.frames == frames
 
 

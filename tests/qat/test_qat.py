@@ -35,6 +35,7 @@ from tests.calibrate.hostile import write_hostile
 from tests.colours import write_colours
 from tests.firmware_host.graphs import LABELS
 from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
+from tests.shared import Shared
 
 QUIET = Console(quiet=True)
 BRIEF = TuningSettings(steps=24, evaluations=8)
@@ -48,6 +49,7 @@ def _clips(first: int, count: int) -> list[Clip]:
 CALIBRATION, TRAIN, HELD_OUT, UNSEEN = _clips(0, 6), _clips(0, 24), _clips(100, 8), _clips(200, 12)
 
 
+<<<<<<< HEAD
 def _exported(folder: Path, target: str, mode: str) -> Bundle:
     write_random_run(folder / "run", CAUSAL if mode == "stream" else TINY)
     out = folder / "fp32"
@@ -57,6 +59,9 @@ def _exported(folder: Path, target: str, mode: str) -> Bundle:
 
 
 def _logits(bundle: Bundle, clips: list[Clip]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+=======
+def _answers(bundle: Bundle, clips: list[Clip]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+>>>>>>> 8fa73e7 (Export the tests' shared models once in a session)
     with open_engine(bundle, "cpu") as engine:
         return np.concatenate([engine.infer(clip) for clip in clips])
 
@@ -76,12 +81,14 @@ def _distance(one: Bundle, other: Bundle) -> float:
 
 
 @pytest.mark.parametrize(("target", "mode"), [("intel-cpu", "window"), ("jetson", "stream")])
-def test_int8_is_nearer_to_fp32_after_fine_tuning(tmp_path: Path, target: str, mode: str) -> None:
-    fp32 = _exported(tmp_path, target, mode)
+def test_int8_is_nearer_to_fp32_after_fine_tuning(
+    shared: Shared, tmp_path: Path, target: str, mode: str
+) -> None:
+    fp32 = shared.exported(target, mode, CAUSAL if mode == "stream" else TINY)
     recipe = recipe_for(fp32.manifest.target, fp32.manifest.graph, fp32.manifest.mode)
     place = tmp_path / "tuned"
     place.mkdir()
-    tuner = RunTuner(run=tmp_path / "run", settings=BRIEF)
+    tuner = RunTuner(run=fp32.path.parent / "run", settings=BRIEF)
     tuner.check(fp32)
     clips = TuningClips(calibration=CALIBRATION, train=TRAIN, held_out=HELD_OUT)
     tuned = tuner.tune(fp32, recipe, clips, place, QUIET)
@@ -104,17 +111,28 @@ def test_untrained_weights_are_unchanged_without_the_quantizers(alpha: float) ->
         assert torch.allclose(quantized.without_quantizers()(clip), fused(clip), atol=1e-5)
 
 
+<<<<<<< HEAD
 def test_a_run_that_is_not_the_bundles_is_rejected(tmp_path: Path) -> None:
     fp32 = _exported(tmp_path, "intel-cpu", "window")
+=======
+def test_a_run_that_is_not_the_bundles_is_refused(shared: Shared, tmp_path: Path) -> None:
+    fp32 = shared.exported("intel-cpu", "window", TINY)
+>>>>>>> 8fa73e7 (Export the tests' shared models once in a session)
     write_random_run(tmp_path / "other", TINY, seed=1)
     with pytest.raises(ConfigError, match="other weights"):
         RunTuner(run=tmp_path / "other", settings=BRIEF).check(fp32)
     write_random_run(tmp_path / "slow", TINY, fps=2.0)
     with pytest.raises(ConfigError, match="other labels, clips or crops"):
         RunTuner(run=tmp_path / "slow", settings=BRIEF).check(fp32)
+<<<<<<< HEAD
     with pytest.raises(ConfigError, match="--run"):
         tuner = RunTuner(run=tmp_path / "run", settings=BRIEF)
         calibrate_bundle(fp32.path, max_drop_pp=np.inf, tuner=tuner, console=QUIET)
+=======
+    with pytest.raises(ConfigError, match="takes the first recipe, so --run is of no use"):
+        options = CalibrateOptions(bundle=fp32.path, max_drop_pp=np.inf)
+        calibrate(options, QUIET, RunTuner(run=fp32.path.parent / "run", settings=BRIEF))
+>>>>>>> 8fa73e7 (Export the tests' shared models once in a session)
 
 
 def test_settings_out_of_range_are_rejected() -> None:

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
-from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host import bundles, live
+<<<<<<< HEAD
 from s2d_edge.verbs.doctor_report import examine
 from tests.models import CAUSAL, write_random_run
+=======
+from s2d_edge.verbs.doctor import examine
+from tests.models import CAUSAL
+>>>>>>> 8fa73e7 (Export the tests' shared models once in a session)
 from tests.pictures import with_square, write_video
+from tests.shared import Shared
 from tests.verbs.test_predict import run
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def package(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One shipped bundle: a causal stream of three classes a, b and c, for OpenVINO on a CPU."""
-    folder = tmp_path_factory.mktemp("package")
-    write_random_run(folder / "run", CAUSAL)
-    export_run(
-        target="intel-cpu",
-        mode="stream",
-        run=folder / "run",
-        out=folder / "starter" / "intel-cpu",
-        parity_clips=1,
-        console=Console(quiet=True),
-    )
+    exported, folder = shared.exported("intel-cpu", "stream", CAUSAL), tmp_path_factory.mktemp("package")
+    shutil.copytree(exported.path, folder / "starter" / "intel-cpu")
+    shutil.copytree(exported.path.parent / "run", folder / "run")
     return folder / "starter"
 
 

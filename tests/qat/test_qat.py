@@ -49,19 +49,7 @@ def _clips(first: int, count: int) -> list[Clip]:
 CALIBRATION, TRAIN, HELD_OUT, UNSEEN = _clips(0, 6), _clips(0, 24), _clips(100, 8), _clips(200, 12)
 
 
-<<<<<<< HEAD
-def _exported(folder: Path, target: str, mode: str) -> Bundle:
-    write_random_run(folder / "run", CAUSAL if mode == "stream" else TINY)
-    out = folder / "fp32"
-    return open_bundle(
-        export_run(folder / "run", target=target, mode=mode, parity_clips=1, out=out, console=QUIET)
-    )
-
-
 def _logits(bundle: Bundle, clips: list[Clip]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-=======
-def _answers(bundle: Bundle, clips: list[Clip]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
->>>>>>> 8fa73e7 (Export the tests' shared models once in a session)
     with open_engine(bundle, "cpu") as engine:
         return np.concatenate([engine.infer(clip) for clip in clips])
 
@@ -111,28 +99,17 @@ def test_untrained_weights_are_unchanged_without_the_quantizers(alpha: float) ->
         assert torch.allclose(quantized.without_quantizers()(clip), fused(clip), atol=1e-5)
 
 
-<<<<<<< HEAD
-def test_a_run_that_is_not_the_bundles_is_rejected(tmp_path: Path) -> None:
-    fp32 = _exported(tmp_path, "intel-cpu", "window")
-=======
-def test_a_run_that_is_not_the_bundles_is_refused(shared: Shared, tmp_path: Path) -> None:
+def test_a_run_that_is_not_the_bundles_is_rejected(shared: Shared, tmp_path: Path) -> None:
     fp32 = shared.exported("intel-cpu", "window", TINY)
->>>>>>> 8fa73e7 (Export the tests' shared models once in a session)
     write_random_run(tmp_path / "other", TINY, seed=1)
     with pytest.raises(ConfigError, match="other weights"):
         RunTuner(run=tmp_path / "other", settings=BRIEF).check(fp32)
     write_random_run(tmp_path / "slow", TINY, fps=2.0)
     with pytest.raises(ConfigError, match="other labels, clips or crops"):
         RunTuner(run=tmp_path / "slow", settings=BRIEF).check(fp32)
-<<<<<<< HEAD
     with pytest.raises(ConfigError, match="--run"):
-        tuner = RunTuner(run=tmp_path / "run", settings=BRIEF)
+        tuner = RunTuner(run=fp32.path.parent / "run", settings=BRIEF)
         calibrate_bundle(fp32.path, max_drop_pp=np.inf, tuner=tuner, console=QUIET)
-=======
-    with pytest.raises(ConfigError, match="takes the first recipe, so --run is of no use"):
-        options = CalibrateOptions(bundle=fp32.path, max_drop_pp=np.inf)
-        calibrate(options, QUIET, RunTuner(run=fp32.path.parent / "run", settings=BRIEF))
->>>>>>> 8fa73e7 (Export the tests' shared models once in a session)
 
 
 def test_settings_out_of_range_are_rejected() -> None:

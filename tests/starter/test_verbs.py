@@ -12,13 +12,8 @@ from PIL import Image
 
 from s2d_edge.core.errors import MediaError
 from s2d_edge.firmware_host import bundles, live
-<<<<<<< HEAD
 from s2d_edge.verbs.doctor_report import examine
-from tests.models import CAUSAL, write_random_run
-=======
-from s2d_edge.verbs.doctor import examine
 from tests.models import CAUSAL
->>>>>>> 8fa73e7 (Export the tests' shared models once in a session)
 from tests.pictures import with_square, write_video
 from tests.shared import Shared
 from tests.verbs.test_predict import run

@@ -1,4 +1,4 @@
-"""Read pictures and folders of frames, and tell media files by their suffix."""
+"""Read pictures and folders of frames, and recognise media files by their suffix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answering clips and scoring the answers."""
+"""Clips are predicted, and the predictions scored."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def test_windows_are_averaged_after_the_softmax() -> None:
 
 
 def test_no_clip_is_an_error() -> None:
-    with pytest.raises(DataError, match="no clip"):
+    with pytest.raises(DataError, match="clip"):
         gather([])
 
 
 def test_score_has_exactly_the_agreed_fields() -> None:
     truth = np.array([0, 0, 1, 1, 1])
-    answer = np.array([0, 1, 1, 1, 0])
-    result = score(truth, answer, ["happy", "sad", "fear"])
+    predicted = np.array([0, 1, 1, 1, 0])
+    result = score(truth, predicted, ["happy", "sad", "fear"])
     assert list(result) == [
         "n",
         "war",

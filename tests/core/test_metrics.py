@@ -1,4 +1,4 @@
-"""Accuracy, intervals and paired comparisons."""
+"""Accuracy, intervals and paired comparisons against their plain formulas."""
 
 from __future__ import annotations
 

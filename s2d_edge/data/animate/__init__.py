@@ -1,7 +1,7 @@
 """Animated stills: labelled photographs of faces become labelled clips.
 
-FaceMesh's points of a still are moved from where the face would be at rest to where the photograph has
-them, and the picture with them. Free of torch.
+FaceMesh's points of a still are moved from their places in the resting face to their places in the
+photograph, and the picture with them. Needs no torch.
 """
 
 from s2d_edge.data.animate.dataset import animate_stills

@@ -1,4 +1,4 @@
-"""What a camera adds to moved frames: light that drifts, focus that slips, something passing in front."""
+"""A simulated camera: drifting light, slipping focus, something that passes in front."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Passer:
     """A blurred ellipse that crosses the picture between two moments.
 
     Attributes:
-        begin, end: where its centre enters and leaves, in sides of the picture, outside it.
+        begin, end: places outside the picture where its centre enters and leaves, in sides of the picture.
         size: half axes, in sides of the picture.
         spot: the place in the picture whose colour it has, in sides of the picture.
-        at: (T,) how far along it is, 0 when it enters and 1 when it leaves.
+        at: (T,) progress, 0 when it enters and 1 when it leaves.
     """
 
     begin: tuple[float, float]
@@ -37,14 +37,14 @@ class Passer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """How each frame is taken; the apex without any change.
+    """The camera's settings for each frame; none changes the apex.
 
     Attributes:
-        gain: (T,) by which the picture's brightness changes, as a fraction.
-        slope: (T, 2) by which it changes more to the right and downwards, over half a side.
+        gain: (T,) change of the picture's brightness, as a fraction.
+        slope: (T, 2) additional change to the right and downwards, over half a side.
         blur: (T,) standard deviation, as a fraction of the shorter side.
-        passer: what passes in front, or None.
-        quality: of the JPEG files, the same for all frames.
+        passer: the ellipse that passes in front, or None.
+        quality: JPEG quality of all frames.
     """
 
     gain: Floats
@@ -54,7 +54,7 @@ class Camera:
     quality: int
 
     def take(self, picture: Picture, frame: int) -> Picture:
-        """The (H, W, 3) uint8 RGB picture as this frame shows it; the very picture at the apex."""
+        """Apply the camera to a (H, W, 3) uint8 RGB picture; at the apex it is returned unchanged."""
         height, width = picture.shape[:2]
         taken = picture.astype(np.float32)
         x = np.linspace(-1, 1, width, dtype=np.float32)[:, None]  # (W, 1)
@@ -71,7 +71,7 @@ class Camera:
 
 
 def plan_camera(rng: np.random.Generator, *, frames: int, fps: float, apex: int) -> Camera:
-    """Draw how a clip is taken."""
+    """Draw a camera for one clip at random."""
     seconds = np.arange(frames) / fps
 
     def returning(size: float) -> Floats:
@@ -90,7 +90,7 @@ def plan_camera(rng: np.random.Generator, *, frames: int, fps: float, apex: int)
 
 
 def _passer(rng: np.random.Generator, seconds: Floats, apex: int) -> Passer:
-    """Something that passes before the apex, or after it, whichever side has more time."""
+    """An ellipse that passes before the apex or after it, on the side with more time."""
     size = rng.uniform(0.08, 0.22, 2)
     ends = [(-0.5, float(rng.uniform(0.1, 1.1))), (1.5, float(rng.uniform(0.1, 1.1)))]
     begin, end = ends if rng.random() < 0.5 else ends[::-1]

@@ -21,11 +21,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipPlan:
-    """All that chance decides about a clip.
+    """Everything random about a clip.
 
     Attributes:
-        motion: of face and head.
-        camera: light, focus and what passes in front.
+        motion: motion of face and head.
+        camera: light, focus and the ellipse that passes in front.
         twitches: seeds of the random movements that the face mixes.
     """
 
@@ -38,9 +38,10 @@ def plan_clip(seed: int, still: str, number: int, *, frames: int, fps: float, on
     """Plan clip ``number`` of a still. It depends on these arguments alone, on no other still.
 
     Args:
-        seed: of the whole set.
+        seed: seed of the whole set.
         still: the still's name within its set.
-        onset: the expression comes and stays; see :func:`plan_motion`.
+        number: index of the clip among the still's clips.
+        onset: the expression appears and stays; see :func:`plan_motion`.
     """
     digest = hashlib.sha256(still.encode()).digest()
     rng = np.random.default_rng([seed, number, *np.frombuffer(digest, np.uint32).tolist()])
@@ -51,10 +52,15 @@ def plan_clip(seed: int, still: str, number: int, *, frames: int, fps: float, on
 
 
 def expression_moves(points: Floats, resting: RestingFace, plan: ClipPlan) -> Floats:
-    """(T, 468, 2) pixels: how far each point of the face is from where the photograph has it.
+    """Compute the movement of each point of the face from its place in the photograph.
 
     Args:
         points: (468, 2) pixels, the photograph's face.
+        resting: the resting face of the set.
+        plan: the plan of the clip.
+
+    Returns:
+        (T, 468, 2) pixels.
     """
     motion = plan.motion
     expression = resting.expression_of(points)
@@ -72,7 +78,7 @@ def expression_moves(points: Floats, resting: RestingFace, plan: ClipPlan) -> Fl
 
 
 def _mean_square(moves: Floats) -> float:
-    """Of how far points are from where they were, over (T, 468, 2)."""
+    """Mean squared length of movements (T, 468, 2), square pixels."""
     return float((moves**2).sum(axis=-1).mean())
 
 
@@ -82,8 +88,8 @@ def animate(picture: Picture, points: Floats, resting: RestingFace, plan: ClipPl
     Args:
         picture: (H, W, 3) uint8 RGB, the photograph.
         points: (468, 2) pixels, its face.
-        resting: what faces of the set look like at rest.
-        plan: of the clip.
+        resting: the resting face of the set.
+        plan: the plan of the clip.
 
     Returns:
         (T, H, W, 3) uint8 RGB; frame ``plan.motion.apex`` is the photograph to the pixel.

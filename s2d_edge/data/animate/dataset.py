@@ -1,4 +1,4 @@
-"""A folder of animated stills: begun, gone on with, and finished whole."""
+"""Make a folder of animated stills, resume it, and finish it whole."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def animate_stills(
     still, which frame is the photograph, and the dataset's further columns), ``skipped.csv`` with the
     stills that show no face, ``animated.json`` and ``resting.npz``. A still's clips depend on the settings,
     its name and the faces at rest; not on the number of workers or on the other stills animated. A second
-    call goes on where the first was stopped.
+    call resumes where the first was stopped.
 
     Args:
         data: as ``--data`` takes it.
         workers: processes; by default one per core this process may use. 1 works in this process.
 
     Returns:
-        What was done, as plain values for JSON.
+        Counts of stills and clips, and the settings, as plain values for JSON.
 
     Raises:
         DataError: ``out`` holds something else, the data are no stills, or no still shows a face.
@@ -66,7 +66,7 @@ def animate_stills(
     stills = chosen(everything, settings)
     if not stills:
         have = ", ".join(sorted({still.split for still in everything}))
-        raise DataError(f"{data} has no split {settings.split!r}; it has {have}")
+        raise DataError(f"{data} has no split {settings.split!r}; choose one of: {have}")
     examples = everything
     if settings.resting is not None:
         examples = _open_stills(settings.resting, console)
@@ -74,7 +74,7 @@ def animate_stills(
     try:
         return _animate_all(stills, examples, out, settings, console, workers)
     except KeyboardInterrupt:
-        console.say(f"{out} is not finished; the same command goes on where this one stopped")
+        console.say(f"{out} is not finished; run the same command to resume it")
         raise
 
 
@@ -102,7 +102,9 @@ def _animate_all(
     _write_table(out / SKIPPED_FILE, ("still", "label", "subject", "split"), map(_skipped_row, skipped))
     if len(skipped) == len(stills):
         shutil.rmtree(folder)
-        raise DataError(f"no face was found in any of the {len(stills)} stills, so there is no clip to make")
+        raise DataError(
+            f"no face was found in any of the {len(stills)} stills, so no clip can be made; choose others"
+        )
     missed = {still.name for still in skipped}
     _finish(out, folder, [still for still in stills if still.name not in missed], settings)
     return _report(out, stills, skipped, made, settings, console)
@@ -115,20 +117,20 @@ def _open_stills(data: str, console: Console) -> list[Still]:
 
 
 def _check_apart(data: str, out: Path) -> None:
-    """Folders SPLIT/LABEL would take clips among them for another split."""
+    """Refuse an ``out`` inside folders SPLIT/LABEL, where its clips would be read as another split."""
     root = Path(data).resolve()
     if root.is_dir() and not (root / LABELS_FILE).is_file() and root in out.resolve().parents:
         raise DataError(f"{out} lies within {data}, where it would be read as a split; choose another folder")
 
 
 def _begin(out: Path, settings: AnimateSettings, stills: Sequence[Still]) -> None:
-    """Claim the folder, or find it claimed by the same settings and stills."""
+    """Claim the folder for these settings and stills, or check that it was claimed for them before."""
     wanted = {"animation_version": ANIMATION_VERSION, **asdict(settings), "stills": _digest(stills)}
     described = out / ANIMATED_FILE
     if not described.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise DataError(f"{out} exists and holds no animated stills; choose another folder")
-    elif [path.name for path in out.iterdir()] != [ANIMATED_FILE]:  # else nothing came of it yet
+    elif [path.name for path in out.iterdir()] != [ANIMATED_FILE]:  # else nothing was made yet
         stored = read_json(described, DataError, "choose another folder, or remove it first")
         for name, value in wanted.items():
             if stored.get(name) != value:
@@ -139,7 +141,7 @@ def _begin(out: Path, settings: AnimateSettings, stills: Sequence[Still]) -> Non
 
 
 def _digest(stills: Iterable[Still]) -> str:
-    """Of which stills, in which state."""
+    """A hash of the stills' cells and of the state of their files."""
     digest = hashlib.sha256()
     for still in stills:
         state = still.path.stat()
@@ -149,7 +151,7 @@ def _digest(stills: Iterable[Still]) -> str:
 
 
 def _finish(out: Path, folder: Path, stills: Sequence[Still], settings: AnimateSettings) -> None:
-    """Let the clips be seen: their folder under its name, then the table that lists them."""
+    """Publish the clips: their folder under its name, then the table that lists them."""
     further = list(dict.fromkeys(name for still in stills for name in still.further))
     rows = [row for still in stills for row in _rows(still, settings, further)]
     for leftover in folder.glob(".*"):  # of a run that was killed while writing
@@ -247,7 +249,7 @@ def _plan(still: Still, number: int, settings: AnimateSettings) -> ClipPlan:
 
 
 def _animate_one(job: _Job) -> int | None:
-    """Make the still's clips that are not there yet: how many, or None when it shows no face."""
+    """Make the still's missing clips; return their number, or None when it shows no face."""
     assert _finder is not None
     assert _resting is not None
     missing: dict[int, list[Take]] = {}

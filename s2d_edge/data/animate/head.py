@@ -10,16 +10,18 @@ from s2d_edge.data.avatars.expression import smoothstep
 Floats = NDArray[np.float64]
 
 _HALF_WIDTH, _HALF_HEIGHT = 0.62, 0.78  # of a head, in widths of the face
-_DEPTH = 0.45  # how far its middle stands out from its sides, in widths of the face
+_DEPTH = 0.45  # the distance by which its middle stands out from its sides, in widths of the face
 
 
 class Head:
-    """An egg-shaped head that takes along what is near to it, and less what is farther away."""
+    """An egg-shaped head that moves nearby points with it, and farther ones less."""
 
     def __init__(self, face: Floats, points: Floats) -> None:
-        """Args:
-        face: (468, 2) pixels, the face's points.
-        points: (P, 2) pixels, what may move.
+        """Place the head over a face.
+
+        Args:
+            face: (468, 2) pixels, the face's points.
+            points: (P, 2) pixels, the points that may move.
         """
         self._width = float(np.ptp(face[:, 0]))
         self._from_centre = points - (face.min(axis=0) + face.max(axis=0)) / 2
@@ -29,7 +31,7 @@ class Head:
         self._joins = smoothstep((2.0 - distance) / 0.9)
 
     def moved(self, turn: Floats, shift: Floats, growth: float) -> Floats:
-        """(P, 2) pixels: how far every point moves.
+        """The movement of every point, (P, 2) pixels.
 
         Args:
             turn: (3,) yaw, pitch, roll, radians.

@@ -1,4 +1,4 @@
-"""A still's face, its lids and lips placed more closely than a crop needs."""
+"""Find a still's face, with lids and lips placed more closely than a crop needs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Points = NDArray[np.float64]  # (468, 2) pixels
 
 _CLOSELY_PLACED = [*EYES, *LIPS]
 _SAME_FACE = 0.5  # overlap of two boxes
-_REACH = 0.3  # of the face's width: how far around lids and lips the mesh follows them
+_REACH = 0.3  # distance around lids and lips within which the mesh follows them, in widths of the face
 _NEAREST = 4  # power of the distance by which the nearer of two lips counts more
 
 
@@ -34,7 +34,7 @@ class StillFaceFinder:
         self._close = FaceFinder(static=True, refined=True)
 
     def find(self, picture: Picture) -> Points | None:
-        """The face of a (H, W, 3) uint8 RGB picture: (468, 2) float64 pixels, or None without a face."""
+        """Find the face of a (H, W, 3) uint8 RGB picture: (468, 2) float64 pixels, or None without a face."""
         plain, close = self._plain.find(picture), self._close.find(picture)
         if not plain:
             return None
@@ -58,7 +58,7 @@ class StillFaceFinder:
 
 
 def drawn_along(plain: Points, close: Points) -> Points:
-    """``plain`` with the rims of eyes and mouth where ``close`` has them; what is around follows."""
+    """Move the rims of eyes and mouth of ``plain`` to their places in ``close``; nearby points follow."""
     anchors = plain[_CLOSELY_PLACED]
     corrections = close[_CLOSELY_PLACED] - anchors
     far = np.linalg.norm(plain[:, None] - anchors, axis=2)  # (468, A)

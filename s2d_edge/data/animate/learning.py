@@ -1,4 +1,4 @@
-"""Learning the resting face from a set's stills."""
+"""Learn the resting face from a set's stills."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from s2d_edge.data.animate.stills import Still, shuffled
 from s2d_edge.data.preparing.parallel import in_parallel
 from s2d_edge.data.reading.tables import read_arrays
 
-_MOST = 400  # stills of one label; more add nothing but time
-_FROM = "train"  # people of other splits say nothing about rest, if this one suffices
+_MOST = 400  # stills of one label; more only take time
+_FROM = "train"  # other splits are used only where this one is too small
 
 
 def resting_face(
     stills: Sequence[Still], neutral: str, kept: Path, console: Console, *, workers: int
 ) -> RestingFace:
-    """Learn what faces look like at rest, or read what an earlier run learned from the same stills.
+    """Learn the resting face, or read the one that an earlier run learned from the same stills.
 
     Args:
         stills: the whole set, however few of them are to be animated.
         neutral: the label of faces at rest.
-        kept: the file it is kept in.
+        kept: the file that holds it.
 
     Raises:
         DataError: too few neutral stills, or too few others, show a face.

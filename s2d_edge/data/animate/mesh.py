@@ -1,7 +1,7 @@
-"""FaceMesh as triangles: the skin, and what shows through the eyes and the mouth.
+"""FaceMesh as triangles: the skin, and the openings of the eyes and the mouth.
 
 MediaPipe ships the mesh as a set of edges with three holes, two eyes and a mouth. Skin moves with its
-points. What lies in a hole belongs to the head: lids and lips slide over it.
+points. The inside of a hole belongs to the head: lids and lips slide over it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Hole:
     Attributes:
         upper, lower: points of either rim in the picture's order from left to right; they share both ends,
             and those at the same place lie above each other.
-        upper_share: how much of the closing the upper rim does, in [0, 1].
+        upper_share: the upper rim's part of the closing movement, in [0, 1].
     """
 
     upper: tuple[int, ...]
@@ -41,7 +41,7 @@ class Hole:
 
     @property
     def triangles(self) -> list[tuple[int, int, int]]:
-        """The strip between the rims."""
+        """The triangles of the strip between the rims, as point indices."""
         strip = []
         for (u0, l0), (u1, l1) in itertools.pairwise(zip(self.upper, self.lower, strict=True)):
             strip += [(u0, u1, l0), (u1, l1, l0)]
@@ -89,7 +89,7 @@ def skin_triangles() -> Triangles:
         {tuple(sorted((a, b, c))) for a, b in FACEMESH_TESSELATION for c in neighbours[a] & neighbours[b]}
     )
     uses = Counter(edge for triple in triples for edge in itertools.combinations(triple, 2))
-    # Three triangles around a common point close a larger triple, which is none: its edges have two others.
+    # Three triangles around a common point form a larger triple, no triangle: its edges have two others.
     real = [t for t in triples if not all(uses[edge] > 2 for edge in itertools.combinations(t, 2))]
     return np.array(real, np.int64)
 

@@ -1,7 +1,7 @@
-"""How an animated still moves in time: everything departs from the photograph, and comes back to it.
+"""The motion of an animated still in time: every movement departs from the photograph and returns to it.
 
-One frame, the apex, is the photograph; there the expression is whole and every other movement nought.
-Nothing here knows the label.
+One frame, the apex, is the photograph: there the expression is complete and every other movement zero.
+Nothing here depends on the label.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from s2d_edge.data.avatars.motion import blinks, wander
 
 Floats = NDArray[np.float64]
 
-_RISE_S = (0.3, 0.9)  # seconds an expression takes to come, or to go
+_RISE_S = (0.3, 0.9)  # seconds that an expression takes to appear, or to disappear
 TWITCHES = 3  # random movements that a face mixes
 _LIVELINESS = (0.012, 0.03)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Motion:
-    """What moves, frame by frame; all but ``intensity`` is 0 at the apex.
+    """The movements of every frame; all but ``intensity`` are 0 at the apex.
 
     Attributes:
-        apex: which frame is the photograph.
-        intensity: (T,) of the expression, in [0, 1], 1 at the apex.
+        apex: index of the frame that is the photograph.
+        intensity: (T,) intensity of the expression, in [0, 1], 1 at the apex.
         twitch: (T, 3) weights of three random movements of the face, without a scale.
-        liveliness: how much the face is to move in all, root mean square, in widths of the face: where the
-            expression moves it less, twitches add the rest, so that much movement tells no label.
-        blink: (T,) in [0, 1], 1 for shut eyes.
+        liveliness: root mean square of all movement of the face, in widths of the face. Where the expression
+            moves it less, twitches add the rest, so that the amount of movement reveals no label.
+        blink: (T,) closing of the eyes, in [0, 1], 1 for shut eyes.
         turn: (T, 3) yaw, pitch and roll of the head, radians.
-        shift: (T, 2) of the head, in widths of the face.
-        growth: (T,) of the head, as a fraction.
+        shift: (T, 2) shift of the head, in widths of the face.
+        growth: (T,) growth of the head, as a fraction.
     """
 
     apex: int
@@ -51,10 +51,11 @@ def plan_motion(rng: np.random.Generator, *, frames: int, fps: float, onset: boo
     """Plan every frame of one clip.
 
     Args:
-        rng: where every random choice comes from.
+        rng: the source of every random choice.
         frames: T, at least 4.
         fps: frames per second.
-        onset: the expression comes and stays; otherwise it may also come and go, or only go.
+        onset: True lets the expression appear and stay; False lets it also appear and disappear, or only
+            disappear.
     """
     seconds = np.arange(frames) / fps
     apex, intensity = _onset(rng, seconds) if onset else _episode(rng, seconds)
@@ -79,10 +80,10 @@ def plan_motion(rng: np.random.Generator, *, frames: int, fps: float, onset: boo
 
 
 def _onset(rng: np.random.Generator, seconds: Floats) -> tuple[int, Floats]:
-    """At rest, then an expression that comes and stays.
+    """Rest, then an expression that appears and stays.
 
-    The apex lies about the middle, as likely before as after it: it is the only frame that no
-    interpolation has softened, and where it lies must not tell which way the clip runs.
+    The apex lies about the middle, as likely before as after it. It is the only frame that no interpolation
+    has softened, so its place must not reveal the direction of the clip.
     """
     early = 3 * len(seconds) // 8
     apex = int(rng.integers(early, len(seconds) - early))
@@ -90,7 +91,7 @@ def _onset(rng: np.random.Generator, seconds: Floats) -> tuple[int, Floats]:
 
 
 def _episode(rng: np.random.Generator, seconds: Floats) -> tuple[int, Floats]:
-    """An expression that comes, or goes, or comes and goes; as likely as its own reversal in time."""
+    """An expression that appears, disappears, or both; as likely as its own reversal in time."""
     apex, intensity = _onset(rng, seconds)
     kind, last = rng.choice(3), len(seconds) - 1
     if kind == 0:
@@ -101,7 +102,7 @@ def _episode(rng: np.random.Generator, seconds: Floats) -> tuple[int, Floats]:
 
 
 def _rise(rng: np.random.Generator, seconds: Floats, apex: int) -> Floats:
-    """From 0 at the beginning to 1, reached by the apex at the latest."""
+    """Intensity that rises from 0 at the beginning to 1, at the apex at the latest, (T,)."""
     room = float(seconds[apex])
     lasts = min(rng.uniform(*_RISE_S), room)
     begins = rng.uniform(0.0, room - lasts)

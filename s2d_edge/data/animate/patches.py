@@ -30,7 +30,7 @@ class Window:
     fineness: int
 
     def around(self, points: Floats, margin: float) -> Window | None:
-        """The part of this window about the points, twice as fine; None when nothing of it lies inside."""
+        """The part of this window around the points, twice as fine; None when no part lies inside."""
         low = np.floor(points.min(axis=0) - margin).astype(int)
         high = np.ceil(points.max(axis=0) + margin).astype(int)
         left, top = (max(0, int(value)) for value in low)
@@ -41,7 +41,7 @@ class Window:
 
     @property
     def centres(self) -> NDArray[np.float32]:
-        """(h, w, 2): where its pixels' centres lie in the picture; whole numbers are corners."""
+        """Places of its pixels' centres in the picture, (h, w, 2); whole numbers are corners."""
         across, down = (
             np.arange(begin + 0.5 / self.fineness, begin + side, 1 / self.fineness, np.float32)
             for begin, side in ((self.left, self.width), (self.top, self.height))
@@ -49,12 +49,12 @@ class Window:
         return np.dstack(np.meshgrid(across, down))
 
     def pixels(self, points: Floats) -> Floats:
-        """Points of the picture as pixels of the window; whole numbers are centres, as in OpenCV."""
+        """Convert points of the picture to pixels of the window; whole numbers are centres, as in OpenCV."""
         placed: Floats = (points - (self.left, self.top)) * self.fineness - 0.5
         return placed
 
     def touches(self, triangles: Floats) -> NDArray[np.bool_]:
-        """(F,): whether the bounding boxes of (F, 3, 2) triangles meet the window."""
+        """True for each of (F, 3, 2) triangles whose bounding box meets the window, (F,)."""
         low, high = triangles.min(axis=1), triangles.max(axis=1)
         across = (high[:, 0] >= self.left) & (low[:, 0] <= self.left + self.width)
         down = (high[:, 1] >= self.top) & (low[:, 1] <= self.top + self.height)
@@ -67,10 +67,10 @@ class Patches:
     """Moved triangles.
 
     Attributes:
-        shown: (F, 3, 2) pixels, where they are seen.
-        solid: (F,) whether they show anything.
-        table: (F + 1, 5, 2) what makes a pixel's shift: per x, per y, constant, least and most. The last row
-            is that of no triangle.
+        shown: (F, 3, 2) pixels, their places in the moved picture.
+        solid: (F,) True for triangles that are painted.
+        table: (F + 1, 5, 2) terms of a pixel's shift: per x, per y, constant, least and most. The last row is
+            for pixels outside every triangle.
     """
 
     shown: Floats
@@ -78,7 +78,7 @@ class Patches:
     table: NDArray[np.float32]
 
     def shifts(self, window: Window) -> Shifts:
-        """(h, w, 2) pixels of the picture: from each of the window's pixels to what it shows."""
+        """Shift from each pixel of the window to the place that it shows, (h, w, 2) pixels of the picture."""
         owner = np.full((window.height * window.fineness, window.width * window.fineness), -1, np.int32)
         corners = np.round(window.pixels(self.shown) * 2**_SUBPIXEL_BITS).astype(np.int32)
         for number in np.flatnonzero(self.solid & window.touches(self.shown)):

@@ -1,10 +1,10 @@
-"""What a face looks like at rest, as far as one still tells: person and expression, told apart.
+"""Estimate a face at rest from one still, by separating person and expression.
 
 Among the neutral stills of a set, faces differ by person and by pose; among the others, by expression as
-well. Both are taken as Gaussian about the mean resting face, with covariances Σp (person and pose) and Σe
-(expression: what the other stills vary more). Of a still's deviation s the expected share of expression is
-then Σe (Σp + Σe)⁻¹ s, the Wiener filter. What no expression ever does stays the person's own, so a smile
-goes and a long nose remains. No label enters: a neutral still is treated like any other.
+well. Both are modelled as Gaussian about the mean resting face, with covariances Σp (person and pose) and Σe
+(expression: the additional variation of the other stills). Of a still's deviation s the expected share of
+expression is then Σe (Σp + Σe)⁻¹ s, the Wiener filter. Variation that no expression causes is kept, so a
+smile disappears and a long nose remains. Labels are not used: a neutral still is treated like any other.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from s2d_edge.data.animate.mesh import MOUTH
 Shape = NDArray[np.float64]  # (468, 2)
 Shapes = NDArray[np.float64]  # (n, 468, 2)
 
-FEWEST = 20  # faces of either kind; fewer cannot say how faces vary
-# Corners of the eyes, bridge and tip of the nose, temples and forehead: what expressions hardly move.
+FEWEST = 20  # faces of either kind; fewer cannot show how faces vary
+# Corners of the eyes, bridge and tip of the nose, temples and forehead: points that expressions hardly move.
 STEADY = [33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 10, 109, 338, 127, 356, 234, 454]
 _EYES = [33, 133], [362, 263]
 _KEPT_VARIANCE, _MOST_MODES = 0.995, 24
-_FLOOR = 1e-2  # of a point's variance: no mode is quite without variation
-_ROUNDS = 4  # of aligning all to the mean and averaging again; it settles in two or three
+_FLOOR = 1e-2  # smallest variance of a mode, as a share of a point's variance
+_ROUNDS = 4  # of aligning all to the mean and averaging again; two or three are enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """How a shape lies in a picture.
+    """The similarity that places a shape in a picture.
 
     Attributes:
         turn: (2, 2), a rotation times the distance between the eyes in pixels.
@@ -43,15 +43,15 @@ class Placement:
     shift: NDArray[np.float64]
 
     def points(self, shape: Shape) -> Shape:
-        """A shape's points, pixels."""
+        """Convert a shape to points in the picture, pixels."""
         return shape @ self.turn.T + self.shift
 
     def shape(self, points: Shape) -> Shape:
-        """The shape whose points these are."""
+        """Convert points in the picture, pixels, to a shape."""
         return np.linalg.solve(self.turn, (points - self.shift).T).T
 
     def moves(self, change: Shape) -> Shape:
-        """A change of the shape as movements in the picture, pixels."""
+        """Convert a change of the shape to movements in the picture, pixels."""
         return change @ self.turn.T
 
 
@@ -68,15 +68,15 @@ def place(shape: Shape, points: Shape) -> Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestingFace:
-    """How faces at rest look and vary, and how expressions depart from that, over K modes of variation.
+    """The mean resting face, its variation, and that of expressions, over K modes.
 
     Shapes are upright, with the eyes a unit apart.
 
     Attributes:
         mean: (468, 2), the mean resting face.
-        modes: (936, K), an orthonormal basis of what varies.
+        modes: (936, K), an orthonormal basis of the variation.
         person: (K, K), covariance among resting faces.
-        expression: (K, K), what expressions add to it.
+        expression: (K, K), covariance that expressions add to it.
     """
 
     mean: Shape
@@ -85,14 +85,14 @@ class RestingFace:
     expression: NDArray[np.float64]
 
     def expression_of(self, points: Shape) -> Shape:
-        """The share of expression in a face.
+        """Estimate the share of expression in a face.
 
         Args:
             points: (468, 2) pixels, a face as found.
 
         Returns:
-            (468, 2) pixels: how far its points are from where they rest; taken away from ``points``, they
-            leave the same head at rest, lips shut.
+            (468, 2) pixels: the movement of its points from rest. Subtracted from ``points``, it leaves the
+            head at rest, lips shut.
         """
         placed = place(self.mean, points)
         shape = placed.shape(points)
@@ -102,8 +102,8 @@ class RestingFace:
     def twitch(self, rng: np.random.Generator) -> Shape:
         """A random movement of a face at rest, (468, 2) in distances of the eyes.
 
-        Faces at rest differ in what expressions move, too: in how a mouth is shut or a brow held. This is
-        such a difference between two of them.
+        Faces at rest also differ in the parts that expressions move, such as a shut mouth or a held brow.
+        This is such a difference between two of them.
         """
         root = np.linalg.cholesky(self.person)
         return self._expressed(root @ rng.standard_normal(len(root)))
@@ -115,7 +115,8 @@ class RestingFace:
     def _with_lips_shut(self, rest: Shape) -> Shape:
         """The most likely face like this one whose lips meet.
 
-        Many a neutral face is caught talking: along the way their mouths open, it is taken to the end.
+        Many neutral photographs show people talking. Their mouths are closed along the way in which mouths
+        open.
         """
         middle = slice(3, -3)
         opening = np.zeros((468, 2))
@@ -135,11 +136,11 @@ class RestingFace:
 
 
 def learn_resting_face(neutral: Shapes, others: Mapping[str, Shapes]) -> RestingFace:
-    """Learn from the labelled faces of a set.
+    """Learn the resting face from the labelled faces of a set.
 
     Args:
         neutral: (n, 468, 2) points of faces at rest, pixels of any picture each.
-        others: the same of every other label; each label weighs the same.
+        others: (n, 468, 2) points of the faces of every other label; each label has the same weight.
 
     Raises:
         DataError: fewer than ``FEWEST`` neutral faces, or others.
@@ -148,7 +149,7 @@ def learn_resting_face(neutral: Shapes, others: Mapping[str, Shapes]) -> Resting
     if min(len(neutral), expressive) < FEWEST:
         raise DataError(
             f"a face was found in {len(neutral)} neutral stills and {expressive} others; the resting face is "
-            f"learned from at least {FEWEST} of either"
+            f"learned from at least {FEWEST} of either; give more stills"
         )
     mean = _mean_shape(neutral)
     resting = _deviations(neutral, mean)
@@ -162,7 +163,7 @@ def learn_resting_face(neutral: Shapes, others: Mapping[str, Shapes]) -> Resting
 
 
 def _mean_shape(faces: Shapes) -> Shape:
-    """Procrustes' mean, upright, with the eyes a unit apart and the origin between them."""
+    """Procrustes mean of the faces, upright, with the eyes a unit apart and the origin between them."""
     mean = _upright(faces[0])
     for _ in range(_ROUNDS):
         mean = _upright(np.mean([place(mean, face).shape(face) for face in faces], axis=0))
@@ -177,12 +178,12 @@ def _upright(shape: Shape) -> Shape:
 
 
 def _deviations(faces: Shapes, mean: Shape) -> NDArray[np.float64]:
-    """(n, 936) departures from the mean, each face placed over it."""
+    """Deviations from the mean, each face placed over it, (n, 936)."""
     return np.stack([(place(mean, face).shape(face) - mean).ravel() for face in faces])
 
 
 def _modes(deviations: NDArray[np.float64], most: int) -> NDArray[np.float64]:
-    """(936, K) leading principal axes, as many as hold nearly all variance."""
+    """The leading principal axes, as many as hold nearly all variance, (936, K)."""
     _, sizes, axes = np.linalg.svd(deviations - deviations.mean(axis=0), full_matrices=False)
     held = np.cumsum(sizes**2) / np.sum(sizes**2)
     count = min(int(np.searchsorted(held, _KEPT_VARIANCE)) + 1, most, _MOST_MODES)

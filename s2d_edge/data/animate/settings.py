@@ -1,4 +1,4 @@
-"""What the user asks of animated stills."""
+"""The settings of animated stills."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from s2d_edge.data.avatars.clips import check_timing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnimateSettings:
-    """Everything that decides how a set of animated stills looks.
+    """Every setting that a set of animated stills depends on.
 
     Attributes:
-        clips: of every still; with ``direction`` twice as many of an expression.
-        frames: T of every clip.
+        clips: number of clips of every still; with ``direction`` twice as many of an expression.
+        frames: T, frames of every clip.
         fps: frames per second.
         size: longer side of the frames, pixels; None keeps each still's own.
-        seed: of everything random.
-        direction: whether expressions become two classes each, LABEL-onset and LABEL-offset, whose clips
-            hold the same frames in opposite order.
+        seed: seed of everything random.
+        direction: make two classes of each expression, LABEL-onset and LABEL-offset, whose clips hold the
+            same frames in opposite order.
         split: animate this split only.
-        limit: animate so many stills of each split only.
+        limit: animate at most this many stills of each split.
         neutral: the label of faces at rest.
         resting: the set, as ``--data`` takes it, from which faces at rest are learned; None for the stills.
     """

@@ -24,10 +24,10 @@ class Still:
 
     Attributes:
         path: the file.
-        name: its path within the dataset; nothing else decides about its chances.
+        name: its path within the dataset; every random choice about it depends on this alone.
         label: its class.
-        subject: who is seen, or empty.
-        split: of the dataset.
+        subject: the person in it, or empty.
+        split: its split of the dataset.
         further: cells of the dataset's other columns.
     """
 
@@ -39,7 +39,7 @@ class Still:
     further: dict[str, str] = field(default_factory=dict)
 
     def picture(self, size: int | None) -> Picture:
-        """(H, W, 3) uint8 RGB, scaled to ``size`` pixels along its longer side unless that is None.
+        """Read the picture: (H, W, 3) uint8 RGB, scaled to ``size`` pixels along its longer side unless None.
 
         Raises:
             MediaError: it cannot be decoded; names the file.
@@ -60,10 +60,10 @@ class Take:
     """One clip to be made of a still.
 
     Attributes:
-        name: of its folder.
-        number: which of the still's plans it follows.
+        name: name of its folder.
+        number: index of the still's plan that it follows.
         label: its class.
-        backwards: whether the planned frames run in reverse.
+        backwards: True when the planned frames run in reverse.
     """
 
     name: str
@@ -81,7 +81,7 @@ def takes(still: Still, settings: AnimateSettings) -> list[Take]:
         name = f"{stem}-{number}"
         if not settings.direction:
             planned.append(Take(name=name, number=number, label=still.label, backwards=False))
-        elif still.label == settings.neutral:  # no direction to tell; as many run either way
+        elif still.label == settings.neutral:  # has no direction; as many run either way
             odd = bool((int(code, 16) + number) % 2)
             planned.append(Take(name=name, number=number, label=still.label, backwards=odd))
         else:
@@ -101,10 +101,10 @@ def list_stills(dataset: Dataset, data: str) -> list[Still]:
     """All photographs of a dataset, in its order.
 
     Args:
-        data: what the dataset was opened by; a CSV file's further columns are kept.
+        data: the ``--data`` that the dataset was opened with; a CSV file's further columns are kept.
 
     Raises:
-        DataError: an entry is no picture.
+        DataError: an entry is not a picture.
     """
     for sample in dataset.samples:
         if sample.path.is_dir() or sample.path.suffix.lower() not in IMAGE_SUFFIXES:
@@ -127,7 +127,7 @@ def list_stills(dataset: Dataset, data: str) -> list[Still]:
 
 
 def chosen(stills: Sequence[Still], settings: AnimateSettings) -> list[Still]:
-    """Those to be animated, in the same order; a limit takes any of a split, whatever they are called."""
+    """The stills to be animated, in their order; a limit chooses among a split's stills at random."""
     wanted = [still for still in stills if settings.split in (None, still.split)]
     if settings.limit is None:
         return wanted
@@ -138,7 +138,7 @@ def chosen(stills: Sequence[Still], settings: AnimateSettings) -> list[Still]:
 
 
 def shuffled(stills: Iterable[Still]) -> list[Still]:
-    """In an order that depends on nothing but the stills' names."""
+    """The stills in a random order that depends on nothing but their names."""
     return sorted(stills, key=lambda still: _code(still.name))
 
 
@@ -151,7 +151,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _further_columns(dataset: Dataset, data: str) -> dict[Path, dict[str, str]]:
-    """Cells of a CSV file that the reader passes over, by the path of their row."""
+    """Cells of a CSV file's further columns, by the path of their row."""
     file = Path(data) / LABELS_FILE if Path(data).is_dir() else Path(data)
     if not file.is_file():
         return {}

@@ -1,7 +1,7 @@
-"""Moving a photograph's face by moving its points; the picture's border stays where it is.
+"""Move a photograph's face by moving its points; the picture's border stays in place.
 
 A picture is cut into triangles: FaceMesh's over the face, Delaunay's over the rest. Each output pixel lies
-in a moved triangle and shows what lies at the same place of the unmoved one.
+in a moved triangle and shows the corresponding place of the unmoved one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MESH = 468
 _GRID = 12  # background points along the shorter side of the picture
 # Points this near to the border, as a fraction of the shorter side, move less: with the face, with the head.
 _FACE_RIM, _HEAD_RIM = 0.05, 0.15
-_FOLLOWS = 0.35  # of the face's width: how far from the face the background follows its outline
+_FOLLOWS = 0.35  # distance within which the background follows the face's outline, in widths of the face
 _FLAT = 1e-3  # square pixels: a triangle of less area shows nothing
 _SHUT = 0.5  # pixels: eyes and mouths open less are shut
 _SMOOTH = 0.02  # of the face's width
@@ -39,12 +39,14 @@ _OPENS, _PARTS = 1.5, 0.015  # an eye or mouth opens at most so many times, and 
 
 
 class FaceWarp:
-    """A photograph ready to be moved, whatever the movement."""
+    """A photograph prepared for any movement of its face."""
 
     def __init__(self, picture: Picture, points: Floats) -> None:
-        """Args:
-        picture: (H, W, 3) uint8 RGB.
-        points: (468, 2) pixels, its face.
+        """Cut the picture into triangles.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            points: (468, 2) pixels, its face.
         """
         self._picture = picture
         height, width = picture.shape[:2]
@@ -61,24 +63,24 @@ class FaceWarp:
         names = np.concatenate([OVAL, _MESH + np.arange(len(background))])
         skin = skin_triangles()
         far = np.linalg.norm(points[skin].mean(axis=1) - points[NOSE_TIP], axis=1)
-        # Painted in this order: what is nearer to the viewer covers what is behind it.
+        # Painted in this order: triangles nearer to the viewer cover those behind.
         self._triangles = np.concatenate([names[outside], hole_triangles(), skin[np.argsort(-far)]])
         self._holes = slice(len(outside), len(outside) + len(hole_triangles()))
 
     @property
     def points(self) -> Floats:
-        """(P, 2) pixels: the mesh's 468 points, then the background's."""
+        """The mesh's 468 points, then the background's, (P, 2) pixels."""
         return self._rest
 
     def moved(self, expression: Floats, head: Floats) -> Picture:
-        """The picture with its points moved.
+        """Draw the picture with its points moved.
 
         Args:
-            expression: (468, 2) pixels, what the face does; the background follows its outline.
-            head: (P, 2) pixels, what head and surroundings do, on top of that.
+            expression: (468, 2) pixels, movement of the face; the background follows its outline.
+            head: (P, 2) pixels, movement of head and surroundings, added to it.
 
         Returns:
-            (H, W, 3) uint8 RGB; without any movement the very picture.
+            (H, W, 3) uint8 RGB; without any movement a copy of the picture.
         """
         if not expression.any() and not head.any():
             return self._picture.copy()
@@ -100,12 +102,12 @@ class FaceWarp:
         return moved
 
     def shifts(self, expression: Floats, head: Floats) -> Shifts:
-        """(H, W, 2) pixels: from each pixel of the moved picture to the place it shows; see :meth:`moved`."""
+        """Shift from each pixel of the moved picture to the place it shows, (H, W, 2); see :meth:`moved`."""
         patches, shown = self._arranged(expression, head)
         return self._smoothed(patches.shifts(self._whole), self._crisp(shown))
 
     def _arranged(self, expression: Floats, head: Floats) -> tuple[Patches, Floats]:
-        """The moved triangles, and where the points are seen, (P, 2)."""
+        """The moved triangles, and the places of the points in the moved picture, (P, 2)."""
         shown = self._rest.copy()
         shown[:_MESH] += expression * self._mobility
         shown[_MESH:] += (self._follow @ expression[list(OVAL)]) * self._freedom[_MESH:]
@@ -116,9 +118,9 @@ class FaceWarp:
         return self._patches(source, shown[self._triangles]), shown
 
     def _restrain_rims(self, shown: Floats) -> None:
-        """Rims that would cross meet half-way, and none opens far more than it was; in place.
+        """Let rims that would cross meet half-way, and keep each from opening far more than before; in place.
 
-        What a photograph does not show behind shut lips cannot be seen by opening them.
+        A photograph does not show what is behind shut lips, so they cannot be opened.
         """
         for hole in HOLES:
             upper, lower = list(hole.upper), list(hole.lower)
@@ -133,9 +135,9 @@ class FaceWarp:
             shown[lower] -= inwards
 
     def _seen_through_holes(self, shown: Floats) -> Floats:
-        """(468, 2): what appears at the rims of eyes and mouth.
+        """The places of the picture that appear at the rims of eyes and mouth, (468, 2).
 
-        A rim that closes slides over what lies behind it, instead of squashing it.
+        A rim that closes slides over the eye or the teeth behind it, instead of squashing them.
         """
         seen: Floats = self._rest[:_MESH].copy()
         for hole in HOLES:
@@ -149,13 +151,13 @@ class FaceWarp:
         return seen
 
     def _patches(self, source: Floats, shown: Floats) -> Patches:
-        """Triangles that are seen at ``shown`` and show what lies in ``source``, both (F, 3, 2)."""
+        """Triangles painted at ``shown`` from the picture at ``source``, both (F, 3, 2)."""
         edges = shown[:, 1:] - shown[:, :1]  # (F, 2, 2)
         area = np.abs(np.linalg.det(edges)) / 2
         solid = area > _FLAT
         longest = np.linalg.norm(shown - np.roll(shown, 1, axis=1), axis=2).max(axis=1)
         breadth = 2 * area / np.maximum(longest, 1e-6)
-        solid[self._holes] &= breadth[self._holes] > _SHUT  # the line between shut lips is no mouth
+        solid[self._holes] &= breadth[self._holes] > _SHUT  # the line between shut lips is not a mouth
         edges[~solid] = np.eye(2)
         offset = source - shown  # (F, 3, 2), zero where nothing moves
         slope = np.linalg.solve(edges, offset[:, 1:] - offset[:, :1])  # (F, 2, 2): change per x and per y
@@ -165,7 +167,7 @@ class FaceWarp:
         return Patches(shown=shown, solid=solid, table=np.concatenate([table, outside]).astype(np.float32))
 
     def _crisp(self, shown: Floats) -> NDArray[np.float32]:
-        """(H, W, 1) in [0, 1]: 1 about the rims of eyes and mouth."""
+        """Weight of the crisp shifts, (H, W, 1) in [0, 1]; 1 near the rims of eyes and mouth."""
         rims = np.zeros(self._picture.shape[:2], np.float32)
         for hole in HOLES:
             rim = np.round(shown[[*hole.upper, *hole.lower[::-1]]] - 0.5).astype(np.int32)
@@ -175,7 +177,7 @@ class FaceWarp:
         return crisp
 
     def _smoothed(self, shifts: Shifts, crisp: NDArray[np.float32]) -> Shifts:
-        """Without the kinks of triangles that fold where a turned face ends; lids and lips stay crisp."""
+        """Smooth the kinks of triangles that fold at the edge of a turned face; lids and lips stay crisp."""
         despeckled = np.dstack([cv2.medianBlur(np.ascontiguousarray(shifts[..., k]), 3) for k in (0, 1)])
         soft = cv2.GaussianBlur(despeckled, (0, 0), _SMOOTH * self._width)
         smoothed: Shifts = soft + crisp * (despeckled - soft)
@@ -183,7 +185,7 @@ class FaceWarp:
         return smoothed
 
     def _seen(self, shifts: Shifts, window: Window) -> Picture:
-        """What the window shows."""
+        """Paint a window of the moved picture by its shifts."""
         at = (window.centres + shifts - 0.5).astype(np.float32)  # OpenCV's pixel centres lie at integers
         seen: Picture = cv2.remap(
             self._picture, at[..., 0], at[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
@@ -192,14 +194,14 @@ class FaceWarp:
 
 
 def _freedom(points: Floats, width: int, height: int, rim: float) -> Floats:
-    """(P, 1) in [0, 1]: 0 at the picture's border and beyond, 1 well inside."""
+    """Freedom of points to move, (P, 1) in [0, 1]: 0 at the picture's border and beyond, 1 well inside."""
     inside: Floats = np.minimum(points, (width, height) - points).min(axis=1, keepdims=True)
     freedom: Floats = smoothstep(inside / (rim * min(width, height)))
     return freedom
 
 
 def _background(points: Floats, width: int, height: int) -> Floats:
-    """A grid over the picture with its border, without what lies in or close to the face."""
+    """A grid of points over the picture and its border, except in or close to the face, (G, 2)."""
     step = min(width, height) / _GRID
     across, down = (np.linspace(0, side, round(side / step) + 1) for side in (width, height))
     grid: Floats = np.array(list(itertools.product(across, down)))
@@ -211,7 +213,7 @@ def _background(points: Floats, width: int, height: int) -> Floats:
 
 
 def _followers(points: Floats, background: Floats) -> Floats:
-    """(G, 36): how much of the outline's movements each background point joins in, less farther away."""
+    """Share of each outline point's movement that each background point follows, (G, 36)."""
     outline = points[list(OVAL)]
     far = np.linalg.norm(background[:, None] - outline, axis=2)
     reach = _FOLLOWS * float(np.ptp(outline[:, 0]))
@@ -222,7 +224,7 @@ def _followers(points: Floats, background: Floats) -> Floats:
 
 
 def _delaunay(points: Floats, width: int, height: int) -> Triangles:
-    """(F, 3) indices of the points inside the picture or on its border; others take no part."""
+    """Delaunay triangles, (F, 3) indices, of the points inside the picture or on its border."""
     division = cv2.Subdiv2D((-1, -1, width + 2, height + 2))
     vertices: dict[int, int] = {}
     for index, (x, y) in enumerate(points):

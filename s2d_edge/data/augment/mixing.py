@@ -1,4 +1,4 @@
-"""Mixing clips of a batch with one another: mixup and CutMix, alike for all frames of a clip."""
+"""Mix clips of a batch with one another by mixup and CutMix, equally in all frames of a clip."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mixture:
-    """How clips are mixed with partners (mixup, arXiv 1710.09412; CutMix, arXiv 1905.04899).
+    """The mixing of clips with partners (mixup, arXiv 1710.09412; CutMix, arXiv 1905.04899).
 
     Attributes:
-        own: (B,) int64, the row of each mixed clip among the pictures at hand.
+        own: (B,) int64, the row of each mixed clip among the given pictures.
         partner: (B,) int64, the row of the other clip.
-        share: (B,) float, how much of its own is left.
-        box: (B, 4) left, top, right, bottom of what is the partner's, as fractions; None where the whole
+        share: (B,) float in [0, 1], the part of its own picture that is left.
+        box: (B, 4) left, top, right, bottom of the partner's part, as fractions; None where the whole
             pictures are blended.
     """
 
@@ -27,7 +27,10 @@ class Mixture:
     box: Tensor | None
 
     def of(self, clips: Tensor) -> tuple[Tensor, Mixture]:
-        """The mixture of some of the clips alone.
+        """Select the mixture of some of the clips.
+
+        Args:
+            clips: (b,) int64, indices of the clips.
 
         Returns:
             (P,) rows of the pictures it needs, and the mixture in terms of these.
@@ -39,7 +42,7 @@ class Mixture:
         return needed, Mixture(own=own, partner=partner, share=self.share[clips], box=box)
 
     def pictures(self, x: Tensor) -> Tensor:
-        """(P, C, H, W) pictures or maps -> (B, C, H, W), mixed."""
+        """Mix (P, C, H, W) pictures or maps into (B, C, H, W)."""
         mine, other = x[self.own], x[self.partner]
         if self.box is None:
             return torch.lerp(other, mine, self.share.to(x).view(-1, 1, 1, 1))
@@ -56,7 +59,7 @@ def draw_mixture(clips: int, generator: torch.Generator, *, mixup: float, cutmix
 
     Args:
         mixup: α of the Beta distribution of mixup's shares; 0 leaves it out.
-        cutmix: the same for CutMix.
+        cutmix: α of the Beta distribution of CutMix's shares; 0 leaves it out.
 
     Returns:
         None where both are left out.

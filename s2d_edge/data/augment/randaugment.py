@@ -1,4 +1,4 @@
-"""RandAugment (arXiv 1909.13719) for clips: a few operations drawn per clip, applied to all its frames alike.
+"""RandAugment (arXiv 1909.13719) for clips: a few operations drawn per clip, equal for all its frames.
 
 The policy is timm's ``rand-mM-nN-mstd0.5-inc1`` (``timm/data/auto_augment.py``): N of fifteen operations,
 with replacement, each then applied with probability 1/2, at a level drawn around M of 10, where a higher
@@ -43,11 +43,11 @@ RECOLOURING = (
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation.
+    """One operation of RandAugment and its level.
 
     Attributes:
         name: one of :data:`NAMES`.
-        level: in [-1, 1]: its size is the severity, its sign the way to turn, shift or change.
+        level: in [-1, 1]: its size is the severity, its sign the direction of the turn, shift or change.
     """
 
     name: str
@@ -111,7 +111,7 @@ def draw_operations(
 
 
 def warps(operations: Sequence[tuple[Operation, ...]]) -> Tensor:
-    """What the operations of B clips that move pictures come to: (B, 2, 3), output to input in [-1, 1]."""
+    """Compose the moving operations of B clips: (B, 2, 3), output to input coordinates in [-1, 1]."""
     composed = torch.eye(3).repeat(len(operations), 1, 1)
     for b, drawn in enumerate(operations):
         for operation in drawn:

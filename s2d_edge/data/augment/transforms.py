@@ -1,4 +1,4 @@
-"""Augmentation of clips on tensors: one draw per clip, applied to all its frames alike."""
+"""Augment clips on tensors: one draw per clip, applied equally to all its frames."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-GREY = 127.5  # what an erased rectangle shows, and what is filled, on the 0-255 scale
+GREY = 127.5  # the colour of erased rectangles and of filled places, on the 0-255 scale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """What is drawn for B clips.
+    """The geometry drawn for B clips.
 
     Attributes:
         mirrored: (B,) bool.
         warp: (B, 2, 3) maps output to input coordinates, both in [-1, 1]; the mirror is not part of it.
-        filled: (B,) bool, where the outside of the picture is filled evenly; elsewhere it is the picture,
-            reflected.
+        filled: (B,) bool; True fills places outside the picture with grey, False with its reflection.
     """
 
     mirrored: Tensor
@@ -28,10 +27,10 @@ class Augmentation:
     filled: Tensor
 
     def after(self, first: Tensor) -> Augmentation:
-        """The same, done to clips that ``first`` (B, 2, 3) has warped: still one resampling.
+        """Compose with ``first`` (B, 2, 3), a warp applied before: still one resampling.
 
-        What ``first`` brings in from outside is filled: it may move a face so far that a reflection shows a
-        second one.
+        Places that ``first`` brings in from outside are filled: it may move a face so far that a reflection
+        shows a second one.
         """
         composed = first[:, :, :2] @ self.warp  # (B, 2, 2) @ (B, 2, 3)
         composed[:, :, 2] += first[:, :, 2]
@@ -39,7 +38,7 @@ class Augmentation:
         return Augmentation(mirrored=self.mirrored, warp=composed, filled=self.filled | moved)
 
     def of(self, clips: Tensor) -> Augmentation:
-        """What was drawn for some of the clips."""
+        """Select the geometry of some of the clips by their indices, (b,) int64."""
         return Augmentation(mirrored=self.mirrored[clips], warp=self.warp[clips], filled=self.filled[clips])
 
 
@@ -91,7 +90,7 @@ def _draw_crop(clips: int, smallest: float, generator: torch.Generator) -> tuple
 
 
 def warp_maps(maps: Tensor, drawn: Augmentation) -> Tensor:
-    """Resample (B, C, H, W) landmark maps, already mirrored, as the pictures are; filled with 0."""
+    """Resample (B, C, H, W) landmark maps, already mirrored, like the pictures; outside is 0."""
     return _resample(maps, drawn.warp, drawn.filled, fill=0.0)
 
 
@@ -105,12 +104,12 @@ def _resample(maps: Tensor, warp: Tensor, filled: Tensor, *, fill: float) -> Ten
 
 
 def apply_geometry(clip: Tensor, drawn: Augmentation) -> Tensor:
-    """(B, T, H, W, 3) uint8 or float in 0-255 -> the same shape, float32: mirrored, then warped."""
+    """Mirror, then warp clips: (B, T, H, W, 3) uint8 or float in 0-255 -> float32 of that shape."""
     t = clip.shape[1]
     # To read the mirrored picture at x is to read the picture at -x.
     warp = drawn.warp.clone()
     warp[drawn.mirrored, 0] *= -1
-    # The frames of a clip move alike, so they travel as channels: (B, T, H, W, 3) -> (B, T·3, H, W)
+    # The frames of a clip share their warp, so they travel as channels: (B, T, H, W, 3) -> (B, T·3, H, W)
     channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2).float()
     moved: Tensor = _resample(channels, warp, drawn.filled, fill=GREY).unflatten(1, (t, 3))  # (B, T, 3, H, W)
     return moved.permute(0, 1, 3, 4, 2)
@@ -140,7 +139,7 @@ def draw_colour(
 
 
 def apply_colour(clip: Tensor, factors: Tensor | None) -> Tensor:
-    """(B, T, H, W, 3) float in 0-255 -> the same shape, changed by the factors of :func:`draw_colour`."""
+    """Change colours by the factors of :func:`draw_colour`: (B, T, H, W, 3) float in 0-255 -> that shape."""
     if factors is None:
         return clip
     bright, contrasted, saturated = factors.to(clip.device).T.reshape(3, -1, 1, 1, 1, 1)  # (B, 1, 1, 1, 1)
@@ -158,7 +157,7 @@ def draw_rectangles(clips: int, generator: torch.Generator, *, probability: floa
 
     It covers 2 to 20 % of the picture, with sides 1:2 to 2:1. In S2D's official code (timm's random erasing,
     mode ``pixel``, the place drawn once per clip) it covers 2 to 33 %, with sides 3:10 to 10:3, and is filled
-    with normal noise, drawn anew for every frame and pixel.
+    with normal noise, drawn for every frame and pixel.
 
     Returns:
         (B, 4) left, top, right, bottom as fractions, without area for a clip that keeps its picture; None

@@ -1,7 +1,7 @@
 """Avatars: labelled clips of drawn, shaded faces whose action units move.
 
-The whole way can be tried without anybody's photographs: a seed gives the same faces everywhere.
-Free of torch.
+With them the whole toolkit can be tried without anybody's photographs: a seed gives the same faces on every
+machine. Needs no torch.
 """
 
 from s2d_edge.data.avatars.clips import render_clip, write_avatar_video

@@ -21,7 +21,7 @@ Mask = NDArray[np.float32]  # (H, W) in [0, 1]
 
 
 def threefold(mask: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(H, W) repeated for three colours: (H, W, 3). Several times as fast as broadcasting."""
+    """Repeat an (H, W) field for three colours: (H, W, 3). Several times as fast as broadcasting."""
     return np.asarray(cv2.merge([mask, mask, mask]), dtype=np.float32)
 
 
@@ -57,7 +57,7 @@ class Canvas:
 
 @dataclass(frozen=True, slots=True)
 class Stroke:
-    """What to draw: a filled polygon of (n, 2) points, or a line of ``width`` decimetres through them.
+    """A filled polygon of (n, 2) points, or a line of ``width`` decimetres through them.
 
     A single point of some width is a disc. ``soft`` is the blur in decimetres, ``strength`` the opacity.
     """

@@ -1,4 +1,4 @@
-"""One avatar clip, made from nothing but its seed."""
+"""Draw an avatar clip from its seed alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from s2d_edge.data.avatars.render import AvatarRenderer
 from s2d_edge.data.avatars.scene import draw_scene
 from s2d_edge.media.video import VideoSink
 
-_WHO, _CLIP = 1, 2  # separate random streams: one for people, one for what happens in a clip
+_WHO, _CLIP = 1, 2  # separate random streams: one for people, one for the events of a clip
 _PERFORMER = 1_000_000  # a subject no data set reaches
 
 
@@ -69,7 +69,7 @@ def check_timing(*, frames: int, fps: float) -> None:
 
 
 def encode(frame: NDArray[np.uint8], quality: int = 92) -> bytes:
-    """An (H, W, 3) RGB frame as a JPEG."""
+    """Encode an (H, W, 3) uint8 RGB frame as a JPEG file."""
     settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), settings)
     if not done:
@@ -80,7 +80,7 @@ def encode(frame: NDArray[np.uint8], quality: int = 92) -> bytes:
 def write_avatar_video(
     path: Path, seed: int = 0, seconds: float = 28.0, fps: float = 25.0, size: int = 480
 ) -> tuple[Act, ...]:
-    """Write an MP4 of one avatar, met in no data set, going through the seven expressions with pauses.
+    """Write an MP4 of one avatar, part of no data set, that shows the seven expressions with pauses.
 
     Args:
         path: ends in ``.mp4``.
@@ -88,7 +88,7 @@ def write_avatar_video(
         size: side of the frames, pixels.
 
     Returns:
-        When each expression is shown.
+        The time of each expression.
 
     Raises:
         ConfigError: a setting out of range.

@@ -1,4 +1,4 @@
-"""A folder of avatar clips, and the demo set that is made once and kept."""
+"""Write a folder of avatar clips, and keep the demo set in the user's cache."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class AvatarSpec:
 
     Attributes:
         train, val, test: clips per class, hence subjects, of each split.
-        frames: T per clip.
+        frames: T, frames per clip.
         fps: frames per second.
         size: side of the frames, pixels.
-        seed: of everything drawn.
+        seed: seed of everything drawn.
     """
 
     train: int = 96
@@ -61,7 +61,7 @@ class AvatarSpec:
     def of_size(
         cls, clips_per_class: int, *, frames: int = 8, fps: float = 4.0, size: int = 160, seed: int = 0
     ) -> AvatarSpec:
-        """A set of ``clips_per_class`` in all, shared out as in the default set: about 67/8/25 %.
+        """Make a set of ``clips_per_class`` in all, divided like the default set: about 67/8/25 %.
 
         Raises:
             ConfigError: fewer than 3, one for each split.
@@ -76,12 +76,12 @@ class AvatarSpec:
 
     @property
     def subjects(self) -> int:
-        """People in all splits, and clips per class."""
+        """Number of people in all splits, equal to the clips per class."""
         return self.train + self.val + self.test
 
     @property
     def clips(self) -> int:
-        """Clips in all."""
+        """Number of clips in all splits."""
         return self.subjects * len(LABELS)
 
 
@@ -171,7 +171,7 @@ def write_avatars(out: Path, spec: AvatarSpec, console: Console, workers: int | 
 
 
 def read_landmarks(root: Path) -> dict[str, NDArray[np.float32]]:
-    """The 68 landmarks of every clip of an avatar set.
+    """Read the 68 landmarks of every clip of an avatar set.
 
     Returns:
         Clip path relative to ``root`` -> (T, 68, 2) float32, fractions of the picture's side (x, y), in
@@ -190,7 +190,7 @@ def read_landmarks(root: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def default_avatars(console: Console, spec: AvatarSpec | None = None, workers: int | None = None) -> Dataset:
-    """The embedded demo set: drawn once into the user's cache, reused afterwards.
+    """Open the embedded demo set, drawn once into the user's cache.
 
     The folder's name holds a hash of the spec and the generator's version, so another version of the
     generator never meets old pictures.
@@ -207,7 +207,7 @@ def default_avatars(console: Console, spec: AvatarSpec | None = None, workers: i
 
 
 def _is_complete(root: Path, spec: AvatarSpec) -> bool:
-    """Whether ``root`` holds this very set with every frame."""
+    """True when ``root`` holds the set of ``spec`` with every frame."""
     try:
         stored = read_json(root / AVATARS_FILE, DataError, "make the set again")
     except DataError:

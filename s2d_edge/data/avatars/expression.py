@@ -1,8 +1,8 @@
-"""What a face does: the action units of the seven expressions.
+"""The action units of the seven expressions.
 
 Action units are those of the Facial Action Coding System (Ekman and Friesen); the compositions follow
-EMFACS, a little exaggerated. Surprise and fear are one and the same startled face: only the order of
-its frames tells them apart (see ``motion``).
+EMFACS, a little exaggerated. Surprise and fear are one and the same startled face: they differ only in the
+order of their frames (see ``motion``).
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ EXPRESSIONS: Final[dict[str, dict[int, float]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceMotion:
-    """One instant of a face.
+    """The state of a face in one frame.
 
     Attributes:
         units: (16, 2) intensities in [0, ~1.2] in the order of ``UNITS``; columns are the picture's left
             and right half of the face.
         gaze: right and down, each in [-1, 1].
-        yaw, pitch, roll: of the head, radians; yaw to the picture's right, pitch down, roll clockwise.
-        shift: of the head in the picture, as a fraction of its side (right, down).
-        noise_seed: of the sensor noise in this frame.
+        yaw, pitch, roll: turn of the head, radians; yaw to the picture's right, pitch down, roll clockwise.
+        shift: shift of the head in the picture, as a fraction of its side (right, down).
+        noise_seed: seed of the sensor noise in this frame.
     """
 
     units: Floats
@@ -57,7 +57,7 @@ class FaceMotion:
     noise_seed: int
 
     def unit(self, number: int) -> Floats:
-        """(2,) intensity of one action unit, the picture's left half first."""
+        """Intensity of one action unit, (2,), the picture's left half first."""
         half: Floats = self.units[_ROW[number]]
         return half
 
@@ -67,11 +67,11 @@ class FaceMotion:
 
 
 def smoothstep(x: Floats) -> Floats:
-    """0 below 0, 1 above 1, a smooth cubic between."""
+    """Smooth cubic step: 0 below 0, 1 above 1."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * (3.0 - 2.0 * x)
 
 
 def unit_row(number: int) -> int:
-    """Where action unit ``number`` stands in ``FaceMotion.units``."""
+    """Row of action unit ``number`` in ``FaceMotion.units``."""
     return _ROW[number]

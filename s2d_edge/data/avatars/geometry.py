@@ -1,4 +1,4 @@
-"""Where everything in a face is: outlines, relief and the 68 landmarks, moved by the action units.
+"""The geometry of a face: outlines, relief and the 68 landmarks, moved by the action units.
 
 All points are (x, y) in decimetres on the face plane (see ``identity``); heights are towards the viewer.
 """
@@ -34,7 +34,7 @@ class Eye:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mouth:
-    """Four curves from the picture's left corner to its right one, each (n, 2), and how far it is open."""
+    """Four curves from the picture's left corner to its right one, each (n, 2), and its opening."""
 
     outer_upper: Floats
     inner_upper: Floats
@@ -50,7 +50,7 @@ class Features:
     Attributes:
         jaw: (n, 2) from ear to ear around the chin, the picture's left first.
         brows: two (5, 2) centre lines, each from the picture's left to its right.
-        drop: how far the jaw hangs, decimetres.
+        drop: distance by which the jaw hangs, decimetres.
         landmarks: (68, 2) in iBUG's order.
     """
 
@@ -100,12 +100,12 @@ def curve(points: Floats, steps: int = 6) -> Floats:
 
 @lru_cache(maxsize=64)
 def _evenly(samples: int, count: int) -> tuple[Floats, NDArray[np.int64]]:
-    """Where ``count`` even points lie among ``samples``, and the samples' own places."""
+    """Places of ``count`` evenly spread points among ``samples``, and the samples' own places."""
     return np.linspace(0, samples - 1, count), np.arange(samples)
 
 
 def _along(line: Floats, count: int) -> Floats:
-    """``count`` points evenly spread over a curve's samples, ends included: (count, 2)."""
+    """Points evenly spread over a curve's samples, ends included: (count, 2)."""
     at, steps = _evenly(len(line), count)
     return np.stack([np.interp(at, steps, line[:, 0]), np.interp(at, steps, line[:, 1])], axis=1)
 
@@ -242,7 +242,7 @@ def face_features(who: Identity, motion: FaceMotion) -> Features:
 
 
 def resting_relief(who: Identity) -> list[Bump]:
-    """The hills and dents of a face at rest, but for those :func:`moving_relief` gives."""
+    """The hills and dents of a face at rest, except those of :func:`moving_relief`."""
     height, length = who.nose_height, who.nose_length
     # The ridge of the nose widens and rises to its tip.
     bumps = [

@@ -1,4 +1,4 @@
-"""Hair, and what lies behind the face: neck and clothes."""
+"""Hair, and the neck and clothes behind the face."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _curls(brush: Brush, mask: Mask, rim: Floats, rng: np.random.Generator, size
 
 
 def front_hair(who: Identity, canvas: Canvas, rng: np.random.Generator) -> tuple[NDArray[np.float32], Mask]:
-    """The hair seen before the head: its colour (H, W, 3) and opacity (H, W)."""
+    """The hair in front of the head: its colour (H, W, 3) and opacity (H, W)."""
     colour = _strands(who, canvas, rng, (0.24 * who.hair_side, -0.95))
     mask = canvas.mask()
     if who.hair_style == "bald":
@@ -146,7 +146,7 @@ def front_hair(who: Identity, canvas: Canvas, rng: np.random.Generator) -> tuple
 
 
 def hair_behind(who: Identity, scene: Scene, density: float, rng: np.random.Generator) -> Layer | None:
-    """The hair seen past the head; None where there is none."""
+    """The hair behind the head; None where there is none."""
     canvas = Canvas(density, -1.5, 1.5, -1.8, 2.2)
     brush, mask = Brush(canvas), canvas.mask()
     volume = _VOLUME[who.hair_style] * who.hair_volume
@@ -172,7 +172,7 @@ def hair_behind(who: Identity, scene: Scene, density: float, rng: np.random.Gene
 
 
 def body(who: Identity, scene: Scene, density: float) -> Layer:
-    """Neck and clothes."""
+    """Paint neck and clothes."""
     canvas = Canvas(density, -2.6, 2.6, 0.2, 3.0)
     brush = Brush(canvas)
     x, y = canvas.axes()

@@ -1,4 +1,4 @@
-"""Who is drawn: proportions, skin, hair and accessories of one avatar.
+"""The person of an avatar: proportions, skin, hair and accessories.
 
 Lengths are in decimetres on the face plane: x to the picture's right, y down, the origin between the
 eyes. A pupil lies about 0.32 from the middle line, the chin about 1.15 below the eyes.
@@ -95,7 +95,7 @@ def _pick_hair(rng: np.random.Generator, tone: float, age: float) -> Rgb:
 def draw_identity(rng: np.random.Generator) -> Identity:
     """Draw one person at random."""
     u = rng.uniform
-    soft = float(rng.random())  # softer or harder features: what many read as feminine or masculine
+    soft = float(rng.random())  # softer or harder features, which many read as feminine or masculine
     age = float(rng.random())
     tone = float(u(0, len(_SKINS) - 1))
     low = int(tone)

@@ -1,8 +1,8 @@
-"""How faces move in time: expressions that come and go, wandering heads, blinks.
+"""The motion of faces in time: expressions that appear and disappear, wandering heads, blinks.
 
-Surprise comes at once and is over half-way; fear comes half-way and stays to the end. A fear clip is a
-surprise clip played backwards, and everything else that moves is as likely as its own reversal, so that
-nothing but the order of the frames tells the two apart.
+Surprise appears at once and ends half-way; fear appears half-way and stays to the end. A fear clip is a
+surprise clip played backwards, and every other movement is as likely as its own reversal. So the two differ
+in nothing but the order of their frames.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def startle_curve(rng: np.random.Generator, at: Floats) -> Floats:
 
 
 def episode_curve(rng: np.random.Generator, at: Floats) -> Floats:
-    """An expression that comes, stays and may go; as likely as its own reversal in time."""
+    """An expression that appears, stays and may disappear; as likely as its own reversal in time."""
     onset, rise = rng.uniform(-0.5, 0.12), rng.uniform(0.1, 0.25)
     offset, fall = rng.uniform(0.95, 1.6), rng.uniform(0.1, 0.25)
     at = 1.0 - at if rng.random() < 0.5 else at
@@ -61,7 +61,7 @@ def wander(rng: np.random.Generator, seconds: Floats, size: float) -> Floats:
 
 
 def blinks(rng: np.random.Generator, seconds: Floats) -> Floats:
-    """Closed eyes as a symmetric bump about every four seconds, anywhere in the clip alike."""
+    """Closed eyes as a symmetric bump about every four seconds, equally likely anywhere in the clip."""
     closed = np.zeros_like(seconds)
     margin = 0.5
     length = float(seconds[-1])
@@ -73,7 +73,7 @@ def blinks(rng: np.random.Generator, seconds: Floats) -> Floats:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Idle:
-    """What a head does whatever it feels; each array has one row per frame."""
+    """Head motion that does not depend on the expression; each array has one row per frame."""
 
     turn: Floats  # (T, 3) yaw, pitch, roll
     shift: Floats  # (T, 2)
@@ -119,7 +119,7 @@ def _idle(rng: np.random.Generator, seconds: Floats, pose: float) -> _Idle:
 
 
 def _expression(rng: np.random.Generator, label: str, curve: Floats, seconds: Floats) -> Floats:
-    """(T, units, 2) action units of one expression under one time curve."""
+    """Action units of one expression under one time curve, (T, units, 2)."""
     strength, lean = rng.uniform(0.95, 1.15), rng.normal(0.0, 0.07)
     halves = np.array([1.0 + lean, 1.0 - lean])
     units = np.zeros((len(curve), len(UNITS), 2))
@@ -141,7 +141,7 @@ def plan_motion(rng: np.random.Generator, label: str, *, frames: int, fps: float
     A fear clip is the surprise clip of the same random state, last frame first.
 
     Args:
-        rng: where every random choice comes from.
+        rng: the source of every random choice.
         label: one of ``LABELS``.
         frames: T, at least 4.
         fps: frames per second.
@@ -173,10 +173,10 @@ class Act:
 def plan_performance(
     rng: np.random.Generator, *, seconds: float, fps: float
 ) -> tuple[tuple[FaceMotion, ...], tuple[Act, ...]]:
-    """Plan one avatar going through the seven expressions, with pauses between.
+    """Plan one avatar that shows the seven expressions, with pauses between.
 
     Returns:
-        Every frame's motion, and when each expression is shown.
+        The motion of every frame, and the time of each expression.
     """
     times = np.arange(max(round(seconds * fps), 1)) / fps
     idle = _idle(rng, times, pose=0.4)

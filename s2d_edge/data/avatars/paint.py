@@ -86,7 +86,7 @@ def _paint_eye(
 
 
 def _teeth(mouth: Mouth) -> Floats:
-    """The upper row: it hangs below the middle of the lip and bends less than the lip does."""
+    """The upper row of teeth, which hangs below the middle of the lip and bends less than the lip."""
     lip = mouth.inner_upper
     middle = float(lip[len(lip) // 2, 1])
     edge = np.stack([0.94 * lip[:, 0], middle + 0.35 * (lip[:, 1] - middle) + 0.05], axis=1)
@@ -94,7 +94,7 @@ def _teeth(mouth: Mouth) -> Floats:
 
 
 def _paint_mouth(brush: Brush, canvas: Canvas, colour: Picture, who: Identity, features: Features) -> Mask:
-    """Lips, teeth and tongue. Returns the opacity of the lips."""
+    """Paint lips, teeth and tongue. Returns the opacity of the lips."""
     mouth = features.mouth
     outer = np.concatenate([mouth.outer_upper, mouth.outer_lower[::-1]])
     inner = np.concatenate([mouth.inner_upper, mouth.inner_lower[::-1]])
@@ -119,7 +119,7 @@ def _paint_mouth(brush: Brush, canvas: Canvas, colour: Picture, who: Identity, f
 
 
 def _nose_lines(who: Identity, features: Features) -> list[Stroke]:
-    """Nostrils, wings and the shadow under the tip."""
+    """Paint the nose: nostrils, wings and the shadow under the tip."""
     lines = []
     for side, lift in zip(SIDES, features.nose_lift, strict=True):
         y = who.nose_length + 0.005 - lift
@@ -134,7 +134,7 @@ def _nose_lines(who: Identity, features: Features) -> list[Stroke]:
 
 
 def _folds(who: Identity, motion: FaceMotion, features: Features) -> list[Stroke]:
-    """Wrinkles; ``strength`` in [0, ~0.6] also says how deep."""
+    """Paint wrinkles; ``strength`` in [0, ~0.6] is also their depth."""
     folds: list[Stroke] = []
     old = 0.25 * who.age
 

@@ -1,4 +1,4 @@
-"""Drawing one avatar: paint the face flat, shade its relief, turn it, set it into the scene.
+"""Draw one avatar: paint the face flat, shade its relief, turn it, set it into the scene.
 
 The face is painted on a *canvas*, the face plane at a fixed number of pixels per decimetre. Its relief
 gives the normals for the light, and the depth by which the canvas is seen from the head's pose.
@@ -42,7 +42,7 @@ def rotation(yaw: float, pitch: float, roll: float) -> Floats:
 
 
 class AvatarRenderer:
-    """Draws one person in one scene; whatever does not move is painted once."""
+    """Draws one person in one scene; parts that do not move are painted once."""
 
     def __init__(self, who: Identity, scene: Scene, size: int) -> None:
         """Prepare pictures of ``size`` by ``size`` pixels."""
@@ -154,7 +154,7 @@ class AvatarRenderer:
     def _seen_from(
         self, relief: NDArray[np.float32], turn: Floats, centre: Floats
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Where on the canvas each pixel of the picture looks: two (S, S) float32 maps.
+        """The place on the canvas that each pixel of the picture shows: two (S, S) float32 maps.
 
         Solves picture = turn · (x, y, relief(x, y)) for (x, y) by fixed-point iteration.
         """
@@ -176,7 +176,7 @@ class AvatarRenderer:
         return cv2.resize(across, full), cv2.resize(down, full)
 
     def _behind(self, turn: Floats, centre: Floats) -> Picture:
-        """Backdrop, the hair behind the head, clothes and neck: (S, S, 3) float32."""
+        """Paint the backdrop, the hair behind the head, clothes and neck: (S, S, 3) float32."""
         picture = self._backdrop.copy()
         if self._hair_behind is not None:
             self._lay(picture, self._hair_behind, turn, centre)
@@ -196,14 +196,14 @@ class AvatarRenderer:
     def _project(
         self, points: Floats, moving: list[Bump], turn: Floats, centre: Floats
     ) -> NDArray[np.float32]:
-        """Landmarks from the face plane into the picture: (n, 2) fractions of its side."""
+        """Project landmarks from the face plane into the picture: (n, 2) fractions of its side."""
         deep = np.column_stack([points, height_at(points, self._resting + moving)])  # (n, 3)
         seen: Floats = (turn[None, :2] * deep[:, None, :]).sum(axis=2) * self._scene.head + centre
         # Pixel 0's centre is at half a pixel.
         return (seen + 0.5 / self._size).astype(np.float32)
 
     def _expose(self, picture: Picture, noise_seed: int) -> Frame:
-        """Lens blur, tone curve and sensor noise: (S, S, 3) uint8."""
+        """Apply lens blur, tone curve and sensor noise: (S, S, 3) uint8."""
         scene = self._scene
         blur = scene.blur * self._size
         if blur > 0.15:

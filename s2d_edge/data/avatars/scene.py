@@ -1,4 +1,4 @@
-"""What surrounds an avatar: light, background, clothes, lens and sensor."""
+"""An avatar's surroundings: light, background, clothes, lens and sensor."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Scene:
 
     Attributes:
         light: direction towards the key light: right, down, towards the viewer; length 1.
-        key, ambient: strengths.
+        key, ambient: strength of the key light and of the ambient light.
         tint: colour of the key light, about 1 each.
         head: picture's sides per decimetre.
-        centre: where the middle of the head lies, fractions of the picture.
-        clothes: colour.
+        centre: place of the middle of the head, fractions of the picture.
+        clothes: colour of the clothes.
         backdrop: two colours of the background.
-        backdrop_seed: of the background's shapes.
-        blur, noise: of the sensor, as a fraction of the picture's side and in grey levels.
-        contrast: of the camera's tone curve.
+        backdrop_seed: seed of the background's shapes.
+        blur, noise: blur and noise of the sensor, as a fraction of the picture's side and in grey levels.
+        contrast: contrast of the camera's tone curve.
     """
 
     light: tuple[float, float, float]
@@ -84,7 +84,7 @@ def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: int) -
 
 
 def paint_backdrop(scene: Scene, size: int) -> Picture:
-    """The background: a gradient with a few soft shapes, out of focus. (size, size, 3) float32."""
+    """Paint the background, a gradient with a few soft shapes: (size, size, 3) float32."""
     rng = np.random.default_rng(scene.backdrop_seed)
     first, second = (np.array(colour, dtype=np.float32) for colour in scene.backdrop)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size

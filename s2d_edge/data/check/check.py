@@ -1,4 +1,4 @@
-"""Looking through a whole dataset for what would stop a training, or make its score a lie."""
+"""Look through a whole dataset for faults that would stop a training or falsify its score."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from s2d_edge.core.errors import MediaError
 from s2d_edge.data.preparing.clips import clip_sha256
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.data.reading.listing import Entry, Listing
+from s2d_edge.data.reading.tables import is_there
 from s2d_edge.media.pictures import frame_paths, media_kind, read_image
 from s2d_edge.media.sampling import sample_by_time
 from s2d_edge.media.video import read_video
@@ -31,17 +32,17 @@ Kind = Literal[
 ]
 WARNINGS: frozenset[Kind] = frozenset({"duplicate within a split", "class without clips"})
 
-# Worker processes take a second to start; fewer clips are looked at sooner without.
+# Worker processes take a second to start; fewer clips are checked sooner without.
 _SERIAL_BELOW = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that is not as it should be.
+    """One fault or warning about a dataset.
 
     Attributes:
-        kind: what is wrong.
-        what: the clip, subject or class it is about.
+        kind: the kind of fault.
+        what: the clip, subject or class that has it.
         detail: the rest of the sentence.
     """
 
@@ -51,19 +52,19 @@ class Finding:
 
     @property
     def trouble(self) -> bool:
-        """Whether it must be put right; a warning otherwise."""
+        """True for a fault that must be corrected; False for a warning."""
         return self.kind not in WARNINGS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """What was found in a dataset.
+    """The findings about a dataset, and its clips counted.
 
     Attributes:
         name: the dataset.
-        labels: class names in index order, then those that are none.
+        labels: class names in index order, then labels outside the set.
         counts: clips of each label in each split, as annotated.
-        notes: what was left out on purpose, in sentences.
+        notes: sentences about what was left out on purpose.
         findings: in the order of their kinds.
     """
 
@@ -75,28 +76,28 @@ class CheckReport:
 
     @property
     def clips(self) -> int:
-        """Clips listed."""
+        """Number of clips listed."""
         return sum(sum(counts.values()) for counts in self.counts.values())
 
     @property
     def kinds(self) -> dict[Kind, int]:
-        """How many findings of each kind there are."""
+        """Number of findings of each kind."""
         return dict(Counter(finding.kind for finding in self.findings))
 
     @property
     def passed(self) -> bool:
-        """Nothing must be put right."""
+        """True when no fault must be corrected."""
         return not any(finding.trouble for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipState:
-    """What one clip is like inside.
+    """The result of decoding one clip.
 
     Attributes:
-        frames: pictures of a folder, or samples of a video; None for a picture, which stands still.
-        sha256: of its content; empty where it cannot be read.
-        problem: why it cannot be read; empty where it can.
+        frames: pictures of a folder, or samples of a video; None for a single picture.
+        sha256: hash of its content; empty where it cannot be read.
+        problem: the reason why it cannot be read; empty where it can.
     """
 
     frames: int | None = None
@@ -110,7 +111,7 @@ def check(
     """Read every clip of a dataset to its end.
 
     Args:
-        frames: a folder or a video with fewer is too short.
+        frames: a folder or a video with fewer frames is too short.
         fps: rate at which videos are sampled, frames per second.
         workers: processes; by default one per core, or this one alone for few clips.
     """
@@ -151,7 +152,7 @@ def inspect(path: Path, fps: float) -> ClipState:
 def _inspect_all(
     listing: Listing, console: Console, fps: float, workers: int | None
 ) -> dict[Path, ClipState]:
-    paths = list(dict.fromkeys(entry.path for entry in listing.entries if entry.path.exists()))
+    paths = list(dict.fromkeys(entry.path for entry in listing.entries if is_there(entry.path)))
     if workers is None:
         workers = 1 if len(paths) < _SERIAL_BELOW else usable_cores()
     found = in_parallel(partial(inspect, fps=fps), paths, workers=workers)
@@ -171,7 +172,7 @@ def _counts(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
 
 
 def _unknown_labels(listing: Listing) -> Iterator[Finding]:
-    """Labels outside the set, and those that training never sees."""
+    """Labels outside the set, and labels that no training clip has."""
     for entry in listing.unknown_labels():
         yield Finding(
             kind="unknown label",
@@ -230,12 +231,12 @@ def _shared_subjects(listing: Listing) -> Iterator[Finding]:
 
 
 def _duplicates(listing: Listing, states: Mapping[Path, ClipState]) -> Iterator[Finding]:
-    alike: dict[str, dict[Path, Entry]] = defaultdict(dict)
+    same: dict[str, dict[Path, Entry]] = defaultdict(dict)
     for entry in listing.entries:
         state = states.get(entry.path)
         if state is not None and not state.problem:
-            alike[state.sha256].setdefault(entry.path, entry)
-    for group in alike.values():
+            same[state.sha256].setdefault(entry.path, entry)
+    for group in same.values():
         first, *others = group.values()
         for entry in others:
             elsewhere = next((one for one in group.values() if one.split != entry.split), None)
@@ -256,5 +257,5 @@ def _empty(listing: Listing) -> Iterator[Finding]:
 
 
 def _labels_of(listing: Listing, split: str | None = None) -> set[str]:
-    """The labels that clips have, of one split or of all."""
+    """The labels of the clips of one split, or of all."""
     return {entry.label for entry in listing.entries if split in (None, entry.split)}

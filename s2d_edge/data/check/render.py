@@ -1,4 +1,4 @@
-"""What a check found: for the terminal, for machines, and as a picture."""
+"""Show a check's report in the terminal, as JSON, and as a picture."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.table import Table
 from s2d_edge.core.files import whole_file
 from s2d_edge.data.check.check import CheckReport
 
-_NAMED = 5  # findings of a kind that are told; the JSON has them all
+_NAMED = 5  # findings of a kind that are printed; the JSON has them all
 
 
 def as_json(report: CheckReport) -> dict[str, Any]:
-    """The report for machines."""
+    """The report as plain values for JSON."""
     return {
         "name": report.name,
         "n": report.clips,
@@ -31,7 +31,7 @@ def as_json(report: CheckReport) -> dict[str, Any]:
 
 
 def as_table(report: CheckReport) -> Table:
-    """Clips per class and split."""
+    """A table of the clips per class and split."""
     splits = list(report.counts)
     table = Table("class", *splits, "all", title=report.name)
     rows = {label: [_row(report, split)[label] for split in splits] for label in report.labels}
@@ -43,7 +43,7 @@ def as_table(report: CheckReport) -> Table:
 
 
 def sentences(report: CheckReport) -> Iterator[tuple[bool, str]]:
-    """Whether it is trouble, and the finding; the first ones of each kind."""
+    """Yield the first findings of each kind as sentences, each with True for a fault, False for a warning."""
     for kind, same in groupby(report.findings, key=lambda finding: finding.kind):
         findings = list(same)
         for finding in findings[:_NAMED]:
@@ -53,7 +53,7 @@ def sentences(report: CheckReport) -> Iterator[tuple[bool, str]]:
 
 
 def save_balance(report: CheckReport, path: Path) -> None:
-    """How many clips each class has in each split, as bars side by side (PNG)."""
+    """Draw the number of clips of each class in each split, as bars side by side (PNG)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -78,5 +78,5 @@ def save_balance(report: CheckReport, path: Path) -> None:
 
 
 def _row(report: CheckReport, split: str) -> dict[str, int]:
-    """Clips of each label in a split."""
+    """Number of clips of each label in a split."""
     return {label: report.counts[split].get(label, 0) for label in report.labels}

@@ -1,4 +1,4 @@
-"""From a path to the frames a network sees: decode, sample in time, find the face, crop.
+"""Load a clip as the frames that a network sees: decode, sample in time, find the face, crop.
 
 Training, evaluation and calibration all load their clips here. Every frame is searched for a face on its
 own (no tracking), so that a frame's crop depends on nothing but its clip.
@@ -46,13 +46,13 @@ class LoadedClip:
     """One clip, ready for an engine.
 
     Attributes:
-        path: where it came from.
+        path: the video, picture or folder.
         frames: (F, S, S, 3) uint8 RGB, the distinct frames.
         index: (V, T) int64 into ``frames``, one row per window.
-        faces_found: distinct frames cropped around their own face; 0 without cropping.
-        faces_missed: distinct frames in which no face was found; 0 without cropping.
-        repeated: the clip had fewer than T samples, so frames repeat. False for a picture, which is meant
-            to stand still.
+        faces_found: number of distinct frames cropped around their own face; 0 without cropping.
+        faces_missed: number of distinct frames without a face; 0 without cropping.
+        repeated: True when the clip had fewer than T samples, so that frames repeat. False for a picture,
+            which is meant to stand still.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class LoadedClip:
 
     @property
     def windows(self) -> NDArray[np.uint8]:
-        """(V, T, S, S, 3) uint8 RGB."""
+        """The frames of every window, (V, T, S, S, 3) uint8 RGB."""
         return self.frames[self.index]
 
 
@@ -74,24 +74,28 @@ class ClipLoader:
     - A video is sampled by time at ``spec.fps``. One longer than T samples gives two windows, the first and
       the last; with fewer than T samples, frames repeat.
     - A picture becomes T equal frames.
-    - A folder has no clock: exactly T frames pass as they are in natural name order, otherwise T are taken
-      uniformly (its middle frame for T = 1), or windows of consecutive ones where these are asked for.
+    - A folder has no clock: exactly T frames are used as they are in natural name order. Otherwise T are
+      taken uniformly (its middle frame for T = 1), or windows of consecutive ones if ``windows`` says so.
 
     A frame without a face is cropped where the nearest earlier frame of the clip has one, else the nearest
     later; a clip without any face is used as whole pictures. Either way the frame counts as missed.
     """
 
     def __init__(self, spec: ClipSpec, crop: CropRecipe | None, windows: FolderWindows = "spread") -> None:
-        """Args:
-        spec: the clips wanted.
-        crop: how faces are cropped; None takes the frames as they are, resized only if their size differs.
-        windows: what is taken of a folder of frames.
+        """Prepare to load clips of one shape; the face finder is loaded with the first clip.
+
+        Args:
+            spec: shape and pace of the clips.
+            crop: the face crop; None takes the frames as they are, resized only if their size differs.
+            windows: the windows taken of a folder of frames.
 
         Raises:
             ConfigError: the crop's size is not the clip's.
         """
         if crop is not None and crop.size != spec.size:
-            raise ConfigError(f"crop.size={crop.size} differs from the clip's size={spec.size}")
+            raise ConfigError(
+                f"crop.size={crop.size} differs from the clip's size={spec.size}; give one size"
+            )
         self._spec = spec
         self._crop = crop
         self._windows = windows
@@ -163,7 +167,7 @@ class ClipLoader:
         )
 
     def _pictures(self, frames: Sequence[Frame]) -> tuple[list[Frame], int]:
-        """The network's pictures, and in how many of them a face was found."""
+        """The network's pictures, and the number of them with a face."""
         size = self._spec.size
         if self._crop is None:
             return [resize_frame(frame, size) for frame in frames], 0
@@ -226,9 +230,9 @@ def load_many(
     """Load clips in parallel processes, in the order of ``paths``, a few ahead of the consumer.
 
     Args:
-        windows: what is taken of a folder of frames.
+        windows: the windows taken of a folder of frames.
         workers: processes; by default one per core this process may use, or this one alone for little work.
-        on_unreadable: is told of each clip that cannot be loaded, which is then passed over; without it the
+        on_unreadable: called with each clip that cannot be loaded, which is then skipped; without it the
             first one ends the loading.
 
     Raises:

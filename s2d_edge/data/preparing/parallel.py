@@ -38,10 +38,10 @@ def in_parallel(
     """Yield ``work(job)`` of every job, in the order of the jobs, a few ahead of the consumer.
 
     Args:
-        work: a function of a module, so that other processes find it.
-        workers: processes; up to 1, all is done in this one.
+        work: a function at module level, so that other processes can import it.
+        workers: processes; with 1 or fewer, all work is done in this one.
         start: called once in every process before its first job.
-        chunk: jobs that travel to a process at once.
+        chunk: number of jobs sent to a process at once.
 
     Raises:
         Exception: what ``work`` raises, when its job's turn comes.
@@ -71,7 +71,7 @@ def _each(work: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
 
 
 def _enter(start: Callable[[], None] | None) -> None:
-    """Each worker has a core of its own: OpenCV's threads would only contend. Ctrl-C is the parent's."""
+    """Set up a worker: one OpenCV thread, as each worker has a core; Ctrl-C is left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     cv2.setNumThreads(1)
@@ -80,7 +80,7 @@ def _enter(start: Callable[[], None] | None) -> None:
 
 
 def _leave_with_parent() -> None:
-    """End this worker when its parent was killed: a pool's workers would go on, or wait for jobs for ever."""
+    """End this worker when its parent is killed; otherwise it would wait for jobs forever."""
     parent = parent_process()
     assert parent is not None
     parent.join()

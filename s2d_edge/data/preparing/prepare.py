@@ -1,6 +1,6 @@
-"""Clips decoded, searched for faces and cropped once, kept on disk, and read back as one array.
+"""Prepare clips once: decode, find faces, crop, keep on disk, and read back as one array.
 
-Both stages of training and every epoch read the same prepared frames; they are what ``ClipLoader`` gives
+Both stages of training and every epoch read the same prepared frames. These come from ``ClipLoader``, as in
 evaluation, so training sees exactly the crops that a device will.
 """
 
@@ -37,8 +37,8 @@ class PreparedClips:
         windows: (W, T) int64 into ``frames``; a still repeats one frame.
         first_window: (n + 1,) int64; clip i owns windows ``first_window[i]`` to ``first_window[i + 1]``.
         labels: (n,) int64 class indices.
-        names: per clip its path, for messages.
-        faces_missed: frames in which no face was found.
+        names: path of each clip, for messages.
+        faces_missed: number of frames without a face.
     """
 
     frames: NDArray[np.uint8]
@@ -53,13 +53,13 @@ class PreparedClips:
 
     @property
     def window_counts(self) -> NDArray[np.int64]:
-        """(n,) int64, windows of each clip."""
+        """Number of windows of each clip, (n,) int64."""
         return np.diff(self.first_window)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _How:
-    """How clips are loaded; see :func:`prepare`."""
+    """The settings of loading; see :func:`prepare`."""
 
     spec: ClipSpec
     crop: CropRecipe | None
@@ -79,16 +79,16 @@ def prepare(
     windows: FolderWindows = "spread",
     skip_unreadable: bool = False,
 ) -> PreparedClips:
-    """Load clips through the host's crop code, or find them loaded by an earlier run.
+    """Load clips through the host's crop code, or reuse those that an earlier run loaded.
 
     Args:
-        samples: the clips; the prepared ones keep their order.
+        samples: the clips; the prepared ones keep this order.
         spec: frames, rate and size of the clips.
         crop: the face crop; None takes the pictures as they are.
         title: for the progress bar, e.g. ``training clips``.
         workers: processes; 0 takes one per core.
-        windows: what is taken of a folder of frames.
-        skip_unreadable: leave out, and count, clips that cannot be read; otherwise the first one stops.
+        windows: the windows taken of a folder of frames.
+        skip_unreadable: leave out, and count, clips that cannot be read; otherwise the first one is an error.
 
     Raises:
         DataError: no samples, or none that can be read.
@@ -117,7 +117,7 @@ def prepare(
 
 
 def _key(samples: Sequence[Sample], how: _How) -> str:
-    """Names the prepared clips by everything they depend on: which files, in which state, cropped how."""
+    """A key of everything that prepared clips depend on: files, their state, and the crop."""
     digest = hashlib.sha256()
     head = {
         "version": PREPARATION_VERSION,
@@ -186,7 +186,7 @@ def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path,
 
 
 def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedClips, dict[str, str]]:
-    """The clips, and why others could not be read, by their numbers."""
+    """The prepared clips, and the reasons why others could not be read, by their numbers."""
     about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
     unreadable: dict[str, str] = about["unreadable"]
     readable = [sample for k, sample in enumerate(samples) if str(k) not in unreadable]

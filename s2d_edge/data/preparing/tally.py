@@ -1,4 +1,4 @@
-"""What loading could not do as asked, counted."""
+"""Count skipped clips, missing faces and repeated frames while clips are loaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from s2d_edge.data.reading.dataset import Sample
 
 
 class LoadingTally:
-    """Counts what loading could not do as asked, so that it is said and not lost."""
+    """Counts unreadable clips, frames without a face and repeated frames, and reports them."""
 
     def __init__(self) -> None:
         self.frames = 0
@@ -22,7 +22,7 @@ class LoadingTally:
         self.unreadable: list[Path] = []
 
     def skip(self, path: Path, error: MediaError) -> None:
-        """Count a clip that cannot be read, for ``load_many``'s ``on_unreadable``."""
+        """Count a clip that cannot be read; for ``load_many``'s ``on_unreadable``."""
         self.unreadable.append(path)
 
     def readable(self, samples: Sequence[Sample]) -> tuple[Sample, ...]:
@@ -31,7 +31,7 @@ class LoadingTally:
         return tuple(sample for sample in samples if sample.path not in skipped)
 
     def watch(self, clips: Iterator[LoadedClip], advance: Advance) -> Iterator[LoadedClip]:
-        """Pass the clips on, counting; ``advance(1)`` is called after each was used."""
+        """Yield the clips while counting; ``advance(1)`` is called after each was used."""
         for clip in clips:
             self.frames += len(clip.frames)
             self.faces_missed += clip.faces_missed
@@ -43,7 +43,7 @@ class LoadingTally:
             advance(1)
 
     def report(self, console: Console) -> None:
-        """Warn of what was counted."""
+        """Warn of everything that was counted."""
         if self.unreadable:
             console.warn(f"skipped {_clips(self.unreadable)} that cannot be read{_first(self.unreadable)}")
         if self.faces_missed:

@@ -45,7 +45,7 @@ def _still(clips: int = 1, frames: int = 3) -> torch.Tensor:
 
 
 def _apply(clip: torch.Tensor, operations: list[tuple[Operation, ...]]) -> torch.Tensor:
-    """What the feed does with them."""
+    """Apply the operations like the training feed."""
     drawn = draw_geometry(len(clip), _generator()).after(warps(operations))
     return recolour(apply_geometry(clip, drawn), operations)
 

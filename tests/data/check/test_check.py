@@ -45,7 +45,7 @@ def add(data: Path, *rows: str) -> None:
 
 
 def only(report: CheckReport, kind: str) -> tuple[str, str]:
-    """What the report's single finding is about, which must be of that kind."""
+    """Subject and detail of the report's single finding, which must be of that kind."""
     assert [finding.kind for finding in report.findings] == [kind]
     return report.findings[0].what, report.findings[0].detail
 
@@ -105,7 +105,7 @@ def test_a_shared_subject(sound: Path) -> None:
     assert not report.passed
 
 
-def test_a_duplicate_across_splits_is_trouble_and_within_one_a_warning(sound: Path) -> None:
+def test_a_duplicate_is_a_fault_across_splits_and_a_warning_within_one(sound: Path) -> None:
     shutil.copytree(sound / "clip0", sound / "copy")
     add(sound, "copy,happy,,train")
     report = look(sound)
@@ -147,7 +147,7 @@ def test_a_label_that_training_never_sees(sound: Path) -> None:
     assert "never in 'train'" in detail
 
 
-def test_missing_and_twice_listed_clips_are_all_told(sound: Path) -> None:
+def test_missing_and_twice_listed_clips_are_all_reported(sound: Path) -> None:
     add(sound, "gone1,happy,,train", "gone2,sad,,train", "clip0,sad,,test")
     report = look(sound)
     assert report.kinds == {"listed twice": 1, "missing": 2}
@@ -167,7 +167,7 @@ def test_processes_find_what_one_process_finds(sound: Path) -> None:
     assert look(sound, workers=2) == look(sound, workers=1)
 
 
-def test_the_verb_writes_everything_and_fails_on_trouble(
+def test_the_verb_writes_everything_and_fails_on_faults(
     sound: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture = sound / "balance.png"
@@ -211,7 +211,7 @@ def test_published_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         (["--labels", "happy"], "neither a known set"),
     ],
 )
-def test_options_that_make_no_sense(
+def test_senseless_options_are_refused(
     sound: Path,
     words: list[object],
     message: str,

@@ -56,7 +56,7 @@ def test_picture_becomes_equal_frames(tmp_path: Path) -> None:
     assert (clip.repeated, clip.faces_found, clip.faces_missed) == (False, 0, 0)
 
 
-def test_folder_of_exactly_t_frames_passes_in_natural_name_order(tmp_path: Path) -> None:
+def test_folder_of_exactly_t_frames_is_used_in_natural_name_order(tmp_path: Path) -> None:
     for name, level in (("f1", 10), ("f2", 20), ("f10", 30), ("f11", 40)):
         save(tmp_path / "clip" / f"{name}.png", grey(level))
     clip = ClipLoader(SPEC, None).load(tmp_path / "clip")
@@ -102,7 +102,7 @@ def test_overlapping_first_and_last_window(tmp_path: Path) -> None:
     assert len(clip.frames) == 5
 
 
-def test_short_video_repeats_and_says_so(tmp_path: Path) -> None:
+def test_short_video_repeats_frames_and_is_marked(tmp_path: Path) -> None:
     clip = ClipLoader(SPEC, None).load(
         write_video(tmp_path / "v.avi", (grey(50 * k) for k in range(4)), 10.0)
     )
@@ -148,21 +148,19 @@ def test_frame_without_a_face_is_cropped_where_the_nearest_earlier_one_was(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content"),
     [
-        ("absent.mp4", None, "absent.mp4 does not exist"),
-        ("notes.txt", b"hello", "notes.txt is neither a folder of frames nor a file ending in"),
-        ("text.mp4", b"not a video", "text.mp4"),
-        ("zero.mp4", b"", "zero.mp4"),
-        ("bad.jpg", b"\xff\xd8\xff", "bad.jpg"),
+        ("absent.mp4", None),
+        ("notes.txt", b"hello"),
+        ("text.mp4", b"not a video"),
+        ("zero.mp4", b""),
+        ("bad.jpg", b"\xff\xd8\xff"),
     ],
 )
-def test_what_cannot_be_loaded_is_named(
-    tmp_path: Path, name: str, content: bytes | None, message: str
-) -> None:
+def test_unreadable_clips_are_named(tmp_path: Path, name: str, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(MediaError, match=message):
+    with pytest.raises(MediaError, match=name):
         ClipLoader(SPEC, None).load(tmp_path / name)
 
 
@@ -173,7 +171,7 @@ def test_empty_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_crop_of_another_size_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"crop\.size=64 differs"):
+    with pytest.raises(ConfigError, match=r"crop\.size=64"):
         ClipLoader(SPEC, CropRecipe(size=64))
 
 
@@ -189,7 +187,9 @@ def test_processes_keep_the_order_and_pass_errors_on(tmp_path: Path) -> None:
         next(clips_ahead)
 
 
-def test_tally_tells_what_was_lost(tmp_path: Path, squares: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tally_reports_missing_faces_and_repeats(
+    tmp_path: Path, squares: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     empty = save(tmp_path / "empty.png", plain((0, 0, 0)))
     face = save(tmp_path / "face.png", with_square((200, 60, 60)))
     save(tmp_path / "short" / "0.png", with_square((200, 60, 60)))
@@ -223,7 +223,7 @@ def test_windows_of_consecutive_frames_share_their_pictures(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_unreadable_clips_are_skipped_only_when_asked(tmp_path: Path, workers: int) -> None:
+def test_unreadable_clips_are_skipped_only_on_request(tmp_path: Path, workers: int) -> None:
     paths = [save(tmp_path / f"{k}.png", grey(k)) for k in range(5)]
     paths[1].write_bytes(b"")
     paths[3].unlink()
@@ -232,5 +232,5 @@ def test_unreadable_clips_are_skipped_only_when_asked(tmp_path: Path, workers: i
     loading = load_many(paths, SPEC, None, workers=workers, on_unreadable=tally.skip)
     assert [clip.path for clip in tally.watch(loading, steps.append)] == [paths[0], paths[2], paths[4]]
     assert tally.unreadable == [paths[1], paths[3]]
-    with pytest.raises(MediaError, match=r"1\.png is empty"):
+    with pytest.raises(MediaError, match=r"1\.png"):
         list(load_many(paths, SPEC, None, workers=workers))

@@ -1,4 +1,4 @@
-"""Work shared out over processes."""
+"""Work in several processes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _wait_until(done: Callable[[], bool]) -> None:
 
 
 def _runs(pid: int) -> bool:
-    """Whether the process is there and no zombie that nobody has buried."""
+    """True while the process runs; a zombie does not."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"

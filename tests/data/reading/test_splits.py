@@ -1,4 +1,4 @@
-"""Carving a validation split: nobody on both sides, classes in proportion, the same for a seed."""
+"""A validation split shares no person with training, keeps the classes' shares, and is seeded."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def test_annotations_that_cannot_be_used_say_where(tmp_path: Path, text: str, me
         ("dfew/1:ROOT/absent", "absent"),
     ],
 )
-def test_spellings_that_mean_nothing(tmp_path: Path, data: str, message: str) -> None:
+def test_unknown_datasets_and_folds_are_refused(tmp_path: Path, data: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         open_dataset(data.replace("ROOT", str(tmp_path)), QUIET)
 

@@ -139,7 +139,6 @@ class Model:
 
         Raises:
             MediaError: a path cannot be read; nothing is predicted before all exist.
-            DataError: there is no path.
             DeviceError: the device fails.
         """
         self._check_open()

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -33,48 +33,6 @@ from s2d_edge.firmware_host.watch import open_face_finder, require_results
 from s2d_edge.media.face import FaceDetector
 
 REFRESH_S = 1 / 15
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveOptions:
-    """Options of ``run``.
-
-    Attributes:
-        bundle: its folder, or a name of the starter; None takes the newest under ``bundles`` that fits the
-            device, else the starter.
-        bundles: folder that is searched for bundles.
-        camera: number of the camera; 0 if no ``source`` is given either.
-        source: a video file, a device file or a URL.
-        device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``.
-        pipeline: stride, smoothing, longest gap without a face, number of faces.
-        show: open a window.
-        save: where to write the annotated video, an ``.mp4``.
-        json: where to write results, one JSON object per line; ``-`` for stdout.
-        max_seconds: end after that many seconds of wall time.
-        skip_selftest: use a device whose logits were never compared with those in the bundle.
-    """
-
-    bundle: BundleName | None = None
-    bundles: Path = BUNDLES
-    camera: int | None = None
-    source: str | None = field(default=None, repr=False)  # a URL may hold a password
-    device: str = "auto"
-    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
-    show: bool = False
-    save: Path | None = None
-    json: str | None = None
-    max_seconds: float | None = None
-    skip_selftest: bool = False
-
-    def __post_init__(self) -> None:
-        if self.camera is not None and self.source is not None:
-            raise ConfigError("--camera and --source were both given; choose one")
-        if self.camera is not None and self.camera < 0:
-            raise ConfigError(f"--camera {self.camera} must be 0 or more")
-        if self.max_seconds is not None and not self.max_seconds > 0:
-            raise ConfigError(f"--max-seconds {self.max_seconds} must be positive")
-        if self.save is not None and self.save.suffix.lower() != ".mp4":
-            raise ConfigError(f"--save {self.save}: annotated video is written as .mp4; name it so")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,62 +76,100 @@ class LiveSummary:
         return "\n".join(lines)
 
 
-def run_live(options: LiveOptions, console: Console) -> LiveSummary:
-    """Run until the source ends, a signal comes, or something fails.
+def run_live(
+    console: Console,
+    *,
+    bundle: BundleName | None = None,
+    bundles: Path = BUNDLES,
+    source: int | str | Path | Source = 0,
+    device: str = "auto",
+    config: PipelineConfig | None = None,
+    show: bool = False,
+    save: Path | None = None,
+    json: str | None = None,
+    max_seconds: float | None = None,
+    skip_selftest: bool = False,
+) -> LiveSummary:
+    """Run until the source ends, a signal comes, time is up, or something fails.
+
+    Args:
+        console: shows progress and warnings.
+        bundle: folder of a bundle, or a name of the starter; None takes the newest under ``bundles`` that
+            fits the device, else the starter.
+        bundles: folder that is searched for bundles.
+        source: number of a camera, path of a video file, URL of a stream, or an opened source.
+        device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``.
+        config: stride, smoothing, longest gap without a face, number of faces; None for the defaults.
+        show: open a window on the screen.
+        save: the annotated video to write, an ``.mp4``.
+        json: the file to write results to, one JSON object per line; ``-`` for stdout.
+        max_seconds: end after that many seconds of wall time.
+        skip_selftest: use a device whose logits were never compared with those in the bundle.
 
     Raises:
+        ConfigError: an argument out of range.
         SelfTestError: the device's logits are not those of the bundle's self-test.
         S2DEdgeError: no bundle, device, source or display; a source that cannot be read to its end; an
             output that cannot be written; a file in which no face was found.
     """
+    if max_seconds is not None and not max_seconds > 0:
+        raise ConfigError(f"--max-seconds {max_seconds} must be positive")
+    if save is not None and save.suffix.lower() != ".mp4":
+        raise ConfigError(f"--save {save}: annotated video is written as .mp4; name it so")
+    config = config or PipelineConfig()
     with ExitStack() as stack:
-        window = stack.enter_context(open_window()) if options.show else None
-        source = open_source((options.camera or 0) if options.source is None else options.source)
-        bundle = _open_bundle(options, console)
-        engine = stack.enter_context(open_engine(bundle, options.device))
-        require_trust(bundle, engine, console, skip=options.skip_selftest)
-        followed = options.pipeline.max_faces
-        detector = stack.enter_context(open_face_finder(options.pipeline))
-        console.say(f"{bundle.path}: {engine.description}{_state_text(bundle, followed)}")
+        window = stack.enter_context(open_window()) if show else None
+        opened = open_source(source)
+        found = _open_bundle(find_bundle(bundle, device, console, root=bundles))
+        engine = stack.enter_context(open_engine(found, device))
+        require_trust(found, engine, console, skip=skip_selftest)
+        detector = stack.enter_context(open_face_finder(config))
+        console.say(f"{found.path}: {engine.description}{_state_text(found, config.max_faces)}")
         return stream(
-            source=source,
+            console,
+            source=opened,
             detector=detector,
             engine=engine,
-            recipe=bundle.manifest.crop,
-            options=options,
-            console=console,
+            recipe=found.manifest.crop,
+            config=config,
             window=window,
+            save=save,
+            json=json,
+            max_seconds=max_seconds,
         )
 
 
 def stream(
+    console: Console,
     *,
     source: Source,
     detector: FaceDetector,
     engine: Engine,
     recipe: CropRecipe,
-    options: LiveOptions,
-    console: Console,
+    config: PipelineConfig,
     window: Window | None = None,
+    save: Path | None = None,
+    json: str | None = None,
+    max_seconds: float | None = None,
 ) -> LiveSummary:
     """Run parts that are open already, to the end; :func:`run_live` opens them."""
     display = Display(console, engine=engine.description, source=source, labels=engine.labels)
     with ExitStack() as outputs:
-        json_lines = outputs.enter_context(JsonLines(options.json)) if options.json else None
+        json_lines = outputs.enter_context(JsonLines(json)) if json else None
         rate = None if source.live else source.fps
-        recorder = outputs.enter_context(Recorder(options.save, rate)) if options.save else None
+        recorder = outputs.enter_context(Recorder(save, rate)) if save else None
         pipeline = Pipeline(
             source=source,
             detector=detector,
             engine=engine,
             recipe=recipe,
-            config=options.pipeline,
+            config=config,
             on_result=json_lines.write if json_lines is not None else None,
             frame_sink=recorder,
         )
         started_s = time.monotonic()
         with display.shown(), _until_signal() as caught:
-            stopped_by = _run_to_end(pipeline, display, window, caught, options.max_seconds)
+            stopped_by = _run_to_end(pipeline, display, window, caught, max_seconds)
         counts = pipeline.counts
         if not source.live and stopped_by is None:
             require_results(source, counts)
@@ -186,7 +182,12 @@ def stream(
         live=source.live,
         repeated_frames=pipeline.repeated_frames,
     )
-    _report(summary, pipeline, engine, source, options, console)
+    console.say(summary.to_text())
+    _warn(console, summary, pipeline, engine, source)
+    if save is not None and counts.frames:
+        console.say(f"annotated video: {save}")
+    if json not in (None, "-"):
+        console.say(f"results: {json}")
     return summary
 
 
@@ -255,8 +256,7 @@ def _until_signal() -> Iterator[list[int]]:
             signal.signal(each, handler)
 
 
-def _open_bundle(options: LiveOptions, console: Console) -> Bundle:
-    path = find_bundle(options.bundle, options.device, console, root=options.bundles)
+def _open_bundle(path: Path) -> Bundle:
     if not (path / MANIFEST).is_file() and (path / RUN_FILE).is_file():
         raise BundleError(
             f"{path} is a run folder, and a live run needs a bundle; make one with 's2d-edge export {path}'"
@@ -272,15 +272,8 @@ def _state_text(bundle: Bundle, followed: int) -> str:
     return f", at most {followed * state_bytes / 2**20:.1f} MiB for {followed} faces"
 
 
-def _report(
-    summary: LiveSummary,
-    pipeline: Pipeline,
-    engine: Engine,
-    source: Source,
-    options: LiveOptions,
-    console: Console,
-) -> None:
-    console.say(summary.to_text())
+def _warn(console: Console, summary: LiveSummary, pipeline: Pipeline, engine: Engine, source: Source) -> None:
+    """Warn about repeated frames, a run without results, and frames that are not in the video."""
     if summary.repeated_frames:
         console.warn(
             f"{source.name} has fewer than {engine.spec.frames} samples with a face; "
@@ -295,7 +288,3 @@ def _report(
         console.warn(
             f"{summary.counts.unwritten_frames} frames came faster than the annotated video could be written"
         )
-    if options.save is not None and summary.counts.frames:
-        console.say(f"annotated video: {options.save}")
-    if options.json not in (None, "-"):
-        console.say(f"results: {options.json}")

@@ -20,7 +20,7 @@ def open_source(source: int | str | Path | Source) -> Source:
         source: what to open; an opened source is returned as it is.
 
     Raises:
-        ConfigError: an unknown kind of URL.
+        ConfigError: an unknown kind of URL, or a negative number.
         MediaError: it cannot be opened.
     """
     if isinstance(source, int):
@@ -34,8 +34,11 @@ def open_camera(index: int) -> CaptureSource:
     """Open camera number ``index``.
 
     Raises:
+        ConfigError: a negative number.
         MediaError: there is no such camera, or it is in use.
     """
+    if index < 0:
+        raise ConfigError(f"camera {index} must be 0 or more")
     name = f"camera {index}"
     return CaptureSource(name, lambda: OpenCVCapture(index, name))
 

@@ -17,7 +17,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.files import choose_output, write_text
 from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
-from s2d_edge.firmware_host.live import LiveOptions, LiveSummary, run_live
+from s2d_edge.firmware_host.live import LiveSummary, run_live
 from s2d_edge.verbs.benchmark_models import benchmark_models
 
 _ROUNDS = 15
@@ -81,10 +81,11 @@ def run_demo(out: Path | None, seed: int, console: Console) -> Path:
         video = out / "avatar.mp4"
         write_avatar_video(video, seed=seed, fps=_VIDEO_FPS, size=_VIDEO_SIZE)
         live = run_live(
-            LiveOptions(
-                bundle=int8, source=str(video), save=out / "annotated.mp4", json=str(out / "results.jsonl")
-            ),
             console,
+            bundle=int8,
+            source=video,
+            save=out / "annotated.mp4",
+            json=str(out / "results.jsonl"),
         )
     write_text(out / "summary.md", _summary(out, report, timings, live, clock))
     console.show(Panel(_headline(out, report, timings), title="S2D-Edge demo", title_align="left"))

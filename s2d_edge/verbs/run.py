@@ -58,22 +58,22 @@ def run(
 ) -> None:
     """Predict expressions live, from a camera, a video file or a network stream."""
     from s2d_edge.core.console import Console
-    from s2d_edge.firmware_host.live import LiveOptions, run_live
+    from s2d_edge.core.errors import ConfigError
+    from s2d_edge.firmware_host.live import run_live
     from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 
+    if camera is not None and source is not None:
+        raise ConfigError("--camera and --source were both given; choose one")
     summary = run_live(
-        LiveOptions(
-            bundle=bundle,
-            camera=camera,
-            source=source,
-            device=device,
-            pipeline=PipelineConfig(stride=stride, smooth_s=smooth, face_gap_s=face_gap, max_faces=max_faces),
-            show=show,
-            save=save,
-            json=json,
-            max_seconds=max_seconds,
-            skip_selftest=skip_selftest,
-        ),
         Console(quiet=quiet),
+        bundle=bundle,
+        source=(camera or 0) if source is None else source,
+        device=device,
+        config=PipelineConfig(stride=stride, smooth_s=smooth, face_gap_s=face_gap, max_faces=max_faces),
+        show=show,
+        save=save,
+        json=json,
+        max_seconds=max_seconds,
+        skip_selftest=skip_selftest,
     )
     raise typer.Exit(summary.exit_code)

@@ -13,7 +13,7 @@ from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.console import Console
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.source import Frame, Source, SourceState
-from s2d_edge.firmware_host.live import LiveOptions, LiveSummary, stream
+from s2d_edge.firmware_host.live import LiveSummary, stream
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.face import FaceDetector
 from tests.pictures import SquareDetector, with_square
@@ -69,12 +69,12 @@ def play(
 ) -> LiveSummary:
     with open_engine(bundle, "cpu") as engine:
         return stream(
+            console,
             source=source,
             detector=detector or SquareDetector(),
             engine=engine,
             recipe=bundle.manifest.crop,
-            options=LiveOptions(**({"pipeline": RAW} | options)),
-            console=console,
+            **({"config": RAW} | options),
         )
 
 

@@ -123,7 +123,8 @@ SIGNALLED = """
 import sys
 import time
 from pathlib import Path
-from s2d_edge.firmware_host.live import LiveOptions, stream
+from s2d_edge.firmware_host.live import stream
+from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.contracts.bundle import open_bundle
@@ -138,9 +139,8 @@ class Slow(SquareDetector):
 folder, bundle = Path(sys.argv[1]), open_bundle(Path(sys.argv[2]))
 with open_engine(bundle, "cpu") as engine:
     sys.exit(stream(
-        source=FileSource(folder / "long.avi"), detector=Slow(), engine=engine,
-        recipe=bundle.manifest.crop, console=Console(),
-        options=LiveOptions(json=sys.argv[3], save=folder / "out.mp4"),
+        Console(), source=FileSource(folder / "long.avi"), detector=Slow(), engine=engine,
+        recipe=bundle.manifest.crop, config=PipelineConfig(), json=sys.argv[3], save=folder / "out.mp4",
     ).exit_code)
 """
 

@@ -12,7 +12,7 @@ import pytest
 
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.firmware_host.io.file_source import FileSource
-from s2d_edge.firmware_host.live import LiveOptions, run_live
+from s2d_edge.firmware_host.live import run_live
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.video import read_video
@@ -52,7 +52,7 @@ def test_two_faces_give_the_results_of_each_alone(mode: str, shared: Shared, tmp
     found = {}
     for name, frames in clips.items():
         clip = write_video(tmp_path / f"{name}.avi", frames, fps=causal.manifest.spec.fps)
-        play(causal, FileSource(clip), json=str(tmp_path / name), pipeline=TWO)
+        play(causal, FileSource(clip), json=str(tmp_path / name), config=TWO)
         found[name] = by_track(tmp_path / name)
     assert list(found["left"]) == list(found["right"]) == [1]
     assert list(found["both"]) == [1, 2]
@@ -77,12 +77,7 @@ def test_two_real_faces_keep_their_tracks(bundle: Bundle, shared_data: Path, tmp
     ]
     clip = write_video(tmp_path / "two.avi", frames, fps=25)
     out = tmp_path / "out.jsonl"
-    run_live(
-        LiveOptions(
-            bundle=bundle.path, source=str(clip), json=str(out), save=tmp_path / "two.mp4", pipeline=TWO
-        ),
-        QUIET,
-    )
+    run_live(QUIET, bundle=bundle.path, source=clip, json=str(out), save=tmp_path / "two.mp4", config=TWO)
     tracks = by_track(out)
     assert len(tracks) == 2
     sides = [{each["face"][0] + each["face"][2] / 2 > 320 for each in results} for results in tracks.values()]

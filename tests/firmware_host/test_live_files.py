@@ -59,7 +59,7 @@ def test_stride_and_smoothing(bundle: Bundle, tmp_path: Path) -> None:
         bundle,
         FileSource(clip),
         json=str(tmp_path / "out"),
-        pipeline=PipelineConfig(stride=3, smooth_s=5.0),
+        config=PipelineConfig(stride=3, smooth_s=5.0),
     )
     results = results_in(tmp_path / "out")
     assert [each["frame"] for each in results] == [3, 6, 9, 12, 15, 18, 21]

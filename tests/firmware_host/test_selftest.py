@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, MediaError, SelfTestError
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.base import GraphEngine
-from s2d_edge.firmware_host.live import LiveOptions, run_live
+from s2d_edge.firmware_host.live import run_live
 from s2d_edge.firmware_host.selftest.agreement import LIMITS, compare, faults
 from s2d_edge.firmware_host.selftest.selftest import check_bundle, self_test, write_self_test
 from s2d_edge.firmware_host.selftest.trust import require_trust
@@ -216,10 +216,10 @@ def test_failure_is_never_remembered_and_stops_run(
 
     monkeypatch.setattr(live, "open_engine", lambda bundle, device: _constant(bundle))
     clip = write_video(tmp_path / "clip.avi", [with_square((220, 20, 20))] * 4)
-    options = LiveOptions(source=str(clip), bundle=windowed.path, json=str(tmp_path / "results.jsonl"))
+    run = partial(run_live, QUIET, source=clip, bundle=windowed.path, json=str(tmp_path / "results.jsonl"))
     for _ in range(2):
         with pytest.raises(SelfTestError, match=r"correlation 0\.000.*--device cpu.*issue 37264"):
-            run_live(options, QUIET)
+            run()
     assert not (tmp_path / "results.jsonl").exists()
     assert not cache.exists()
 
@@ -228,7 +228,7 @@ def test_failure_is_never_remembered_and_stops_run(
 
     monkeypatch.setattr(live, "open_face_finder", refuse)
     with pytest.raises(MediaError, match="behind us"):
-        run_live(replace(options, skip_selftest=True), QUIET)
+        run(skip_selftest=True)
 
 
 def test_skipping_is_said_loudly(windowed: Bundle, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:

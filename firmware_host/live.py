@@ -33,6 +33,7 @@ from s2d_edge.firmware_host.watch import open_face_finder, require_results
 from s2d_edge.media.face import FaceDetector
 
 REFRESH_S = 1 / 15
+ABORT_WAIT_S = 10.0  # a stage may hang, such as in a write to a pipe that nobody reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +215,7 @@ def _run_to_end(
             time.sleep(REFRESH_S)
     except BaseException:
         pipeline.abort()
-        pipeline.wait()  # the engine and the detector are closed next
+        pipeline.wait(ABORT_WAIT_S)  # the engine and the detector are closed next
         raise
     pipeline.join()
     return stopped_by

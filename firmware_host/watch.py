@@ -52,7 +52,7 @@ def watch(
         close_engine: close the engine too at the end; otherwise it can be used again afterwards.
 
     Raises:
-        ConfigError: an unknown kind of URL.
+        ConfigError: an unknown kind of URL, or a negative number.
         MediaError: the source cannot be opened. Raised by ``next()``: the source cannot be read to its end,
             or a file ended without a result.
         DeviceError: raised by ``next()``: the device failed, or its logits are not finite.

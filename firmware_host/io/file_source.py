@@ -40,11 +40,13 @@ class FileSource:
     def frames(self) -> Iterator[Frame]:
         """Every frame of the file; see :meth:`Source.frames`."""
         self.state = SourceState.PLAYING
-        for index, (t_s, picture) in enumerate(read_video(self._path)):
-            if self._stopped.is_set():
-                break
-            yield Frame(index, t_s, picture, time.perf_counter())
-        self.state = SourceState.ENDED
+        try:
+            for index, (t_s, picture) in enumerate(read_video(self._path)):
+                if self._stopped.is_set():
+                    break
+                yield Frame(index, t_s, picture, time.perf_counter())
+        finally:
+            self.state = SourceState.ENDED
 
     def stop(self) -> None:
         """End after the current frame."""

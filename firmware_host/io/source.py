@@ -43,7 +43,7 @@ class Source(Protocol):
         name: for people; holds no password.
         live: True when frames come at their own pace, as from a camera; False when they wait to be read.
         fps: nominal frames per second; None when unknown.
-        state: readable from any thread.
+        state: one reference, written by the thread that reads the frames; any thread may read it.
     """
 
     @property

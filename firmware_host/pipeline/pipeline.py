@@ -7,6 +7,7 @@ the results that belong to them, so the same file gives the same annotated video
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from s2d_edge.contracts.clip import CropRecipe
@@ -189,10 +190,15 @@ class Pipeline:
             queue.abort()
         self._board.end_results()
 
-    def wait(self) -> None:
-        """Wait for the end of every stage; of a capture that hangs in a read, for two seconds only."""
+    def wait(self, timeout_s: float | None = None) -> None:
+        """Wait for the end of every stage; of a capture that hangs in a read, for two seconds only.
+
+        Args:
+            timeout_s: longest time to wait for the other stages together, seconds; None waits for their end.
+        """
+        deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         for stage in self._followers:
-            stage.join()
+            stage.join(None if deadline_s is None else max(deadline_s - time.monotonic(), 0))
         self._capture.join(CAPTURE_JOIN_S)
 
     def join(self) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import itertools
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +21,8 @@ from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.io.source import Frame, Source
 from s2d_edge.firmware_host.watch import LiveResults, watch
+from s2d_edge.media.crop import Picture
+from s2d_edge.media.tracking import Box, Face
 from tests.firmware_host.graphs import make_bundle
 from tests.firmware_host.live import BLUE, RAW, RED, FakeCamera, play, results_in
 from tests.pictures import SquareDetector, plain, with_square, write_video
@@ -89,6 +94,48 @@ def test_unused_iterator_is_closed_by_the_garbage_collector(bundle: Bundle, engi
     del results
     gc.collect()
     assert stage_threads() == []
+
+
+def test_iterator_dropped_in_a_stage_is_closed_by_another_thread(bundle: Bundle, engine: Engine) -> None:
+    """A stage cannot wait for its own end."""
+    held: list[LiveResults] = []
+    let_go = threading.Event()
+
+    class Dropping(SquareDetector):
+        def find(self, frame: Picture, followed: Sequence[Box] = ()) -> list[Face]:
+            let_go.wait()
+            held.clear()
+            return super().find(frame, followed)
+
+    camera = FakeCamera(1_000_000)
+    held.append(watch(camera, engine, bundle.manifest.crop, RAW, detector=Dropping()))
+    let_go.set()
+    while stage_threads():
+        threading.Event().wait(0.01)
+    assert held == []
+
+
+LEFT_OPEN = """
+import sys
+from s2d_edge.contracts.bundle import open_bundle
+from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.watch import watch
+from pathlib import Path
+bundle = open_bundle(Path(sys.argv[1]))
+results = watch(sys.argv[2], open_engine(bundle, "cpu"), bundle.manifest.crop, close_engine=True)
+print(next(results).track)
+"""
+
+
+def test_program_that_leaves_the_iterator_open_ends_cleanly(bundle: Bundle, shared_data: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN, str(bundle.path), str(shared_data / "clips/d0.mp4")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
 
 
 def test_stop_ends_a_camera_after_the_frames_it_took(bundle: Bundle, engine: Engine) -> None:

@@ -90,7 +90,7 @@ def test_without_operations_nothing_is_drawn_and_nothing_changes() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("level", [1.0, -1.0])
-def test_every_operation_changes_a_picture_and_all_frames_alike(name: str, level: float) -> None:
+def test_every_operation_changes_all_frames_equally(name: str, level: float) -> None:
     clip = _still()
     changed = _apply(clip, [(Operation(name, level),)])
     assert changed.dtype == torch.float32
@@ -120,7 +120,7 @@ def test_every_clip_of_a_batch_has_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", ["autocontrast", "equalize", "contrast"])
-def test_what_is_measured_is_measured_on_the_whole_clip(name: str) -> None:
+def test_statistics_are_taken_over_the_whole_clip(name: str) -> None:
     # Frames that differ in brightness alone. Measured one by one, all would come to the same brightness.
     shade = torch.tensor([0.0, 40.0, 80.0]).view(1, 3, 1, 1, 1)
     changed = recolour(_still() * 0.4 + shade, [(Operation(name, 0.9),)])
@@ -158,7 +158,7 @@ def test_every_name_has_its_operation() -> None:
 
 @pytest.mark.parametrize("name", RECOLOURING)
 @pytest.mark.parametrize("sign", [1, -1])
-def test_colours_come_out_as_pillow_has_them(name: str, sign: int) -> None:
+def test_colours_equal_pillows(name: str, sign: int) -> None:
     expected = np.asarray(AS_PILLOW[name](Image.fromarray(_picture()), sign), dtype=np.float32)
     changed = recolour(_still(frames=1), [(Operation(name, sign * 0.7),)])
     # Pillow rounds before it blends and again afterwards.

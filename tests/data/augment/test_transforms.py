@@ -32,7 +32,7 @@ def test_nothing_drawn_changes_nothing() -> None:
     assert torch.equal(erase(clip.float(), draw_rectangles(3, _generator(), probability=0)), clip.float())
 
 
-def test_all_frames_of_a_clip_move_alike() -> None:
+def test_all_frames_of_a_clip_move_equally() -> None:
     still = _clip(t=1).expand(-1, 4, -1, -1, -1)
     drawn = draw_geometry(3, _generator(), flip=0.5, rotate_deg=20, scale=0.2, shift=0.1)
     moved = apply_geometry(still, drawn)
@@ -84,7 +84,7 @@ def test_erasing_greys_a_rectangle_of_the_stated_size() -> None:
     assert 0.25 < touched < 0.75
 
 
-def test_the_same_generator_draws_the_same() -> None:
+def test_equal_generators_draw_equally() -> None:
     first = draw_geometry(5, _generator(3), flip=0.5, rotate_deg=10, scale=0.1, shift=0.1)
     again = draw_geometry(5, _generator(3), flip=0.5, rotate_deg=10, scale=0.1, shift=0.1)
     other = draw_geometry(5, _generator(4), flip=0.5, rotate_deg=10, scale=0.1, shift=0.1)
@@ -92,7 +92,7 @@ def test_the_same_generator_draws_the_same() -> None:
     assert not torch.equal(first.warp, other.warp)
 
 
-def test_a_random_crop_lies_inside_the_picture_and_is_as_large_as_asked() -> None:
+def test_a_random_crop_lies_inside_the_picture_and_is_as_large_as_requested() -> None:
     drawn = draw_geometry(200, _generator(), crop=0.3)
     corners = torch.tensor([[-1.0, -1.0, 1.0, 1.0], [-1.0, 1.0, -1.0, 1.0]])  # (2, 4)
     reached = drawn.warp[:, :, :2] @ corners + drawn.warp[:, :, 2:]  # (B, 2, 4)

@@ -1,4 +1,4 @@
-"""Avatars: the same bytes every time, faces to FaceMesh, no give-away, and an order that matters."""
+"""Avatars are reproducible, found by FaceMesh, and reveal their labels by motion alone."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Drawn:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
-    """27 avatars, 18 to learn from and 9 never seen before."""
+    """Draw 27 avatars: 18 to learn from and 9 that are held out."""
     root = tmp_path_factory.mktemp("avatars") / "set"
-    data = write_avatars(root, AvatarSpec(train=18, val=0, test=9), QUIET, workers=2)
+    data = write_avatars(root, AvatarSpec(train=18, val=0, test=9, size=112), QUIET, workers=1)
     points = read_landmarks(root)
     clips = [[read_image(path) for path in frame_paths(sample.path)] for sample in data.samples]
     return Drawn(
@@ -135,7 +135,7 @@ def test_landmarks_lie_in_the_picture_and_in_order(drawn: Drawn) -> None:
 
 
 @pytest.mark.parametrize("view", ["middle frame", "mean frame", "all frames"])
-def test_pixels_give_nothing_away(drawn: Drawn, view: str) -> None:
+def test_pixels_reveal_no_label(drawn: Drawn, view: str) -> None:
     small = np.array(
         [[cv2.resize(f, (32, 32), interpolation=cv2.INTER_AREA) for f in clip] for clip in drawn.clips]
     )  # (n, T, 32, 32, 3)
@@ -143,7 +143,7 @@ def test_pixels_give_nothing_away(drawn: Drawn, view: str) -> None:
     fit, labels = drawn.train, drawn.labels
     for penalty in (1e-2, 1e-4):
         assert linear_probe(seen[fit], labels[fit], seen[~fit], labels[~fit], penalty) < 0.5
-    # The probe is no straw man: it sees a small bright mark whose place depends on the label.
+    # The probe itself works: it sees a small bright mark whose place depends on the label.
     leaky = seen.copy()
     for clip, label in zip(leaky, labels, strict=True):
         clip[..., :4, 4 * label : 4 * label + 4, :] = 255
@@ -160,17 +160,17 @@ def aligned(landmarks: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.stack([flat.real, flat.imag], axis=-1)
 
 
-def test_movements_tell_the_expressions_of_strangers(drawn: Drawn) -> None:
+def test_movements_reveal_the_expressions_of_new_people(drawn: Drawn) -> None:
     shapes = aligned(drawn.landmarks)
     fit, labels = drawn.train, drawn.labels
     assert linear_probe(shapes[fit], labels[fit], shapes[~fit], labels[~fit], penalty=1e-5) > 0.85
-    # Without their order the frames tell six kinds apart at most: the pair is a coin's toss.
+    # Without their order the frames separate six kinds at most: the pair is a coin's toss.
     startled = np.isin(labels, [LABELS.index("surprise"), LABELS.index("fear")])
     pair = (labels == LABELS.index("fear")).astype(np.int64)
-    learn, ask = fit & startled, ~fit & startled
+    learn, held_out = fit & startled, ~fit & startled
     mixed = np.sort(shapes, axis=1)
-    assert linear_probe(shapes[learn], pair[learn], shapes[ask], pair[ask]) > 0.9
-    assert linear_probe(mixed[learn], pair[learn], mixed[ask], pair[ask]) < 0.85
+    assert linear_probe(shapes[learn], pair[learn], shapes[held_out], pair[held_out]) > 0.9
+    assert linear_probe(mixed[learn], pair[learn], mixed[held_out], pair[held_out]) < 0.85
 
 
 @pytest.mark.parametrize("subject", [0, 5, 11])
@@ -193,7 +193,7 @@ def test_the_label_moves_the_face_and_nothing_else() -> None:
     assert len({clip.tobytes() for clip in clips}) == 6
 
 
-def test_expressions_move_the_points_they_are_known_by(drawn: Drawn) -> None:
+def test_expressions_move_their_characteristic_points(drawn: Drawn) -> None:
     shapes = aligned(drawn.landmarks)
 
     def measure(label: str) -> dict[str, float]:
@@ -213,7 +213,7 @@ def test_expressions_move_the_points_they_are_known_by(drawn: Drawn) -> None:
     assert at["surprise"]["gap"] > at["neutral"]["gap"] + 0.1
 
 
-def test_the_demo_set_is_drawn_once_and_mended(
+def test_the_demo_set_is_drawn_once_and_repaired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("S2D_EDGE_CACHE", str(tmp_path))
@@ -235,7 +235,7 @@ def test_the_demo_set_is_drawn_once_and_mended(
     assert default_avatars(QUIET, other, workers=1).root != first.root
 
 
-def test_the_cache_folder_follows_the_users_wishes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("S2D_EDGE_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder() == tmp_path / "xdg" / "s2d-edge"

@@ -19,7 +19,7 @@ from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.data.avatars.expression import EXPRESSIONS
 from s2d_edge.model.landmark import MobileFaceNet
 from tests.models import CAUSAL, write_random_run
-from tests.verbs.test_main import s2d_edge
+from tests.verbs.command import s2d_edge
 
 
 def _run(*arguments: str, cwd: Path) -> str:

@@ -19,7 +19,7 @@ def export(
         str,
         typer.Option(
             help="jetson, intel-npu, intel-gpu, intel-cpu, or cpu (the faster runtime here). jetson, "
-            "intel-npu and intel-gpu are experimental: built to the documentation, not run on a device yet."
+            "intel-npu and intel-gpu are experimental: built to the documentation, not run on a device."
         ),
     ] = "cpu",
     mode: Annotated[

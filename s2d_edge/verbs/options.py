@@ -28,7 +28,8 @@ Device = Annotated[
     str,
     typer.Option(
         help="auto, cpu, gpu, npu, cuda or tensorrt; auto takes the bundle's target device if this machine "
-        "has it, else the CPU. All but cpu are experimental: not run on such a device yet."
+        "has it, else the CPU. gpu, npu, cuda and tensorrt are experimental: built to the documentation, not "
+        "run on a device."
     ),
 ]
 Data = Annotated[

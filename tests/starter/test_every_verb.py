@@ -11,7 +11,7 @@ import pytest
 from s2d_edge.firmware_host import bundles
 from tests.colours import write_colours
 from tests.firmware_host.graphs import CALIBRATED, make_bundle
-from tests.verbs.test_predict import run
+from tests.verbs.command import run, verbs
 
 # The words of each verb; "{}" is where its bundle goes.
 VERBS = {
@@ -27,6 +27,15 @@ VERBS = {
     "run": ("run", "--bundle", "{}", "--source", "picture.png"),
 }
 NO_DEFAULT = {"predict", "lint", "deploy"}
+
+
+def test_no_verb_that_takes_a_bundle_is_missing() -> None:
+    takes = {
+        words[0]
+        for words, command in verbs().items()
+        if {"bundle", "bundles", "model", "models"} & {each.name for each in command.params}
+    }
+    assert takes - {"train"} == VERBS.keys()  # train's --model is a size
 
 
 def _damaged(folder: Path, precision: str, target: str = "cpu") -> Path:

@@ -16,7 +16,7 @@ from s2d_edge.verbs.doctor_report import examine
 from tests.models import CAUSAL
 from tests.pictures import with_square, write_video
 from tests.shared import Shared
-from tests.verbs.test_predict import run
+from tests.verbs.command import run
 
 
 @pytest.fixture(scope="module")

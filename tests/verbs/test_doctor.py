@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 from s2d_edge.contracts.bundle import EXPERIMENTAL, EXPERIMENTAL_TARGETS, seal
 from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.firmware_host.engines import nvidia
-from s2d_edge.verbs import doctor_devices
+from s2d_edge.verbs import doctor_devices, doctor_report
 from s2d_edge.verbs.doctor_devices import (
     OpenVINODevice,
     Runtimes,
@@ -25,6 +26,7 @@ from s2d_edge.verbs.doctor_devices import (
 from tests.deploy import trtexec
 from tests.firmware_host import fake_nvidia
 from tests.firmware_host.graphs import make_bundle
+from tests.verbs.command import run
 
 _R36 = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64, DATE: Wed Jan  8\n"
 _INTEL_CPU = Runtimes(
@@ -174,3 +176,16 @@ def test_device_node_that_the_runtime_does_not_see(tmp_path: Path, monkeypatch: 
     assert step == f"{node} is there but OpenVINO does not see it: install the driver"
     monkeypatch.setattr("os.access", lambda path, mode: False)
     assert "usermod -aG render" in doctor_devices._step_to_node([node], "install the driver")
+
+
+def test_doctor_reports_this_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor", "--json", "-") == 0
+    diagnoses = {each["part"]: each for each in json.loads(capsys.readouterr().out)}
+    assert diagnoses["OpenCV"]["ready"]
+    assert diagnoses["MediaPipe FaceMesh"]["ready"]
+    assert diagnoses["target intel-cpu"]["ready"] == ("CPU" in diagnoses["OpenVINO"]["found"])
+
+
+def test_the_system_package_of_a_missing_library_is_named() -> None:
+    error = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+    assert "apt-get install libgl1" in doctor_report._remedy(error)

@@ -11,20 +11,9 @@ import numpy as np
 import pytest
 
 from s2d_edge.contracts.engine import softmax
-from s2d_edge.verbs import main as cli
 from tests.colours import write_colours
 from tests.firmware_host.graphs import LABELS, make_bundle
-
-
-def run(*words: object) -> int:
-    """Run the command line in this process; its exit code."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["s2d-edge", *map(str, words)])
-        try:
-            cli.main()
-        except SystemExit as stopped:
-            return int(stopped.code or 0)
-    return 0
+from tests.verbs.command import run
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from s2d_edge.data.reading.open import list_data
 from s2d_edge.media.pictures import read_image
 from tests.data.reading.published.layouts import write_dfew, write_frames, write_picture
 from tests.pictures import plain, write_video
-from tests.verbs.test_predict import run
+from tests.verbs.command import run
 
 QUIET = Console(quiet=True)
 HEAD = "path,label,subject,split\n"

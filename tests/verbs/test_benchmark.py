@@ -1,0 +1,76 @@
+"""``benchmark``: models timed in turn, and the nodes inside a graph."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.firmware_host.graphs import make_bundle
+from tests.models import write_random_run
+from tests.verbs.command import run
+
+Benchmark = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def benchmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Benchmark:
+    """Run ``benchmark`` beside two bundles of one graph, one for each runtime; returns its JSON."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("S2D_EDGE_CACHE", str(tmp_path / "cache"))
+    make_bundle(tmp_path / "bundles" / "one")
+    make_bundle(tmp_path / "bundles" / "other", graph="model.onnx")
+
+    def call(*words: str) -> dict[str, Any]:
+        assert run("benchmark", *words, "--json", "-") == 0
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    return call
+
+
+def test_bundles_are_timed_in_turn(benchmark: Benchmark) -> None:
+    result = benchmark("--against", "bundles/one", "--rounds", "3")
+    names = [model["name"] for model in result["models"]]
+    assert sorted(names[:-1]) == ["one", "other"]
+    assert names[-1] == result["reference"] == "one"
+    for model in result["models"]:
+        assert 0 < model["p50_ms"] <= model["p95_ms"] <= model["p99_ms"]
+        assert model["peak_memory_bytes"] > model["size_bytes"] > 0
+    assert result["models"][-1]["speedup"] == 1.0
+
+
+def test_graphs_of_both_runtimes_are_profiled(benchmark: Benchmark) -> None:
+    profiles = benchmark("--profile", "--rounds", "3")["profiles"]
+    assert sorted(profile["name"] for profile in profiles) == ["one", "other"]
+    for profile in profiles:
+        assert profile["total_ms"] == pytest.approx(sum(kind["ms"] for kind in profile["kinds"]))
+        assert any(kind["linear"] for kind in profile["kinds"])  # the colours' one matrix
+        assert 0 <= profile["linear_share"] < 1
+        assert all(kind["nodes"] >= 1 for kind in profile["kinds"])
+
+
+def test_a_run_is_not_profiled(
+    benchmark: Benchmark, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_random_run(tmp_path / "runs" / "run")
+    assert run("benchmark", "runs/run", "--profile") == 1
+    assert "runs/run" in capsys.readouterr().err
+
+
+def test_linears_with_dequantized_weights_are_not_taken_for_attention(benchmark: Benchmark) -> None:
+    (profile,) = benchmark("starter-jetson", "--profile", "--device", "cpu", "--rounds", "2")["profiles"]
+    nodes: Counter[bool] = Counter()
+    for kind in profile["kinds"]:
+        if kind["kind"] in ("MatMul", "FusedMatMul"):
+            nodes[kind["linear"]] += kind["nodes"]
+        assert kind["linear"] or "Conv" not in kind["kind"]
+    # Queries, keys and values of six blocks and of as many temporal adapters share a quantizer each.
+    assert nodes[True] >= 2 * 3 * 6
+    assert nodes[False] == 2 * 6  # attention over patches

@@ -9,10 +9,12 @@ import pytest
 
 from s2d_edge.core import errors
 from s2d_edge.core.errors import MissingExtraError, S2DEdgeError, exit_with_a_sentence
+from s2d_edge.firmware_host.engines.base import DeviceAbsentError
+from s2d_edge.firmware_host.engines.plans import NoPlanError
 
 CLASSES = [
     value
-    for value in vars(errors).values()
+    for value in (*vars(errors).values(), DeviceAbsentError, NoPlanError)
     if inspect.isclass(value) and issubclass(value, S2DEdgeError) and value is not MissingExtraError
 ]
 ERRORS = [

@@ -1,4 +1,4 @@
-"""Augmentation: alike for all frames of a clip, repeatable, and mere identity when switched off."""
+"""Augmentation is equal for all frames of a clip, repeatable, and the identity when switched off."""
 
 from __future__ import annotations
 

@@ -186,9 +186,9 @@ def test_the_verb_writes_everything_and_fails_on_faults(
     assert payload["kinds"] == {"missing": 7, "too few frames": 1}
     assert len(payload["findings"]) == 8
     assert payload["findings"][0]["trouble"] is True
-    told = " ".join(err.split())
-    assert "missing: and 2 more" in told
-    assert "must be put right: missing (7), too few frames (1)" in told
+    printed = " ".join(err.split())
+    assert "missing: and 2 more" in printed
+    assert "must be put right: missing (7), too few frames (1)" in printed
 
 
 def test_published_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

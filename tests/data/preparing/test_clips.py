@@ -198,10 +198,10 @@ def test_tally_reports_missing_faces_and_repeats(
     list(tally.watch(load_many([face, empty, tmp_path / "short"], SPEC, CROP), steps.append))
     assert steps == [1, 1, 1]
     tally.report(Console(quiet=True))
-    told = " ".join(capsys.readouterr().err.split())
-    assert "no face was found in 1 of 3 frames" in told
-    assert "empty.png" in told
-    assert "repeated to fill 1 short clip (first:" in told
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "no face was found in 1 of 3 frames" in printed
+    assert "empty.png" in printed
+    assert "repeated to fill 1 short clip (first:" in printed
 
 
 def test_real_face_video(shared_data: Path) -> None:

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.dataset import Sample
@@ -26,6 +28,30 @@ def test_no_subject_is_on_both_sides_and_classes_keep_their_share() -> None:
     assert len(train) + len(val) == 200
     assert 30 <= len(val) <= 50
     assert max(Counter(s.label for s in val).values()) - min(Counter(s.label for s in val).values()) <= 6
+
+
+@given(
+    people=st.lists(st.tuples(st.integers(0, 9) | st.none(), st.integers(0, 3)), min_size=1, max_size=40),
+    fraction=st.floats(0.05, 0.5),
+    seed=st.integers(0, 5),
+)
+def test_any_clips_are_split_whole_and_by_person_or_refused(
+    people: list[tuple[int | None, int]], fraction: float, seed: int
+) -> None:
+    samples = [
+        Sample(path=Path(f"{k}.png"), label=label, split="train", subject=None if who is None else f"s{who}")
+        for k, (who, label) in enumerate(people)
+    ]
+    alone = sum(sample.subject is None for sample in samples)
+    if alone + len({sample.subject for sample in samples} - {None}) < 2:
+        with pytest.raises(DataError):
+            carve_validation(samples, fraction=fraction, seed=seed)
+        return
+    train, val = carve_validation(samples, fraction=fraction, seed=seed)
+    assert train
+    assert val
+    assert sorted((*train, *val), key=samples.index) == samples
+    assert ({s.subject for s in train} & {s.subject for s in val}) <= {None}
 
 
 def test_the_seed_decides() -> None:

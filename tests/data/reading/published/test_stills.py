@@ -153,7 +153,7 @@ def test_ferplus_unpacks_its_pictures_once(ferplus: Path, capsys: pytest.Capture
     written = dataset.samples[0].path.stat().st_mtime_ns
     again = open_dataset(f"ferplus:{ferplus}", QUIET)
     assert again.samples[0].path.stat().st_mtime_ns == written
-    os.utime(ferplus / "fer2013.csv", (1, 1))  # another state of the file is unpacked anew
+    os.utime(ferplus / "fer2013.csv", (1, 1))  # another state of the file is unpacked again
     assert open_dataset(f"ferplus:{ferplus}", QUIET).samples[0].path != dataset.samples[0].path
 
 

@@ -188,3 +188,10 @@ def test_a_plan_survives_its_record() -> None:
 def test_an_imported_run_has_no_plan_to_resume() -> None:
     with pytest.raises(CheckpointError, match="no training settings to resume"):
         plan_from_record({}, Path("runs/x"))
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 50_000, "x = " + "9" * 5000, "x = \x00", "x = 1\nx = 2"])
+def test_damaged_settings_files_are_refused_by_name(tmp_path: Path, text: str) -> None:
+    (tmp_path / "damaged.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"damaged\.toml"):
+        read_config(tmp_path / "damaged.toml")

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,16 @@ from numpy.typing import NDArray
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, MediaError
-from s2d_edge.core.files import cache_folder, whole_folder
+from s2d_edge.core.files import cache_folder, read_json, whole_folder
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.data.reading.tables import read_arrays
 from s2d_edge.media.sampling import FolderWindows
 
 # Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
 PREPARATION_VERSION = 2
 _FRAMES, _INDEX, _ABOUT = "frames.u8", "index.npz", "about.json"
+_REMEDY = "the clips are prepared again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -98,10 +101,7 @@ def prepare(
     if not samples:
         raise DataError(f"there are no {title} to prepare; check the dataset's splits")
     folder = cache_folder() / "clips" / _key(samples, how)
-    if not (folder / _ABOUT).is_file():
-        with whole_folder(folder) as scratch:
-            _write(samples, how, console, scratch, title)
-    prepared, unreadable = _read(folder, samples, how)
+    prepared, unreadable = _read_or_write(folder, samples, how, console, title)
     if unreadable:
         reason = next(iter(unreadable.values()))
         if not how.skip_unreadable:
@@ -114,6 +114,20 @@ def prepare(
             f"({100 * prepared.faces_missed / total:.1f} %); used with a neighbour frame's crop, or whole"
         )
     return prepared
+
+
+def _read_or_write(
+    folder: Path, samples: Sequence[Sample], how: _How, console: Console, title: str
+) -> tuple[PreparedClips, dict[str, str]]:
+    """Read the prepared clips in ``folder``; make them first where they are missing or damaged."""
+    if (folder / _ABOUT).is_file():
+        try:
+            return _read(folder, samples, how)
+        except DataError as error:
+            console.warn(f"{title}: {error}")
+    with whole_folder(folder) as scratch:
+        _write(samples, how, console, scratch, title)
+    return _read(folder, samples, how)
 
 
 def _key(samples: Sequence[Sample], how: _How) -> str:
@@ -186,14 +200,21 @@ def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path,
 
 
 def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedClips, dict[str, str]]:
-    """The prepared clips, and the reasons why others could not be read, by their numbers."""
-    about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    """The prepared clips, and the reasons why others could not be read, by their numbers.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    about = read_json(folder / _ABOUT, DataError, _REMEDY)
+    windows, counts = read_arrays(folder / _INDEX, ("windows", "counts"), _REMEDY)
     unreadable: dict[str, str] = about["unreadable"]
     readable = [sample for k, sample in enumerate(samples) if str(k) not in unreadable]
     shape = (about["frames"], how.spec.size, how.spec.size, 3)
-    frames = np.memmap(folder / _FRAMES, dtype=np.uint8, mode="r", shape=shape)
-    with np.load(folder / _INDEX) as index:
-        windows, counts = index["windows"], index["counts"]
+    file = folder / _FRAMES
+    size = file.stat().st_size if file.is_file() else 0
+    if size != prod(shape):
+        raise DataError(f"{file} has {size} bytes where {prod(shape)} were written; {_REMEDY}")
+    frames = np.memmap(file, dtype=np.uint8, mode="r", shape=shape)
     prepared = PreparedClips(
         frames=frames,
         windows=windows,

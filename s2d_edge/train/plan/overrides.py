@@ -72,7 +72,7 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     """
     try:
         tree: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML, a number of too many digits, nested too deeply
         raise ConfigError(f"{source} is not valid TOML: {error}") from None
     return tree
 
@@ -91,7 +91,7 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"--set {text!r} is not of the form key=value, e.g. --set image.lr=1e-3")
         try:
             changes[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             changes[name] = value.strip()
     return changes
 

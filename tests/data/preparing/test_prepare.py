@@ -79,6 +79,21 @@ def test_clips_are_prepared_once_and_again_when_a_file_changes(
     assert len(loads) == 2
 
 
+@pytest.mark.parametrize("name", ["about.json", "index.npz", "frames.u8"])
+def test_damaged_prepared_clips_are_prepared_again(
+    samples: list[Sample], tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = np.array(prepare(samples, SPEC, CROP, QUIET, title="clips").frames)
+    (file,) = (tmp_path / "cache" / "clips").glob(f"*/{name}")
+    file.write_bytes(file.read_bytes()[:-40])
+    capsys.readouterr()
+    again = prepare(samples, SPEC, CROP, QUIET, title="clips")
+    assert np.array_equal(first, again.frames)
+    assert name in capsys.readouterr().err.replace("\n", "")
+    prepare(samples, SPEC, CROP, QUIET, title="clips")
+    assert name not in capsys.readouterr().err.replace("\n", "")
+
+
 def test_labels_are_not_part_of_the_key(samples: list[Sample]) -> None:
     prepare(samples, SPEC, CROP, QUIET, title="clips")
     other = [Sample(path=s.path, label=2 - s.label, split="train") for s in samples]

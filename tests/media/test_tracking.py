@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from s2d_edge.media.tracking import Face, FaceTracker, box_overlap, distinct_faces, is_new_face
 from tests.pictures import mesh_at
@@ -72,3 +74,29 @@ def test_a_gap_ends_a_track() -> None:
     assert tracker.main == 2
     assert followed(tracker, [left, right]) == {2: right, 3: left}
     assert followed(tracker, [left, right], ended=(1,)) == {3: left, 4: right}  # still there, but a new track
+
+
+FACES = st.lists(st.builds(face, st.integers(0, 200), st.integers(0, 200), st.integers(8, 60)), max_size=5)
+
+
+@given(st.integers(1, 3), st.lists(st.tuples(FACES, st.sets(st.integers(0, 2))), max_size=12))
+def test_seats_tracks_and_boxes_stay_consistent(
+    seats: int, frames: list[tuple[list[Face], set[int]]]
+) -> None:
+    tracker = FaceTracker(seats)
+    held: dict[int, int] = {}  # track by seat
+    newest = 0
+    for faces, ended in frames:
+        sightings = tracker.follow(faces, ended)
+        assert len(sightings) == min(len(faces), seats)  # a face is left out only if all seats are in view
+        assert len({sighting.seat for sighting in sightings}) == len(sightings)
+        assert len({id(sighting.face) for sighting in sightings}) == len(sightings)
+        tracks = [sighting.track for sighting in sightings]
+        assert tracks == sorted(set(tracks))
+        for sighting in sightings:
+            if held.get(sighting.seat) != sighting.track or sighting.seat in ended:
+                assert sighting.track > newest
+                held[sighting.seat] = sighting.track
+        newest = max([newest, *tracks])
+        assert tracker.in_view == tuple(sighting.face.box for sighting in sightings)
+        assert not tracks or tracker.main <= tracks[0]

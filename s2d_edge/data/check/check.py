@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
+from s2d_edge.data.check.report import CheckReport, Finding
 from s2d_edge.data.preparing.clips import clip_sha256
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.data.reading.listing import Entry, Listing
@@ -19,75 +19,8 @@ from s2d_edge.media.pictures import frame_paths, media_kind, read_image
 from s2d_edge.media.sampling import sample_by_time
 from s2d_edge.media.video import read_video
 
-Kind = Literal[
-    "unknown label",
-    "listed twice",
-    "missing",
-    "unreadable",
-    "too few frames",
-    "subject in several splits",
-    "duplicate across splits",
-    "duplicate within a split",
-    "class without clips",
-]
-WARNINGS: frozenset[Kind] = frozenset({"duplicate within a split", "class without clips"})
-
 # Worker processes take a second to start; fewer clips are checked sooner without.
 _SERIAL_BELOW = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One fault or warning about a dataset.
-
-    Attributes:
-        kind: the kind of fault.
-        what: the clip, subject or class that has it.
-        detail: the rest of the sentence.
-    """
-
-    kind: Kind
-    what: str
-    detail: str
-
-    @property
-    def trouble(self) -> bool:
-        """True for a fault that must be corrected; False for a warning."""
-        return self.kind not in WARNINGS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
-    """The findings about a dataset, and its clips counted.
-
-    Attributes:
-        name: the dataset.
-        labels: class names in index order, then labels outside the set.
-        counts: clips of each label in each split, as annotated.
-        notes: sentences about what was left out on purpose.
-        findings: in the order of their kinds.
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    counts: Mapping[str, Mapping[str, int]]
-    notes: tuple[str, ...]
-    findings: tuple[Finding, ...]
-
-    @property
-    def clips(self) -> int:
-        """Number of clips listed."""
-        return sum(sum(counts.values()) for counts in self.counts.values())
-
-    @property
-    def kinds(self) -> dict[Kind, int]:
-        """Number of findings of each kind."""
-        return dict(Counter(finding.kind for finding in self.findings))
-
-    @property
-    def passed(self) -> bool:
-        """True when no fault must be corrected."""
-        return not any(finding.trouble for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from s2d_edge.core.files import whole_file
-from s2d_edge.data.check.check import CheckReport
+from s2d_edge.data.check.report import CheckReport
 
 _NAMED = 5  # findings of a kind that are printed; the JSON has them all
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from s2d_edge.core.console import Console
-from s2d_edge.data.check.check import CheckReport, check
+from s2d_edge.data.check.check import check
+from s2d_edge.data.check.report import CheckReport
 from s2d_edge.data.reading.open import list_data
 from s2d_edge.media.pictures import read_image
 from tests.data.reading.published.layouts import write_dfew, write_frames, write_picture

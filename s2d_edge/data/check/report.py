@@ -1,0 +1,75 @@
+"""The report of a check: findings about a dataset, and its clips counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal[
+    "unknown label",
+    "listed twice",
+    "missing",
+    "unreadable",
+    "too few frames",
+    "subject in several splits",
+    "duplicate across splits",
+    "duplicate within a split",
+    "class without clips",
+]
+WARNINGS: frozenset[Kind] = frozenset({"duplicate within a split", "class without clips"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One fault or warning about a dataset.
+
+    Attributes:
+        kind: the kind of fault.
+        what: the clip, subject or class that has it.
+        detail: the rest of the sentence.
+    """
+
+    kind: Kind
+    what: str
+    detail: str
+
+    @property
+    def trouble(self) -> bool:
+        """True for a fault that must be corrected; False for a warning."""
+        return self.kind not in WARNINGS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """The findings about a dataset, and its clips counted.
+
+    Attributes:
+        name: the dataset.
+        labels: class names in index order, then labels outside the set.
+        counts: clips of each label in each split, as annotated.
+        notes: sentences about what was left out on purpose.
+        findings: in the order of their kinds.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    counts: Mapping[str, Mapping[str, int]]
+    notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def clips(self) -> int:
+        """Number of clips listed."""
+        return sum(sum(counts.values()) for counts in self.counts.values())
+
+    @property
+    def kinds(self) -> dict[Kind, int]:
+        """Number of findings of each kind."""
+        return dict(Counter(finding.kind for finding in self.findings))
+
+    @property
+    def passed(self) -> bool:
+        """True when no fault must be corrected."""
+        return not any(finding.trouble for finding in self.findings)

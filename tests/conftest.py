@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from s2d_edge.firmware_host import bundles
 from tests.shared import Shared
+from tests.watchdog.cpu_time import CpuTimes
 from tests.watchdog.plugin import Watchdog, add_options
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests beside others: threads of each would only contend
@@ -32,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Watch the tests of this process; pytest-xdist's controller runs none."""
+    """Measure the tests of this process, and watch them for hangs."""
+    config.pluginmanager.register(CpuTimes())
     if Path("/proc/self/stat").exists():
         config.pluginmanager.register(Watchdog(config))
 

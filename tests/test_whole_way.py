@@ -28,7 +28,7 @@ def _run(*arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=67)
 def test_from_drawn_faces_to_an_annotated_video(tmp_path: Path) -> None:
     _run("data", "avatars", "faces", "--clips-per-class", "12", cwd=tmp_path)
     save_file(MobileFaceNet(preset("demo").landmark).state_dict(), tmp_path / "landmark.safetensors")
@@ -66,7 +66,7 @@ def test_from_drawn_faces_to_an_annotated_video(tmp_path: Path) -> None:
     assert answer[0]["label"] in EXPRESSIONS
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=30)
 def test_a_stream_bundle_is_used_as_a_window_bundle_is(tmp_path: Path) -> None:
     write_random_run(tmp_path / "runs" / "causal", CAUSAL)
     for mode in ("window", "stream"):

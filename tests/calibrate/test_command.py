@@ -92,6 +92,7 @@ def test_int8_bundle_records_its_calibration_and_its_accuracy(
     assert manifest.format_version == 2  # whatever the FP32 bundle's was
 
 
+@pytest.mark.slow(seconds=3)
 def test_too_large_drop_leaves_no_bundle_and_still_reports(fp32: Bundle, data: Path) -> None:
     report = fp32.path.parent / "report.json"
     before = sorted(fp32.path.parent.iterdir())

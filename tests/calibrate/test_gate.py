@@ -165,6 +165,7 @@ def hostile_data(root: Path) -> Path:
     return root
 
 
+@pytest.mark.slow(seconds=24)
 @pytest.mark.parametrize(
     ("target", "planted", "step"),
     [
@@ -207,6 +208,7 @@ def test_planted_outliers_cost_plain_ptq_much_and_the_gate_brings_it_back(
     assert chosen.change in page
 
 
+@pytest.mark.slow(seconds=10)
 def test_agreement_decides_where_there_is_no_accuracy_to_lose(tmp_path: Path) -> None:
     """Every picture has a wrong label, so INT8 can only win; it still has to agree with FP32."""
     fp32 = write_hostile(tmp_path / "fp32", "intel-cpu", gain=1000.0)
@@ -242,6 +244,7 @@ def test_agreement_decides_where_there_is_no_accuracy_to_lose(tmp_path: Path) ->
     assert report.gate.min_agreement == 0.97
 
 
+@pytest.mark.slow(seconds=7)
 def test_accuracy_control_puts_the_hostile_layer_back(tmp_path: Path) -> None:
     """Without the steps before it, on either backend, and with limits that allow no loss."""
     data = hostile_data(tmp_path / "data")

@@ -104,6 +104,7 @@ def test_cpu_onnx_graph_lets_activations_be_asymmetric(fp32: Path, tmp_path: Pat
     assert_close_to_fp32(fp32, graph)
 
 
+@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize("target", ["intel-cpu", "intel-npu"])
 def test_intel_graph_is_static_and_int8(
     fp32: Path, tmp_path: Path, target: Target, capfd: pytest.CaptureFixture[str]

@@ -73,6 +73,7 @@ def clips(count: int) -> list[NDArray[np.uint8]]:
     return [feed["clip"] for feed in feeds(count, seed=5)]
 
 
+@pytest.mark.slow(seconds=4)
 def test_all_off_is_fp32_and_all_on_is_int8(pair: tuple[Bundle, Bundle]) -> None:
     fp32, int8 = pair
     groups = [[layer.name for layer in group] for group in quantized_groups(int8.graph_path).values()]
@@ -138,6 +139,7 @@ def test_large_models_are_measured_on_fewer_clips(
     assert affordable_clips(int8.graph_path) == 1
 
 
+@pytest.mark.slow(seconds=23)
 @pytest.mark.parametrize(("config", "mode"), [(TINY, "window"), (CAUSAL, "stream")])
 def test_groups_are_the_same_in_both_formats(config: S2DConfig, mode: Mode, shared: Shared) -> None:
     groups = []

@@ -59,6 +59,7 @@ def test_feeds_hold_the_state_the_graph_really_has(streamed: Bundle) -> None:
         assert all(np.abs(held[ring.name]).max() > 0 for ring in manifest.rings)
 
 
+@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize("streamed", ["jetson"], indirect=True)
 def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Path) -> None:
     """Among them: only linears and convolutions have weights in 8 bits, so biases of ages keep their 32."""
@@ -69,6 +70,7 @@ def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Pa
     assert lint_graph(out, "jetson") == []
 
 
+@pytest.mark.slow(seconds=13)
 def test_an_int8_step_stays_near_fp32(shared: Shared, tmp_path: Path) -> None:
     fp32 = shared.exported("intel-cpu", "stream", CAUSAL)
     folder = tmp_path / "int8"

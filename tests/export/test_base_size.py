@@ -44,7 +44,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     return History(run=run, frames=frames, answers=answers)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=318)
 @pytest.mark.parametrize("target", ["intel-cpu", "jetson"])
 def test_forty_frames_at_base_size(target: str, history: History, tmp_path: Path) -> None:
     out = tmp_path / "bundle"

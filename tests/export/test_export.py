@@ -47,6 +47,7 @@ def npu(shared: Shared) -> Path:
     return shared.exported("intel-npu", "window", TINY).path
 
 
+@pytest.mark.slow(seconds=6)
 @pytest.mark.parametrize("which", ["jetson", "npu"])
 def test_bundle_answers_as_the_run(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     bundle = open_bundle(request.getfixturevalue(which))
@@ -82,6 +83,7 @@ def test_npu_graph_has_no_dynamic_dimension_and_keeps_fp32(npu: Path) -> None:
     assert open_bundle(npu).manifest.execution["cpu"] == {"INFERENCE_PRECISION_HINT": "f32"}
 
 
+@pytest.mark.slow(seconds=9)
 def test_cpu_takes_the_faster_format_and_leaves_only_that(tmp_path: Path) -> None:
     bundle = open_bundle(_export(tmp_path, "cpu"))
     assert sorted(path.suffix for path in bundle.path.iterdir()) in (
@@ -90,11 +92,13 @@ def test_cpu_takes_the_faster_format_and_leaves_only_that(tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.slow(seconds=3)
 def test_image_model_exports_too(tmp_path: Path) -> None:
     write_random_run(tmp_path / "run", TINY.as_image())
     assert open_bundle(_export(tmp_path, "intel-cpu")).manifest.frames == 1
 
 
+@pytest.mark.slow(seconds=4)
 def test_failed_parity_writes_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "TOLERANCE", 1e-12)
     with pytest.raises(S2DEdgeError, match="no bundle was written"):

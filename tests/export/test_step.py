@@ -62,6 +62,7 @@ def _steps(session: StreamSession, frames: NDArray[np.uint8], first: int = 0) ->
     return np.concatenate([session.step(frames[:, k], first + k) for k in range(frames.shape[1])])
 
 
+@pytest.mark.slow(seconds=15)
 def test_every_answer_is_that_of_the_whole_history(streamed: tuple[S2D, Bundle]) -> None:
     model, bundle = streamed
     frames = _frames(200)  # fifty times round the rings
@@ -75,6 +76,7 @@ def test_every_answer_is_that_of_the_whole_history(streamed: tuple[S2D, Bundle])
         np.testing.assert_allclose(_steps(session, frames[:, :9]), want[:9], atol=1e-4)
 
 
+@pytest.mark.slow(seconds=3)
 def test_a_real_clip_frame_by_frame(streamed: tuple[S2D, Bundle], shared_data: Path) -> None:
     model, bundle = streamed
     side = CAUSAL.vit.image_size
@@ -161,6 +163,7 @@ def test_only_a_causal_run_becomes_a_stream(tmp_path: Path) -> None:
         FusedStep(random_model(replace(CAUSAL, frames=1)), in_place=False)
 
 
+@pytest.mark.slow(seconds=4)
 def test_a_window_bundle_opens_no_stream(shared: Shared) -> None:
     bundle = shared.exported("intel-cpu", "window", CAUSAL)
     with open_engine(bundle, "cpu") as engine, pytest.raises(BundleError, match="--mode stream"):

@@ -88,6 +88,7 @@ def test_slow_face_search_drops_frames_which_are_recorded_all_the_same(
         assert written.fps == pytest.approx(50, rel=1e-3)  # measured by the camera's clock
 
 
+@pytest.mark.slow(seconds=3)
 def test_slow_model_drops_clips_and_says_how_many(bundle: Bundle) -> None:
     results: list[LiveResult] = []
     with LateEngine(open_engine(bundle, "cpu")) as engine:
@@ -145,6 +146,7 @@ with open_engine(bundle, "cpu") as engine:
 """
 
 
+@pytest.mark.slow(seconds=7)
 @pytest.mark.parametrize(("number", "json_to"), [(signal.SIGINT, "-"), (signal.SIGTERM, "out.jsonl")])
 def test_signal_keeps_what_was_done(
     bundle: Bundle, tmp_path: Path, number: signal.Signals, json_to: str

@@ -35,6 +35,7 @@ def by_track(path: Path) -> dict[int, list[dict[str, Any]]]:
     return tracks
 
 
+@pytest.mark.slow(seconds=8)
 @pytest.mark.parametrize("mode", ["window", "stream"])
 def test_two_faces_give_the_results_of_each_alone(mode: str, shared: Shared, tmp_path: Path) -> None:
     """Faces in one picture share neither model state nor smoothing."""

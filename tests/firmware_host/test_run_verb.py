@@ -31,6 +31,7 @@ def s2d_edge(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow(seconds=3)
 def test_refusals_are_one_sentence_on_stderr(bundle: Bundle, tmp_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no video\n")
@@ -71,6 +72,7 @@ def test_run_folder_and_missing_bundle_say_what_to_do(tmp_path: Path) -> None:
         run_live(QUIET, source=clip, bundle=tmp_path / "run")
 
 
+@pytest.mark.slow(seconds=3)
 def test_real_clip_from_end_to_end(bundle: Bundle, shared_data: Path, tmp_path: Path) -> None:
     """FaceMesh, the newest bundle, an annotated video, and JSON alone on stdout."""
     (tmp_path / "bundles").symlink_to(bundle.path.parent)
@@ -100,6 +102,7 @@ sys.meta_path.insert(0, Block())
 """
 
 
+@pytest.mark.slow(seconds=3)
 def test_host_needs_no_training_packages(bundle: Bundle, tmp_path: Path) -> None:
     clip = write_video(tmp_path / "nobody.avi", [plain((0, 0, 0))] * 4, fps=10)
     for code, arguments, wanted in (

@@ -76,6 +76,7 @@ def windowed_int8(windowed: Bundle, tmp_path_factory: pytest.TempPathFactory) ->
 KINDS = ("streamed", "windowed", "streamed_int8", "windowed_int8")
 
 
+@pytest.mark.slow(seconds=17)
 @pytest.mark.parametrize("kind", KINDS)
 def test_passes_on_the_right_graph(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     bundle: Bundle = request.getfixturevalue(kind)

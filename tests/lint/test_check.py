@@ -37,6 +37,7 @@ def with_graph(bundle: Bundle, model: onnx.ModelProto) -> Bundle:
     return open_bundle(bundle.path)
 
 
+@pytest.mark.slow(seconds=3)
 def test_export_refuses_what_its_target_would(tmp_path: Path) -> None:
     write_random_run(tmp_path / "run", TINY.as_image())
     model, info = load_run(tmp_path / "run")

@@ -185,7 +185,7 @@ def test_import_writes_a_run_with_the_datasets_rate(model: S2D, landmark: Path, 
         import_run(path, landmark=landmark, labels="a,b,c", heads=4, out=tmp_path / "run", console=QUIET)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(seconds=4)
 def test_base_checkpoint_in_official_keys_imports(shared_data: Path, tmp_path: Path) -> None:
     shapes = json.loads((shared_data / "parity/s2d_base_official_keys.json").read_text())
     tensors = {name: torch.randn(shape) * 0.02 for name, shape in shapes.items()}

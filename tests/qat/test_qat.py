@@ -68,6 +68,7 @@ def _distance(one: Bundle, other: Bundle) -> float:
     return float(np.sqrt(np.mean((_logits(one, UNSEEN) - _logits(other, UNSEEN)) ** 2)))
 
 
+@pytest.mark.slow(seconds=65)
 @pytest.mark.parametrize(("target", "mode"), [("intel-cpu", "window"), ("jetson", "stream")])
 def test_int8_is_nearer_to_fp32_after_fine_tuning(
     shared: Shared, tmp_path: Path, target: str, mode: str
@@ -88,6 +89,7 @@ def test_int8_is_nearer_to_fp32_after_fine_tuning(
     assert after < 0.9 * before
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize("alpha", [0.95, -1.0])
 def test_untrained_weights_are_unchanged_without_the_quantizers(alpha: float) -> None:
     fused = FusedS2D(random_model(TINY))
@@ -151,6 +153,7 @@ def _data(root: Path) -> str:
     return str(root)
 
 
+@pytest.mark.slow(seconds=37)
 def test_the_search_ends_with_fine_tuning_and_records_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +192,7 @@ def test_the_search_ends_with_fine_tuning_and_records_it(
     assert "The weights after step" in (out / "report.html").read_text()
 
 
+@pytest.mark.slow(seconds=3)
 def test_without_a_run_the_report_says_that_fine_tuning_was_not_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

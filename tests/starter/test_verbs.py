@@ -54,6 +54,7 @@ def _write_data(root: Path) -> Path:
     return root
 
 
+@pytest.mark.slow(seconds=6)
 def test_verbs_take_it_by_name_and_write_nothing_into_the_package(
     package: Path, elsewhere: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,6 +88,7 @@ def _options(data: Path, landmark: Path | None, /, **more: Any) -> dict[str, Any
     return given | more
 
 
+@pytest.mark.slow(seconds=3)
 def test_both_stages_run_and_the_second_grows_out_of_the_first(data: Path, landmark: Path) -> None:
     folders = train(**_options(data, landmark), console=QUIET)
     assert folders == [Path("runs/data-demo-image"), Path("runs/data-demo-video")]
@@ -106,6 +107,7 @@ def test_both_stages_run_and_the_second_grows_out_of_the_first(data: Path, landm
     assert again == [Path("runs/data-demo-2-image")]
 
 
+@pytest.mark.slow(seconds=13)
 def test_an_interrupted_image_stage_resumes_and_the_video_stage_follows(
     data: Path, landmark: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +131,7 @@ def test_an_interrupted_image_stage_resumes_and_the_video_stage_follows(
         train(resume=parted[1], console=QUIET)
 
 
+@pytest.mark.slow(seconds=3)
 def test_a_killed_training_resumes_to_the_very_bytes_of_a_whole_one(data: Path, landmark: Path) -> None:
     (whole,) = train(**_options(data, landmark, stage="image", epochs=4, out=Path("whole")), console=QUIET)
     command_line = [sys.executable, "-m", "tests.train.killed", str(data), str(landmark), "killed", *FAST]
@@ -152,6 +155,7 @@ def test_a_killed_training_resumes_to_the_very_bytes_of_a_whole_one(data: Path, 
     assert [start["epochs_done"] for start in starts] == [0, 2]
 
 
+@pytest.mark.slow(seconds=3)
 def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Path, landmark: Path) -> None:
     _, both = train(**_options(data, landmark, out=Path("both")), console=QUIET)
     causal: dict[str, Any] = {"data": str(data), "stage": "video", "changes": FAST, "init": both}
@@ -222,6 +226,7 @@ def test_a_tuned_landmark_network_is_kept_and_the_video_stage_looks_through_it(
     assert all(torch.equal(each, tuned) for each in seen)
 
 
+@pytest.mark.slow(seconds=3)
 def test_a_fresh_head_alone_starts_at_its_scale(data: Path, landmark: Path) -> None:
     hardly = (*FAST, "image.lr=1e-9", "video.lr=1e-9", "image.weight_decay=0", "video.weight_decay=0")
     started = []
@@ -245,6 +250,7 @@ def test_the_video_stage_alone_starts_from_the_newest_image_run(data: Path, land
     assert info.model.landmark == read_run(image).model.landmark
 
 
+@pytest.mark.slow(seconds=3)
 def test_a_training_goes_on_at_another_size_of_picture(data: Path, landmark: Path) -> None:
     stages = [
         _options(data, landmark, stage="image", epochs=1, image_size=64, out=Path("image")),

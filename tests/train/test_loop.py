@@ -54,6 +54,7 @@ def _weights(model: S2D) -> torch.Tensor:
     return torch.cat([value.double().flatten() for value in model.state_dict().values()])
 
 
+@pytest.mark.slow(seconds=17)
 @pytest.mark.parametrize("video", [False, True], ids=["image", "video"])
 @pytest.mark.parametrize("looks", [2, 4, 6], ids=["in an epoch", "at validation", "in the next epoch"])
 @pytest.mark.parametrize("settings", [SETTINGS, DISTILLED, MIXED], ids=["plain", "distilled", "mixed"])
@@ -114,6 +115,7 @@ def test_a_snapshot_within_an_epoch_survives_a_crash_and_continues_exactly(tmp_p
     assert torch.equal(_weights(whole.job.model), _weights(again.job.model))
 
 
+@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize("accumulate", [2, 3, 9])
 def test_a_batch_in_parts_gives_the_step_of_the_whole_batch(tmp_path: Path, accumulate: int) -> None:
     still = replace(DISTILLED, dropout=0, epochs=2)
@@ -152,6 +154,7 @@ def test_the_run_folder_holds_best_and_last_weights_and_a_line_per_epoch(tmp_pat
     assert info.origin["best_epoch"] == str(best["epoch"])
 
 
+@pytest.mark.slow(seconds=5)
 def test_the_video_stage_learns_the_order_of_frames_and_leaves_the_backbone_alone(tmp_path: Path) -> None:
     settings = StageSettings(
         epochs=8, batch_clips=8, lr=1e-2, warmup_epochs=0.5, dropout=0, label_smoothing=0, augment=STILL
@@ -191,6 +194,7 @@ def test_what_is_kept_is_the_moving_average_where_one_is_asked_for(tmp_path: Pat
     assert 0 < kept[0.999] < 0.5 * trained[0.999]
 
 
+@pytest.mark.slow(seconds=3)
 def test_layer_decay_holds_the_first_layers_back(tmp_path: Path) -> None:
     moved = {}
     for decay in (1.0, 1e-4):
@@ -204,6 +208,7 @@ def test_layer_decay_holds_the_first_layers_back(tmp_path: Path) -> None:
     assert moved[1e-4] < 1e-6 * moved[1.0]
 
 
+@pytest.mark.slow(seconds=3)
 def test_landmark_features_learn_at_their_share_of_the_rate_and_points_stay(tmp_path: Path) -> None:
     moved = {}
     for share in (1.0, 1e-3):
@@ -229,6 +234,7 @@ def test_landmark_features_learn_at_their_share_of_the_rate_and_points_stay(tmp_
     assert not any(far for name, far in moved[1.0].items() if name.startswith(still) or "running" in name)
 
 
+@pytest.mark.slow(seconds=3)
 def test_anchors_change_the_training_once_their_time_has_come(tmp_path: Path) -> None:
     weights = {}
     for name, sdl in (

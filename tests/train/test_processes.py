@@ -62,6 +62,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
+@pytest.mark.slow(seconds=10)
 @pytest.mark.parametrize("scene", SCENES)
 def test_two_processes_give_the_loss_curve_and_the_evaluation_of_one(
     both: dict[str, Path], scene: str

@@ -66,6 +66,7 @@ def _check_that_a_training_starts_at_the_score_of(run: Path, pictures: Sequence[
     assert read_run(further).origin["best_epoch"] == "1"  # what it started from is not its own
 
 
+@pytest.mark.slow(seconds=3)
 def test_a_run_of_ours(workspace: Path) -> None:
     torch.manual_seed(0)
     info = RunInfo(
@@ -84,6 +85,7 @@ def test_a_run_of_ours(workspace: Path) -> None:
     _check_that_a_training_starts_at_the_score_of(Path("ours"), pictures)
 
 
+@pytest.mark.slow(seconds=12)
 def test_an_official_checkpoint(workspace: Path, shared_data: Path) -> None:
     run = import_run(
         shared_data / "parity/s2d_small_official.pth",

@@ -146,6 +146,7 @@ def test_debug_shows_where_it_went_wrong(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("error: absent.mp4")
 
 
+@pytest.mark.slow(seconds=5)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_verb_that_is_ended_leaves_nothing_half_made(tmp_path: Path, number: signal.Signals) -> None:
     program = (

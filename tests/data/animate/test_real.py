@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from s2d_edge.data.animate import clip
@@ -18,6 +19,7 @@ from tests.data.animate.faces import some_stills, write_table
 from tests.data.animate.sets import contents
 
 
+@pytest.mark.slow(seconds=3)
 def test_real_photographs_from_the_command_line(shared_data: Path, tmp_path: Path) -> None:
     """Two processes make the clips that one makes."""
     rows = some_stills(shared_data, {"neutral": 22, "surprise": 22})

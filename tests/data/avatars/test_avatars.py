@@ -88,6 +88,7 @@ def test_another_seed_gives_other_faces() -> None:
     assert np.abs(first.astype(int) - second.astype(int)).mean() > 10
 
 
+@pytest.mark.slow(seconds=10)
 def test_splits_share_no_subject_and_every_class_is_as_frequent(drawn: Drawn) -> None:
     subjects = {split: {s.subject for s in drawn.data.split(split)} for split in drawn.data.splits}
     assert {split: len(who) for split, who in subjects.items()} == {"train": 18, "test": 9}

@@ -1,9 +1,9 @@
-"""``benchmark``: how long an answer takes, how much memory, how large; models in turn, a process each.
+"""``benchmark``: measure latency, peak memory and size of models, in turn, each in its own process.
 
-A window bundle or a run folder answers a clip; a stream bundle answers a frame, its rings full.
+A window bundle or a run folder predicts a clip; a stream bundle predicts a frame, after its warm-up.
 
-A process each, so that peak memory is the model's own; in turn, so that drift of the machine hits all alike.
-Only one of them computes at any time.
+Each model has a process, so that peak memory is its own. They run in turn, so that drift of the machine
+affects all equally. Only one of them computes at any time.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchmarkOptions:
-    """How to time.
+    """The number of timed and of warm-up rounds.
 
     Attributes:
         rounds: timed inferences per model.
@@ -69,8 +69,8 @@ class Timing:
 
     Attributes:
         fps: samples per second of video.
-        answers: what one answer takes in: a ``clip`` of T frames, or in a stream one ``frame``.
-        state_bytes: memory of a face's rings; 0 where nothing is kept between answers.
+        unit: the input of one prediction: a ``clip`` of T frames, or in a stream one ``frame``.
+        state_bytes: memory of a face's rings; 0 without a stream.
         latency_ms: float64, one per round, in the order measured.
         peak_memory_bytes: largest resident memory of its process, runtime included.
     """
@@ -79,34 +79,34 @@ class Timing:
     engine: str
     frames: int
     fps: float
-    answers: Literal["clip", "frame"]
+    unit: Literal["clip", "frame"]
     state_bytes: int
     latency_ms: NDArray[np.float64]
     size_bytes: int
     peak_memory_bytes: int
 
     def percentile_ms(self, percent: float) -> float:
-        """A percentile of the latency."""
+        """Return a percentile of the latency."""
         return float(np.percentile(self.latency_ms, percent))
 
     @property
-    def answers_per_s(self) -> float:
-        """Answers per second, one after the other."""
+    def predictions_per_s(self) -> float:
+        """Predictions per second, one after the other."""
         return 1000 / float(self.latency_ms.mean())
 
     @property
     def ms_per_video_second(self) -> float:
-        """Milliseconds of work for a second of video with an answer at every sample, by median latency."""
+        """Milliseconds of work for a second of video with a prediction at every sample, by median latency."""
         return self.fps * self.percentile_ms(50)
 
 
 class _Opened(NamedTuple):
-    """What a model's process says of it."""
+    """The first message of a model's process."""
 
     engine: str
     frames: int
     fps: float
-    answers: Literal["clip", "frame"]
+    unit: Literal["clip", "frame"]
     state_bytes: int
 
 
@@ -124,22 +124,23 @@ class _Runner:
         self.name = contender.name
         self.size_bytes = contender.size_bytes
 
-    def ask(self, what: str) -> Any:
-        """Send one request and wait for its answer.
+    def request(self, what: str) -> Any:
+        """Send one request and wait for its reply.
 
         Raises:
-            S2DEdgeError: what went wrong in the process.
+            S2DEdgeError: the error of the process, or the process ended.
         """
         try:
             self._here.send(what)
-            answer = self._here.recv()
+            reply = self._here.recv()
         except (EOFError, BrokenPipeError):
             raise DeviceError(
-                f"{self.name}: its process ended while it was timed; out of memory is the usual reason"
+                f"{self.name}: its process ended while it was timed; usually it ran out of memory: close "
+                "other programs, or time fewer models"
             ) from None
-        if isinstance(answer, S2DEdgeError):
-            raise answer
-        return answer
+        if isinstance(reply, S2DEdgeError):
+            raise reply
+        return reply
 
     def __enter__(self) -> _Runner:
         return self
@@ -154,7 +155,7 @@ class _Runner:
 
 
 def _serve(opener: Callable[[], Engine], connection: Connection) -> None:
-    """The process of one model: answer ``open``, ``time`` and ``memory`` until the other end closes."""
+    """Run the process of one model: serve ``open``, ``time`` and ``memory`` until the other end closes."""
     engine: Engine | None = None
     try:
         while True:
@@ -169,7 +170,7 @@ def _serve(opener: Callable[[], Engine], connection: Connection) -> None:
                             engine=engine.description,
                             frames=engine.spec.frames,
                             fps=engine.spec.fps,
-                            answers="clip" if session is None else "frame",
+                            unit="clip" if session is None else "frame",
                             state_bytes=0 if session is None else session.state_bytes,
                         )
                     )
@@ -200,14 +201,14 @@ def benchmark(contenders: Sequence[Contender], options: BenchmarkOptions, consol
     """
     with ExitStack() as stack:
         runners = [stack.enter_context(_Runner(contender)) for contender in contenders]
-        opened: list[_Opened] = [runner.ask("open") for runner in runners]
+        opened: list[_Opened] = [runner.request("open") for runner in runners]
         spans = np.empty((len(runners), options.rounds))
         steps = len(runners) * (options.rounds + options.warmup)
         with console.progress("timing in turn", steps) as advance:
             for number in range(-options.warmup, options.rounds):
                 order = range(len(runners)) if number % 2 == 0 else reversed(range(len(runners)))
                 for which in order:
-                    span = runners[which].ask("time")
+                    span = runners[which].request("time")
                     if number >= 0:
                         spans[which, number] = span
                     advance(1)
@@ -217,26 +218,26 @@ def benchmark(contenders: Sequence[Contender], options: BenchmarkOptions, consol
                 engine=one.engine,
                 frames=one.frames,
                 fps=one.fps,
-                answers=one.answers,
+                unit=one.unit,
                 state_bytes=one.state_bytes,
                 latency_ms=spans[number],
                 size_bytes=runner.size_bytes,
-                peak_memory_bytes=int(runner.ask("memory")),
+                peak_memory_bytes=int(runner.request("memory")),
             )
             for number, (runner, one) in enumerate(zip(runners, opened, strict=True))
         ]
 
 
 def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
-    """One row a model; with a reference, how many times faster than it. Engines stand below."""
+    """Return a row for each model, with its speed-up over the reference; engines stand below."""
     table = Table(
-        title="one answer at a time, models in turn",
+        title="one prediction at a time, models in turn",
         title_justify="left",
         caption="\n".join(timing.engine for timing in timings),
         caption_justify="left",
     )
     table.add_column("model", overflow="fold", min_width=20)
-    streams = any(timing.answers == "frame" for timing in timings)
+    streams = any(timing.unit == "frame" for timing in timings)
     for column in ("p50 ms", "p95 ms", "p99 ms", "per s" if streams else "clips/s", "MB", "peak MiB"):
         table.add_column(column, justify="right", no_wrap=True)
     if streams:
@@ -245,9 +246,9 @@ def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
         table.add_column("speed-up", justify="right", no_wrap=True)
     for timing in timings:
         row = [
-            f"{timing.name}\n{_taken_in(timing)}" if streams else timing.name,
+            f"{timing.name}\n{_input_text(timing)}" if streams else timing.name,
             *(f"{timing.percentile_ms(percent):.1f}" for percent in (50, 95, 99)),
-            f"{timing.answers_per_s:.2f}",
+            f"{timing.predictions_per_s:.2f}",
             f"{timing.size_bytes / 1e6:.1f}",
             f"{timing.peak_memory_bytes / _MIB:.0f}",
         ]
@@ -259,15 +260,15 @@ def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
     return table
 
 
-def _taken_in(timing: Timing) -> str:
-    """What one answer reads, for people."""
-    if timing.answers == "clip":
+def _input_text(timing: Timing) -> str:
+    """Describe the input of one prediction, for people."""
+    if timing.unit == "clip":
         return f"a clip of {timing.frames}"
     return f"a frame, {timing.state_bytes / _MIB:.1f} MiB kept"
 
 
 def as_json(timings: Sequence[Timing], reference: Timing | None, options: BenchmarkOptions) -> dict[str, Any]:
-    """The same for machines."""
+    """Return the figures of :func:`as_table` for JSON."""
     return {
         "rounds": options.rounds,
         "warmup": options.warmup,
@@ -280,10 +281,10 @@ def as_json(timings: Sequence[Timing], reference: Timing | None, options: Benchm
                 "p50_ms": timing.percentile_ms(50),
                 "p95_ms": timing.percentile_ms(95),
                 "p99_ms": timing.percentile_ms(99),
-                "answers": timing.answers,
-                "answers_per_s": timing.answers_per_s,
+                "answers": timing.unit,
+                "answers_per_s": timing.predictions_per_s,
                 "ms_per_video_second": timing.ms_per_video_second,
-                "clips_per_s": timing.answers_per_s if timing.answers == "clip" else None,
+                "clips_per_s": timing.predictions_per_s if timing.unit == "clip" else None,
                 "state_bytes": timing.state_bytes,
                 "size_bytes": timing.size_bytes,
                 "peak_memory_bytes": timing.peak_memory_bytes,
@@ -295,5 +296,5 @@ def as_json(timings: Sequence[Timing], reference: Timing | None, options: Benchm
 
 
 def speedup(timing: Timing, reference: Timing) -> float:
-    """How many times faster than the reference an answer comes, by median latency."""
+    """Return the reference's median latency divided by the model's."""
     return reference.percentile_ms(50) / timing.percentile_ms(50)

@@ -1,4 +1,4 @@
-"""``benchmark --profile``: where inside a graph the time goes, by kind of node."""
+"""``benchmark --profile``: measure the time inside a graph by kind of node."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class KindTime:
     Attributes:
         kind: as the runtime calls it.
         nodes: how many.
-        ms: their time for one answer, milliseconds.
+        ms: their time in one prediction, milliseconds.
         linear: linears and convolutions.
     """
 
@@ -46,7 +46,7 @@ class KindTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Where a graph's time goes, most first."""
+    """A graph's time by kind of node, the largest first."""
 
     name: str
     engine: str
@@ -54,7 +54,7 @@ class Profile:
 
     @property
     def total_ms(self) -> float:
-        """Of all nodes; measuring itself costs, so it is more than an answer takes."""
+        """Milliseconds of all nodes; timing them costs, so it is more than a prediction takes."""
         return sum(kind.ms for kind in self.kinds)
 
     @property
@@ -89,10 +89,10 @@ def _is_linear(node: NodeTime) -> bool:
 
 
 def as_table(found: Profile) -> Table:
-    """One row a kind, and the share of linears and convolutions."""
+    """Return a row for each kind, and the share of linears and convolutions."""
     share = f"{100 * found.linear_share:.0f} % of it in linears and convolutions"
     table = Table(
-        title=f"{found.name}: {found.total_ms:.1f} ms an answer, {share}",
+        title=f"{found.name}: {found.total_ms:.1f} ms a prediction, {share}",
         title_justify="left",
         caption=f"{found.engine}; timing every node makes the whole slower",
         caption_justify="left",
@@ -110,7 +110,7 @@ def as_table(found: Profile) -> Table:
 
 
 def as_json(found: Profile) -> dict[str, Any]:
-    """The same for machines."""
+    """Return the figures of :func:`as_table` for JSON."""
     return {
         "name": found.name,
         "engine": found.engine,

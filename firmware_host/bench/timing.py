@@ -1,4 +1,4 @@
-"""Timing engines side by side: in turn, so that drift of the machine hits all alike."""
+"""Time engines in turn, so that drift of the machine affects all equally."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _AT_LEAST_ROUNDS = 5
 
 
 def time_once(engine: Engine, clip: Clip) -> float:
-    """Milliseconds one inference takes."""
+    """Return the milliseconds that one inference takes."""
     begin = time.perf_counter()
     engine.infer(clip)
     return 1000 * (time.perf_counter() - begin)
 
 
 def random_clip(spec: ClipSpec) -> Clip:
-    """(1, T, S, S, 3) uint8 of noise: no graph's speed depends on what it sees."""
+    """Draw noise, (1, T, S, S, 3) uint8: no graph's speed depends on its input."""
     shape = (1, spec.frames, spec.size, spec.size, 3)
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def full_stream(engine: Engine, clip: Clip) -> StreamSession | None:
-    """A stream that has seen T frames of ``clip``; None of an engine that answers clips."""
+    """Open a stream and end its warm-up with T frames of ``clip``; None for an engine of whole clips."""
     session = stream_of(engine)
     if session is not None:
         for _ in range(engine.spec.frames):
@@ -39,14 +39,14 @@ def full_stream(engine: Engine, clip: Clip) -> StreamSession | None:
 
 
 def time_step(session: StreamSession, clip: Clip) -> float:
-    """Milliseconds the next frame of a stream takes."""
+    """Return the milliseconds that the next frame of a stream takes."""
     begin = time.perf_counter()
     next_step(session, clip)
     return 1000 * (time.perf_counter() - begin)
 
 
 def next_step(session: StreamSession, clip: Clip) -> Logits:
-    """Answer the next frame of a stream, which goes through ``clip`` in a circle."""
+    """Compute the logits of a stream's next frame, taken from ``clip`` in a circle."""
     number = session.next_number
     return session.step(clip[:, number % clip.shape[1]], number)
 

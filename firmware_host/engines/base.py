@@ -1,4 +1,4 @@
-"""What every graph engine does alike: check the graph against the manifest, and each clip and answer."""
+"""The base of the graph engines: it checks the graph against the manifest, each clip and all logits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DeviceAbsentError(DeviceError):
 
 @dataclass(frozen=True, slots=True)
 class GraphTensor:
-    """One input or output as the loaded graph has it; a dimension that is not fixed is None."""
+    """One input or output of the loaded graph; a dimension that is not fixed is None."""
 
     names: frozenset[str]
     shape: tuple[int | None, ...]
@@ -35,7 +35,7 @@ class GraphTensor:
 
 @dataclass(frozen=True, slots=True)
 class NodeTime:
-    """What one node of a graph takes for one answer.
+    """The time of one node of a graph in one prediction.
 
     Attributes:
         kind: the operator, and how the runtime computes it where it says so.
@@ -49,7 +49,7 @@ class NodeTime:
 
 
 class GraphEngine(ABC):
-    """A bundle's graph on one device. Subclasses load it and run it."""
+    """A bundle's graph on one device; subclasses load it and run it."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._manifest = bundle.manifest
@@ -59,7 +59,7 @@ class GraphEngine(ABC):
 
     @property
     def spec(self) -> ClipSpec:
-        """The clip it wants."""
+        """The clip that the graph takes."""
         return self._manifest.spec
 
     @property
@@ -69,35 +69,41 @@ class GraphEngine(ABC):
 
     @property
     def description(self) -> str:
-        """Precision, runtime and device in use, what a stream keeps, and why this device if chosen."""
+        """Precision, runtime and device in use, memory of a stream, and why the device was chosen."""
         text = f"{self._manifest.name}: {self._manifest.precision.upper()} on {self._device_text()}"
         if self._manifest.mode == "stream":
             text += f", frame by frame, {self._manifest.state_bytes / 2**20:.1f} MiB kept per face"
         return f"{text} ({self._reason})" if self._reason else text
 
     def explain(self, reason: str) -> None:
-        """Have the description say why this device, or this way to it, was chosen; may be called again."""
+        """Add to the description why this device, or this way to it, was chosen."""
         self._reason = f"{self._reason}; {reason}" if self._reason else reason
 
     @property
     @abstractmethod
     def identity(self) -> EngineIdentity:
-        """What answers, as far as the answers may depend on it."""
+        """The runtime, device and driver, as far as the logits may depend on them."""
 
     @property
     @abstractmethod
     def arithmetic(self) -> Arithmetic:
-        """In which numbers the device computes this graph; TF32 and BF16 count as 16 bits."""
+        """The kind of numbers in which the device computes this graph; TF32 and BF16 count as 16 bits."""
 
     @property
     def manifest(self) -> Manifest:
-        """The contract of the bundle it runs."""
+        """The manifest of the bundle."""
         return self._manifest
 
     def infer(self, clip: Clip) -> Logits:
-        """Answer one clip, (1, T, H, W, 3) uint8 RGB, with (1, K) float32 logits.
+        """Compute the logits of one clip.
 
-        A stream graph is led through the clip frame by frame, from an empty past.
+        A stream graph gets the clip frame by frame, after a reset.
+
+        Args:
+            clip: (1, T, H, W, 3) uint8 RGB.
+
+        Returns:
+            (1, K) float32 logits.
 
         Raises:
             DeviceError: wrong shape or dtype, logits that are not finite, or the device fails.
@@ -117,14 +123,15 @@ class GraphEngine(ABC):
         return logits
 
     def open_stream(self) -> StreamSession:
-        """The state of one face, empty.
+        """Open a stream for one face, its state empty.
 
         Raises:
             BundleError: the bundle holds a window graph.
         """
         if self._manifest.mode != "stream":
             raise BundleError(
-                f"{self._where} answers whole clips; to answer frames, export with --mode stream"
+                f"{self._where} holds a window graph, which takes whole clips; for a stream, export the run "
+                "with --mode stream"
             )
         return StreamSession(self._manifest, self._new_rings(), self._checked)
 
@@ -141,10 +148,10 @@ class GraphEngine(ABC):
         return logits.astype(np.float32, copy=True)
 
     @abstractmethod
-    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
-        """Time every node while ``answer`` is called ``rounds`` times, after one warm-up.
+    def time_nodes(self, predict: Callable[[], object], rounds: int) -> list[NodeTime]:
+        """Time every node while ``predict`` is called ``rounds`` times, after one warm-up.
 
-        The engine was opened with ``profile``; ONNX Runtime's measures once.
+        The engine must be opened with ``profile``; one of ONNX Runtime can be timed once.
         """
 
     @abstractmethod
@@ -161,11 +168,11 @@ class GraphEngine(ABC):
 
     @abstractmethod
     def _run(self, clip: Clip) -> Logits:
-        """Answer a clip with a window graph."""
+        """Compute the logits of a clip with a window graph."""
 
     @abstractmethod
     def _new_rings(self) -> RingMemory:
-        """Rings of zeros for a stream graph."""
+        """Return rings of zeros for a stream graph."""
 
     @abstractmethod
     def _device_text(self) -> str: ...
@@ -181,7 +188,7 @@ class GraphEngine(ABC):
 
 
 def stream_of(engine: Engine) -> StreamSession | None:
-    """A fresh stream of an engine whose graph answers frame by frame; None of any other engine."""
+    """Open a stream of an engine with a stream graph; None for any other engine."""
     if isinstance(engine, GraphEngine) and engine.manifest.mode == "stream":
         return engine.open_stream()
     return None

@@ -1,4 +1,4 @@
-"""Where compiled graphs are kept between runs: a folder for everything the compiled form depends on."""
+"""Folders in which compiled graphs are kept between runs, one for each graph, device, driver and runtime."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from s2d_edge.core.files import cache_folder
 
 
 def compiled_folder(runtime: str, manifest: Manifest, identity: EngineIdentity) -> Path | None:
-    """The folder for this graph on this device, driver and runtime, made if need be.
+    """Return the folder for this graph on this device, driver and runtime; make it if it is missing.
 
-    Another graph, driver, runtime or device has another folder, so nothing stale is ever loaded; the folders
-    may be deleted at any time.
+    Another graph, driver, runtime or device has another folder, so nothing stale is loaded. The folders may
+    be deleted at any time.
 
     Args:
         runtime: a folder name.
 
     Returns:
-        None where the graph is not hashed yet or nothing can be written: then nothing is kept.
+        None if the graph is not hashed yet or the folder cannot be made: then nothing is kept.
     """
     if not _hashes(manifest) or not all(manifest.files.values()):
         return None
@@ -32,7 +32,7 @@ def compiled_folder(runtime: str, manifest: Manifest, identity: EngineIdentity) 
 
 
 def compiled_key(manifest: Manifest, identity: EngineIdentity) -> str:
-    """A folder's name for this graph on this device, driver and runtime; 32 hexadecimal digits."""
+    """Return a folder name of 32 hexadecimal digits for this graph, device, driver and runtime."""
     key = "\n".join([*_hashes(manifest), identity.model_dump_json()])
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 

@@ -23,7 +23,7 @@ _HOME: dict[Target, tuple[Device, ...]] = {
 
 
 class Fit(IntEnum):
-    """How well a bundle fits this machine; more is better."""
+    """How well a bundle fits this machine; a larger value is better."""
 
     NOT_AT_ALL = 0
     ON_THE_CPU = 1
@@ -40,7 +40,7 @@ def open_engine(
         device: ``cpu``, ``gpu``, ``npu``, ``cuda``, ``tensorrt``, in any case; ``auto`` takes the bundle's
             target device where this machine has it, else the CPU, and the description says which and why.
         threads: limit of CPU threads.
-        profile: have it time its nodes, which makes it slower.
+        profile: prepare it for timing its nodes, which makes it slower.
 
     Raises:
         ConfigError: no such device name.
@@ -144,7 +144,7 @@ def _is_openvino(manifest: Manifest) -> bool:
 
 
 def _unplanned(manifest: Manifest) -> str:
-    """Why TensorRT itself does not run a bundle, for the end of a sentence; empty for one not made for it."""
+    """Return why TensorRT itself does not run a bundle, as the end of a sentence; empty for other targets."""
     if manifest.target != "jetson":
         return ""
     try:
@@ -159,7 +159,7 @@ def _runtime(manifest: Manifest) -> str:
 
 
 def _devices_for(manifest: Manifest) -> tuple[Device, ...]:
-    """Devices of the graph's runtime. Imported here: a device carries one runtime, not both."""
+    """Return the devices of the graph's runtime; imported here, since a device has one runtime, not both."""
     if _is_openvino(manifest):
         from s2d_edge.firmware_host.engines import openvino_engine
 
@@ -181,7 +181,7 @@ def _devices_for(manifest: Manifest) -> tuple[Device, ...]:
 
 
 def _plan_for(manifest: Manifest) -> Plan:
-    """A plan that TensorRT can run here without ONNX Runtime.
+    """Return a plan that TensorRT can run here without ONNX Runtime.
 
     Raises:
         NoPlanError: there is none, or no Python package to run it.

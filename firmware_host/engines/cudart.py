@@ -1,7 +1,7 @@
-"""The little of CUDA's runtime library that running a TensorRT plan takes, through ctypes.
+"""The functions of CUDA's runtime library that running a TensorRT plan needs, through ctypes.
 
-JetPack has the library, since TensorRT needs it, but no Python package for CUDA. Nothing is loaded before it
-is asked for. Written to CUDA's documented interface; not run on a device here.
+JetPack has the library, since TensorRT needs it, but no Python package for CUDA. The library is loaded at its
+first use. Experimental: built to CUDA's documentation, not run on a device.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The first GPU, as CUDA names it."""
+    """A GPU, as CUDA describes it."""
 
     name: str
     compute_capability: str
@@ -55,7 +55,7 @@ class Gpu:
 
 
 class Memory:
-    """Bytes of the device, or of the host where the device reaches them; freed when nobody holds them."""
+    """Bytes of the device, or of the host where the device reaches them; freed with their last reference."""
 
     def __init__(self, address: int, nbytes: int, free: Any) -> None:
         self.address = address
@@ -64,17 +64,17 @@ class Memory:
 
 
 class Pinned(Memory):
-    """Memory of the host."""
+    """Page-locked memory of the host."""
 
     def view(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-        """It as an array, of which the first bytes are used. It is good as long as this object is held."""
+        """Return an array on the first bytes of this memory. It is valid as long as this object is held."""
         raw = np.ctypeslib.as_array((ctypes.c_uint8 * self.nbytes).from_address(self.address))
         used = int(np.prod(shape)) * np.dtype(dtype).itemsize
         return raw[:used].view(dtype).reshape(shape)
 
 
 class Stream:
-    """Work of one device, in order. Copies go on while the host does, until :meth:`wait`."""
+    """A queue of work for one device, done in order. The host does not wait for it before :meth:`wait`."""
 
     def __init__(self) -> None:
         self._call = _calls()
@@ -84,19 +84,19 @@ class Stream:
         weakref.finalize(self, _free, "cudaStreamDestroy", self.handle)
 
     def zero(self, memory: Memory) -> None:
-        """Fill with zero bytes."""
+        """Fill memory with zero bytes."""
         self._call("cudaMemsetAsync", memory.address, 0, memory.nbytes, self.handle)
 
     def upload(self, target: Memory, source: Pinned) -> None:
-        """All of the host's memory into the device's, which is as long."""
+        """Copy all of the host's memory into the device's, which must be as long."""
         self._call("cudaMemcpyAsync", target.address, source.address, target.nbytes, _TO_DEVICE, self.handle)
 
     def download(self, target: Pinned, source: Memory) -> None:
-        """All of the device's memory into the host's, which is as long."""
+        """Copy all of the device's memory into the host's, which must be as long."""
         self._call("cudaMemcpyAsync", target.address, source.address, source.nbytes, _TO_HOST, self.handle)
 
     def copy(self, target: Memory, offset: int, source: Memory) -> None:
-        """All of ``source`` into ``target`` from byte ``offset`` on, both of the device."""
+        """Copy all of ``source`` into ``target`` from byte ``offset`` on, both of the device."""
         self._call(
             "cudaMemcpyAsync",
             target.address + offset,
@@ -107,24 +107,24 @@ class Stream:
         )
 
     def wait(self) -> None:
-        """Until all of it is done."""
+        """Wait until all work is done."""
         self._call("cudaStreamSynchronize", self.handle)
 
 
 def device_memory(nbytes: int) -> Memory:
-    """Memory of the device.
+    """Allocate memory of the device.
 
     Raises:
-        DeviceError: there is not so much, or no CUDA.
+        DeviceError: there is not enough, or no CUDA.
     """
     return Memory(_allocated("cudaMalloc", nbytes), nbytes, lambda address: _free("cudaFree", address))
 
 
 def pinned_memory(nbytes: int) -> Pinned:
-    """Memory of the host that the device reads and writes without the processor.
+    """Allocate page-locked memory of the host, which the device reads and writes without the processor.
 
     Raises:
-        DeviceError: there is not so much, or no CUDA.
+        DeviceError: there is not enough, or no CUDA.
     """
     return Pinned(
         _allocated("cudaMallocHost", nbytes), nbytes, lambda address: _free("cudaFreeHost", address)
@@ -132,7 +132,7 @@ def pinned_memory(nbytes: int) -> Pinned:
 
 
 def gpu() -> Gpu | None:
-    """The first GPU; None without a GPU, its driver or CUDA's runtime."""
+    """Return the first GPU; None without a GPU, its driver or CUDA's runtime."""
     properties = ctypes.create_string_buffer(_PROPERTIES_BYTES)
     try:
         call = _calls()
@@ -156,15 +156,15 @@ def _allocated(function: str, nbytes: int) -> int:
 
 
 def _free(function: str, address: int) -> None:
-    """Without a look at the result: at the end of a process the driver may be gone already."""
+    """Free memory or a stream, and ignore errors: at the end of a process the driver may be gone already."""
     getattr(library(), function)(address)
 
 
 def _calls() -> Any:
-    """Calls a function of the library by name.
+    """Return a caller of the library's functions by name.
 
     Raises:
-        DeviceError: there is no library; and by the call, with CUDA's own words, if it fails.
+        DeviceError: there is no library. The caller raises it too, with CUDA's message, if a function fails.
     """
     loaded = library()
 
@@ -179,7 +179,7 @@ def _calls() -> Any:
 
 @lru_cache
 def library() -> Any:
-    """CUDA's runtime library, with its functions' arguments declared.
+    """Load CUDA's runtime library and declare its functions' arguments.
 
     Raises:
         DeviceError: there is none.

@@ -1,4 +1,4 @@
-"""INT8 sums that do not overflow, whatever the processor.
+"""Settings with which INT8 sums do not overflow on any processor.
 
 x86 without VNNI adds up INT8 products in 16 bits, two at a time, and what does not fit is cut off
 (https://docs.openvino.ai/latest/pot_saturation_issue.html). Both runtimes can do without these instructions.
@@ -16,13 +16,13 @@ ONNX_RUNTIME = {"session.x64quantprecision": "1"}
 
 
 def sums_overflow() -> bool:
-    """Whether this processor's INT8 products are added up in too few bits; False where nothing tells."""
+    """Return whether this processor adds up INT8 products in too few bits; False if that is unknown."""
     present = instructions()
     return _X86 in present and not present & _WIDE_SUMS
 
 
 def openvino_properties() -> dict[str, str]:
-    """Properties of OpenVINO's CPU plugin for an INT8 graph.
+    """Return properties of OpenVINO's CPU plugin for an INT8 graph.
 
     Where sums would overflow, quantized values are multiplied in FP32, which is no faster than an FP32 graph.
     The plugin knows the property, but does not list it.

@@ -1,4 +1,4 @@
-"""ONNX Runtime: any CPU, NVIDIA GPUs through CUDA or TensorRT. Imported only for ``model.onnx``."""
+"""ONNX Runtime's engine, imported only for ``model.onnx``: any CPU, NVIDIA GPUs through CUDA or TensorRT."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _RECORD_PLACES = "session.record_ep_graph_assignment_info"  # ONNX Runtime 1.24 
 
 
 def devices() -> tuple[Device, ...]:
-    """The devices the installed ONNX Runtime was built for; whether their libraries load shows on opening."""
+    """Return the devices the installed ONNX Runtime was built for; their libraries may still be missing."""
     built = onnxruntime.get_available_providers()
     return tuple(device for device, provider in _PROVIDERS.items() if provider in built)
 
@@ -92,7 +92,7 @@ class ONNXRuntimeEngine(GraphEngine):
             for name, value in EXACT_INT8.items():
                 options.add_session_config_entry(name, value)
         try:
-            # Without ``enable_fallback=0`` a failed provider is replaced behind our back.
+            # Without ``enable_fallback=0`` a failed provider is replaced without an error.
             self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
                 str(bundle.graph_path),
                 sess_options=options,
@@ -126,15 +126,15 @@ class ONNXRuntimeEngine(GraphEngine):
     def arithmetic(self) -> Arithmetic:
         if self._manifest.precision == "int8":
             return "int8" if self._device == "cpu" else "int8 and more"
-        # TensorRT multiplies FP32 in TF32, and so does CUDA unless told otherwise.
+        # TensorRT multiplies FP32 in TF32, and so does CUDA by default.
         exact = self._manifest.execution.get("cuda", {}).get("use_tf32") == "0"
         return "fp32" if self._device == "cpu" or (self._device == "cuda" and exact) else "16-bit"
 
     def _refuse_work_on_the_cpu(self) -> None:
-        """The provider loaded, but it may have left to the CPU what it was asked for.
+        """Check that the provider left no heavy work to the CPU.
 
         Raises:
-            DeviceError: linears, convolutions, attentions or norms are on the CPU, which was not asked for.
+            DeviceError: linears, convolutions, attentions or norms are on the CPU, which was not requested.
         """
         left = sorted(
             {kind for place, kind in self._places if place == _PROVIDERS["cpu"] and _HEAVY.search(kind)}
@@ -145,9 +145,9 @@ class ONNXRuntimeEngine(GraphEngine):
                 "use --device cpu to have all of it there, or another version of ONNX Runtime"
             )
 
-    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
+    def time_nodes(self, predict: Callable[[], object], rounds: int) -> list[NodeTime]:
         for _ in range(rounds + 1):
-            answer()
+            predict()
         trace: str = self._try(lambda session: session.end_profiling())
         events = json.loads(Path(trace).read_text(encoding="utf-8"))
         spans: dict[str, list[float]] = {}
@@ -157,7 +157,7 @@ class ONNXRuntimeEngine(GraphEngine):
                 spans.setdefault(event["name"], []).append(event["dur"] / 1000)
                 detail = event["args"]
                 details[event["name"]] = (detail["op_name"], _has_weights(detail))
-        # The first answers warm up, and those before a stream is full are more of the same.
+        # The first predictions warm up, as do those before a stream is full.
         return [
             NodeTime(details[name][0], float(np.median(found[-rounds:])), details[name][1])
             for name, found in spans.items()
@@ -200,15 +200,15 @@ class ONNXRuntimeEngine(GraphEngine):
 
 
 def _has_weights(node: dict[str, Any]) -> bool:
-    """Whether one factor of a product is weights, by an event of ONNX Runtime's profile."""
+    """Return whether one factor of a product is weights, by an event of ONNX Runtime's profile."""
     inputs = [shape for tensor in node["input_type_shape"] for shape in tensor.values()]
     packed = len(inputs) < 2  # beforehand, so only activations are left among the inputs
-    # Weights behind a quantizer are computed with every answer; activations have a batch and heads beside.
+    # Weights behind a quantizer are computed in every prediction; activations have a batch and heads too.
     return packed or int(node["parameter_size"]) > 0 or len(inputs[-1]) == 2
 
 
 def _identity(device: Device) -> EngineIdentity:
-    """What the answers of a device depend on."""
+    """Return the runtime, device and driver that the logits may depend on."""
     runtime = f"ONNX Runtime {onnxruntime.__version__}"
     if device == "cpu":
         return EngineIdentity(runtime=runtime, device=device, name=processor())
@@ -222,7 +222,7 @@ def _identity(device: Device) -> EngineIdentity:
 def _providers(
     manifest: Manifest, device: Device, identity: EngineIdentity
 ) -> list[tuple[str, dict[str, str]]]:
-    """Providers in order with their options: the bundle's, and where TensorRT keeps what it builds."""
+    """Return providers in order with their options: the bundle's, and TensorRT's cache folder."""
     options = {each: dict(manifest.execution.get(each, {})) for each in _HELPERS[device]}
     if device == "tensorrt" and nvidia.tensorrt():  # an engine fits only the TensorRT that built it
         folder = compiled_folder("tensorrt", manifest, identity)
@@ -238,7 +238,7 @@ def _providers(
 
 
 def _places(session: onnxruntime.InferenceSession) -> Counter[tuple[str, str]]:
-    """Nodes by provider and kind of operation; empty where this ONNX Runtime cannot tell."""
+    """Count nodes by provider and kind of operation; empty if this ONNX Runtime does not record them."""
     if not hasattr(session, "get_provider_graph_assignment_info"):
         return Counter()
     return Counter(
@@ -251,7 +251,7 @@ def _places(session: onnxruntime.InferenceSession) -> Counter[tuple[str, str]]:
 class _DeviceRings:
     """Rings that stay in the device's memory, where the graph reads them and writes each new slot.
 
-    The slot being written is one that the graph does not see in that step, so nothing is read half-written.
+    The slot being written is masked in that step, so nothing is read half-written.
     """
 
     def __init__(

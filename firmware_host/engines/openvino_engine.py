@@ -1,4 +1,4 @@
-"""OpenVINO: Intel CPUs, GPUs and NPUs. Imported only when a bundle's graph is ``model.xml``."""
+"""The engine of OpenVINO: Intel CPUs, GPUs and NPUs. Imported only when a bundle's graph is ``model.xml``."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _DTYPES = {"u8": "uint8", "i32": "int32", "f32": "float32"}
 
 
 def devices() -> tuple[Device, ...]:
-    """The devices OpenVINO sees on this machine."""
+    """Return the devices OpenVINO sees on this machine."""
     seen = {name.split(".")[0] for name in openvino.Core().available_devices}
     return tuple(device for device, plugin in _PLUGINS.items() if plugin in seen)
 
 
 def driver_version(core: Any, device: Device, plugin: str | None = None) -> str:
-    """The version of a device's driver, as OpenVINO tells it; empty for a CPU, or where it tells none.
+    """Return the version of a device's driver as OpenVINO gives it; empty for a CPU, or where it gives none.
 
     Args:
         plugin: OpenVINO's name of the device, where there are several of the kind.
@@ -49,7 +49,7 @@ def driver_version(core: Any, device: Device, plugin: str | None = None) -> str:
 
 
 def identity_of(core: Any, device: Device) -> EngineIdentity:
-    """What the answers of a device depend on.
+    """Return the runtime, device and driver that the logits may depend on.
 
     Raises:
         RuntimeError: OpenVINO sees no such device.
@@ -108,7 +108,10 @@ class OpenVINOEngine(GraphEngine):
                 "use another --device, or export for another target"
             ) from None
         if {name.split(".")[0] for name in used} != {plugin}:
-            raise DeviceError(f"OpenVINO runs {bundle.path} on {', '.join(used)}, not on {plugin} as asked")
+            raise DeviceError(
+                f"OpenVINO runs {bundle.path} on {', '.join(used)}, not on the requested {plugin}; "
+                "use another --device"
+            )
         self._plugin = plugin
         self._request = self._compiled.create_infer_request()
 
@@ -126,11 +129,11 @@ class OpenVINOEngine(GraphEngine):
             exact = False  # it does not say
         return "fp32" if exact else "16-bit"
 
-    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
+    def time_nodes(self, predict: Callable[[], object], rounds: int) -> list[NodeTime]:
         spans: dict[str, list[float]] = {}
         kinds: dict[str, str] = {}
         for number in range(rounds + 1):
-            answer()
+            predict()
             if number == 0:
                 continue
             for node in self._request.profiling_info:
@@ -154,7 +157,7 @@ class OpenVINOEngine(GraphEngine):
         return _HostRings(self._manifest, self._infer)
 
     def _infer(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run the graph on arrays it reads in place; its answers are views, good until the next call."""
+        """Run the graph on arrays that it reads in place; its outputs are views until the next call."""
         if self._request is None:
             raise DeviceError("this engine is closed; open the bundle again")
         try:
@@ -182,10 +185,10 @@ class _HostRings:
 
     def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
         feeds: dict[str, NDArray[Any]] = {self._frame: frame, self._age: age, **self._rings}
-        answer = self._infer(feeds)
+        outputs = self._infer(feeds)
         for ring, new, axis in zip(self._rings.values(), self._new, self._axes, strict=True):
-            ring[(slice(None),) * axis + (slot,)] = answer[new].squeeze(axis)
-        return answer[self._logits]
+            ring[(slice(None),) * axis + (slot,)] = outputs[new].squeeze(axis)
+        return outputs[self._logits]
 
     def copies(self) -> dict[str, NDArray[Any]]:
         return {name: ring.copy() for name, ring in self._rings.items()}
@@ -203,6 +206,6 @@ def _tensors(ports: Any) -> list[GraphTensor]:
 
 
 def _brief(error: BaseException) -> str:
-    """OpenVINO's last line says what happened; the lines before it name its source files."""
+    """Return the last line of an OpenVINO error; the lines before it name its source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

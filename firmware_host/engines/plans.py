@@ -1,4 +1,4 @@
-"""TensorRT plans that a bundle's ``build_engine.sh`` built on this machine, and which of them may be used."""
+"""Find TensorRT plans that a bundle's ``build_engine.sh`` built on this machine, and check that they fit."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from s2d_edge.firmware_host.engines.cudart import Gpu, gpu
 
 
 class NoPlanError(DeviceError):
-    """There is no plan for this bundle, GPU and TensorRT; the message is a part of a sentence."""
+    """No plan fits this bundle, GPU and TensorRT; the message is a part of a sentence."""
 
 
 class PlanRecord(BaseModel):
-    """What the script notes beside a plan; what trtexec did not tell is empty.
+    """The record that the script writes beside a plan; what trtexec did not print is empty.
 
     Attributes:
         model_sha256: of the bundle's ``model.onnx``.
@@ -49,13 +49,13 @@ class PlanRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan that fits this bundle, GPU and TensorRT, by its record; its bytes are not looked at yet."""
+    """A plan that fits this bundle, GPU and TensorRT, by its record; its bytes are not verified yet."""
 
     path: Path
     record: PlanRecord
 
     def read(self) -> bytes:
-        """Its bytes.
+        """Read the plan's bytes, and verify them.
 
         Raises:
             DeviceError: they cannot be read, or are not those the record was written for.
@@ -72,19 +72,19 @@ class Plan:
         return data
 
 
-_BUILD = f"build it anew with the bundle's {BUILD_SCRIPT}"
+_BUILD = f"build it again with the bundle's {BUILD_SCRIPT}"
 
 
 def plan_folder(model_sha256: str) -> Path:
-    """Where the script keeps the plans of a bundle with such a ``model.onnx``."""
+    """Return the folder in which the script keeps the plans of a bundle with this ``model.onnx``."""
     return cache_folder() / "plans" / model_sha256[:32]
 
 
 def find_plan(manifest: Manifest) -> Plan:
-    """The newest plan built from this bundle for this GPU and this TensorRT.
+    """Find the newest plan built from this bundle for this GPU and this TensorRT.
 
     Raises:
-        NoPlanError: there is none; says why.
+        NoPlanError: there is none; the message says why.
     """
     model = manifest.files.get("model.onnx", "")  # empty until a bundle is sealed
     found = plan_folder(model).glob("*.json") if model else ()
@@ -112,7 +112,7 @@ def find_plan(manifest: Manifest) -> Plan:
 
 
 def _misfits(record: PlanRecord, manifest: Manifest, version: str, here: Gpu) -> Iterator[str]:
-    """Why a plan is not for this bundle, TensorRT or GPU."""
+    """Yield each reason why a plan is not for this bundle, TensorRT or GPU."""
     if record.model_sha256 != manifest.files["model.onnx"]:
         yield "was built from another model.onnx"
     if record.graph_sha256 != manifest.files.get(record.graph):

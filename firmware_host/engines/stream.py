@@ -1,4 +1,4 @@
-"""One face's past: which slot of its rings holds what, how old it is, and what comes next."""
+"""The state of one face in a stream: the age of every slot of its rings, and the slot to write next."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _NEVER = np.iinfo(np.int64).min // 2  # when an empty slot was written
 
 
 class RingMemory(Protocol):
-    """The rings of one face, where the graph can read them without a copy."""
+    """The rings of one face, in memory that the graph reads without a copy."""
 
     def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
-        """Answer one frame and keep what is new of it in ``slot`` of every ring.
+        """Compute the logits of one frame, and write its new slot into every ring.
 
         Args:
             frame: (1, S, S, 3) uint8 RGB.
-            age: (slots,) sample periods since each slot was written; T for one not to be seen.
-            slot: the oldest. In rings of T slots it is not to be seen in this step, and may be written
-                during it; in rings of T - 1 slots it may be seen, and is written after it.
+            age: (slots,) sample periods since each slot was written; T for a masked one.
+            slot: the oldest, which is written. Rings of T slots mask it in this step, and may be written
+                during it; rings of T - 1 slots use it, and are written after the step.
 
         Returns:
             (1, K) float32 logits.
@@ -33,24 +33,24 @@ class RingMemory(Protocol):
         ...
 
     def copies(self) -> dict[str, NDArray[Any]]:
-        """Every ring by name, as it is now."""
+        """Return a copy of every ring by name."""
         ...
 
 
 class StreamSession:
-    """Answers one face frame by frame. What the graph keeps of a frame stays in the face's rings.
+    """A stream of one face: logits frame by frame, from that frame and the state of those before it.
 
-    Frames are numbered by the sampling grid, so a lost sample shows as a gap: what lies before it is as old
-    as it is, and nothing is repeated or invented in its place.
+    Frames are numbered by the sampling grid. A lost sample is a gap in the numbers: the slots before it get
+    older, and nothing is repeated or invented in its place.
     """
 
     def __init__(self, manifest: Manifest, rings: RingMemory, check: Callable[[Logits], Logits]) -> None:
-        """A face without a past.
+        """Start a stream with empty state.
 
         Args:
             manifest: of a stream bundle.
             rings: memory for its rings.
-            check: returns logits that hold what they must, or raises.
+            check: returns valid logits unchanged, and raises for others.
         """
         self._frames = manifest.frames
         self._shape = manifest.inputs[0].shape
@@ -64,27 +64,27 @@ class StreamSession:
 
     @property
     def seen(self) -> int:
-        """Frames the last answer rests on, its own included; T when warm, 0 after a reset."""
+        """Frames that the last logits depend on, its own included: at most T, and 0 after a reset."""
         return self._seen
 
     @property
     def warming(self) -> bool:
-        """Whether the past is shorter than the model's T frames."""
+        """True during warm-up: the stream holds fewer frames than the model's T."""
         return self._seen < self._frames
 
     @property
     def next_number(self) -> int:
-        """The sample that follows the last one without a gap."""
+        """The number of the sample that follows the last one without a gap."""
         return 0 if self._last == _NEVER else self._last + 1
 
     def reset(self) -> None:
-        """Forget the past: what comes next does not belong to it."""
+        """Reset all state of the face; the next frame starts a new warm-up."""
         self._written.fill(_NEVER)
         self._last = _NEVER
         self._seen = 0
 
     def step(self, frame: Frame, number: int) -> Logits:
-        """Answer one frame.
+        """Compute the logits of the next frame.
 
         Args:
             frame: (1, S, S, 3) uint8 RGB.
@@ -102,7 +102,8 @@ class StreamSession:
             )
         if number <= self._last:
             raise DeviceError(
-                f"sample {number} comes after sample {self._last}; reset the stream to start over"
+                f"sample {number} comes after sample {self._last}, but numbers must rise; reset the "
+                "stream to start again"
             )
         age = self._ages(number)
         slot = int(self._written.argmin())
@@ -113,7 +114,7 @@ class StreamSession:
         return logits
 
     def feed(self, frame: Frame, number: int) -> dict[str, NDArray[Any]]:
-        """What the graph would be given for this frame, the rings copied: to calibrate on."""
+        """Return the graph's inputs for this frame, with copies of the rings, for calibration."""
         return {self._names[0]: frame, self._names[1]: self._ages(number), **self._rings.copies()}
 
     def _ages(self, number: int) -> NDArray[np.int32]:

@@ -1,9 +1,9 @@
-"""TensorRT itself, without ONNX Runtime: runs the plan that ``build_engine.sh`` built on this machine.
+"""The engine of TensorRT itself: it runs the plan that ``build_engine.sh`` built on this machine.
 
-Written to NVIDIA's documentation of the Python package, from 8.6 to 11, and compared with the signatures of
-11.4's. It was not run on a device here, but on stand-ins for TensorRT and CUDA that refuse what the
-documentation forbids. Imported only when there is a plan: JetPack brings the package for the system's Python,
-so a virtual environment must be made with ``--system-site-packages``.
+Experimental: built to NVIDIA's documentation of the Python package, from 8.6 to 11, and checked against the
+published types of 10.13 and the signatures of 11.4. It was not run on a device, but on stand-ins for TensorRT
+and CUDA that refuse what the documentation forbids. Imported only when there is a plan. JetPack brings the
+package for the system's Python, so a virtual environment must be made with ``--system-site-packages``.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _DTYPES = {
 
 
 class _Log(tensorrt.ILogger):
-    """Keeps the last error that TensorRT told."""
+    """Keeps the last error that TensorRT logged."""
 
     def __init__(self) -> None:
         tensorrt.ILogger.__init__(self)
         self.last = "it does not say why"
 
     def log(self, severity: tensorrt.ILogger.Severity, message: str) -> None:
-        """TensorRT's own call."""
+        """Keep an error; TensorRT calls it."""
         if severity in (tensorrt.ILogger.INTERNAL_ERROR, tensorrt.ILogger.ERROR):
             self.last = " ".join(message.split())
 
@@ -86,7 +86,7 @@ class TensorRTEngine(GraphEngine):
             raise self._refusal()
         manifest = self._manifest
         self._stream_of_work = Stream()
-        # What the host makes for each answer: its memory, an array in it, and the device's memory.
+        # The inputs that the host writes: its memory, an array on it, and the device's memory.
         fed = manifest.inputs[: len(manifest.inputs) - len(manifest.rings)]
         self._fed = [(pinned, view, device_memory(pinned.nbytes)) for pinned, view in map(_pinned, fed)]
         self._outputs = [device_memory(_nbytes(spec)) for spec in manifest.outputs]
@@ -99,7 +99,7 @@ class TensorRTEngine(GraphEngine):
     @property
     def identity(self) -> EngineIdentity:
         record = self._plan.record
-        # Another plan of the same graph may round otherwise, so what is known of one is not of the other.
+        # Another plan of the same graph may round differently, so each needs its own self-test.
         return EngineIdentity(
             runtime=f"TensorRT {record.tensorrt}, plan {record.plan_sha256[:12]}",
             device="tensorrt",
@@ -111,22 +111,22 @@ class TensorRTEngine(GraphEngine):
     def arithmetic(self) -> Arithmetic:
         return "int8 and more" if self._manifest.precision == "int8" else "16-bit"
 
-    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
+    def time_nodes(self, predict: Callable[[], object], rounds: int) -> list[NodeTime]:
         raise NotImplementedError("the constructor refuses to profile")
 
     def close(self) -> None:
-        """Free the device; rings of open streams go with those who hold them."""
+        """Free the device; rings of open streams are freed with their sessions."""
         self._context = self._engine = self._runtime = None
         self._fed, self._outputs = [], []
 
     def _run(self, clip: Clip) -> Logits:
-        return self._answer([clip], [], 0)
+        return self._predict([clip], [], 0)
 
     def _new_rings(self) -> RingMemory:
-        return _DeviceRings(self._manifest.rings, self._stream_of_work, self._answer)
+        return _DeviceRings(self._manifest.rings, self._stream_of_work, self._predict)
 
-    def _answer(self, fed: Sequence[NDArray[Any]], rings: Sequence[Memory], slot: int) -> Logits:
-        """Run the plan on what the host feeds and on rings, whose ``slot`` is written; (1, K) logits."""
+    def _predict(self, fed: Sequence[NDArray[Any]], rings: Sequence[Memory], slot: int) -> Logits:
+        """Run the plan on the host's inputs and on rings, write their ``slot``, and return (1, K) logits."""
         context = self._open_context()
         stream = self._stream_of_work
         for array, (pinned, view, memory) in zip(fed, self._fed, strict=True):
@@ -156,7 +156,7 @@ class TensorRTEngine(GraphEngine):
     def _refusal(self) -> DeviceError:
         return DeviceError(
             f"TensorRT {tensorrt.__version__} refuses {self._plan.path} ({self._log.last}); "
-            f"build it anew with 'sh {self._where / BUILD_SCRIPT} --force'"
+            f"build it again with 'sh {self._where / BUILD_SCRIPT} --force'"
         )
 
     def _device_text(self) -> str:
@@ -165,23 +165,23 @@ class TensorRTEngine(GraphEngine):
 
 
 class _DeviceRings:
-    """Rings in the device's memory, slots along their first axis; nothing of them passes through the host."""
+    """Rings in the device's memory, slots along their first axis; none of it passes through the host."""
 
     def __init__(
         self,
         specs: Sequence[TensorSpec],
         stream: Stream,
-        answer: Callable[[Sequence[NDArray[Any]], Sequence[Memory], int], Logits],
+        predict: Callable[[Sequence[NDArray[Any]], Sequence[Memory], int], Logits],
     ) -> None:
         self._specs = specs
         self._stream = stream
-        self._answer = answer
+        self._predict = predict
         self._rings = [device_memory(_nbytes(spec)) for spec in specs]
         for ring in self._rings:
             stream.zero(ring)
 
     def step(self, frame: Frame, age: NDArray[np.int32], slot: int) -> Logits:
-        return self._answer([frame, age], self._rings, slot)
+        return self._predict([frame, age], self._rings, slot)
 
     def copies(self) -> dict[str, NDArray[Any]]:
         held = [_pinned(spec) for spec in self._specs]
@@ -192,7 +192,7 @@ class _DeviceRings:
 
 
 def _tensors(engine: tensorrt.ICudaEngine) -> tuple[list[GraphTensor], list[GraphTensor]]:
-    """A plan's inputs and outputs. One whose elements do not simply follow each other has no known type."""
+    """Return a plan's inputs and outputs. A tensor that is not in the linear format has no known type."""
     sides: tuple[list[GraphTensor], list[GraphTensor]] = ([], [])
     for number in range(engine.num_io_tensors):
         name = engine.get_tensor_name(number)
@@ -213,6 +213,6 @@ def _nbytes(spec: TensorSpec) -> int:
 
 
 def _pinned(spec: TensorSpec) -> tuple[Pinned, NDArray[Any]]:
-    """Memory of the host for a tensor, and an array in it."""
+    """Allocate memory of the host for a tensor, and return it with an array on it."""
     memory = pinned_memory(_nbytes(spec))
     return memory, memory.view(spec.shape, spec.dtype)

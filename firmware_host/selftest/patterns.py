@@ -1,11 +1,11 @@
-"""Synthetic clips that every machine draws alike, byte for byte: what a bundle's self-test asks about."""
+"""Synthetic clips of a bundle's self-test, which every machine draws byte for byte the same."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-GENERATOR = 1  # of the drawing below; what was answered about other clips cannot be compared
+GENERATOR = 1  # version of the drawing below; logits of other clips cannot be compared
 
 _CYCLE_BITS = 16  # phases are whole numbers, of which this many bits are one cycle of a wave
 _CYCLE = 1 << _CYCLE_BITS
@@ -21,7 +21,7 @@ _FASTEST_FRAMES = 6  # that a wave takes for a cycle
 def moving_patterns(count: int, frames: int, size: int, seed: int) -> NDArray[np.uint8]:
     """Draw clips of coloured waves that move, each clip of its own brightness, contrast and speed.
 
-    A transformer answers noise nearly alike, whatever the noise; smooth shapes that move reach its layers as
+    A transformer's logits are nearly equal for any noise; smooth shapes that move reach its layers as
     pictures do. All arithmetic is on whole numbers and the bits come straight from PCG64, whose stream is
     fixed, so the clips depend on neither the processor nor the version of NumPy.
 
@@ -53,5 +53,5 @@ def _draw(bits: np.random.PCG64, clip: NDArray[np.uint8]) -> None:
 
 
 def _below(bits: np.random.PCG64, limit: int, count: int) -> NDArray[np.int64]:
-    """(count,) whole numbers from 0 to ``limit`` - 1."""
+    """Draw (count,) whole numbers from 0 to ``limit`` - 1."""
     return (bits.random_raw(count) % np.uint64(limit)).astype(np.int64)

@@ -1,7 +1,7 @@
-"""A bundle's self-test: synthetic clips, what a CPU answered them when it was made, and what a device does.
+"""The self-test of a bundle: compare a device's logits for synthetic clips with those of a CPU.
 
-A driver or a runtime can answer nonsense without an error. The clips are drawn anew from their seed, so a
-bundle carries only the answers.
+A driver or a runtime can compute nonsense without an error. The clips are drawn again from their seed, so a
+bundle carries only the reference logits, which a CPU computed when the bundle was made.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTestReport:
-    """A device's answers beside those of the bundle.
+    """The result of a self-test.
 
     Attributes:
         bundle: its name.
         engine: runtime and device in use.
-        reference: what gave the bundle's answers.
+        reference: the engine that computed the reference logits.
         arithmetic: of the device, which sets the limits.
-        limits: what passes for rounding.
+        limits: of the figures.
         agreement: the figures.
-        faults: what is beyond the limits.
+        faults: a phrase for each figure beyond its limit.
         latency_p50_ms: of a clip, or of a frame of a stream.
-        advice: what to do should it fail.
+        advice: for the user, if it failed.
     """
 
     bundle: str
@@ -58,11 +58,11 @@ class SelfTestReport:
 
     @property
     def passed(self) -> bool:
-        """Whether the device can be trusted with this bundle."""
+        """True if every figure is within its limit."""
         return not self.faults
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure; identities as the manifest has them."""
+        """Return every figure, with the identities as the manifest writes them."""
         return {
             "passed": self.passed,
             "bundle": self.bundle,
@@ -76,11 +76,11 @@ class SelfTestReport:
         }
 
     def as_table(self) -> Table:
-        """The figures and their limits, for people."""
+        """Return the figures and their limits, for people."""
         found, limits = self.agreement, self.limits
         table = Table("figure", "found", "limit", title=f"{self.bundle} on {self.engine}")
-        table.add_row("answers compared", f"{found.answers}", "")
-        table.add_row("same class", f"{found.top_agreement:.1%}", "")
+        table.add_row("logits compared", f"{found.answers}", "")
+        table.add_row("same predicted label", f"{found.top_agreement:.1%}", "")
         table.add_row("RMS difference, of the spread", f"{found.rms:.3%}", f"at most {limits.rms:.1%}")
         table.add_row("largest difference", f"{found.largest:.3%}", f"at most {limits.largest:.1%}")
         table.add_row("correlation over clips", f"{found.correlation:.5f}", f"at least {limits.correlation}")
@@ -88,21 +88,22 @@ class SelfTestReport:
         return table
 
     def require(self) -> None:
-        """Stop here if it failed.
+        """Raise if the self-test failed.
 
         Raises:
-            SelfTestError: with the evidence, and what to do.
+            SelfTestError: it failed; the message has the figures, and what to do.
         """
         if self.faults:
             raise SelfTestError(
-                f"{self.engine} does not answer {self.bundle} as {self.reference} did: "
-                f"{'; '.join(self.faults)}; the same class in {self.agreement.top_agreement:.0%} of "
-                f"{self.agreement.answers} answers ({self.arithmetic} limits). {self.advice}"
+                f"{self.engine} computes other logits for {self.bundle} than {self.reference} did: "
+                f"{'; '.join(self.faults)}; the predicted label is equal in "
+                f"{self.agreement.top_agreement:.0%} of {self.agreement.answers} "
+                f"({self.arithmetic} limits). {self.advice}"
             )
 
 
 def check_bundle(given: BundleName | None, device: str, json: str | None, console: Console) -> SelfTestReport:
-    """Put a device to the self-test of a bundle: print the figures, and write them as JSON if asked.
+    """Run the self-test of a bundle on a device; print the figures, and write them as JSON if requested.
 
     Args:
         given: a bundle; None takes the newest under ``bundles`` that fits this machine, else the starter.
@@ -112,7 +113,7 @@ def check_bundle(given: BundleName | None, device: str, json: str | None, consol
         S2DEdgeError: the bundle holds no self-test, or what opening and running raise.
     """
     bundle = open_bundle(find_bundle(given, device, console))
-    _answers_of(bundle)  # says what is wrong with it, before a device is started
+    _reference_of(bundle)  # raises if it is unusable, before a device is opened
     with open_engine(bundle, device) as engine:
         console.say(engine.description)
         report = self_test(bundle, engine)
@@ -120,40 +121,44 @@ def check_bundle(given: BundleName | None, device: str, json: str | None, consol
     if json is not None:
         write_json(json, report.as_json())
     report.require()
-    console.say(f"passed: its answers are those of {report.reference}, up to {report.arithmetic} rounding")
+    console.say(
+        f"passed: its logits agree with those of {report.reference}, up to {report.arithmetic} rounding"
+    )
     return report
 
 
 def write_self_test(bundle: Bundle, console: Console) -> SelfTestRecord:
-    """Have the CPU answer the self-test's clips, and write the answers into the bundle's folder.
+    """Compute the self-test's reference logits on the CPU, and write them into the bundle's folder.
 
     Returns:
         The record for its manifest; sealing the bundle hashes the file.
     """
-    console.say("answering the self-test that the bundle will carry")
+    console.say("computing the logits of the self-test that the bundle will carry")
     with open_engine(bundle, "cpu") as engine:
-        answers = np.concatenate([logits for logits, _ in _ask(engine, _SEED)])
+        reference = np.concatenate([logits for logits, _ in _predict(engine, _SEED)])
         identity = engine.identity
-    np.save(bundle.path / _FILE, answers, allow_pickle=False)
-    return SelfTestRecord(file=_FILE, answers=len(answers), generator=GENERATOR, seed=_SEED, engine=identity)
+    np.save(bundle.path / _FILE, reference, allow_pickle=False)
+    return SelfTestRecord(
+        file=_FILE, answers=len(reference), generator=GENERATOR, seed=_SEED, engine=identity
+    )
 
 
 def self_test(bundle: Bundle, engine: GraphEngine) -> SelfTestReport:
-    """Compare an engine's answers with those its bundle carries.
+    """Compare an engine's logits with the reference logits that its bundle carries.
 
     Raises:
-        BundleError: the bundle carries none, or none that can be asked for here.
+        BundleError: the bundle carries none, or none that this s2d-edge can draw the clips of.
         DeviceError: what the engine raises.
     """
-    record, wanted = _answers_of(bundle)
-    asked = list(_ask(engine, record.seed))
-    found = np.concatenate([logits for logits, _ in asked])
-    if len(found) != len(wanted):
+    record, reference = _reference_of(bundle)
+    predictions = list(_predict(engine, record.seed))
+    found = np.concatenate([logits for logits, _ in predictions])
+    if len(found) != len(reference):
         raise BundleError(
-            f"{bundle.path}: its self-test holds {len(wanted)} answers, {len(found)} were asked for; "
+            f"{bundle.path}: its self-test holds logits of {len(reference)} inputs, {len(found)} are wanted; "
             "export the bundle again"
         )
-    agreement, limits = compare(wanted, found), LIMITS[engine.arithmetic]
+    agreement, limits = compare(reference, found), LIMITS[engine.arithmetic]
     return SelfTestReport(
         bundle=bundle.manifest.name,
         engine=engine.identity,
@@ -162,18 +167,18 @@ def self_test(bundle: Bundle, engine: GraphEngine) -> SelfTestReport:
         limits=limits,
         agreement=agreement,
         faults=faults(agreement, limits),
-        latency_p50_ms=float(np.median([ms for _, ms in asked[1:]])),  # the first one warms up
+        latency_p50_ms=float(np.median([ms for _, ms in predictions[1:]])),  # the first one warms up
         advice=_advice(engine.identity.device),
     )
 
 
-def _answers_of(bundle: Bundle) -> tuple[SelfTestRecord, NDArray[np.float32]]:
-    """The record of a bundle's self-test, and its answers (n, K)."""
+def _reference_of(bundle: Bundle) -> tuple[SelfTestRecord, NDArray[np.float32]]:
+    """Return the record of a bundle's self-test, and its reference logits (n, K)."""
     record = bundle.manifest.self_test
     if record is None:
         raise BundleError(
             f"{bundle.path} holds no self-test, since it was made before bundles carried one; "
-            "make it anew with 's2d-edge export' and 's2d-edge calibrate'"
+            "make it again with 's2d-edge export' and 's2d-edge calibrate'"
         )
     if record.generator != GENERATOR:
         raise BundleError(
@@ -182,25 +187,25 @@ def _answers_of(bundle: Bundle) -> tuple[SelfTestRecord, NDArray[np.float32]]:
         )
     try:
         with (bundle.path / record.file).open("rb") as file:
-            answers = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
+            reference = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise BundleError(
             f"{bundle.path / record.file} cannot be read ({error}); export the bundle again"
         ) from None
     shape = (record.answers, len(bundle.manifest.labels))
-    if answers.shape != shape or answers.dtype != np.float32 or not np.isfinite(answers).all():
+    if reference.shape != shape or reference.dtype != np.float32 or not np.isfinite(reference).all():
         raise BundleError(
-            f"{bundle.path / record.file} holds {answers.dtype} {answers.shape}, finite float32 {shape} are "
-            "wanted; export the bundle again"
+            f"{bundle.path / record.file} holds {reference.dtype} {reference.shape}, finite float32 {shape} "
+            "are wanted; export the bundle again"
         )
-    return record, answers
+    return record, reference
 
 
-def _ask(engine: GraphEngine, seed: int) -> Iterator[tuple[Logits, float]]:
-    """Every answer to the self-test's clips, (1, K), and the milliseconds it took."""
+def _predict(engine: GraphEngine, seed: int) -> Iterator[tuple[Logits, float]]:
+    """Yield the logits (1, K) of each of the self-test's clips, and the milliseconds they took."""
     spec, streams = engine.spec, engine.manifest.mode == "stream"
     if streams:
-        yield from _ask_stream(engine, seed)
+        yield from _predict_stream(engine, seed)
         return
     for clip in moving_patterns(_CLIPS, spec.frames, spec.size, seed):
         begin = time.perf_counter()
@@ -208,8 +213,8 @@ def _ask(engine: GraphEngine, seed: int) -> Iterator[tuple[Logits, float]]:
         yield logits, 1000 * (time.perf_counter() - begin)
 
 
-def _ask_stream(engine: GraphEngine, seed: int) -> Iterator[tuple[Logits, float]]:
-    """Two clips frame by frame: until slots are written anew; then after a reset, with two samples lost."""
+def _predict_stream(engine: GraphEngine, seed: int) -> Iterator[tuple[Logits, float]]:
+    """Yield the logits of two clips frame by frame: one longer than T, and after a reset one with gaps."""
     spec = engine.spec
     session = engine.open_stream()
     whole, gapped = moving_patterns(2, spec.frames + 2, spec.size, seed)
@@ -224,7 +229,7 @@ def _ask_stream(engine: GraphEngine, seed: int) -> Iterator[tuple[Logits, float]
 
 
 def _advice(device: str) -> str:
-    """What to do about a device that answers wrongly."""
+    """Return what to do about a device that fails the self-test."""
     if device == "cpu":
         return (
             "Use the FP32 bundle if this one is INT8, or make it on this machine with 's2d-edge export' and "
@@ -233,7 +238,7 @@ def _advice(device: str) -> str:
     text = "Use --device cpu, or update the device's driver and try 's2d-edge selftest' again."
     if device == "npu":
         text += (
-            " NPU drivers have answered transformers wrongly without an error, until a newer one "
+            " NPU drivers have computed wrong logits of transformers without an error, until a newer one "
             "(openvinotoolkit/openvino issue 37264)."
         )
     return text

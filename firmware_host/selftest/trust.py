@@ -1,4 +1,4 @@
-"""Before a device gives its first live result, it is put to the bundle's self-test; a pass is remembered."""
+"""Run a bundle's self-test before a device gives its first live result, and remember that it passed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from s2d_edge.firmware_host.selftest.selftest import self_test
 
 
 def require_trust(bundle: Bundle, engine: GraphEngine, console: Console, *, skip: bool = False) -> None:
-    """Let an engine pass if it answers as its bundle says, once for each bundle, device, driver and runtime.
+    """Require that an engine passes its bundle's self-test, once for each bundle, device, driver and runtime.
 
-    What gave the bundle's answers needs no test. A bundle of an older format has none: then a warning says
-    so, except for a CPU.
+    The engine that computed the reference logits needs no test. A bundle of an older format has none: then a
+    warning says so, except for a CPU.
 
     Args:
-        skip: trust it unchecked, with a warning.
+        skip: use it without a test, with a warning.
 
     Raises:
-        SelfTestError: it answers otherwise; with the evidence, and what to do.
+        SelfTestError: it failed; the message has the figures, and what to do.
         DeviceError: what the engine raises.
     """
     record, identity = bundle.manifest.self_test, engine.identity
@@ -32,21 +32,21 @@ def require_trust(bundle: Bundle, engine: GraphEngine, console: Console, *, skip
         return
     if skip:
         console.warn(
-            f"--skip-selftest: nobody has checked that {identity} answers {bundle.path} rightly; "
-            "do not rely on what it says"
+            f"--skip-selftest: {identity} was never tested with {bundle.path}; do not rely on its "
+            f"predictions, or test it with 's2d-edge selftest {bundle.path}'"
         )
         return
     if record is None:
         if identity.device != "cpu":
             console.warn(
-                f"{bundle.path} was made before bundles carried a self-test, so nobody knows whether "
-                f"{identity} answers it rightly; make it anew with 's2d-edge export' and 's2d-edge calibrate'"
+                f"{bundle.path} was made before bundles carried a self-test, so {identity} cannot be "
+                "tested with it; make it again with 's2d-edge export' and 's2d-edge calibrate'"
             )
         return
     passed = _note_of(bundle, engine)
     if passed.is_file():
         return
-    console.say(f"first time on {identity}: comparing {record.answers} answers with the bundle's own")
+    console.say(f"first time on {identity}: running the bundle's self-test of {record.answers} predictions")
     report = self_test(bundle, engine)
     report.require()
     try:
@@ -56,7 +56,7 @@ def require_trust(bundle: Bundle, engine: GraphEngine, console: Console, *, skip
 
 
 def _note_of(bundle: Bundle, engine: GraphEngine) -> Path:
-    """Where a pass is noted. The manifest holds the hash of every other file, so its own stands for all."""
+    """Return the file that records a pass; the manifest's hash stands for every other file's."""
     who = (
         f"{sha256_of(bundle.path / MANIFEST)} {engine.identity.model_dump_json()} {LIMITS[engine.arithmetic]}"
     )

@@ -1,1 +1,1 @@
-"""What devices and servers take of a bundle: the script that builds an engine, and model repositories."""
+"""Forms of a bundle for devices and servers: the script that builds a plan, and model repositories."""

@@ -1,7 +1,6 @@
-"""``deploy``: a bundle in, the model repository of a server out.
+"""``deploy``: write a bundle as the model repository of a server.
 
-A repository holds a copy of the graph, and a bundle should not hold one twice: so it is made where it is
-wanted.
+A repository holds a copy of the graph. No bundle carries one; it is made where it is wanted.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ _FORMATS: dict[Server, str] = {"triton": "model.onnx", "ovms": "model.xml"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployOptions:
-    """What the user asked for.
+    """The options of ``deploy``.
 
     Attributes:
         bundle: what export or calibrate wrote, or a name of the starter; ``starter`` is the shipped bundle
             whose graph the server takes.
-        to: which server.
+        to: the server, ``triton`` or ``ovms``.
         out: the folder to write; None is ``deploy/NAME-SERVER``.
         root: where the server will see that folder, such as a container's mount point.
     """
@@ -47,7 +46,7 @@ class DeployOptions:
         if self.to not in get_args(Server):
             raise ConfigError(f"--to {self.to!r} is unknown; choose one of {', '.join(get_args(Server))}")
         if not self.root.startswith("/"):
-            raise ConfigError(f"--root {self.root!r} is no absolute path; give the place the server sees")
+            raise ConfigError(f"--root {self.root!r} is no absolute path; give the server's own path")
 
 
 def deploy(options: DeployOptions, console: Console) -> Path:
@@ -75,14 +74,14 @@ def deploy(options: DeployOptions, console: Console) -> Path:
     with whole_folder(out) as scratch:
         write(scratch)
         (scratch / "cache").mkdir()
-        shutil.copyfile(bundle.path / MANIFEST, scratch / MANIFEST)  # what a client must know
-    console.say(f"wrote {out}; not run here: {server}. Next:")
+        shutil.copyfile(bundle.path / MANIFEST, scratch / MANIFEST)  # for clients
+    console.say(f"wrote {out}; {server} was not run. Next:")
     for line in lines:
         console.say(f"  {line}")
     return out
 
 
-_Plan = tuple[Callable[[Path], None], list[str]]  # what to write, and what to do then
+_Plan = tuple[Callable[[Path], None], list[str]]  # writes a repository; the commands to run then
 
 
 def _triton(bundle: Bundle, root: str, out: Path, console: Console) -> _Plan:
@@ -112,7 +111,7 @@ def _ovms(bundle: Bundle, root: str, out: Path, _: Console) -> _Plan:
 
 
 def _openvino_identity(manifest: Manifest) -> EngineIdentity:
-    """Of the bundle's device, as far as this machine knows it: the machine that serves knows its driver."""
+    """Return the identity of the bundle's device on this machine; the server's may differ."""
     import openvino
 
     from s2d_edge.firmware_host.engines import openvino_engine

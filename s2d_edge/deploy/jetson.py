@@ -1,4 +1,4 @@
-"""The script in a jetson bundle that builds TensorRT's plan on the device."""
+"""Write the script of a jetson bundle that builds TensorRT's plan on the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NAME_CHARACTERS = " ._+-"  # beside letters and digits; the script also writes 
 
 
 def write_build_script(folder: Path, name: str, precision: Precision) -> None:
-    """Write the script into a bundle's folder, whose graphs are there already; it knows their hashes."""
+    """Write the script into a bundle's folder, with the hashes of the graphs that are already there."""
     half = folder / HALF_GRAPH
     values = {
         "name": "".join(each for each in name if each.isalnum() or each in _NAME_CHARACTERS),

@@ -1,4 +1,4 @@
-"""A model repository for the OpenVINO Model Server, from an IR bundle.
+"""Write a model repository for the OpenVINO Model Server, from an IR bundle.
 
 A stream's rings are explicit inputs here, too: the server's stateful models keep theirs in variables inside
 the model, which the targets' rules forbid (``explicit-state``).
@@ -34,7 +34,7 @@ def write_ovms(bundle: Bundle, folder: Path, root: str, cache: str) -> None:
     if device != "CPU":
         properties["CACHE_DIR"] = f"{root}/cache/{cache}"
     elif manifest.precision == "int8":
-        properties |= openvino_properties()  # as this processor needs them
+        properties |= openvino_properties()  # for this machine's processor
     config = {
         "name": manifest.name,
         "base_path": f"{root}/{manifest.name}",

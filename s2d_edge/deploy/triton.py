@@ -1,9 +1,9 @@
-"""Model repositories for NVIDIA's Triton Inference Server, from an ONNX bundle.
+"""Write model repositories for NVIDIA's Triton Inference Server, from an ONNX bundle.
 
-A stream's rings are explicit inputs, and its new slots outputs. Triton's own (implicit) state of a sequence
-is no fit: it is replaced whole by an output of the same shape, so every frame would copy all of it, where the
-graph makes one slot. With explicit state any instance answers any face; a client on the same machine keeps
-the rings in a shared memory region, registered once, into which new slots are written in place.
+A stream's rings are explicit inputs, and its new slots outputs. Triton's implicit state of a sequence does
+not fit: an output of the same shape replaces it, so every frame would copy all of it, and the graph makes one
+slot. With explicit state any instance serves any face. A client on the same machine keeps the rings in a
+shared memory region, registered once, into which new slots are written in place.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def write_triton(bundle: Bundle, folder: Path, root: str, cache: str, plan: Path
 
 
 def _model(repository: Path, manifest: Manifest, how: tuple[str, ...]) -> Path:
-    """A model's configuration and labels; returns the folder of its first version."""
+    """Write a model's configuration and labels, and return the folder of its first version."""
     version = repository / manifest.name / "1"
     version.mkdir(parents=True)
     text = "\n".join([f"name: {_quoted(manifest.name)}", *how, *_tensors(manifest), *_warm_up(manifest)])
@@ -51,7 +51,7 @@ def _model(repository: Path, manifest: Manifest, how: tuple[str, ...]) -> Path:
 
 
 def _onnxruntime(manifest: Manifest, cache: str) -> tuple[str, ...]:
-    """With ONNX Runtime's TensorRT where the bundle is for it, its options as Triton names them."""
+    """Configure ONNX Runtime, for a jetson bundle with TensorRT and its options as Triton names them."""
     platform = 'platform: "onnxruntime_onnx"'
     if manifest.target != "jetson":
         return platform, *_instances("KIND_CPU")
@@ -89,7 +89,7 @@ def _tensors(manifest: Manifest) -> Iterator[str]:
 
 
 def _warm_up(manifest: Manifest) -> Iterator[str]:
-    """One answer before the first request: engines are built then, which takes minutes."""
+    """Configure a prediction before the first request: engines are built then, which takes minutes."""
     yield "model_warmup [ {"
     yield '  name: "zeros" batch_size: 1'
     for spec in manifest.inputs:

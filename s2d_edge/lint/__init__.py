@@ -1,1 +1,1 @@
-"""What each target documents of the graphs it takes, and whether a graph keeps to it."""
+"""Rules that each target documents for its graphs, and the check of a graph against them."""

@@ -1,4 +1,4 @@
-"""Which rules a graph must keep for a target, and whether it does."""
+"""Choose the rules of a target, and check a graph against them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import UnfitGraphError
 from s2d_edge.lint.rules import Rule, Violation, broken
 
-_TOLD = 3  # violations an error spells out
+_SPELLED_OUT = 3  # violations in an error
 
 
 def rules_for(target: Target, graph: str) -> Sequence[Rule[Any]]:
-    """The rules of a target for a graph file of that name."""
+    """Return the rules of a target for a graph file of that name."""
     if graph.endswith(".onnx"):
         from s2d_edge.lint import onnxruntime, tensorrt
 
@@ -26,7 +26,11 @@ def rules_for(target: Target, graph: str) -> Sequence[Rule[Any]]:
 
 
 def lint_graph(path: Path, target: Target) -> list[Violation]:
-    """Every place where a graph breaks a rule of the target, in the order of the rules."""
+    """Return every violation of the target's rules in a graph, in the order of the rules.
+
+    Raises:
+        UnfitGraphError: the file is no graph, or a damaged one.
+    """
     graph = _read(path)
     return [violation for rule in rules_for(target, path.name) for violation in broken(rule, graph)]
 
@@ -44,7 +48,7 @@ def _read(path: Path) -> Any:
 
 
 def require_fit(path: Path, target: Target, console: Console) -> None:
-    """Refuse a graph that a target would refuse, or answer wrongly with; tell of lesser faults.
+    """Reject a graph that a target would refuse or compute wrongly; warn of lesser faults.
 
     Raises:
         UnfitGraphError: a rule is broken; names the nodes and the rules.
@@ -55,9 +59,9 @@ def require_fit(path: Path, target: Target, console: Console) -> None:
         if violation.warns:
             console.warn(violation.sentence)
     if errors:
-        told = "; ".join(violation.sentence for violation in errors[:_TOLD])
-        more = f"; and {len(errors) - _TOLD} more" if len(errors) > _TOLD else ""
+        listed = "; ".join(violation.sentence for violation in errors[:_SPELLED_OUT])
+        more = f"; and {len(errors) - _SPELLED_OUT} more" if len(errors) > _SPELLED_OUT else ""
         raise UnfitGraphError(
-            f"the graph does not fit {target}: {told}{more}; this is a fault of the exporter or of the "
+            f"the graph does not fit {target}: {listed}{more}; this is a fault of the exporter or of the "
             "installed NNCF, or a model they do not support: report it with this message"
         )

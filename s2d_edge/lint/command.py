@@ -1,4 +1,4 @@
-"""``lint``: does a bundle keep to the documented rules of its target?"""
+"""``lint``: check a bundle against the documented rules of its target."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from s2d_edge.lint.check import lint_graph, rules_for
 
 
 def lint_bundle(path: Path, console: Console) -> dict[str, Any]:
-    """Check a bundle, and tell every violation.
+    """Check a bundle, and report every violation.
 
     Returns:
-        For JSON: the bundle, its target, the rules looked at, the violations, and whether it ``fits``, which
-        warnings do not prevent.
+        For JSON: the bundle, its target, the rules, the violations, and ``fits``, which is False after an
+        error and True after warnings alone.
 
     Raises:
         BundleError: no bundle, or a damaged one.

@@ -9,7 +9,7 @@ from s2d_edge.contracts.bundle import EXPERIMENTAL, EXPERIMENTAL_TARGETS, Target
 from s2d_edge.lint.check import rules_for
 
 _HEAD = """\
-# What each target asks of a graph
+# Rules of the targets
 
 `export` and `calibrate` check every graph against these rules before a bundle is written, and
 `s2d-edge lint BUNDLE` checks one that exists. A violation names the node, what is there, the rule and its

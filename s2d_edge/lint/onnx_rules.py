@@ -13,7 +13,7 @@ LINEARS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
 
 
 def dynamic_shapes(graph: OnnxGraph) -> Iterator[Place]:
-    """Inputs that are not fixed, and nodes that make something not fixed of what is."""
+    """Find inputs without a fixed shape, and nodes whose outputs alone have none."""
 
     def is_fixed(name: str) -> bool:
         return not name or None not in graph.shapes.get(name, (None,))
@@ -35,7 +35,7 @@ def _shape(graph: OnnxGraph, name: str) -> str:
 
 
 def quantized_tables(graph: OnnxGraph) -> Iterator[Place]:
-    """Constants in 8 bits that something other than a linear or convolution reads."""
+    """Find 8-bit constants that something other than a linear or convolution reads."""
     for dequantize in graph.of("DequantizeLinear"):
         if graph.is_weight(dequantize):
             for node, _ in graph.readers(dequantize.output[0]):

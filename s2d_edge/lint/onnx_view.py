@@ -1,4 +1,4 @@
-"""An ONNX graph with its names resolved: who makes a value, who reads it, of which type and shape it is."""
+"""An ONNX graph with its names resolved: the producer, readers, type and shape of every value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-# Operations that only move numbers: 8 bits before them are 8 bits after them.
+# Operations that only move numbers: a quantized input stays quantized.
 MOVES = frozenset(
     {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Gather", "Split", "Identity"}
 )
@@ -19,7 +19,7 @@ _DEFAULT_AXIS = 1  # of quantizers
 
 
 class OnnxGraph:
-    """A model's main graph.
+    """The main graph of a model, its names resolved.
 
     Attributes:
         ir_version: of the file format.
@@ -66,30 +66,30 @@ class OnnxGraph:
                 )
 
     def of(self, *kinds: str) -> Iterator[onnx.NodeProto]:
-        """Nodes of these kinds."""
+        """Iterate over the nodes of these kinds."""
         return (node for node in self.nodes if node.op_type in kinds)
 
     def value(self, name: str) -> NDArray[Any] | None:
-        """A stored constant; None for what is computed or not there."""
+        """Return a stored constant; None for a value that is computed or missing."""
         return numpy_helper.to_array(self.tensors[name]) if name in self.tensors else None
 
     def producer(self, name: str) -> onnx.NodeProto | None:
-        """The node that makes a value; None for inputs and stored constants."""
+        """Return the node that makes a value; None for inputs and stored constants."""
         return self._producers.get(name)
 
     def readers(self, name: str) -> list[tuple[onnx.NodeProto, int]]:
-        """The nodes that read a value, and as which of their inputs."""
+        """Return the nodes that read a value, each with the index of its input."""
         return self._readers.get(name, [])
 
     def origin(self, name: str) -> onnx.NodeProto | None:
-        """The node that made the numbers of a value: its producer, or one before nodes that only move."""
+        """Return the node that computed a value: its producer, or one before nodes that only move numbers."""
         node = self.producer(name)
         while node is not None and node.op_type in MOVES:
             node = self.producer(node.input[0])
         return node
 
     def uses(self, name: str) -> Iterator[tuple[onnx.NodeProto, int]]:
-        """The nodes that compute with the numbers of a value: its readers, or those after nodes that move."""
+        """Iterate over nodes that compute with a value: its readers, or those after nodes that move it."""
         for node, index in self.readers(name):
             if node.op_type in MOVES and index == 0:
                 for output in node.output:
@@ -98,15 +98,15 @@ class OnnxGraph:
                 yield node, index
 
     def is_weight(self, quantizer: onnx.NodeProto) -> bool:
-        """Whether a quantizer works on a constant."""
+        """Return whether a quantizer works on a constant."""
         return quantizer.input[0] in self.constants
 
     def scale(self, quantizer: onnx.NodeProto) -> NDArray[Any] | None:
-        """A quantizer's scale or scales; None if it is computed."""
+        """Return a quantizer's scale or scales; None if they are computed."""
         return self.value(quantizer.input[1])
 
     def int_type(self, quantizer: onnx.NodeProto) -> int:
-        """The quantized type a quantizer writes or reads."""
+        """Return the quantized type that a quantizer writes or reads."""
         if len(quantizer.input) > 2 and quantizer.input[2]:
             return int(self.types.get(quantizer.input[2], onnx.TensorProto.UNDEFINED))
         if quantizer.op_type == "QuantizeLinear":
@@ -115,13 +115,13 @@ class OnnxGraph:
         return int(self.types.get(quantizer.input[0], onnx.TensorProto.UNDEFINED))
 
     def axis(self, quantizer: onnx.NodeProto) -> int:
-        """The axis along which a quantizer's scales lie, counted from 0."""
+        """Return the axis along which a quantizer's scales lie, counted from 0."""
         axis = int(attribute(quantizer, "axis", _DEFAULT_AXIS))
         return axis % len(self.shapes[quantizer.input[0]]) if axis < 0 else axis
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
-    """An attribute's value; text as str."""
+    """Return an attribute's value; text as str."""
     for each in node.attribute:
         if each.name == name:
             value = onnx.helper.get_attribute_value(each)
@@ -130,17 +130,17 @@ def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:
 
 
 def name_of(node: onnx.NodeProto) -> str:
-    """A node's name, or what it is and makes."""
+    """Return a node's name; for a node without one its operator and output."""
     return node.name or f"{node.op_type} of {node.output[0]}"
 
 
 def type_name(elem_type: int) -> str:
-    """An element type as people write it."""
+    """Return the name of an element type, in lower case."""
     return str(onnx.TensorProto.DataType.Name(elem_type)).lower()
 
 
 def constant_names(model: onnx.ModelProto) -> set[str]:
-    """Names of the values that depend on no input of the graph."""
+    """Return the names of the values that depend on no input of the graph."""
     constants = {tensor.name for tensor in model.graph.initializer}
     for node in model.graph.node:  # ONNX stores nodes in topological order
         if all(name in constants for name in node.input if name):

@@ -1,4 +1,4 @@
-"""What OpenVINO's devices ask of an IR, the NPU most of all."""
+"""The rules of OpenVINO's devices for an IR, most of them the NPU's."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _weight_axes(model: ov.Model) -> Iterator[Place]:
 
 
 def _is_quantized(weight: Any) -> bool:
-    """Whether a constant is the product of 8-bit numbers and scales, or a FakeQuantize."""
+    """Return whether a constant is the product of 8-bit numbers and scales, or a FakeQuantize."""
     if kind_of(weight) == "Multiply":
         stored = weight
         while kind_of(stored) in DECOMPRESSION:
@@ -204,7 +204,7 @@ RULES: tuple[Rule[ov.Model], ...] = (
     Rule(
         name="uncompressed",
         wants="floating-point constants are stored in 32 bits",
-        why="Saving compresses to FP16 unless told not to, and the promised parity is that of FP32.",
+        why="Saving compresses to FP16 by default, and the promised parity is that of FP32.",
         source=_COMPRESSION,
         find=_compressed,
     ),
@@ -264,7 +264,7 @@ NPU_RULES: tuple[Rule[ov.Model], ...] = (
     Rule(
         name="fp16-range",
         wants="constants are finite and within ±65504",
-        why="The NPU computes in FP16 whatever is asked, where larger numbers become infinite.",
+        why="The NPU computes in FP16 whatever is requested, where larger numbers become infinite.",
         source=_NPU_DEVICE,
         find=_beyond_half,
     ),

@@ -13,12 +13,12 @@ LINEARS = frozenset({"MatMul", "Convolution", "GroupConvolution"})
 
 
 def name_of(op: Any) -> str:
-    """An operation's name."""
+    """Return an operation's name."""
     return str(op.get_friendly_name())
 
 
 def kind_of(op: Any) -> str:
-    """An operation's type."""
+    """Return an operation's type."""
     return str(op.get_type_name())
 
 

@@ -1,4 +1,4 @@
-"""What a rule of a target is, and what breaking one looks like."""
+"""A rule of a target, and a violation of one."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 Graph = TypeVar("Graph")
-Place = tuple[str, str]  # the node, and what is there
+Place = tuple[str, str]  # a node, and what it holds against a rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(Generic[Graph]):
-    """Something that a target demands of a graph.
+    """A demand of a target on a graph.
 
     Attributes:
         name: short, for people to look up in ``docs/targets.md``.
-        wants: what must hold.
-        why: what the target does otherwise.
-        source: where that is documented, or the issue that showed it.
+        wants: the demand, as the end of a sentence.
+        why: the reason, such as what the target does otherwise.
+        source: the address of the documentation, or of the issue that showed it.
         find: yields every place that breaks the rule.
-        warns: breaking it is told, and refuses nothing.
+        warns: breaking it is a warning, not an error.
     """
 
     name: str
@@ -36,13 +36,13 @@ class Rule(Generic[Graph]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """A node that breaks a rule.
+    """A place in a graph that breaks a rule.
 
     Attributes:
         rule: its name.
         wants, source, warns: as the rule says.
         node: the node's name in the graph.
-        found: what is there.
+        found: what breaks the rule.
     """
 
     rule: str
@@ -54,12 +54,12 @@ class Violation:
 
     @property
     def sentence(self) -> str:
-        """For people, without a full stop."""
+        """The violation in words, without a full stop."""
         return f"{self.node}: {self.found}, where {self.wants} (rule {self.rule}, {self.source})"
 
 
 def broken(rule: Rule[Graph], graph: Graph) -> list[Violation]:
-    """Every place of ``graph`` that breaks ``rule``."""
+    """Return every place of ``graph`` that breaks ``rule``."""
     return [
         Violation(
             rule=rule.name, wants=rule.wants, source=rule.source, warns=rule.warns, node=node, found=found
@@ -69,11 +69,11 @@ def broken(rule: Rule[Graph], graph: Graph) -> list[Violation]:
 
 
 def words(text: str) -> frozenset[str]:
-    """The words of a text, for lists of many names."""
+    """Return the words of a text, for lists of many names."""
     return frozenset(text.split())
 
 
 def beyond_half(value: NDArray[Any]) -> float | None:
-    """A number of a constant that FP16 cannot hold; None if it can hold all."""
+    """Return a number of a constant that FP16 cannot hold; None if it holds all."""
     wrong = value[~(np.abs(value) <= np.finfo(np.float16).max)]
     return float(wrong.ravel()[0]) if wrong.size else None

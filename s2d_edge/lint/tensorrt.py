@@ -86,7 +86,7 @@ def _unsigned_bytes(graph: OnnxGraph) -> Iterator[Place]:
 
 
 def _spelled_out_norms(graph: OnnxGraph) -> Iterator[Place]:
-    """A square, its mean, maybe plus epsilon, and a root: the core of every normalisation in parts."""
+    """Find a square, its mean, maybe plus epsilon, and a root: the core of a normalisation in parts."""
     for mean in graph.of("ReduceMean"):
         square = graph.producer(mean.input[0])
         if square is None or not _is_square(graph, square):

@@ -50,11 +50,11 @@ def _scales(graph: OnnxGraph) -> Iterator[Place]:
 def _pairs(graph: OnnxGraph) -> Iterator[Place]:
     for node in graph.of("QuantizeLinear"):
         readers = [reader for reader, _ in graph.readers(node.output[0])]
-        strangers = [reader for reader in readers if reader.op_type != "DequantizeLinear"]
+        others = [reader for reader in readers if reader.op_type != "DequantizeLinear"]
         if not readers or node.output[0] in graph.outputs:
             yield name_of(node), "QuantizeLinear with no DequantizeLinear after it"
-        elif strangers:
-            yield name_of(node), f"QuantizeLinear read by {strangers[0].op_type}"
+        elif others:
+            yield name_of(node), f"QuantizeLinear read by {others[0].op_type}"
         elif any(not _same_scale(graph, node, reader) for reader in readers):
             yield name_of(node), "QuantizeLinear and DequantizeLinear of different scales"
     for node in graph.of("DequantizeLinear"):
@@ -100,7 +100,7 @@ def _weight_axes(graph: OnnxGraph) -> Iterator[Place]:
 
 
 def _output_axis(node: onnx.NodeProto, index: int, rank: int) -> int | None:
-    """The axis of a weight along which the outputs of a linear or convolution lie; None for others."""
+    """Return the axis of a weight along which a linear's or convolution's outputs lie; None for others."""
     if node.op_type == "MatMul":
         return rank - 1 if index == 1 else rank - 2
     if node.op_type == "Gemm" and index < 2:

@@ -248,17 +248,17 @@ def test_devices_that_compile_long_get_a_cache_of_the_model(
 
 
 def test_what_is_refused(jetson: Bundle, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--to 'k8s' is unknown; choose one of triton, ovms"):
+    with pytest.raises(ConfigError, match="k8s"):
         _options(jetson, "k8s")
-    with pytest.raises(ConfigError, match="no absolute path"):
+    with pytest.raises(ConfigError, match="--root"):
         _options(jetson, "triton", root="models")
-    with pytest.raises(ConfigError, match=r"--to ovms takes bundles with model\.xml.*use --to triton"):
+    with pytest.raises(ConfigError, match="--to triton"):
         deploy(_options(jetson, "ovms"), QUIET)
-    with pytest.raises(ConfigError, match=r"--to triton takes bundles with model\.onnx.*use --to ovms"):
+    with pytest.raises(ConfigError, match="--to ovms"):
         deploy(_options(make_bundle(tmp_path / "ir"), "triton"), QUIET)
-    with pytest.raises(S2DEdgeError, match="exists already"):
+    with pytest.raises(S2DEdgeError, match=jetson.path.name):
         deploy(_options(jetson, "triton", out=jetson.path), QUIET)
     jetson.graph_path.write_bytes(b"")
-    with pytest.raises(BundleError, match="differs from what the manifest recorded"):
+    with pytest.raises(BundleError, match="sha256"):
         deploy(_options(jetson, "triton"), QUIET)
     assert not (tmp_path / "out").exists()

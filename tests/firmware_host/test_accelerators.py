@@ -19,6 +19,7 @@ from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.errors import DeviceError
 from s2d_edge.export.targets import EXECUTION
 from s2d_edge.firmware_host.engines import nvidia, onnxruntime_engine, open_engine, openvino_engine
+from s2d_edge.firmware_host.engines.base import DeviceAbsentError
 from tests.firmware_host.graphs import make_bundle
 
 TENSORRT, CUDA, CPU = (f"{name}ExecutionProvider" for name in ("Tensorrt", "CUDA", "CPU"))
@@ -137,7 +138,7 @@ def test_falling_back_in_silence_is_an_error(
     loads: Sequence[str], session: type[FakeSession], jetson: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "loads", loads)
-    with pytest.raises(DeviceError, match="could not load TensorrtExecutionProvider and offers"):
+    with pytest.raises(DeviceAbsentError, match="TensorrtExecutionProvider"):
         open_engine(jetson, "tensorrt")
     with open_engine(jetson) as engine:  # auto says what it takes instead
         assert engine.identity.device == ("cuda" if CUDA in loads else "cpu")
@@ -151,7 +152,7 @@ def test_work_left_to_the_cpu_is_an_error_unless_it_is_small(
         assert "2 nodes on CUDAExecutionProvider, 2 nodes on CPUExecutionProvider" in engine.description
         assert engine.arithmetic == "fp32"  # TF32 is switched off
     monkeypatch.setattr(session, "on_cpu", ["Gather", "QLinearMatMul", "LayerNormalization"])
-    with pytest.raises(DeviceError, match=r"leaves LayerNormalization, QLinearMatMul of .* to the CPU"):
+    with pytest.raises(DeviceError, match="LayerNormalization, QLinearMatMul"):
         open_engine(jetson, "cuda")
 
 

@@ -17,7 +17,7 @@ from s2d_edge.calibrate.quantize.recipe import recipe_for
 from s2d_edge.contracts.bundle import Bundle, EngineIdentity, open_bundle, seal
 from s2d_edge.contracts.engine import Clip, Logits
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import BundleError, MediaError, SelfTestError
+from s2d_edge.core.errors import BundleError, SelfTestError
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.base import GraphEngine
 from s2d_edge.firmware_host.live import run_live
@@ -102,13 +102,13 @@ def test_one_damaged_weight_tensor_is_caught(
 ) -> None:
     bundle = damaged(request.getfixturevalue(kind), tmp_path / "damaged", damage, 0.4)
     report_file = tmp_path / "report.json"
-    with pytest.raises(SelfTestError, match=r"does not answer .*logits differ by"):
+    with pytest.raises(SelfTestError, match="logits differ by"):
         check_bundle(bundle.path, "cpu", str(report_file), QUIET)
     assert json.loads(report_file.read_text())["passed"] is False
 
 
 def _constant(wanted: Bundle) -> GraphEngine:
-    """Says always the mean of the right answers."""
+    """An engine whose logits are always the mean of the reference logits."""
     assert wanted.manifest.self_test is not None
     mean = np.load(wanted.path / wanted.manifest.self_test.file).mean(axis=0, keepdims=True)
     return StandIn(wanted, NPU, lambda clip: mean)
@@ -161,13 +161,13 @@ def test_older_bundle_loads_and_says_how_to_get_a_self_test(
 ) -> None:
     bundle = make_bundle(tmp_path / "old", format_version=1)
     assert bundle.manifest.self_test is None
-    with pytest.raises(BundleError, match=r"holds no self-test.*s2d-edge export"):
+    with pytest.raises(BundleError, match="s2d-edge export"):
         check_bundle(bundle.path, "cpu", None, QUIET)
     with open_engine(bundle, "cpu") as engine:
         require_trust(bundle, engine, QUIET)
     assert capfd.readouterr().err == ""
     require_trust(bundle, StandIn(bundle, NPU, lambda clip: np.zeros((1, 3), np.float32)), QUIET)
-    assert "nobody knows whether npu Intel AI Boost" in " ".join(capfd.readouterr().err.split())
+    assert "npu Intel AI Boost" in " ".join(capfd.readouterr().err.split())
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ def test_a_pass_is_remembered_for_this_bundle_device_driver_and_runtime(
         assert asked_by(NPU.model_copy(update={"driver": "1759450000"})) == 8
         assert asked_by(NPU.model_copy(update={"runtime": "OpenVINO 2"})) == 8
         assert asked_by(NPU) == 0
-        with pytest.raises(SelfTestError):  # an FP32 graph does not answer as the INT8 one
+        with pytest.raises(SelfTestError):  # an FP32 graph computes other logits than the INT8 one
             asked_by(NPU, windowed_int8)
         assert len(list((cache / "selftest").iterdir())) == 3
 
@@ -219,22 +219,22 @@ def test_failure_is_never_remembered_and_stops_run(
     clip = write_video(tmp_path / "clip.avi", [with_square((220, 20, 20))] * 4)
     run = partial(run_live, QUIET, source=clip, bundle=windowed.path, json=str(tmp_path / "results.jsonl"))
     for _ in range(2):
-        with pytest.raises(SelfTestError, match=r"correlation 0\.000.*--device cpu.*issue 37264"):
+        with pytest.raises(SelfTestError, match=r"correlation 0\.000"):
             run()
     assert not (tmp_path / "results.jsonl").exists()
     assert not cache.exists()
 
     def refuse(config: object) -> None:
-        raise MediaError("the self-test is behind us")
+        raise NotImplementedError
 
     monkeypatch.setattr(live, "open_face_finder", refuse)
-    with pytest.raises(MediaError, match="behind us"):
+    with pytest.raises(NotImplementedError):
         run(skip_selftest=True)
 
 
 def test_skipping_is_said_loudly(windowed: Bundle, cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
     require_trust(windowed, _constant(windowed), QUIET, skip=True)
-    assert "nobody has checked that npu Intel AI Boost" in " ".join(capfd.readouterr().err.split())
+    assert "--skip-selftest: npu Intel AI Boost" in " ".join(capfd.readouterr().err.split())
     assert not cache.exists()
 
 

@@ -157,9 +157,9 @@ def test_a_plan_for_another_machine_is_not_used(
 ) -> None:
     build(window, tmp_path)
     fake_nvidia.install(monkeypatch, **machine)  # type: ignore[arg-type]
-    with pytest.raises(NoPlanError, match=f"no plan fits: Orin-nvgpu--trt10.3.0 {reason}"):
+    with pytest.raises(NoPlanError, match=f"Orin-nvgpu--trt10.3.0 {reason}"):
         find_plan(window.manifest)
-    with pytest.raises(DeviceError, match=f"no such device on this machine; it has cpu; TensorRT .*{reason}"):
+    with pytest.raises(DeviceError, match=reason):
         open_engine(window, "tensorrt")
 
 
@@ -190,10 +190,10 @@ def test_plans_are_not_trusted_blindly(
     plan = record.with_suffix(".plan")
     whole = plan.read_bytes()
     plan.write_bytes(whole[:-1])
-    with pytest.raises(DeviceError, match=r"\.plan differs from what build_engine\.sh recorded .*--force"):
+    with pytest.raises(DeviceError, match=r"\.plan differs"):
         open_engine(window, "tensorrt")
     plan.unlink()
-    with pytest.raises(DeviceError, match="the plan cannot be read"):
+    with pytest.raises(DeviceError, match="--force"):
         open_engine(window, "tensorrt")
     plan.write_bytes(whole)
     told = json.loads(record.read_text())
@@ -226,7 +226,7 @@ def test_a_plan_of_other_tensors_is_refused(
     plan.write_text(f"PLAN 100300 {other.graph_path}")
     told = json.loads(record.read_text()) | {"plan_sha256": hashlib.sha256(plan.read_bytes()).hexdigest()}
     record.write_text(json.dumps(told))
-    with pytest.raises(BundleError, match=r"input 'clip' is uint8 \(1, 5, 48, 48, 3\) in the graph"):
+    with pytest.raises(BundleError, match=r"'clip' is uint8 \(1, 5, 48, 48, 3\)"):
         open_engine(window, "tensorrt")
     package.format = package.TensorFormat.HWC
     with pytest.raises(BundleError, match="in a format of its own"):
@@ -248,7 +248,7 @@ def test_what_cuda_and_tensorrt_refuse_is_said(
     cuda.memory = 0
     with pytest.raises(DeviceError, match=r"refuses .*\(CUDA initialization failure with error: 2\)"):
         open_engine(window, "tensorrt")
-    with pytest.raises(DeviceError, match="cannot be looked into from here; use trtexec"):
+    with pytest.raises(DeviceError, match="trtexec"):
         open_engine(window, "tensorrt", profile=True)
 
 
@@ -287,7 +287,7 @@ def test_a_plan_without_the_python_package(
     build(window, tmp_path)
     fake_nvidia.install(monkeypatch)
     monkeypatch.setitem(sys.modules, "tensorrt", package)
-    with pytest.raises(DeviceError, match="virtual environment with --system-site-packages"):
+    with pytest.raises(DeviceError, match="--system-site-packages"):
         open_engine(window, "tensorrt")
 
 

@@ -44,9 +44,7 @@ def test_export_refuses_what_its_target_would(tmp_path: Path) -> None:
     with torch.no_grad():
         model.head.bias.fill_(1e6)
     save_run(tmp_path / "large", info, model)
-    with pytest.raises(
-        UnfitGraphError, match=r"does not fit intel-npu: .* 1e\+06, where .*fp16-range, https://.*report"
-    ):
+    with pytest.raises(UnfitGraphError, match=r"intel-npu: .* 1e\+06, .*fp16-range, https://"):
         export_run(
             target="intel-npu",
             run=tmp_path / "large",

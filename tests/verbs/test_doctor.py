@@ -142,7 +142,7 @@ def test_versions_come_from_the_libraries_where_there_is_no_package(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, version in ((100300, "10.3.0"), (101303, "10.13.3"), (8601, "8.6.1")):
-        monkeypatch.setattr(nvidia, "_ask_library", lambda library, function, number=number: number)
+        monkeypatch.setattr(nvidia, "_call_library", lambda library, function, number=number: number)
         nvidia.tensorrt.cache_clear()
         assert nvidia.tensorrt() == version
 

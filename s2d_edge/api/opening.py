@@ -1,4 +1,4 @@
-"""Which model is meant, and how it is opened: a bundle on a device, or a run folder in PyTorch."""
+"""Finding the model that is meant, and opening it: a bundle on a device, or a run folder in PyTorch."""
 
 from __future__ import annotations
 

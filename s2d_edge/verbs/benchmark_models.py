@@ -1,4 +1,4 @@
-"""``benchmark``: which models to time, and against what."""
+"""Timing bundles and run folders beside each other, or the nodes inside a bundle's graph."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ def benchmark_models(
 
     Args:
         given: bundles or run folders; none given takes every bundle under ``bundles``, else the starter.
-        against: ``torch`` for the run the first bundle was exported from, or a bundle or run folder;
+        against: ``torch`` for the run that the first bundle was exported from, or a bundle or run folder;
             the others' speed is given as a ratio to it.
+        options: how often to run each.
         device: for the bundles; a run folder is timed on the CPU.
         threads: limit of CPU threads, the same for all.
+        console: shows the table.
 
     Raises:
         S2DEdgeError: nothing to time, or what opening and running raise.
@@ -64,7 +66,7 @@ def profile_bundles(
     threads: int | None,
     console: Console,
 ) -> dict[str, Any]:
-    """Time each bundle's nodes, print a table a bundle, and return them for JSON.
+    """Time each bundle's nodes, print a table for each bundle, and return them for JSON.
 
     Raises:
         S2DEdgeError: nothing to look into, a run folder, or what opening and running raise.
@@ -82,7 +84,10 @@ def _reference(against: str, first: Path, device: str, console: Console) -> Path
     if against != "torch":
         return resolve(against, device, console)
     if not (first / MANIFEST).is_file():
-        raise ConfigError(f"--against torch asks for the run a bundle came from, but {first} is no bundle")
+        raise ConfigError(
+            f"--against torch takes the run that a bundle was exported from, but {first} is no bundle; name "
+            "a bundle first, or give a path to --against"
+        )
     run = RUNS / open_bundle(first).manifest.source_run
     if not run.is_dir():
         raise ConfigError(
@@ -93,7 +98,7 @@ def _reference(against: str, first: Path, device: str, console: Console) -> Path
 
 
 def _contender(path: Path, device: str, threads: int | None) -> Contender:
-    """A bundle on the asked device; a run folder in eager PyTorch on the CPU."""
+    """Return a bundle on ``device``, or a run folder in eager PyTorch on the CPU."""
     if (path / MANIFEST).is_file():
         bundle = open_bundle(path)
         return Contender(
@@ -101,7 +106,7 @@ def _contender(path: Path, device: str, threads: int | None) -> Contender:
             open=partial(_open, path, device, threads),
             size_bytes=bundle.size_bytes,
         )
-    read_run(path)  # says what is wrong with it, before anything is started
+    read_run(path)  # raises before any process is started
     return Contender(
         name=f"PyTorch {path.name}",
         open=partial(_open, path, "cpu", threads),

@@ -1,67 +1,29 @@
-"""``compare``: bundles in one table, from their reports; what was not measured alike is marked."""
+"""Comparing bundles in one table, from their reports; accuracies of different clips are marked."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from s2d_edge.calibrate.report.records import DropReport
-from s2d_edge.calibrate.report.report_file import REPORT, read_report
-from s2d_edge.calibrate.report.side import Side
-from s2d_edge.contracts.bundle import BUNDLES, Bundle, Manifest, find_bundles, open_bundle
+from s2d_edge.contracts.bundle import BUNDLES, find_bundles, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError
 from s2d_edge.core.files import write_text
 from s2d_edge.core.processor import processor
 from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
-from s2d_edge.firmware_host.bundles import BundleName, display_name, resolve
+from s2d_edge.firmware_host.bundles import BundleName, resolve
 from s2d_edge.verbs.benchmark_models import benchmark_models
+from s2d_edge.verbs.compare_rows import Row, reports_near, row_of
 
 _HEAD = ("bundle", "target", "precision", "mode", "WAR %", "UAR %", "drop of WAR, pp", "p50 ms", "MB", "on")
 _UNKNOWN = "–"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One bundle. What was not measured is None.
-
-    Attributes:
-        war, uar: fractions.
-        drop_war_pp, drop_war_pp_ci95: of an INT8 bundle, percentage points.
-        p50_ms: of one answer.
-        timed_on: device and runtime; timed now, the processor of this machine.
-        data, clips, clips_sha256: what accuracy was measured on.
-        report: the bundle whose report the figures are from.
-    """
-
-    bundle: str
-    target: str
-    precision: str
-    mode: str
-    source_run: str
-    size_bytes: int
-    war: float | None = None
-    uar: float | None = None
-    drop_war_pp: float | None = None
-    drop_war_pp_ci95: tuple[float, float] | None = None
-    p50_ms: float | None = None
-    timed_on: str | None = None
-    data: str | None = None
-    clips: int | None = None
-    clips_sha256: str | None = None
-    report: str | None = None
-
-    @property
-    def measured_on(self) -> Hashable:
-        """Equal for bundles whose accuracies may be compared; None where nothing was measured."""
-        return None if self.data is None else (self.data, self.clips, self.clips_sha256)
 
 
 def compare_bundles(
@@ -76,20 +38,22 @@ def compare_bundles(
 
     Args:
         given: bundles; none given takes every bundle under ``bundles``.
-        measure_rounds: time them now, in turn, with so many answers; None quotes their reports.
+        measure_rounds: time them now, in turn, with so many inferences each; None quotes their reports.
         device: to time them on.
-        out: where the table goes too, as ``.md`` or ``.csv``.
+        out: the table is also written to this file, as ``.md`` or ``.csv``.
+        console: shows the table and notes.
 
     Raises:
-        BundleError: there is none, or one is not whole.
+        BundleError: there is none, or one is incomplete.
         S2DEdgeError: what timing raises.
     """
-    asked = dict.fromkeys(resolve(each, device, console) for each in given)
-    chosen = list(asked) or [path for path, _ in find_bundles(BUNDLES)]
+    named = dict.fromkeys(resolve(each, device, console) for each in given)
+    chosen = list(named) or [path for path, _ in find_bundles(BUNDLES)]
     if not chosen:
         raise BundleError(f"there is no bundle under {BUNDLES}/ to compare; make one with 's2d-edge export'")
     bundles = [open_bundle(path) for path in chosen]
-    rows = [_row(bundle, _reports_near(chosen)) for bundle in bundles]
+    near = reports_near(chosen)
+    rows = [row_of(bundle, near) for bundle in bundles]
     if measure_rounds is not None:
         options = BenchmarkOptions(rounds=measure_rounds)
         timings = benchmark_models(chosen, None, options, device=device, threads=None, console=console)
@@ -106,68 +70,15 @@ def compare_bundles(
         console.say(note)
     if len(marks) > 1:
         console.warn(
-            "not all of them were measured on the same clips: compare accuracies of the same mark only"
+            "not all bundles were measured on the same clips: compare accuracies of the same mark only"
         )
     if out is not None:
         write_text(out, _as_csv(cells) if out.suffix == ".csv" else _as_markdown(cells, notes))
     return {"measured_now": measure_rounds is not None, "bundles": [asdict(row) for row in rows]}
 
 
-def _reports_near(paths: Iterable[Path]) -> list[tuple[Manifest, DropReport]]:
-    """The reports of INT8 bundles beside these, newest first."""
-    found = []
-    for folder in dict.fromkeys(path.resolve().parent for path in paths):
-        for path, manifest in find_bundles(folder):
-            if manifest.precision == "int8" and (path / REPORT).is_file():
-                found.append((manifest, read_report(path)[0]))
-    return found
-
-
-def _row(bundle: Bundle, near: Sequence[tuple[Manifest, DropReport]]) -> Row:
-    manifest = bundle.manifest
-    row = Row(
-        bundle=display_name(bundle.path),
-        target=manifest.target,
-        precision=manifest.precision,
-        mode=manifest.mode,
-        source_run=manifest.source_run,
-        size_bytes=bundle.size_bytes,
-    )
-    if manifest.precision == "int8":
-        if not (bundle.path / REPORT).is_file():
-            return row
-        report = read_report(bundle.path)[0]
-        drop = report.drop
-        row = replace(row, drop_war_pp=drop.war_pp, drop_war_pp_ci95=drop.war_pp_ci95)
-        return _measured(row, report, report.int8, manifest.name)
-    for other, report in near:  # an FP32 bundle was measured when an INT8 one was made of it
-        alike = (other.source_run, other.target, other.mode) == (
-            manifest.source_run,
-            manifest.target,
-            manifest.mode,
-        )
-        if alike and (report.fp32.bundle, report.fp32.size_bytes) == (manifest.name, bundle.size_bytes):
-            return _measured(row, report, report.fp32, other.name)
-    return row
-
-
-def _measured(row: Row, report: DropReport, side: Side, source: str) -> Row:
-    found = report.details
-    return replace(
-        row,
-        war=side.score["war"],
-        uar=side.score["uar"],
-        p50_ms=side.latency_p50_ms,
-        timed_on=str(found.engine) if found else f"an unknown machine ({report.int8.engine})",
-        data=f"{report.evaluation_data}/{report.evaluation_split}",
-        clips=side.score["n"],
-        clips_sha256=found.clips_sha256 if found else None,
-        report=source,
-    )
-
-
 def _marks(keys: Iterable[Hashable]) -> dict[Hashable, str]:
-    """A letter for each kind of data, in order."""
+    """Return a letter for each set of clips, in order."""
     kinds = dict.fromkeys(key for key in keys if key is not None)
     return {kind: chr(ord("a") + number) if number < 26 else str(number) for number, kind in enumerate(kinds)}
 
@@ -192,7 +103,7 @@ def _cells(row: Row, marks: dict[Hashable, str]) -> tuple[str, ...]:
 
 
 def _as_table(cells: Sequence[Sequence[str]]) -> Table:
-    """For terminals, of which many are 80 characters wide."""
+    """Return a table for terminals, of which many are 80 characters wide."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("bundle", overflow="fold", min_width=10)
     table.add_column("target", no_wrap=True)
@@ -210,7 +121,7 @@ def _as_table(cells: Sequence[Sequence[str]]) -> Table:
 def _data_notes(rows: Sequence[Row], marks: dict[Hashable, str]) -> Iterable[str]:
     for kind, mark in marks.items():
         row = next(row for row in rows if row.measured_on == kind)
-        unsure = "" if row.clips_sha256 else " (an earlier report, which does not tell which clips)"
+        unsure = "" if row.clips_sha256 else " (an earlier report, which does not name its clips)"
         yield f"{mark}: {row.clips} clips of {row.data}{unsure}"
     if any(row.measured_on is None for row in rows):
         yield f"{_UNKNOWN}: not measured; 's2d-edge calibrate' measures FP32 and INT8 together"
@@ -231,7 +142,7 @@ def _time_notes(rows: Sequence[Row], *, measured_now: bool) -> Iterable[str]:
     for place, names in timed.items():
         yield f"  on {place}" + (f": {', '.join(names)}" if len(timed) > 1 else "")
     if {row.mode for row in rows} == {"stream", "window"}:
-        yield "  an answer of a window takes in a clip, one of a stream a frame"
+        yield "  an inference of a window takes a clip, one of a stream a frame"
 
 
 def _as_markdown(cells: Sequence[Sequence[str]], notes: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""``demo``: the whole way on data the project draws itself, ending in a page a stranger understands."""
+"""The demo's steps on data that the project draws itself, and the page that sums them up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from s2d_edge.firmware_host.live import LiveSummary, run_live
 from s2d_edge.verbs.benchmark_models import benchmark_models
 
 _ROUNDS = 15
-# A training this short leaves many clips undecided, and one of them is a point.
+# A training this short leaves many clips undecided, and each of them is a whole point.
 _MAX_DROP_PP = 5.0
 _MIN_AGREEMENT_PERCENT = 90.0
 _VIDEO_FPS = 12.5
@@ -30,7 +30,7 @@ _VIDEO_SIZE = 384
 
 @dataclass(slots=True)
 class _Clock:
-    """Says each step and keeps how long it took."""
+    """Announces each step and keeps how long it took."""
 
     console: Console
     spans_s: dict[str, float] = field(default_factory=dict)
@@ -48,7 +48,7 @@ def run_demo(out: Path | None, seed: int, console: Console) -> Path:
     """Train both stages on avatars, export, calibrate, time, and run on an avatar video.
 
     Returns:
-        The folder everything was written to; ``summary.md`` in it tells what happened.
+        The folder everything was written to; ``summary.md`` in it holds the results.
 
     Raises:
         S2DEdgeError: what any of the steps raises.
@@ -93,31 +93,31 @@ def run_demo(out: Path | None, seed: int, console: Console) -> Path:
 
 
 def _headline(out: Path, report: DropReport, timings: dict[str, Any]) -> str:
-    """The result in a few sentences, and what to try next."""
+    """Return the result in a few sentences, and what to try next."""
     fp32, int8 = report.fp32.score, report.int8.score
     low, high = report.drop.war_pp_ci95
     by_name = {model["name"]: model for model in timings["models"]}
     speed = by_name[report.int8.bundle]["speedup"]
     return f"""\
 On {fp32["n"]} clips of avatars never seen in training, over {len(fp32["per_class"])} expressions:
-  FP32 answers {fp32["war"]:.1%} rightly (UAR {fp32["uar"]:.1%}),
-  INT8 answers {int8["war"]:.1%} rightly (UAR {int8["uar"]:.1%}).
-  INT8 loses {report.drop.war_pp:+.2f} points of WAR (95 % interval {low:+.2f} to {high:+.2f}) and agrees on \
-{report.drop.agreement:.1%}.
-  INT8 answers a clip {speed:.1f} times faster than PyTorch, from {report.int8.size_bytes / 1e6:.1f} MB.
+  FP32 predicts {fp32["war"]:.1%} correctly (UAR {fp32["uar"]:.1%}),
+  INT8 predicts {int8["war"]:.1%} correctly (UAR {int8["uar"]:.1%}).
+  INT8 loses {report.drop.war_pp:+.2f} points of WAR (95 % interval {low:+.2f} to {high:+.2f}), and agrees \
+with FP32 on {report.drop.agreement:.1%}.
+  INT8 predicts a clip {speed:.1f} times faster than PyTorch, from {report.int8.size_bytes / 1e6:.1f} MB.
 
 Look at   {out / "annotated.mp4"}
 Read      {out / "summary.md"} and {out / "bundles" / report.int8.bundle / "report.html"}
 
-Try next, on a camera or a video of your own (these avatars taught it nothing about real faces):
+Try next, on a camera or a video of your own (this model has seen drawn faces only):
   s2d-edge run --bundle {out / "bundles" / report.int8.bundle} --camera 0
   s2d-edge train --data YOUR.csv          s2d-edge doctor
   s2d-edge export --target jetson         s2d-edge calibrate"""
 
 
 def _summary(out: Path, report: DropReport, timings: dict[str, Any], live: LiveSummary, clock: _Clock) -> str:
-    """The same as a page, with every figure and where it came from."""
-    lines = ["# What the demo did", "", _as_quote(_headline(out, report, timings)), "", "## Speed", ""]
+    """Return a page in Markdown with every figure and where it came from."""
+    lines = ["# The demo's results", "", _as_quote(_headline(out, report, timings)), "", "## Speed", ""]
     lines += [
         "| model | p50 ms | p95 ms | clips/s | MB | times PyTorch |",
         "| --- | --- | --- | --- | --- | --- |",
@@ -129,7 +129,7 @@ def _summary(out: Path, report: DropReport, timings: dict[str, Any], live: LiveS
         )
     lines += [
         "",
-        "Measured in turn on this machine, one clip at a time, preprocessing and landmark network in.",
+        "Measured in turn on this machine, one clip at a time, preprocessing and landmark network included.",
     ]
     lines += ["", "## The run on a video", "", live.to_text(), "", "## Time taken", ""]
     lines += [f"- {title}: {span_s:.0f} s" for title, span_s in clock.spans_s.items()]

@@ -1,4 +1,4 @@
-"""``report``: what INT8 cost a bundle, told again from its report."""
+"""Showing the report that an INT8 bundle carries."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, S2DEdgeError
 from s2d_edge.firmware_host.bundles import BundleName, find_precision
 
-_LAYERS_TOLD = 8
+_LAYERS_SHOWN = 8
 
 
 def show_report(given: BundleName | None, *, open_page: bool, json: str | None, console: Console) -> None:
-    """Print a bundle's report, and open its page if asked.
+    """Print a bundle's report, and open its page if ``open_page``.
 
     Args:
         given: an INT8 bundle; None takes the newest under ``bundles``.
@@ -44,11 +44,11 @@ def show_report(given: BundleName | None, *, open_page: bool, json: str | None, 
     bundle = open_bundle(find_precision(given, "int8", console))
     if bundle.manifest.precision != "int8":
         raise BundleError(
-            f"{bundle.path} is FP32, and reports tell what INT8 costs; "
+            f"{bundle.path} is FP32, and a report shows what INT8 costs; "
             f"make one with 's2d-edge calibrate {bundle.path}'"
         )
     report, verdict, payload = read_report(bundle.path)
-    _tell(report, verdict, console)
+    _show(report, verdict, console)
     page = bundle.path / HTML
     if page.is_file():
         console.say(f"\nthe page with the plots: {page}")
@@ -63,7 +63,7 @@ def show_report(given: BundleName | None, *, open_page: bool, json: str | None, 
         _open(page)
 
 
-def _tell(report: DropReport, verdict: Verdict, console: Console) -> None:
+def _show(report: DropReport, verdict: Verdict, console: Console) -> None:
     console.show(as_table(report))
     for sentence in verdict.sentences:
         console.say(sentence)
@@ -72,14 +72,14 @@ def _tell(report: DropReport, verdict: Verdict, console: Console) -> None:
     if (found := report.details) is not None:
         console.say(worst_class_sentence(found))
         if found.most_changed:
-            changed = Table(*CHANGED_HEAD, title="clips whose answer changed most", title_justify="left")
+            changed = Table(*CHANGED_HEAD, title="clips whose prediction changed most", title_justify="left")
             for row in changed_rows(found):
                 changed.add_row(*row)
             console.show(changed)
         if found.sensitivity:
             title = f"the most costly of {len(found.sensitivity)} groups of layers, each alone in INT8"
             layers = Table(*LAYER_HEAD, title=title, title_justify="left")
-            for row in islice(layer_rows(found), _LAYERS_TOLD):
+            for row in islice(layer_rows(found), _LAYERS_SHOWN):
                 layers.add_row(*row)
             console.show(layers)
     console.say("not measured:")

@@ -1,4 +1,4 @@
-"""What ``import s2d_edge`` brings: every public name, and nothing heavy."""
+"""``import s2d_edge`` brings every public name, and nothing heavy."""
 
 from __future__ import annotations
 

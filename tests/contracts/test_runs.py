@@ -118,3 +118,5 @@ def test_finding_runs_skips_broken_ones_and_sorts_newest_first(tmp_path: Path) -
     assert newest_run(tmp_path).name == "new"
     with pytest.raises(CheckpointError, match="image"):
         newest_run(tmp_path, "image")
+    with pytest.raises(CheckpointError, match="nothing"):
+        newest_run(tmp_path / "nothing")

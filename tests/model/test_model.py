@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from s2d_edge.contracts.model_config import PRESETS, S2DConfig, TemporalConfig, ViTConfig, preset
-from s2d_edge.contracts.runs import RUN_FILE, WEIGHTS, newest_run, read_run
+from s2d_edge.contracts.runs import WEIGHTS
 from s2d_edge.core.errors import CheckpointError, ConfigError, DeviceError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.engine import open_run
@@ -131,33 +131,6 @@ def test_run_folder_round_trip_and_tampering(tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(CheckpointError, match=r"holds no weights\.safetensors"):
         load_run(tmp_path / "run")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "not readable JSON"),
-        ("[]", "not readable JSON"),
-        ('{"format_version": 9}', "format_version 9"),
-        ('{"format_version": 1, "name": "x"}', "field 'stage'"),
-    ],
-)
-def test_damaged_run_json_names_what_is_wrong(text: str, message: str, tmp_path: Path) -> None:
-    write_random_run(tmp_path / "run")
-    (tmp_path / "run" / RUN_FILE).write_text(text)
-    with pytest.raises(CheckpointError, match=message):
-        read_run(tmp_path / "run")
-
-
-def test_newest_run_is_the_one_written_last(tmp_path: Path) -> None:
-    import os
-
-    for age, name in enumerate(("new", "old")):
-        write_random_run(tmp_path / name)
-        os.utime(tmp_path / name / WEIGHTS, (1e9 - age, 1e9 - age))
-    assert newest_run(tmp_path) == tmp_path / "new"
-    with pytest.raises(CheckpointError, match="no run with weights"):
-        newest_run(tmp_path / "nothing")
 
 
 def test_engine_refuses_wrong_clips_and_absent_devices(tmp_path: Path) -> None:

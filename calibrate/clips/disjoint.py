@@ -28,7 +28,7 @@ def require_disjoint(
     kind: str = "calibration",
     split: str = "evaluation",
 ) -> None:
-    """Refuse to measure on what was used already: an equal path, equal content, or a person seen there.
+    """Check that no clip to measure on was used already: by its path, its content or its person.
 
     Args:
         used: the clips used, to calibrate, to tune or to choose a recipe.

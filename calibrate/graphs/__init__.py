@@ -1,1 +1,1 @@
-"""Looking into quantized graphs: layers, MACs, switches between INT8 and floating point."""
+"""Look into graphs: layers, MACs, inputs, and switches between INT8 and floating point."""

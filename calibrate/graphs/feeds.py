@@ -1,6 +1,6 @@
-"""What a graph is fed while its ranges are measured: clips, or steps of a stream with the state they have.
+"""Inputs of a graph for calibration: clips, or steps of a stream with their state.
 
-NNCF goes through the feeds more than once, so they can be gone through again and again.
+NNCF iterates over the feeds more than once, so each iteration starts from the first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STEPS = 4  # of a clip, for a stream
 
 
 class Feeds(Protocol):
-    """Feeds to be gone through again and again."""
+    """Feeds that can be iterated over repeatedly."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Feed]: ...
@@ -32,7 +32,7 @@ class Feeds(Protocol):
 
 @contextmanager
 def feeds_of(bundle: Bundle, clips: Sequence[Clip], steps: int = _STEPS) -> Iterator[Feeds]:
-    """The feeds of an FP32 bundle on clips, (1, T, S, S, 3) uint8 each; of a stream ``steps`` of each."""
+    """Yield an FP32 bundle's feeds on clips, (1, T, S, S, 3) uint8 each; for a stream ``steps`` of each."""
     if bundle.manifest.mode == "window":
         yield WindowFeeds(clips, bundle.manifest.inputs[0].name)
         return
@@ -41,7 +41,7 @@ def feeds_of(bundle: Bundle, clips: Sequence[Clip], steps: int = _STEPS) -> Iter
 
 
 class WindowFeeds:
-    """Each clip as it is."""
+    """One feed for each clip."""
 
     def __init__(self, clips: Sequence[Clip], name: str) -> None:
         self._clips = clips
@@ -56,9 +56,9 @@ class WindowFeeds:
 
 
 class StreamFeeds:
-    """Steps of each clip with the state that the FP32 graph has there: evenly spread, the last among them.
+    """Steps of each clip with the state that the FP32 graph has there: evenly spread, including the last.
 
-    A state of zeros would teach the quantizers ranges that no stream ever has.
+    A state of zeros would give the quantizers ranges that no stream has.
     """
 
     def __init__(self, clips: Sequence[Clip], session: StreamSession, steps: int = _STEPS) -> None:
@@ -81,17 +81,17 @@ class StreamFeeds:
 
 
 def _steps_of(clip: Clip, steps: int) -> set[int]:
-    """Which frames of a clip are fed: ``steps`` of them, or all where it has no more."""
+    """Return the indices of the frames that are fed: ``steps`` of them, or all of a shorter clip."""
     frames = clip.shape[1]
     return (
-        {(turn * frames) // steps - 1 for turn in range(1, steps + 1)}
+        {(step * frames) // steps - 1 for step in range(1, steps + 1)}
         if frames > steps
         else set(range(frames))
     )
 
 
 class Counted:
-    """Feeds that tell how far they are."""
+    """Feeds that report progress."""
 
     def __init__(self, feeds: Feeds, advance: Advance) -> None:
         self._feeds = feeds

@@ -1,4 +1,4 @@
-"""How much of a graph's work really is INT8: the share of linear and convolution MACs fed by INT8.
+"""Count multiply-accumulates (MACs) of linears and convolutions, and those with INT8 inputs.
 
 A multiplication counts as INT8 when its activation comes from a quantizer and its weight is stored in, or
 quantized to, 8 bits. Products of two activations (those of the attentions) are no linears and not counted.
@@ -18,7 +18,7 @@ from s2d_edge.core.errors import QuantizationError
 
 LEAST_FRACTION = 0.90
 
-# Operations that only move numbers: 8 bits before them are 8 bits after them.
+# Operations that only move numbers: an INT8 input gives an INT8 output.
 _OPENVINO_MOVES = frozenset(
     {
         "Reshape",
@@ -52,7 +52,7 @@ class MacCount:
         return self.int8 / self.total if self.total else 0.0
 
     def require_int8(self) -> None:
-        """Refuse to call a graph INT8 that mostly is not.
+        """Check that enough of a graph is INT8.
 
         Raises:
             QuantizationError: less than 90 % is INT8.
@@ -60,8 +60,8 @@ class MacCount:
         if self.fraction < LEAST_FRACTION:
             raise QuantizationError(
                 f"only {100 * self.fraction:.1f} % of the graph's linear and convolution MACs are INT8, "
-                f"and a bundle is called INT8 from {100 * LEAST_FRACTION:.0f} % on; export the model again "
-                "with this version, or report what was left out"
+                f"and an INT8 bundle needs {100 * LEAST_FRACTION:.0f} %; export the model again with this "
+                "version, and if that does not help, report the model's sizes"
             )
 
 
@@ -72,8 +72,8 @@ class Layer:
     Attributes:
         name: of the operation.
         macs: its multiply-accumulates for one clip.
-        int8: whether its two inputs are INT8.
-        depthwise: whether it is a convolution of channels each by itself, or of groups of them.
+        int8: both of its inputs are INT8.
+        depthwise: it is a convolution of single channels, or of groups of them.
     """
 
     name: str
@@ -92,7 +92,7 @@ def count_macs(graph: Path) -> MacCount:
 
 
 def layers_of(graph: Path) -> Iterator[Layer]:
-    """The linears and convolutions of an ONNX or OpenVINO graph with static shapes, in its order."""
+    """Yield linears and convolutions of an ONNX or OpenVINO graph with static shapes, in its order."""
     return _onnx_layers(graph) if graph.suffix == ".onnx" else _openvino_layers(graph)
 
 

@@ -1,4 +1,4 @@
-"""The module that an operation of a graph comes from: export names operations after them."""
+"""Find the module of the model that an operation of a graph comes from; export names operations after it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _OPENVINO = re.compile(r"__module\.([\w.]+)/")
 
 
 def module_of(operation: str) -> str:
-    """The module, from an operation's name: MODULE/NODE in ONNX graphs, __module.MODULE/… in OpenVINO's.
+    """Return the module in an operation's name: MODULE/NODE in ONNX graphs, __module.MODULE/… in OpenVINO's.
 
-    The name itself where it tells none.
+    A name without a module is returned unchanged.
     """
     found = _OPENVINO.match(operation)
     return found[1] if found else operation.rpartition("/")[0] or operation

@@ -21,7 +21,7 @@ def load_named(path: Path) -> onnx.ModelProto:
 
 
 def cpu_session(graph: Path | onnx.ModelProto) -> onnxruntime.InferenceSession:
-    """A session of ONNX Runtime's CPU provider."""
+    """Open a session of ONNX Runtime's CPU provider."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _ERRORS_ONLY
     for name, value in EXACT_INT8.items():

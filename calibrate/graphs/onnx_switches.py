@@ -20,7 +20,7 @@ _SWITCHES = "s2d_edge_switches"
 
 
 class SwitchedOnnx:
-    """See :class:`s2d_edge.calibrate.graphs.sensitivity.Switched`."""
+    """A graph whose layers switch; see :class:`s2d_edge.calibrate.graphs.sensitivity.Switched`."""
 
     def __init__(self, fp32: Path, int8: Path, groups: Sequence[Sequence[str]]) -> None:
         """Join the graphs and open them on the CPU.
@@ -35,8 +35,8 @@ class SwitchedOnnx:
         self._output = model.graph.output[0].name
         self._session = cpu_session(model)
 
-    def answer(self, feed: Feed, int8: NDArray[np.bool_]) -> Logits:
-        """Answer with those groups in INT8."""
+    def infer(self, feed: Feed, int8: NDArray[np.bool_]) -> Logits:
+        """Compute (1, K) logits with the chosen groups in INT8."""
         return np.asarray(self._session.run([self._output], {**feed, _SWITCHES: int8})[0])
 
 
@@ -45,16 +45,18 @@ def _join(fp32: Path, int8: Path, group_of: Mapping[str, int]) -> onnx.ModelProt
     originals = {node.name: node for node in source.nodes}
     graph = OnnxGraph(model)
     if missing := set(group_of) - set(originals):
-        raise QuantizationError(f"{fp32} has no {min(missing)}, which {int8} has in INT8")
+        raise QuantizationError(
+            f"{fp32} has no {min(missing)}, which {int8} has in INT8; give the FP32 bundle it came from"
+        )
     added: dict[str, onnx.TensorProto] = {}
-    # By the name of a layer's last node: the nodes of its FP32 twin, and the group it is in.
+    # Keyed by the name of a layer's last node: the nodes of its FP32 copy, and its group.
     twins: dict[str, tuple[list[onnx.NodeProto], int]] = {}
     for node in graph.nodes:
         if node.name not in group_of:
             continue
         producer = graph.producer(node.input[0])
         if producer is None or producer.op_type != "DequantizeLinear":
-            raise QuantizationError(f"{int8}: {node.name} is quantized elsewhere than right before it")
+            raise QuantizationError(f"{int8}: {node.name} has no quantizer right before it; calibrate again")
         twin = list(_twin(originals[node.name], source, added))
         twins[_last(originals[node.name], source).name] = twin, group_of[node.name]
     nodes: list[onnx.NodeProto] = []
@@ -83,7 +85,7 @@ def _join(fp32: Path, int8: Path, group_of: Mapping[str, int]) -> onnx.ModelProt
 def _twin(
     node: onnx.NodeProto, source: OnnxGraph, added: dict[str, onnx.TensorProto]
 ) -> Iterator[onnx.NodeProto]:
-    """Copies of an FP32 layer and its bias; their constants are put among ``added``."""
+    """Yield copies of an FP32 layer and its bias, and add their constants to ``added``."""
     last = _last(node, source)
     for original in [node] if last.name == node.name else [node, last]:
         copy = onnx.NodeProto()
@@ -96,14 +98,16 @@ def _twin(
             elif name in source.constants:
                 value = source.value(name)
                 if value is None:
-                    raise QuantizationError(f"{original.name}: its weights are computed in the graph")
+                    raise QuantizationError(
+                        f"{original.name}: its weights are computed in the graph, not stored; export again"
+                    )
                 copy.input[index] = _in_float(name)
                 added[copy.input[index]] = numpy_helper.from_array(value, copy.input[index])
         yield copy
 
 
 def _last(node: onnx.NodeProto, source: OnnxGraph) -> onnx.NodeProto:
-    """The addition of a bias that is all that reads a layer; else the layer."""
+    """Return the addition of a bias if it is the only reader of a layer, else the layer."""
     following = [reader for reader, _ in source.readers(node.output[0])]
     if (
         len(following) == 1

@@ -21,7 +21,7 @@ _SWITCHES = "s2d_edge_switches"
 
 
 class SwitchedOpenVINO:
-    """See :class:`s2d_edge.calibrate.graphs.sensitivity.Switched`."""
+    """A graph whose layers switch; see :class:`s2d_edge.calibrate.graphs.sensitivity.Switched`."""
 
     def __init__(
         self, fp32: Path, int8: Path, groups: Sequence[Sequence[str]], properties: Mapping[str, str]
@@ -30,7 +30,7 @@ class SwitchedOpenVINO:
 
         Args:
             groups: names of each group's layers.
-            properties: of the runtime, as both bundles ask for them.
+            properties: of the runtime, as both bundles name them.
 
         Raises:
             QuantizationError: the INT8 graph is not the FP32 graph with quantizers around its layers.
@@ -39,8 +39,8 @@ class SwitchedOpenVINO:
         compiled = ov.Core().compile_model(model, "CPU", {**properties, **openvino_properties()})
         self._request = compiled.create_infer_request()
 
-    def answer(self, feed: Feed, int8: NDArray[np.bool_]) -> Logits:
-        """Answer with those groups in INT8."""
+    def infer(self, feed: Feed, int8: NDArray[np.bool_]) -> Logits:
+        """Compute (1, K) logits with the chosen groups in INT8."""
         self._request.infer({**feed, _SWITCHES: int8})
         return np.array(self._request.get_output_tensor(0).data, dtype=np.float32)
 
@@ -53,26 +53,30 @@ def _join(fp32: Path, int8: Path, group_of: Mapping[str, int]) -> ov.Model:
     switches = ops.parameter([1 + max(group_of.values())], np.bool_, name=_SWITCHES)
     switches.output(0).get_tensor().set_names({_SWITCHES})
     if missing := set(group_of) - {name_of(op) for op in source.get_ops()}:
-        raise QuantizationError(f"{fp32} has no {min(missing)}, which {int8} has in INT8")
-    chosen: dict[str, Any] = {}  # what goes on instead of a layer's answer
+        raise QuantizationError(
+            f"{fp32} has no {min(missing)}, which {int8} has in INT8; give the FP32 bundle it came from"
+        )
+    chosen: dict[str, Any] = {}  # replaces a layer's output
     for op in source.get_ordered_ops():
         name = name_of(op)
         if name not in group_of:
             continue
         origin = name_of(op.input_value(0).get_node())
         if origin not in quantized:
-            raise QuantizationError(f"{int8}: {name} reads {origin} in FP32, which is not there")
+            raise QuantizationError(
+                f"{int8} has no {origin}, which {name} reads in FP32; give the FP32 bundle it came from"
+            )
         if kind_of(quantized[name].input_value(0).get_node()) != "FakeQuantize":
-            raise QuantizationError(f"{int8}: {name} is quantized elsewhere than right before it")
+            raise QuantizationError(f"{int8}: {name} has no quantizer right before it; calibrate again")
         plain = chosen.get(origin, quantized[origin].output(op.input_value(0).get_index()))
         last = _with_bias(op, constants)
         floating = _in_float(op, plain)
         if last is not op:
             floating = ops.add(floating, _constant(last, constants))
-        answer = quantized[name_of(last)].output(0)
-        followers = list(answer.get_target_inputs())
+        output = quantized[name_of(last)].output(0)
+        followers = list(output.get_target_inputs())
         on = ops.gather(switches, np.array(group_of[name]), np.array(0))
-        chosen[name_of(last)] = ops.select(on, answer, floating).output(0)
+        chosen[name_of(last)] = ops.select(on, output, floating).output(0)
         for follower in followers:
             follower.replace_source_output(chosen[name_of(last)])
     model.add_parameters([switches])
@@ -81,7 +85,7 @@ def _join(fp32: Path, int8: Path, group_of: Mapping[str, int]) -> ov.Model:
 
 
 def _with_bias(op: Any, constants: set[str]) -> Any:
-    """The addition of a bias that is all that reads a layer; else the layer."""
+    """Return the addition of a bias if it is the only reader of a layer, else the layer."""
     following = [reader for reader, _ in readers(op)]
     if len(following) == 1 and kind_of(following[0]) == "Add" and constants & set(source_names(following[0])):
         return following[0]
@@ -89,26 +93,28 @@ def _with_bias(op: Any, constants: set[str]) -> Any:
 
 
 def _constant(op: Any, constants: set[str]) -> Any:
-    """A copy of the constant among an operation's inputs."""
+    """Copy the constant among an operation's inputs."""
     node = next(value.get_node() for value in op.input_values() if name_of(value.get_node()) in constants)
     if kind_of(node) != "Constant":
-        raise QuantizationError(f"{name_of(op)}: its weights are computed by a {kind_of(node)} in the graph")
+        raise QuantizationError(
+            f"{name_of(op)}: its weights are computed by a {kind_of(node)}, not stored; export again"
+        )
     return ops.constant(node.data.copy())
 
 
 def _in_float(op: Any, plain: Any) -> Any:
-    """A layer of the FP32 graph, reading ``plain``."""
+    """Copy a layer of the FP32 graph, with the input ``plain``."""
     weights = _constant(op, {name_of(op.input_value(1).get_node())})
-    how = op.get_attributes()
+    attributes = op.get_attributes()
     if kind_of(op) == "MatMul":
-        return ops.matmul(plain, weights, how["transpose_a"], how["transpose_b"])
+        return ops.matmul(plain, weights, attributes["transpose_a"], attributes["transpose_b"])
     build = ops.convolution if kind_of(op) == "Convolution" else ops.group_convolution
     return build(
         plain,
         weights,
-        how["strides"],
-        how["pads_begin"],
-        how["pads_end"],
-        how["dilations"],
-        how["auto_pad"].upper(),
+        attributes["strides"],
+        attributes["pads_begin"],
+        attributes["pads_end"],
+        attributes["dilations"],
+        attributes["auto_pad"].upper(),
     )

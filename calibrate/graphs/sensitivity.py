@@ -1,9 +1,9 @@
-"""Which layers INT8 hurts: each group of linears and convolutions in INT8 alone, all others as in FP32.
+"""Measure the cost of each group of linears and convolutions in INT8 alone, with all others in FP32.
 
-Both graphs become one. It holds every quantized layer twice, as the INT8 graph has it (smoothed, with its
-quantizers and its corrected bias) and as the FP32 graph has it, and a switch says which of the two answers
-goes on. With every switch off it computes the FP32 graph, with every switch on the INT8 graph; it is compiled
-once, whatever the number of groups.
+Both graphs are joined to one. It holds every quantized layer twice, as the INT8 graph has it (smoothed, with
+its quantizers and its corrected bias) and as the FP32 graph has it. A switch selects one of the two outputs.
+With every switch off it computes the FP32 graph, with every switch on the INT8 graph. It is compiled once for
+all groups.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from s2d_edge.core.console import Console
 _AFFORDABLE_MACS = 10**12
 _MOST_CLIPS = 4
 
-# The module that a layer belongs to, and the group it is counted in.
+# Patterns of a layer's module, and the group it is counted in.
 _GROUPS = (
     (r"(landmark\.\w+\.model\.\d+|landmark\.\w+)", r"\1"),
     (r"(blocks\.\d+)\.attention", r"\1.qkv"),
@@ -42,13 +42,13 @@ _GROUPS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerSensitivity:
-    """What one group of layers costs.
+    """Cost of one group of layers.
 
     Attributes:
         name: of the group: ``blocks.3.fc1``, ``promptings.3.adapter``, ``landmark.conv_34``, ``head``, …
         layers: names of its linears and convolutions in the graph, as NNCF ignores them.
-        macs: its multiply-accumulates for one answer.
-        rms_logit_diff: root mean square, over feeds and classes, of how far the logits are from those of FP32
+        macs: its multiply-accumulates for one prediction.
+        rms_logit_diff: root mean square, over feeds and classes, of the logits' difference from those of FP32
             when this group alone is INT8.
     """
 
@@ -61,8 +61,8 @@ class LayerSensitivity:
 class Switched(Protocol):
     """A graph whose quantized layers can be switched between FP32 and INT8."""
 
-    def answer(self, feed: Feed, int8: NDArray[np.bool_]) -> Logits:
-        """Answer with those groups in INT8.
+    def infer(self, feed: Feed, int8: NDArray[np.bool_]) -> Logits:
+        """Compute the logits with the chosen groups in INT8.
 
         Args:
             feed: the graph's inputs by name.
@@ -77,12 +77,12 @@ class Switched(Protocol):
 def layer_sensitivity(
     fp32: Bundle, int8: Bundle, clips: Sequence[Clip], console: Console
 ) -> tuple[LayerSensitivity, ...]:
-    """Measure on the CPU what each group of INT8 layers costs by itself.
+    """Measure on the CPU the cost of each group of INT8 layers alone.
 
     Args:
-        fp32: the bundle quantized.
-        int8: what became of it.
-        clips: (1, T, S, S, 3) uint8 each; of a stream, some steps of each, with the state FP32 has there.
+        fp32: the bundle that was quantized.
+        int8: the quantized bundle.
+        clips: (1, T, S, S, 3) uint8 each; for a stream some steps of each, with the state FP32 has there.
 
     Returns:
         The most costly group first.
@@ -97,9 +97,9 @@ def layer_sensitivity(
         squares = np.zeros(len(groups))
         with console.progress("measuring layers", len(feeds) * len(groups)) as advance:
             for feed in feeds:
-                wanted = graph.answer(feed, np.zeros(len(groups), dtype=np.bool_))
+                target = graph.infer(feed, np.zeros(len(groups), dtype=np.bool_))
                 for number, switches in enumerate(alone):
-                    squares[number] += np.mean((graph.answer(feed, switches) - wanted) ** 2)
+                    squares[number] += np.mean((graph.infer(feed, switches) - target) ** 2)
                     advance(1)
         distances = np.sqrt(squares / len(feeds))
     measured = [
@@ -115,9 +115,9 @@ def layer_sensitivity(
 
 
 def affordable_clips(graph: Path) -> int:
-    """Clips that measuring an INT8 graph's layers on takes little time for; at least one.
+    """Return the number of clips on which measuring an INT8 graph's layers takes little time; at least one.
 
-    Every group is one more inference, so the count falls with groups and with work per answer.
+    Every group is one more inference, so the number falls with groups and with MACs per prediction.
     """
     groups = quantized_groups(graph)
     macs = sum(layer.macs for group in groups.values() for layer in group)
@@ -125,7 +125,7 @@ def affordable_clips(graph: Path) -> int:
 
 
 def quantized_groups(graph: Path) -> dict[str, list[Layer]]:
-    """The INT8 linears and convolutions of a graph by group, in the graph's order."""
+    """Return the INT8 linears and convolutions of a graph by group, in the graph's order."""
     groups: dict[str, list[Layer]] = {}
     for layer in layers_of(graph):
         if layer.int8:
@@ -134,7 +134,7 @@ def quantized_groups(graph: Path) -> dict[str, list[Layer]]:
 
 
 def group_of(module: str) -> str:
-    """The group of a layer, from the module that made it; the module itself where it is of another model."""
+    """Return the group of a layer from the module it comes from; the module itself for other models."""
     module = module.removeprefix("parts.")  # a stream's step holds the fused model's parts
     for pattern, group in _GROUPS:
         found = re.search(rf"(?:^|\.){pattern}", module)

@@ -1,4 +1,4 @@
-"""FP32 against INT8 on the same clips, as figures."""
+"""Compare FP32 and INT8 on the same clips."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Drop:
     Attributes:
         war_pp, uar_pp, macro_f1_pp: percentage points.
         war_pp_ci95, uar_pp_ci95: paired bootstrap, percentage points.
-        agreement: share of clips answered alike.
-        lost: clips only FP32 answers rightly.
-        won: clips only INT8 answers rightly.
+        agreement: share of clips with equal predictions.
+        lost: clips that only FP32 predicts rightly.
+        won: clips that only INT8 predicts rightly.
         mcnemar_p: exact p that the two err equally often.
         max_abs_probability_diff: the largest change of any probability on any clip.
-        rms_logit_diff: root mean square of how far INT8's logits are from FP32's, over clips and classes. It
-            tells recipes apart that a few hundred answers cannot.
+        rms_logit_diff: root mean square of the difference of the logits, over clips and classes. It separates
+            recipes that a few hundred predictions cannot.
     """
 
     war_pp: float
@@ -42,22 +42,27 @@ class Drop:
 def drops_pp(
     truth: metrics.Labels, before: metrics.Labels, after: metrics.Labels, classes: int
 ) -> tuple[float, float]:
-    """Drop of WAR and of UAR from the answers ``before`` to those ``after``, percentage points."""
-    one, other = (metrics.confusion(truth, answers, classes) for answers in (before, after))
+    """Return the drop of WAR and of UAR from predictions ``before`` to ``after``, percentage points.
+
+    Args:
+        truth, before, after: (n,) class indices.
+        classes: number of classes.
+    """
+    one, other = (metrics.confusion(truth, predicted, classes) for predicted in (before, after))
     return 100 * (metrics.war(one) - metrics.war(other)), 100 * (metrics.uar(one) - metrics.uar(other))
 
 
 def drop_between(
     fp32: Predictions, int8: Predictions, truth: metrics.Labels, classes: int, seed: int
 ) -> Drop:
-    """Compare the two graphs' answers on the same clips.
+    """Compare the two graphs' predictions on the same clips.
 
     Args:
         truth: (n,) class indices.
         seed: of the bootstrap.
     """
     before, after = fp32.predicted, int8.predicted
-    counts = [metrics.confusion(truth, answers, classes) for answers in (before, after)]
+    counts = [metrics.confusion(truth, predicted, classes) for predicted in (before, after)]
     low, high = metrics.war_drop_interval(truth, before, after, classes, seed=seed)
     uar_low, uar_high = metrics.uar_drop_interval(truth, before, after, classes, seed=seed)
     return Drop(

@@ -1,4 +1,4 @@
-"""What INT8 costs, measured: both graphs answer the same clips through the host's own engines."""
+"""Predict the same clips with FP32 and INT8 in turn, through the host's own engines, and time both."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Measurement:
     Attributes:
         engine: runtime and device in use.
         predictions: n clips.
-        latency_ms: float64, one answer each, in milliseconds: to a clip, or in a stream to a frame.
+        latency_ms: float64, one prediction each, in milliseconds: of a clip, or in a stream of a frame.
     """
 
     engine: str
@@ -32,25 +32,25 @@ class Measurement:
     latency_ms: NDArray[np.float64]
 
     def percentile_ms(self, percent: float) -> float:
-        """A percentile of the latency, in milliseconds."""
+        """Return a percentile of the latency, in milliseconds."""
         return float(np.percentile(self.latency_ms, percent))
 
 
 def measure_pair(fp32: Engine, int8: Engine, clips: Iterable[LoadedClip]) -> tuple[Measurement, Measurement]:
-    """Let two engines answer the same clips, then time both on some of them.
+    """Predict the same clips with two engines, then time both on some of them.
 
-    Timing comes last, since clips may still be loading in other processes before; it alternates between the
-    engines, so that drift of the machine hits both alike.
+    Timing comes last, since clips may still be loading in other processes before. It alternates between the
+    engines, so that drift of the machine affects both equally.
 
     Raises:
         DataError: no clip.
         DeviceError: what the engines raise.
     """
-    answers: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
+    window_logits: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
     kept: list[NDArray[np.uint8]] = []
     for clip in clips:
         windows = clip.windows
-        for engine, logits in zip((fp32, int8), answers, strict=True):
+        for engine, logits in zip((fp32, int8), window_logits, strict=True):
             logits.append(predict_windows(engine, windows))
         if len(kept) < TIMED_CLIPS:
             kept.append(windows[:1])
@@ -59,7 +59,7 @@ def measure_pair(fp32: Engine, int8: Engine, clips: Iterable[LoadedClip]) -> tup
     times = time_in_turn(fp32, int8, kept)
     one, other = (
         Measurement(engine=engine.description, predictions=gather(logits), latency_ms=spans)
-        for engine, logits, spans in zip((fp32, int8), answers, times, strict=True)
+        for engine, logits, spans in zip((fp32, int8), window_logits, times, strict=True)
     )
     return one, other
 
@@ -67,18 +67,18 @@ def measure_pair(fp32: Engine, int8: Engine, clips: Iterable[LoadedClip]) -> tup
 def time_in_turn(
     fp32: Engine, int8: Engine, clips: Sequence[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Milliseconds per answer of each engine, which alternate; both are warm, having answered before.
+    """Time the predictions of two engines in turn, milliseconds; both are warm already.
 
     Args:
-        clips: (1, T, S, S, 3) uint8 each; an answer of each engine to each is timed, of a stream to a frame.
+        clips: (1, T, S, S, 3) uint8 each; one prediction of each is timed, in a stream that of a frame.
     """
     engines = (fp32, int8)
     streams = [full_stream(engine, clips[0]) for engine in engines]
     spans = np.empty((2, len(clips)))
     for number, clip in enumerate(clips):
-        for which in (0, 1) if number % 2 == 0 else (1, 0):
-            stream = streams[which]
-            spans[which, number] = (
-                time_once(engines[which], clip) if stream is None else time_step(stream, clip)
+        for index in (0, 1) if number % 2 == 0 else (1, 0):
+            stream = streams[index]
+            spans[index, number] = (
+                time_once(engines[index], clip) if stream is None else time_step(stream, clip)
             )
     return spans[0], spans[1]

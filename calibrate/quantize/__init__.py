@@ -1,1 +1,1 @@
-"""Making INT8 graphs with NNCF, one recipe a target."""
+"""Quantize graphs with NNCF, by a recipe for each target."""

@@ -1,9 +1,8 @@
-"""An INT8 graph typed in 16 bits, for a TensorRT that takes every value in the type the graph gives it.
+"""Type an INT8 graph in 16 bits, for a TensorRT that takes every value in the type the graph gives it.
 
-TensorRT 10 chooses the type of what is not INT8 by itself (``--fp16``). TensorRT 11 no longer does: of the
-INT8 graph it would run everything around the quantizers in FP32. Here that is FLOAT16, scales included; norms
-stay in FP32 between casts, since their squares overflow, and the graph's own inputs and outputs keep their
-types.
+TensorRT 10 chooses the type of values that are not INT8 by itself (``--fp16``). TensorRT 11 does not: it
+would run everything around the quantizers in FP32. Here these values are FLOAT16, scales included. Norms stay
+in FP32 between casts, since their squares overflow, and the graph's own inputs and outputs keep their types.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from s2d_edge.lint.onnx_view import OnnxGraph
 OPSET = 19  # the first whose quantizers take scales in FLOAT16
 _SHARED_BYTES = 1024  # smaller tensors are not worth a reference
 _FP32_NODES = frozenset({"LayerNormalization"})
-_FP32_INPUTS = {"Resize": (2,)}  # scales, which the standard wants in FP32
+_FP32_INPUTS = {"Resize": (2,)}  # scales, FP32 by the standard
 
 
 _REMEDY = "train the model again with a smaller learning rate, or export it for another target"
@@ -36,11 +35,11 @@ _REMEDY = "train the model again with a smaller learning rate, or export it for 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HalfReport:
-    """What 16 bits do to an INT8 graph.
+    """Effect of 16 bits on an INT8 graph.
 
     Attributes:
         rms: difference of the logits, as a share of their spread.
-        largest_inside: absolute number anywhere in the graph.
+        largest_inside: largest absolute number anywhere in the graph.
     """
 
     rms: float
@@ -50,8 +49,8 @@ class HalfReport:
 def write_half_typed(int8: Path, out: Path) -> None:
     """Write the graph ``int8`` to ``out`` beside it, typed in 16 bits.
 
-    Its INT8 weights are those in ``int8``, which it refers to as the standard has it for data outside a
-    graph, so nothing large is stored twice; it is of no use without that file.
+    It refers to the INT8 weights in ``int8`` as external data, so nothing large is stored twice, and it needs
+    that file beside it.
     """
     model = onnx.load(int8)
     _type_in_half(model)
@@ -62,13 +61,13 @@ def write_half_typed(int8: Path, out: Path) -> None:
 
 
 def require_half(int8: Path, half: Path, feeds: Iterable[Feed]) -> HalfReport:
-    """Make sure that 16 bits hold the numbers inside the graph, and that its answers are the same.
+    """Check that 16 bits hold the numbers inside the graph, and that its logits agree.
 
-    ONNX Runtime keeps more than 16 bits between some operations on a CPU, so that a number too large may pass
-    there unseen: the ranges are looked at in the INT8 graph itself.
+    ONNX Runtime keeps more than 16 bits between some operations on a CPU, where a number too large would go
+    unnoticed, so the ranges are measured in the INT8 graph itself.
 
     Args:
-        feeds: gone through once.
+        feeds: iterated over once.
 
     Raises:
         QuantizationError: a number is beyond FP16, or the logits differ by more than INT8's rounding.
@@ -87,22 +86,22 @@ def require_half(int8: Path, half: Path, feeds: Iterable[Feed]) -> HalfReport:
     if not largest[worst] <= np.finfo(np.float16).max:
         raise QuantizationError(
             f"{list(probes.values())[worst]} reaches {largest[worst]:.3g} on the calibration clips; FP16, "
-            f"in which the jetson target computes what is not INT8, ends at 65504; {_REMEDY}"
+            f"in which the jetson target computes values that are not INT8, ends at 65504; {_REMEDY}"
         )
-    agreement = compare(*(np.concatenate(answers) for answers in zip(*pairs, strict=True)))
+    agreement = compare(*(np.concatenate(outputs) for outputs in zip(*pairs, strict=True)))
     wrong = faults(agreement, LIMITS["int8 and more"])
     if wrong:
         raise QuantizationError(
-            f"typed in 16 bits the INT8 graph answers otherwise: {'; '.join(wrong)}; {_REMEDY}"
+            f"typed in 16 bits the INT8 graph gives other logits: {'; '.join(wrong)}; {_REMEDY}"
         )
     return HalfReport(rms=agreement.rms, largest_inside=float(largest[worst]))
 
 
 def _probed(model: onnx.ModelProto) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """A graph that also tells the extremes of every FLOAT made inside it.
+    """Add outputs for the extremes of every FLOAT inside a graph.
 
     Returns:
-        It, and the value that each of the new outputs is about.
+        The graph, and the value behind each new output.
     """
     graph = OnnxGraph(model)
     probes: dict[str, str] = {}
@@ -157,11 +156,11 @@ def _type_in_half(model: onnx.ModelProto) -> None:
     nodes += [_cast(inside[name], name, TensorProto.FLOAT) for name in edges if name in outputs]
     del graph.node[:]
     graph.node.extend(nodes)
-    del graph.value_info[:]  # of the old types; whoever wants them infers them
+    del graph.value_info[:]  # of the old types; shape inference gives new ones
 
 
 def _in_fp32(node: onnx.NodeProto, index: int) -> bool:
-    """Whether a node reads that input in FP32."""
+    """Return True if a node reads that input in FP32."""
     return node.op_type in _FP32_NODES or index in _FP32_INPUTS.get(node.op_type, ())
 
 
@@ -184,16 +183,16 @@ def _halve(tensor: onnx.TensorProto) -> None:
 
 
 def _refer_to(file: Path, model: onnx.ModelProto) -> None:
-    """Have the INT8 weights of ``model`` read from where the same bytes lie in ``file``, in place."""
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as there:
+    """Replace the INT8 weights of ``model`` by references to the same bytes in ``file``, in place."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as stored:
         begin = 0
         for tensor in model.graph.initializer:
             data = tensor.raw_data
             if tensor.data_type != TensorProto.INT8 or len(data) < _SHARED_BYTES:
                 continue
-            begin = max(there.find(data, begin), there.find(data, 0, begin + len(data)))
+            begin = max(stored.find(data, begin), stored.find(data, 0, begin + len(data)))
             if begin < 0:
-                begin = 0  # it lies outside that file, too
+                begin = 0  # stored outside that file, too
                 continue
             tensor.ClearField("raw_data")
             tensor.data_location = TensorProto.EXTERNAL

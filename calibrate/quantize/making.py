@@ -26,7 +26,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.lint.check import require_fit
 
-_HALF_CLIPS = 8  # on which the graph typed in 16 bits is compared
+_HALF_CLIPS = 8  # to compare the graph typed in 16 bits on
 _NNCF_PASSES = 2  # over the clips: before SmoothQuant, and again for ranges and biases after it
 
 
@@ -110,8 +110,8 @@ class Workshop:
             found = require_half(int8, half, feeds)
         require_fit(half, self.source.manifest.target, console)
         console.say(
-            f"typed in 16 bits, the logits move by {found.rms:.2%} of their spread (RMS); the largest number "
-            f"inside is {found.largest_inside:.3g}"
+            f"typed in 16 bits, the logits change by {found.rms:.2%} of their spread (RMS); the largest "
+            f"number inside is {found.largest_inside:.3g}"
         )
         write_build_script(folder, self.name, "int8")
         return Bundle(folder, seal(folder, made.manifest))

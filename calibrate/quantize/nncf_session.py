@@ -1,4 +1,4 @@
-"""NNCF as a guest: no telemetry, nothing on stdout, and working beside MediaPipe's protobuf."""
+"""Call NNCF without telemetry and output on stdout, and with MediaPipe's version of protobuf."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def nncf_session() -> Iterator[Any]:
     Raises:
         MissingExtraError: NNCF is not installed.
     """
-    # NNCF reports each call to a server unless it believes to be in continuous integration.
+    # NNCF reports each call to a server, except in continuous integration.
     os.environ.setdefault("NNCF_CI", "1")
-    _let_enums_stand_in_annotations()
+    _allow_enums_in_annotations()
     try:
         import nncf
     except ModuleNotFoundError as error:
@@ -36,7 +36,7 @@ def nncf_session() -> Iterator[Any]:
 
 
 def range_estimators() -> dict[Ranges, Any]:
-    """NNCF's settings for each way to come by a range; within a session."""
+    """Return NNCF's settings for each kind of range; within a session."""
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     return {
@@ -59,12 +59,12 @@ def quantize_graph(
     """Quantize an ONNX or OpenVINO model as ``recipe`` says.
 
     Args:
-        model: what its own library loads.
-        feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.graphs.feeds`; gone through twice.
-        count: how many feeds there are.
+        model: as its own library loads it.
+        feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.graphs.feeds`; iterated over twice.
+        count: number of feeds.
         ignored_names: operations left in floating point.
         ignored_types: types of operations left in floating point; each must occur.
-        control: what a recipe of the algorithm ``accuracy-control`` is judged by.
+        control: validation function for a recipe of the algorithm ``accuracy-control``.
 
     Returns:
         The quantized model, of the same library.
@@ -112,7 +112,7 @@ def quantize_graph(
         )
 
 
-def _let_enums_stand_in_annotations() -> None:
+def _allow_enums_in_annotations() -> None:
     """Give protobuf's enum wrapper the ``|`` that NNCF's ONNX backend uses in an annotation.
 
     MediaPipe holds protobuf below 5, whose wrapper has no ``|``; there, importing the backend ends in a

@@ -1,4 +1,4 @@
-"""Quantizing an ONNX graph with NNCF."""
+"""Quantize an ONNX graph with NNCF."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from s2d_edge.calibrate.quantize.recipe import FLOAT_LOOKUPS, Recipe
 from s2d_edge.lint.onnx_rules import IR_VERSION
 from s2d_edge.lint.onnx_view import QUANTIZERS, constant_names
 
-_RESAMPLING = "Resize"  # of pictures: their 8 bits are spent before the landmark network, not around it
+_RESAMPLING = "Resize"  # of pictures: 8 bits before the landmark network suffice, none around the resize
 _SINGLE_FILE_BYTES = 2**31 - 1  # protobuf's limit; beyond it weights move to a file beside the graph
 
 
@@ -34,9 +34,9 @@ def quantize_onnx(
 
     Args:
         feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.graphs.feeds`;
-            NNCF goes through them twice.
-        count: how many feeds there are.
-        control: what NNCF's accuracy control goes by, where the recipe asks for it.
+            NNCF iterates over them twice.
+        count: number of feeds.
+        control: validation function of NNCF's accuracy control, where the recipe uses it.
     """
     model = load_named(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
@@ -65,8 +65,8 @@ def quantize_onnx(
 def make_signed(model: onnx.ModelProto) -> None:
     """Turn unsigned symmetric quantizers (uint8, zero-point 0) into signed ones of the same range, in place.
 
-    NNCF makes activations unsigned that were never negative in calibration, such as pictures and what a ReLU
-    leaves, and its settings cannot forbid it; TensorRT takes signed ones only. They lose one bit.
+    NNCF makes activations unsigned that were never negative in calibration, such as pictures and the output
+    of a ReLU, and no setting prevents it. TensorRT takes signed ones only. They lose one bit.
     """
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     types = {value.name: value.type.tensor_type for value in model.graph.value_info}
@@ -90,7 +90,7 @@ def make_signed(model: onnx.ModelProto) -> None:
 
 
 def activation_products(model: onnx.ModelProto, kinds: Collection[str] = ("MatMul",)) -> list[str]:
-    """Names of the nodes of these kinds both of whose factors are activations: Q·Kᵀ and A·V of attentions."""
+    """Name the nodes of these kinds whose factors both are activations: Q·Kᵀ and A·V of attentions."""
     constants = constant_names(model)
     return [
         node.name

@@ -1,4 +1,4 @@
-"""Quantizing an OpenVINO graph with NNCF."""
+"""Quantize an OpenVINO graph with NNCF."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from s2d_edge.calibrate.quantize.nncf_session import quantize_graph
 from s2d_edge.calibrate.quantize.recipe import FLOAT_LOOKUPS, Recipe
 from s2d_edge.lint.openvino_view import constant_names, source_names
 
-_RESAMPLING = "Interpolate"  # of pictures: their 8 bits are spent before the landmark network, not around it
+_RESAMPLING = "Interpolate"  # of pictures: 8 bits before the landmark network suffice, none around the resize
 _HEAD_SUMS = (".per_head/", ".per_channel/")  # modules of s2d_edge.export.step
 _ATTENTION = "ScaledDotProductAttention"
 
@@ -31,9 +31,9 @@ def quantize_openvino(
 
     Args:
         feeds: the graph's inputs by name, from :mod:`s2d_edge.calibrate.graphs.feeds`;
-            NNCF goes through them twice.
-        count: how many feeds there are.
-        control: what NNCF's accuracy control goes by, where the recipe asks for it.
+            NNCF iterates over them twice.
+        count: number of feeds.
+        control: validation function of NNCF's accuracy control, where the recipe uses it.
     """
     model = ov.Core().read_model(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
@@ -49,12 +49,12 @@ def quantize_openvino(
         ignored_types=sorted(kinds & {_RESAMPLING, *FLOAT_LOOKUPS}),
         control=control,
     )
-    # Uncompressed: what is not INT8 keeps the 32 bits it was measured with.
+    # Uncompressed: values that are not INT8 keep the 32 bits they were measured with.
     ov.save_model(quantized, out, compress_to_fp16=False)
 
 
 def activation_products(model: ov.Model, kinds: Collection[str] = ("MatMul",)) -> list[str]:
-    """Names of the operations of these kinds both of whose factors are activations: those of attentions."""
+    """Name the operations of these kinds whose factors both are activations: those of attentions."""
     constants = constant_names(model)
     return [
         op.get_friendly_name()
@@ -65,7 +65,7 @@ def activation_products(model: ov.Model, kinds: Collection[str] = ("MatMul",)) -
 
 
 def sums_over_heads(model: ov.Model) -> list[str]:
-    """Names of a stream's products with constants of ones and zeros, which are sums of floating point."""
+    """Name a stream's products with constants of ones and zeros, which sum in floating point."""
     return [
         op.get_friendly_name()
         for op in model.get_ops()

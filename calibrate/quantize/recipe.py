@@ -1,4 +1,4 @@
-"""How each target wants its INT8 graph."""
+"""Settings of the quantization, and the recipe of each target."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Literal
 
 from s2d_edge.contracts.bundle import Mode, Target
 
-# Look-ups in a table stay in floating point: a stream's biases of ages are small beside the large number that
-# stands for a slot not to be seen, and NNCF would round them to multiples of a scale fit for that number.
+# Table look-ups stay in floating point: a stream's age biases are small beside the large number that marks an
+# empty slot, and NNCF would round them to multiples of a scale chosen for that number.
 FLOAT_LOOKUPS = ("Gather",)
 
 Ranges = Literal["minmax", "quantile", "histogram"]
@@ -25,20 +25,20 @@ class Recipe:
             asymmetric. Weights are symmetric and per channel in both.
         device: NNCF's name of the hardware whose operator rules apply.
         quantize_attention: also quantize the products of two activations (Q·Kᵀ and A·V).
-        int8_landmark: what of the landmark network is quantized, depthwise convolutions and the first one
+        int8_landmark: quantized part of the landmark network, depthwise convolutions and the first one
             aside (:mod:`s2d_edge.calibrate.quantize.float_layers`): ``all``; ``chains``, its residual
             chains without the two strided bottlenecks before them; or ``none``.
-        elementwise_attention: the graph attends over its past by element-wise products, as a stream's step
+        elementwise_attention: the graph attends to past frames by element-wise products, as a stream's step
             does; they stay in floating point with the attention they are part of.
-        ranges: how an activation's range comes from the clips: ``minmax`` averages each clip's extremes,
-            ``quantile`` each clip's 0.01 % and 99.99 % quantiles, which takes longer; ``histogram`` is the
-            range that loses least of all values, which takes longest.
-        smooth_quant_alpha: how much of the spread of linears' activations is moved into their weights, 0 to
-            1; -1 for none.
-        smooth_convolutions_alpha: the same of convolutions.
+        ranges: estimator of an activation's range from the clips: ``minmax`` averages each clip's extremes,
+            ``quantile`` each clip's 0.01 % and 99.99 % quantiles, which takes longer; ``histogram`` finds the
+            range with the smallest error, which takes longest.
+        smooth_quant_alpha: share of the spread of linears' activations that is moved into their weights, 0
+            to 1; -1 for none.
+        smooth_convolutions_alpha: that share for convolutions.
         fast_bias_correction: correct each layer's mean error from the calibration clips.
         float_layers: names of further linears and convolutions that stay in floating point.
-        algorithm: of NNCF; ``accuracy-control`` puts layers back into floating point as it sees fit.
+        algorithm: of NNCF; ``accuracy-control`` chooses layers to put back into floating point.
         tuning_steps: of quantization-aware fine-tuning before the weights are quantized; 0 for none.
         tuning_lr: its learning rate.
     """
@@ -69,7 +69,7 @@ class Recipe:
         """Runtime properties the INT8 graph needs beside those of FP32, per device."""
         if self.preset != "performance":
             return {}
-        # Options of ONNX Runtime's TensorRT provider: what is not between quantizers runs in FP16, but norms.
+        # Options of ONNX Runtime's TensorRT provider: layers not quantized run in FP16, norms in FP32.
         return {
             "tensorrt": {
                 "trt_int8_enable": "1",
@@ -79,22 +79,22 @@ class Recipe:
         }
 
     def as_record(self) -> dict[str, str | float | int | bool]:
-        """For the manifest; names of layers are joined by commas, and what was not done is left out."""
+        """Return the settings for the manifest; layers are joined by commas, unused settings left out."""
         settings = asdict(self) | {
             "algorithm": f"nncf-{self.algorithm}",
             "model_type": "transformer",
             "float_layers": ", ".join(self.float_layers),
         }
-        undone = set() if self.float_layers else {"float_layers"}
+        unused = set() if self.float_layers else {"float_layers"}
         if not self.tuning_steps:
-            undone |= {"tuning_steps", "tuning_lr"}
-        return {key: value for key, value in settings.items() if key not in undone}
+            unused |= {"tuning_steps", "tuning_lr"}
+        return {key: value for key, value in settings.items() if key not in unused}
 
 
 def recipe_for(
     target: Target, graph: str, mode: Mode = "window", int8_landmark: Int8Landmark = "all"
 ) -> Recipe:
-    """The recipe of a bundle's target, graph file and mode.
+    """Return the recipe of a bundle's target, graph file and mode.
 
     Args:
         int8_landmark: see :func:`s2d_edge.calibrate.quantize.float_layers.affordable_landmark`.

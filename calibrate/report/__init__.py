@@ -1,1 +1,1 @@
-"""The accuracy-drop report: its data, its verdict, and its renderings."""
+"""The accuracy-drop report: measuring, data, verdict and renderings."""

@@ -1,4 +1,4 @@
-"""How the report's page looks: on light and dark screens, on telephones, on paper."""
+"""Style of the report's page: for light and dark screens, phones and paper."""
 
 STYLE = """
 :root {

@@ -18,7 +18,7 @@ _Probabilities = Annotated[tuple[float, ...], Field(min_length=1)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcomes:
-    """Numbers of clips by which graph predicted the true label, and whether wrong predictions agree."""
+    """Numbers of clips by the graphs that predict the true label; wrong predictions agree or differ."""
 
     both_right: int
     only_fp32_right: int
@@ -99,7 +99,7 @@ class DropReport:
 
     Attributes:
         evaluation_split: the split measured on.
-        faces_missed, frames: frames of it without a face, of how many.
+        faces_missed, frames: frames of it without a face, and all of them.
         skipped: clips of it that could not be read.
         details: None in a report of version 1.
         gate: recipes that were tried; None where any drop passes, and in reports before version 3.

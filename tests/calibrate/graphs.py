@@ -1,4 +1,4 @@
-"""A small vision transformer as ONNX: what quantization must cope with, in a graph that builds in no time."""
+"""A small vision transformer as ONNX, with every kind of layer that quantization meets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle that plain INT8 ruins: an activation with a planted outlier, in a model that answers colours."""
+"""A bundle that plain INT8 damages: an activation with a planted outlier, in a model that sorts colours."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _WIDTH, _PATCH = 24, 4
 
 
 def write_hostile(path: Path, target: Target, *, outlier: float = 0.0, gain: float = 1.0) -> Bundle:
-    """A bundle that answers the strongest colour: two convolutions over patches, mean, two linears.
+    """Write a bundle that predicts the strongest colour: two convolutions over patches, mean, two linears.
 
-    In floating point the answers hang on neither argument; in 8 bits the step of a range that holds the
-    outlier is as large as what tells the colours apart.
+    In floating point the predictions depend on neither argument. In 8 bits the step of a range that includes
+    the outlier is as large as the difference between two colours.
 
     Args:
-        outlier: what one channel that the second linear reads is on every clip; the bias after it takes off
-            what comes of that.
-        gain: by how much one channel that the second convolution reads is larger, and its weights smaller.
+        outlier: value, on every clip, of one input channel of the second linear; the bias after it cancels
+            the effect.
+        gain: factor by which one input channel of the second convolution is larger, and its weights smaller.
     """
     bundle = make_bundle(
         path, graph="model.onnx" if target in ("jetson", "cpu") else "model.xml", target=target
@@ -42,7 +42,7 @@ def write_hostile(path: Path, target: Target, *, outlier: float = 0.0, gain: flo
 
 def _write_onnx(file: Path, outlier: float, gain: float) -> None:
     generator = np.random.default_rng(0)
-    # Every filter looks at one colour of its patch, and so does every channel after it.
+    # Every filter reads one colour of its patch, and so does every channel after it.
     filters = np.zeros((_WIDTH, 3, _PATCH, _PATCH), np.float32)
     colour_of = np.arange(_WIDTH) % 3
     filters[np.arange(_WIDTH), colour_of] = generator.uniform(0.5, 1.5, (_WIDTH, _PATCH, _PATCH)) / _PATCH**2
@@ -53,8 +53,8 @@ def _write_onnx(file: Path, outlier: float, gain: float) -> None:
     first = (np.eye(_WIDTH) + 0.1 * generator.normal(size=(_WIDTH, _WIDTH))).astype(np.float32)
     colours = np.linalg.pinv(first) @ unmix.T @ (np.eye(3)[colour_of] * 3 / _WIDTH)  # (D, K)
     first = np.concatenate([first, np.zeros((_WIDTH, 1))], axis=1)  # a channel that reads nothing
-    taken = generator.normal(size=(1, 3))  # what the outlier's channel adds to each logit
-    second = np.concatenate([colours, taken])
+    cancelled = generator.normal(size=(1, 3))  # added to each logit by the outlier's channel
+    second = np.concatenate([colours, cancelled])
     constants: dict[str, NDArray[np.generic]] = {
         "range": np.array(255, np.float32),
         "filters": filters,
@@ -62,7 +62,7 @@ def _write_onnx(file: Path, outlier: float, gain: float) -> None:
         "first": first.astype(np.float32),
         "first_bias": np.eye(_WIDTH + 1, dtype=np.float32)[-1:] * np.float32(outlier),
         "second": second.astype(np.float32),
-        "second_bias": (-outlier * taken).astype(np.float32),
+        "second_bias": (-outlier * cancelled).astype(np.float32),
         "shape": np.array([FRAMES, SIZE, SIZE, 3]),
         "half": np.array([FRAMES, 3, SIZE // 2, SIZE // 2]),
         "sides": np.array([0, 2, 3]),
@@ -82,8 +82,8 @@ def _write_onnx(file: Path, outlier: float, gain: float) -> None:
             node("Reshape", ["mean", "row"], ["feature"]),
             node("MatMul", ["feature", "first"], ["hidden"], name="first_linear"),
             node("Add", ["hidden", "first_bias"], ["large"]),
-            node("MatMul", ["large", "second"], ["answer"], name="second_linear"),
-            node("Add", ["answer", "second_bias"], ["logits"]),
+            node("MatMul", ["large", "second"], ["sum"], name="second_linear"),
+            node("Add", ["sum", "second_bias"], ["logits"]),
         ],
         "hostile",
         [helper.make_tensor_value_info("clip", TensorProto.UINT8, (1, FRAMES, SIZE, SIZE, 3))],

@@ -17,7 +17,7 @@ from s2d_edge.qat import fake_quantize
 from tests.models import CAUSAL, TINY, random_clip, random_model
 from tests.shared import Shared
 
-DEPTHWISE = 5  # of the toy's landmark network, before the feature map: conv2_dw and four bottlenecks'
+DEPTHWISE = 5  # of the tiny landmark network, before the feature map: conv2_dw and four bottlenecks'
 POINTWISE = {"all": 0, "chains": 2 * 2, "none": 4 * 2}  # of two strided and two residual bottlenecks
 
 
@@ -36,11 +36,11 @@ def test_head_first_and_depthwise_convolutions_stay_in_float_and_the_landmark_la
 ) -> None:
     graph, manifest = exported.graph_path, exported.manifest
     for recipe in recipes(manifest.target, manifest.graph, manifest.mode):
-        left = layers_in_float(graph, recipe)
-        assert len(left) == len(set(left)) == 1 + 1 + DEPTHWISE + POINTWISE[recipe.int8_landmark]
-        kinds = [module_of(name).removeprefix("parts.").split(".")[0] for name in left]
+        kept = layers_in_float(graph, recipe)
+        assert len(kept) == len(set(kept)) == 1 + 1 + DEPTHWISE + POINTWISE[recipe.int8_landmark]
+        kinds = [module_of(name).removeprefix("parts.").split(".")[0] for name in kept]
         assert kinds.count("head") == 1
-        assert kinds.count("landmark") == len(left) - 1
+        assert kinds.count("landmark") == len(kept) - 1
 
 
 def test_the_landmark_network_stays_in_float_up_to_five_percent_of_the_macs(
@@ -54,7 +54,7 @@ def test_the_landmark_network_stays_in_float_up_to_five_percent_of_the_macs(
         if any(part in module_of(layer.name) for part in ("head", ".conv1.", ".conv_23.", ".conv_34."))
     )
     share = strided / sum(layer.macs for layer in layers)
-    assert affordable_landmark(graph) == "all"  # of a toy
+    assert affordable_landmark(graph) == "all"  # of a tiny model
     for affordable, landmark in ((share - 1e-6, "all"), (share + 1e-6, "chains"), (1.0, "none")):
         monkeypatch.setattr(float_layers, "_CHEAP", affordable)
         assert affordable_landmark(graph) == landmark

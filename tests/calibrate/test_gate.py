@@ -62,7 +62,7 @@ def attempts(passing: str, failing: str = "") -> tuple[list[tuple[str, str]], li
     return attempted, search(steps, attempt, reject)
 
 
-def test_steps_are_tried_in_turn_and_the_first_that_passes_ends_it() -> None:
+def test_steps_are_tried_in_turn_until_one_passes() -> None:
     assert attempts("usual")[0] == [("own", "usual")]
     attempted, tried = attempts("wide")
     assert attempted == [("own", "usual"), ("ranges", "wide")]  # no recipe twice
@@ -174,7 +174,7 @@ def hostile_data(root: Path) -> Path:
         ("jetson", {"gain": 1000.0}, "SmoothQuant"),
     ],
 )
-def test_planted_outliers_cost_plain_ptq_much_and_the_gate_brings_it_back(
+def test_planted_outliers_fail_the_plain_recipe_and_a_later_step_passes(
     tmp_path: Path, target: Target, planted: dict[str, float], step: str
 ) -> None:
     fp32 = write_hostile(tmp_path / "fp32", target, **planted)
@@ -245,7 +245,7 @@ def test_agreement_decides_where_there_is_no_accuracy_to_lose(tmp_path: Path) ->
 
 
 @pytest.mark.slow(seconds=7)
-def test_accuracy_control_puts_the_hostile_layer_back(tmp_path: Path) -> None:
+def test_accuracy_control_puts_the_hostile_layer_back_into_floating_point(tmp_path: Path) -> None:
     """Without the steps before it, on either backend, and with limits that allow no loss."""
     data = hostile_data(tmp_path / "data")
     cases: tuple[tuple[Target, float, float], ...] = (

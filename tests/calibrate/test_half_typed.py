@@ -1,4 +1,4 @@
-"""The INT8 graph typed in 16 bits, for TensorRT 11."""
+"""Type an INT8 graph in 16 bits, for TensorRT 11."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.firmware_host.graphs import make_bundle
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """An INT8 graph for TensorRT, and the same typed in 16 bits."""
+    """An INT8 graph for TensorRT, and its copy typed in 16 bits."""
     folder = tmp_path_factory.mktemp("graphs")
     write_transformer(folder / "fp32.onnx")
     int8, half = folder / "model.onnx", folder / "model_fp16.onnx"
@@ -88,9 +88,9 @@ def test_int8_weights_are_stored_once(graphs: tuple[Path, Path], tmp_path: Path)
         onnxruntime.InferenceSession(alone, providers=["CPUExecutionProvider"])
 
 
-def test_it_answers_as_the_int8_graph_does(graphs: tuple[Path, Path]) -> None:
+def test_its_logits_agree_with_those_of_the_int8_graph(graphs: tuple[Path, Path]) -> None:
     found = require_half(*graphs, feeds(6, seed=9))
-    assert 0 < found.rms < 0.05  # of random weights, whose answers hardly vary
+    assert 0 < found.rms < 0.05  # of random weights, whose logits hardly vary
     assert 1 < found.largest_inside < 256
 
 
@@ -114,15 +114,15 @@ def _overflowing(path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), path)
 
 
-def test_a_graph_that_does_not_fit_16_bits_is_refused(tmp_path: Path) -> None:
+def test_a_graph_that_does_not_fit_16_bits_is_rejected(tmp_path: Path) -> None:
     int8, half = tmp_path / "model.onnx", tmp_path / "model_fp16.onnx"
     _overflowing(int8)
     write_half_typed(int8, half)
-    with pytest.raises(QuantizationError, match=r"fourth reaches .*e\+08 .*FP16, .* ends at 65504"):
+    with pytest.raises(QuantizationError, match=r"fourth .*e\+08"):
         require_half(int8, half, feeds(3))
 
 
-def test_a_jetson_s_int8_bundle_holds_all_it_takes(tmp_path: Path) -> None:
+def test_int8_bundle_of_a_jetson_holds_both_graphs_and_builds_its_engine(tmp_path: Path) -> None:
     write_colours(tmp_path / "data", "train", 1)
     data = write_colours(tmp_path / "data", "test", 1)
     fp32 = make_bundle(tmp_path / "colours", graph="model.onnx", target="jetson")

@@ -1,4 +1,4 @@
-"""Real NNCF on a small transformer, for each kind of target."""
+"""Quantize a small transformer with NNCF, for each kind of target."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def jetson(fp32: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return quantize_for("jetson", fp32, tmp_path_factory.mktemp("jetson"))
 
 
-def answers(graph: Path, clips: list[dict[str, NDArray[np.uint8]]]) -> NDArray[np.float32]:
+def logits_of(graph: Path, clips: list[dict[str, NDArray[np.uint8]]]) -> NDArray[np.float32]:
     if graph.suffix == ".onnx":
         session = cpu_session(graph)
         return np.concatenate([session.run(None, clip)[0] for clip in clips])
@@ -55,11 +55,11 @@ def answers(graph: Path, clips: list[dict[str, NDArray[np.uint8]]]) -> NDArray[n
 
 
 def assert_close_to_fp32(fp32: Path, int8: Path) -> None:
-    """On clips not calibrated on, the logits move by far less than they vary."""
+    """On clips not calibrated on, the logits change by far less than they vary."""
     clips = feeds(6, seed=9)
-    wanted, found = answers(fp32, clips), answers(int8, clips)
-    assert np.abs(found - wanted).max() > 0  # it is another graph
-    assert np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
+    expected, found = logits_of(fp32, clips), logits_of(int8, clips)
+    assert np.abs(found - expected).max() > 0  # it is another graph
+    assert np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
 
 
 def test_macs_of_the_full_precision_graphs(fp32: Path, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_intel_graph_is_static_and_int8(
     assert_close_to_fp32(tmp_path / "fp32.xml", tmp_path / "model.xml")
 
 
-def test_graph_that_is_mostly_float_is_not_called_int8(jetson: Path, tmp_path: Path) -> None:
+def test_graph_with_too_few_int8_macs_is_rejected(jetson: Path, tmp_path: Path) -> None:
     """Cut the quantizers of the largest convolution out of the graph."""
     model = onnx.load(jetson)
     producer = {name: node for node in model.graph.node for name in node.output}
@@ -129,7 +129,7 @@ def test_graph_that_is_mostly_float_is_not_called_int8(jetson: Path, tmp_path: P
     count = count_macs(tmp_path / "model.onnx")
     stem = CONVOLUTION_MACS * 48 // 57
     assert count == MacCount(total=MACS, int8=MACS - DEPTHWISE_MACS - stem)
-    with pytest.raises(QuantizationError, match=r"only \d\d\.\d % of the graph's linear"):
+    with pytest.raises(QuantizationError, match=r"\d\d\.\d %"):
         count.require_int8()
 
 

@@ -1,4 +1,4 @@
-"""Calibrating a step graph on the state that clips leave behind, and what of our graphs stays in float."""
+"""Calibrate a step graph on the state that a stream has on real clips."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def streamed(request: pytest.FixtureRequest, shared: Shared) -> Bundle:
 
 
 def _seen(feed: Feed, manifest: Manifest) -> Feed:
-    """What of a feed the graph looks at: an empty slot may hold anything."""
+    """Keep the parts of a feed that the graph reads: an empty slot may hold any numbers."""
     seen = np.flatnonzero(feed["age"] < T)
     return feed | {ring.name: feed[ring.name].take(seen, ring.slot_axis) for ring in manifest.rings}
 
@@ -41,7 +41,7 @@ def _same(one: Feed, other: Feed) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_feeds_hold_the_state_the_graph_really_has(streamed: Bundle) -> None:
+def test_feeds_hold_the_state_that_the_graph_has_there(streamed: Bundle) -> None:
     manifest = streamed.manifest
     short, other, long = _clips(1)[0], *(np.concatenate(_clips(k + 2)[k:], axis=1) for k in (1, 3))
     with feeds_of(streamed, [short, other, long]) as feeds:  # of T, 2 · T and 2 · T frames
@@ -61,8 +61,8 @@ def test_feeds_hold_the_state_the_graph_really_has(streamed: Bundle) -> None:
 
 @pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize("streamed", ["jetson"], indirect=True)
-def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Path) -> None:
-    """Among them: only linears and convolutions have weights in 8 bits, so biases of ages keep their 32."""
+def test_int8_step_passes_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Path) -> None:
+    """One of them: only linears and convolutions have weights in 8 bits, so age biases keep 32."""
     out = tmp_path / "model.onnx"
     with feeds_of(streamed, _clips(1)) as feeds:
         recipe = recipe_for("jetson", "model.onnx", "stream")
@@ -71,19 +71,19 @@ def test_an_int8_step_keeps_the_rules_of_tensorrt(streamed: Bundle, tmp_path: Pa
 
 
 @pytest.mark.slow(seconds=13)
-def test_an_int8_step_stays_near_fp32(shared: Shared, tmp_path: Path) -> None:
+def test_int8_step_stays_near_fp32(shared: Shared, tmp_path: Path) -> None:
     fp32 = shared.exported("intel-cpu", "stream", CAUSAL)
     folder = tmp_path / "int8"
     folder.mkdir()
     with feeds_of(fp32, _clips(6)) as feeds:
         recipe = recipe_for("intel-cpu", "model.xml", "stream")
         quantize_openvino(fp32.graph_path, folder / "model.xml", recipe, feeds, len(feeds))
-    assert lint_graph(folder / "model.xml", "intel-npu") == []  # whose rules hold those of the CPU
-    assert count_macs(folder / "model.xml").fraction > 0.75  # of a toy
+    assert lint_graph(folder / "model.xml", "intel-npu") == []  # its rules include those of the CPU
+    assert count_macs(folder / "model.xml").fraction > 0.75  # of a tiny model
     int8 = Bundle(folder, seal(folder, fp32.manifest.model_copy(update={"self_test": None})))
     clips = _clips(10)[6:]
     with open_engine(fp32, "cpu") as one, open_engine(int8, "cpu") as other:
-        wanted = np.concatenate([one.infer(clip) for clip in clips])
+        expected = np.concatenate([one.infer(clip) for clip in clips])
         found = np.concatenate([other.infer(clip) for clip in clips])
-    assert not np.array_equal(wanted, found)
-    assert np.abs(wanted - found).mean() < 0.25 * np.abs(wanted).mean()
+    assert not np.array_equal(expected, found)
+    assert np.abs(expected - found).mean() < 0.25 * np.abs(expected).mean()

@@ -4,6 +4,8 @@ A *bundle* is a folder that holds a model's graph, made for one kind of device. 
 package, under the name ``starter``. Every function that takes a model takes that name, the path of a bundle,
 or the path of a *run*, the folder that training writes. Bundles need no PyTorch.
 
+A predicted expression is what a face shows, not what a person feels.
+
 Classify a clip
     A clip is a video, a picture, a folder of frames, or frames in memory. The face is found and cropped.
 
@@ -49,7 +51,10 @@ Train, export, quantize, evaluate
         int8, report = s2d_edge.calibrate(bundle, data="faces.csv", max_drop_pp=0.5)
         print(s2d_edge.evaluate(int8, data="faces.csv")["uar"])
 
-    They print warnings only; give ``console=s2d_edge.Console()`` for progress and tables on stderr.
+    They print warnings only; give ``console=s2d_edge.Console()`` for progress and tables on stderr. They
+    decode
+    clips in several processes, for which Python imports a script again: call them under
+    ``if __name__ == "__main__":``.
 
 Every error that a caller can cause is an :class:`S2DEdgeError`. Its message says what was given, what was
 wanted and what to do. ``s2d-edge --help`` lists the verbs of the command line.

@@ -129,6 +129,9 @@ class Model:
     ) -> list[Prediction]:
         """Classify many clips, which are decoded and cropped in parallel processes.
 
+        Python starts such processes by importing the script again. So call this under
+        ``if __name__ == "__main__":``, as :func:`evaluate`, :func:`calibrate` and :func:`train`.
+
         Args:
             paths: videos, pictures or folders of frames.
             crop: find and crop the face in each frame.

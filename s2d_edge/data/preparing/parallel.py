@@ -8,11 +8,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from typing import TypeVar
 
 import cv2
+
+from s2d_edge.core.errors import S2DEdgeError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -44,6 +47,7 @@ def in_parallel(
         chunk: number of jobs sent to a process at once.
 
     Raises:
+        S2DEdgeError: a process ended by itself.
         Exception: what ``work`` raises, when its job's turn comes.
     """
     if workers <= 1:
@@ -62,6 +66,11 @@ def in_parallel(
             if not running:
                 return
             yield from running.popleft().result()
+    except BrokenProcessPool as error:
+        raise S2DEdgeError(
+            "a process that shares this work ended by itself: it was killed, perhaps for lack of memory, or "
+            "it imported a script that calls this outside of 'if __name__ == \"__main__\":'; call it inside"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

@@ -27,6 +27,25 @@ def test_results_come_in_order_and_errors_when_their_turn_comes(workers: int, ch
         next(results)
 
 
+_UNGUARDED = """
+from fractions import Fraction
+from s2d_edge.core.errors import exit_with_a_sentence
+from s2d_edge.data.preparing.parallel import in_parallel
+
+with exit_with_a_sentence():
+    list(in_parallel(Fraction, ["1/2"] * 5, workers=2))
+"""
+
+
+def test_a_script_without_a_guard_is_told_to_have_one(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(_UNGUARDED, encoding="utf-8")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "__main__" in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
 _KILLED = """
 import os, sys, time
 from pathlib import Path

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -25,60 +24,56 @@ Server = Literal["triton", "ovms"]
 _FORMATS: dict[Server, str] = {"triton": "model.onnx", "ovms": "model.xml"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeployOptions:
-    """The options of ``deploy``.
+def deploy_bundle(
+    bundle: BundleName, *, to: str, out: Path | None = None, root: str = "/models", console: Console
+) -> Path:
+    """Write a bundle as the model repository of a server.
 
-    Attributes:
+    Args:
         bundle: what export or calibrate wrote, or a name of the starter; ``starter`` is the shipped bundle
             whose graph the server takes.
         to: the server, ``triton`` or ``ovms``.
         out: the folder to write; None is ``deploy/NAME-SERVER``.
         root: where the server will see that folder, such as a container's mount point.
-    """
-
-    bundle: BundleName
-    to: str
-    out: Path | None = None
-    root: str = "/models"
-
-    def __post_init__(self) -> None:
-        if self.to not in get_args(Server):
-            raise ConfigError(f"--to {self.to!r} is unknown; choose one of {', '.join(get_args(Server))}")
-        if not self.root.startswith("/"):
-            raise ConfigError(f"--root {self.root!r} is no absolute path; give the server's own path")
-
-
-def deploy(options: DeployOptions, console: Console) -> Path:
-    """Write a server's model repository.
+        console: reports what to do next.
 
     Returns:
-        Its folder.
+        The repository's folder.
 
     Raises:
-        ConfigError: the bundle holds a graph of another format.
+        ConfigError: an unknown server, a relative root, or a bundle that holds a graph of another format.
         S2DEdgeError: a damaged bundle, or a folder that exists already.
     """
-    server: Server = "triton" if options.to == "triton" else "ovms"
-    bundle = open_bundle(resolve(options.bundle, None, console, graph=_FORMATS[server]))
-    manifest = bundle.manifest
+    server = _parse_server(to)
+    if not root.startswith("/"):
+        raise ConfigError(f"--root {root!r} is no absolute path; give the server's own path")
+    opened = open_bundle(resolve(bundle, None, console, graph=_FORMATS[server]))
+    manifest = opened.manifest
     if manifest.graph != _FORMATS[server]:
         other = "ovms" if server == "triton" else "triton"
         raise ConfigError(
-            f"--to {server} takes bundles with {_FORMATS[server]}, {bundle.path} holds {manifest.graph}; "
+            f"--to {server} takes bundles with {_FORMATS[server]}, {opened.path} holds {manifest.graph}; "
             f"use --to {other}, or export the run for another target"
         )
-    out = choose_output(options.out, Path("deploy") / f"{manifest.name}-{server}")
-    root = options.root.rstrip("/")
-    write, lines = (_triton if server == "triton" else _ovms)(bundle, root, out, console)
+    out = choose_output(out, Path("deploy") / f"{manifest.name}-{server}")
+    root = root.rstrip("/")
+    write, lines = (_triton if server == "triton" else _ovms)(opened, root, out, console)
     with whole_folder(out) as scratch:
         write(scratch)
         (scratch / "cache").mkdir()
-        shutil.copyfile(bundle.path / MANIFEST, scratch / MANIFEST)  # for clients
+        shutil.copyfile(opened.path / MANIFEST, scratch / MANIFEST)  # for clients
     console.say(f"wrote {out}; {server} was not run. Next:")
     for line in lines:
         console.say(f"  {line}")
     return out
+
+
+def _parse_server(name: str) -> Server:
+    for server in get_args(Server):
+        if name == server:
+            found: Server = server
+            return found
+    raise ConfigError(f"--to {name!r} is unknown; choose one of {', '.join(get_args(Server))}")
 
 
 _Plan = tuple[Callable[[Path], None], list[str]]  # writes a repository; the commands to run then

@@ -18,7 +18,8 @@ def deploy(
         str,
         typer.Option(
             metavar="triton|ovms",
-            help="Triton takes ONNX bundles, OpenVINO Model Server IR. triton is experimental: not run yet.",
+            help="Triton takes ONNX bundles, OpenVINO Model Server IR. Both are experimental: built to the "
+            "documentation, not run.",
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="Where to write; default: deploy/NAME-SERVER.")] = None,
@@ -30,7 +31,6 @@ def deploy(
 ) -> None:
     """Write a bundle as the model repository of a server."""
     from s2d_edge.core.console import Console
-    from s2d_edge.deploy.command import DeployOptions
-    from s2d_edge.deploy.command import deploy as write_repository
+    from s2d_edge.deploy.command import deploy_bundle
 
-    write_repository(DeployOptions(bundle=bundle, to=to, out=out, root=root), Console(quiet=quiet))
+    deploy_bundle(bundle, to=to, out=out, root=root, console=Console(quiet=quiet))

@@ -19,7 +19,7 @@ from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.core import processor
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError, S2DEdgeError
-from s2d_edge.deploy.command import DeployOptions, deploy
+from s2d_edge.deploy.command import deploy_bundle
 from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.export.targets import EXECUTION
 from tests.deploy import trtexec
@@ -64,9 +64,11 @@ def jetson(tmp_path: Path) -> Bundle:
     return open_bundle(made.path)
 
 
-def _options(bundle: Bundle, to: str, **changes: Any) -> DeployOptions:
-    fields: dict[str, Any] = {"bundle": bundle.path, "to": to, "out": bundle.path.parent / "out"}
-    return DeployOptions(**(fields | changes))
+def deploy(
+    bundle: Bundle, to: str, console: Console = QUIET, *, out: Path | None = None, root: str = "/models"
+) -> Path:
+    out = out or bundle.path.parent / "out"
+    return deploy_bundle(bundle.path, to=to, out=out, root=root, console=console)
 
 
 def _config(triton: Any, model: Path) -> Any:
@@ -89,7 +91,7 @@ def test_triton_gets_a_repository_for_each_runtime(
     triton: Any, jetson: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("S2D_EDGE_CACHE", str(jetson.path.parent / "cache"))
-    out = deploy(_options(jetson, "triton"), Console())
+    out = deploy(jetson, "triton", Console())
     told = " ".join(capsys.readouterr().err.split())
     assert "1/model.plan is left empty: no plan was built" in told
     assert "--model-repository=/models/onnxruntime" in told
@@ -123,7 +125,7 @@ def test_triton_gets_a_repository_for_each_runtime(
 
 
 def test_the_schema_refuses_what_it_does_not_know(triton: Any, jetson: Bundle) -> None:
-    out = deploy(_options(jetson, "triton"), QUIET)
+    out = deploy(jetson, "triton")
     file = out / "onnxruntime/faces/config.pbtxt"
     file.write_text(file.read_text().replace("max_batch_size", "batch_size_max"))
     with pytest.raises(text_format.ParseError, match="batch_size_max"):
@@ -143,14 +145,14 @@ def test_triton_gets_the_plan_where_there_is_one(
         ["sh", str(jetson.path / "build_engine.sh")], env=environment, check=True, capture_output=True
     )
     fake_nvidia.install(monkeypatch)
-    out = deploy(_options(jetson, "triton"), Console())
+    out = deploy(jetson, "triton", Console())
     assert (out / "tensorrt/faces/1/model.plan").read_text().startswith("PLAN 100300 ")
     assert "--model-repository=/models/tensorrt" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_stream_s_state_is_explicit(triton: Any, tmp_path: Path) -> None:
     stream = make_stream_bundle(tmp_path / "frames")
-    out = deploy(_options(stream, "triton"), QUIET)
+    out = deploy(stream, "triton")
     config = _config(triton, out / "tensorrt/frames")
     _check_tensors(triton, config, stream)
     assert not config.HasField("sequence_batching")
@@ -159,7 +161,7 @@ def test_a_stream_s_state_is_explicit(triton: Any, tmp_path: Path) -> None:
 
 def test_a_cpu_s_onnx_bundle_asks_for_no_gpu(triton: Any, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / 'a "b"', graph="model.onnx")
-    out = deploy(_options(bundle, "triton"), QUIET)
+    out = deploy(bundle, "triton")
     assert not (out / "tensorrt").exists()
     config = _config(triton, out / 'onnxruntime/a "b"')
     assert config.name == 'a "b"'
@@ -197,7 +199,7 @@ class _OvmsConfig(_Strict):
 def test_the_model_server_gets_what_openvino_takes(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "faces")
     root = tmp_path / "out"
-    out = deploy(_options(bundle, "ovms", root=str(root)), QUIET)
+    out = deploy(bundle, "ovms", root=str(root))
     text = (out / "config.json").read_text()
     [entry] = _OvmsConfig.model_validate_json(text).model_config_list
     assert (entry.config.name, entry.config.target_device) == ("faces", "CPU")
@@ -220,7 +222,7 @@ def test_the_model_server_s_int8_sums_do_not_overflow(
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
     monkeypatch.setattr(processor, "_CPUINFO", tmp_path / "cpuinfo")
     bundle = make_bundle(tmp_path / "faces", precision="int8", calibration=CALIBRATED)
-    out = deploy(_options(bundle, "ovms"), QUIET)
+    out = deploy(bundle, "ovms")
     [entry] = _OvmsConfig.model_validate_json((out / "config.json").read_text()).model_config_list
     assert entry.config.plugin_config is not None
     assert ("LP_TRANSFORMS_MODE" in entry.config.plugin_config) is exact
@@ -236,7 +238,7 @@ def test_devices_that_compile_long_get_a_cache_of_the_model(
         for name, frames in (("a", 4), ("b", 5))
     ]
     for turn, bundle in enumerate((*bundles, bundles[0])):
-        out = deploy(_options(bundle, "ovms", out=tmp_path / f"out-{turn}", root="/srv/"), QUIET)
+        out = deploy(bundle, "ovms", out=tmp_path / f"out-{turn}", root="/srv/")
         [entry] = _OvmsConfig.model_validate_json((out / "config.json").read_text()).model_config_list
         assert entry.config.target_device == device
         assert entry.config.base_path == f"/srv/{bundle.manifest.name}"
@@ -249,16 +251,16 @@ def test_devices_that_compile_long_get_a_cache_of_the_model(
 
 def test_what_is_refused(jetson: Bundle, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="k8s"):
-        _options(jetson, "k8s")
+        deploy(jetson, "k8s")
     with pytest.raises(ConfigError, match="--root"):
-        _options(jetson, "triton", root="models")
+        deploy(jetson, "triton", root="models")
     with pytest.raises(ConfigError, match="--to triton"):
-        deploy(_options(jetson, "ovms"), QUIET)
+        deploy(jetson, "ovms")
     with pytest.raises(ConfigError, match="--to ovms"):
-        deploy(_options(make_bundle(tmp_path / "ir"), "triton"), QUIET)
+        deploy(make_bundle(tmp_path / "ir"), "triton")
     with pytest.raises(S2DEdgeError, match=jetson.path.name):
-        deploy(_options(jetson, "triton", out=jetson.path), QUIET)
+        deploy(jetson, "triton", out=jetson.path)
     jetson.graph_path.write_bytes(b"")
     with pytest.raises(BundleError, match="sha256"):
-        deploy(_options(jetson, "triton"), QUIET)
+        deploy(jetson, "triton")
     assert not (tmp_path / "out").exists()

@@ -82,8 +82,10 @@ class OpenVINOEngine(GraphEngine):
         plugin = _PLUGINS[device]
         try:
             model = core.read_model(bundle.graph_path)
-        except RuntimeError as error:
-            raise BundleError(f"{bundle.path}: OpenVINO cannot read the graph ({_brief(error)})") from None
+        except (RuntimeError, UnicodeDecodeError) as error:
+            raise BundleError(
+                f"{bundle.path}: OpenVINO cannot read the graph ({_brief(error)}); export the bundle again"
+            ) from None
         self._check_graph(_tensors(model.inputs), _tensors(model.outputs))
         properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} | self._manifest.execution.get(
             device, {}

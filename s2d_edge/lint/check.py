@@ -8,7 +8,7 @@ from typing import Any
 
 from s2d_edge.contracts.bundle import Target
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import UnfitGraphError
+from s2d_edge.core.errors import BundleError, UnfitGraphError
 from s2d_edge.lint.rules import Rule, Violation, broken
 
 _SPELLED_OUT = 3  # violations in an error
@@ -29,22 +29,52 @@ def lint_graph(path: Path, target: Target) -> list[Violation]:
     """Return every violation of the target's rules in a graph, in the order of the rules.
 
     Raises:
-        UnfitGraphError: the file is no graph, or a damaged one.
+        BundleError: the file is no graph, or a damaged one.
     """
     graph = _read(path)
     return [violation for rule in rules_for(target, path.name) for violation in broken(rule, graph)]
 
 
 def _read(path: Path) -> Any:
-    if path.suffix == ".onnx":
-        import onnx
+    """Read a graph file.
 
-        from s2d_edge.lint.onnx_view import OnnxGraph
+    Raises:
+        BundleError: it is no graph, or a damaged one.
+    """
+    try:
+        return _onnx_graph(path) if path.suffix == ".onnx" else _openvino_model(path)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of protobuf, onnx, OpenVINO or Python, each with classes of its own
+        raise BundleError(
+            f"{path} cannot be read as a graph ({type(error).__name__}: {_brief(error)}); "
+            "copy or export the bundle again"
+        ) from None
 
-        return OnnxGraph(onnx.load(path))
+
+def _onnx_graph(path: Path) -> Any:
+    import onnx
+
+    from s2d_edge.lint.onnx_view import OnnxGraph
+
+    onnx.checker.check_model(path)
+    graph = OnnxGraph(onnx.load(path))
+    for tensor in graph.tensors.values():
+        onnx.numpy_helper.to_array(tensor)  # the checker does not look at them
+    return graph
+
+
+def _openvino_model(path: Path) -> Any:
     import openvino
 
-    return openvino.Core().read_model(path)
+    model = openvino.Core().read_model(path)
+    for op in model.get_ops():
+        op.get_friendly_name()  # raises if it is no text
+    return model
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or "no message"
 
 
 def require_fit(path: Path, target: Target, console: Console) -> None:

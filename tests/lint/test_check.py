@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from s2d_edge.calibrate.command import calibrate_bundle
 from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import UnfitGraphError
+from s2d_edge.core.errors import BundleError, UnfitGraphError
 from s2d_edge.export.command import export_run
 from s2d_edge.lint.check import lint_graph, rules_for
 from s2d_edge.lint.document import as_markdown
@@ -113,12 +113,16 @@ def test_onnx_runtime_s_rules_find_what_it_refuses(tmp_path: Path) -> None:
     """ONNX Runtime itself opens what passes, and refuses the newer file format."""
     model = int8_graph()
     path = tmp_path / "model.onnx"
-    for version, broken in ((9, []), (10, []), (1000, ["ir-version"])):
+    for version, broken in ((9, []), (10, []), (11, ["ir-version"])):
         model.ir_version = version
         onnx.save(model, path)
         assert [violation.rule for violation in lint_graph(path, "cpu")] == broken
         if not broken:
             onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    model.ir_version = 1000
+    onnx.save(model, path)
+    with pytest.raises(BundleError, match="1000"):
+        lint_graph(path, "cpu")
     with pytest.raises(Exception, match="Unsupported model IR version: 1000"):
         onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 

@@ -1,0 +1,39 @@
+"""A damaged graph is linted, or refused with one of our errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s2d_edge.core.errors import BundleError
+from s2d_edge.lint.check import lint_graph
+from tests.damaged_bytes import damaged
+from tests.firmware_host.graphs import make_bundle
+from tests.lint.graphs import int8_graph
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small INT8 graph for TensorRT, and a small one for OpenVINO."""
+    folder = make_bundle(tmp_path_factory.mktemp("graphs") / "bundle").path
+    (folder / "model.onnx").write_bytes(int8_graph().SerializeToString())
+    return folder
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.xml", "model.bin"])
+@settings(max_examples=100)
+@given(data=st.data())
+def test_a_damaged_graph_is_linted_or_refused(name: str, data: st.DataObject, graphs: Path) -> None:
+    graph = graphs / ("model.onnx" if name == "model.onnx" else "model.xml")
+    whole = (graphs / name).read_bytes()
+    try:
+        (graphs / name).write_bytes(data.draw(damaged(whole)))
+        violations = lint_graph(graph, "jetson" if graph.suffix == ".onnx" else "intel-npu")
+        assert all(violation.sentence for violation in violations)
+    except BundleError as error:
+        assert str(graph) in str(error)
+    finally:
+        (graphs / name).write_bytes(whole)

@@ -1,4 +1,4 @@
-"""A damaged graph is noticed by its hash; one that was sealed again is run, or refused with one of our errors."""
+"""A damaged graph is noticed by its hash; sealed again, it is run or refused with one of our errors."""
 
 from __future__ import annotations
 

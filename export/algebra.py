@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Widths of fused layers are multiples of this: vector units of every target like them so.
+# Widths of fused layers are multiples of this, as the vector units of every target need for full speed.
 ALIGN = 16
 
 
@@ -29,7 +29,7 @@ def _parts(layer: nn.Linear) -> tuple[Tensor, Tensor]:
 
 
 def norm_then_linear(norm: nn.LayerNorm, *linears: nn.Linear) -> nn.Linear:
-    """Linears that all read ``norm`` become one, stacked in order, with the norm's affine folded in.
+    """Stack linears that all read ``norm`` into one, in order, with the norm's affine folded in.
 
     W(γ⊙n + β) + b = (Wγ)n + (Wβ + b), where n is the normed input without affine.
     """
@@ -40,13 +40,13 @@ def norm_then_linear(norm: nn.LayerNorm, *linears: nn.Linear) -> nn.Linear:
 
 
 def split_linear(layer: nn.Linear, outputs: int) -> tuple[nn.Linear, nn.Linear]:
-    """The first ``outputs`` outputs of a linear, and the rest, as two."""
+    """Split a linear into one of its first ``outputs`` outputs and one of the rest."""
     weight, bias = _parts(layer)
     return _linear(weight[:outputs], bias[:outputs]), _linear(weight[outputs:], bias[outputs:])
 
 
 def linear_then_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
-    """Two linears in a row are one: W₂(W₁x + b₁) + b₂ = (W₂W₁)x + (W₂b₁ + b₂)."""
+    """Merge two linears in a row: W₂(W₁x + b₁) + b₂ = (W₂W₁)x + (W₂b₁ + b₂)."""
     (w1, b1), (w2, b2) = _parts(first), _parts(second)
     return _linear(w2 @ w1, w2 @ b1 + b2)
 
@@ -54,7 +54,7 @@ def linear_then_linear(first: nn.Linear, second: nn.Linear) -> nn.Linear:
 def _zero_mean_basis(rows: int, columns: int) -> Tensor:
     """(rows, columns) float64: orthonormal columns, each of mean zero, energy spread over all rows.
 
-    A seeded random rotation, so that no single output channel carries the range of all: INT8 likes that.
+    A seeded random rotation: no single output channel has the range of all, which keeps INT8 errors small.
     """
     generator = torch.Generator().manual_seed(0)
     random = torch.randn(rows, columns, generator=generator, dtype=torch.float64)
@@ -63,7 +63,7 @@ def _zero_mean_basis(rows: int, columns: int) -> Tensor:
 
 
 class LinearNormLinear(nn.Module):
-    """Linear, LayerNorm, linear, with the norm taken in the few dimensions its input really has."""
+    """Linear, LayerNorm, linear, with the norm taken in the few dimensions that its input spans."""
 
     def __init__(self, up: nn.Linear, down: nn.Linear, eps: float) -> None:
         super().__init__()

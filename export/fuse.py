@@ -1,6 +1,6 @@
-"""The fused S2D: the same answers as :class:`s2d_edge.model.s2d.S2D`, arranged for inference.
+"""The fused S2D: the logits of :class:`s2d_edge.model.s2d.S2D`, arranged for inference.
 
-What is different, each step exact in real arithmetic:
+The differences, each exact in real arithmetic:
 
 - pixels go in as uint8 RGB; ImageNet normalisation is folded into the patch projection;
 - every LayerNorm affine is folded into the linear that reads it; the adapter's and the prompter's first
@@ -10,8 +10,8 @@ What is different, each step exact in real arithmetic:
   after it is taken in the bottleneck's own dimensions (``linear_norm_linear`` in ``algebra.py``), so nothing
   of width D is made between the adapter's first and last linear; the prompts' norms likewise, so a prompt is
   carried from block to block as its 8 hidden values;
-- the class token stays in the sequence and is masked out of prompts and adapters, instead of being cut off
-  and glued back around each block;
+- the class token stays in the sequence and is masked out of prompts and adapters, instead of being sliced off
+  and concatenated around each block;
 - the last block computes queries, projection and MLP for the class token alone, the only one the head reads.
 """
 
@@ -32,12 +32,11 @@ from s2d_edge.export.algebra import (
     norm_then_linear,
     split_linear,
 )
-from s2d_edge.model.prompter import Prompter
-from s2d_edge.model.s2d import S2D
+from s2d_edge.model.s2d import S2D, Prompter
 from s2d_edge.model.temporal import TemporalAdapter
 from s2d_edge.model.vit import Block
 
-# In place of -inf in a score: its exponential is 0 in FP32 and FP16 beside any score a network makes.
+# Replaces -inf in a score: beside any real score its exponential is 0 in FP32 and FP16.
 UNSEEN = -3e4
 
 
@@ -61,7 +60,7 @@ class FusedAttention(nn.Module):
         self.k, self.v = split_linear(keys_values, qkv.in_features)
 
     def forward(self, x: Tensor, context: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Tokens (B, L, D) that look at tokens (B, S, D) -> (B, L, D); ``bias`` is added to the scores."""
+        """Tokens (B, L, D) that attend to tokens (B, S, D) -> (B, L, D); ``bias`` is added to the scores."""
         q, k, v = (self._heads_of(each) for each in (self.q(x), self.k(context), self.v(context)))
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         return attended.transpose(1, 2).flatten(2)
@@ -73,7 +72,7 @@ class FusedAttention(nn.Module):
 
 
 class FusedTimeAttention(nn.Module):
-    """A temporal adapter from after its first GELU to before its last linear.
+    """Temporal adapter from after its first GELU to before its last linear.
 
     A causal one keeps its bias of ``frames`` frames as a constant, with a large finite number for -inf: after
     softmax either is 0, and FP16 and INT8 ranges take no infinities.
@@ -91,13 +90,13 @@ class FusedTimeAttention(nn.Module):
         self.mix: LinearNormLinear = linear_norm_linear(merged, adapter.norm, adapter.mix_down)
 
     def forward(self, h: Tensor) -> Tensor:
-        """(T, N, c) -> (T, N, c): one clip; each token attends over the T frames at its place."""
+        """(T, N, c) -> (T, N, c): one clip; each token attends over the T frames at its position."""
         h = h.transpose(0, 1)  # (N, T, c): the only copies over to the time axis, at the bottleneck's width
         return F.gelu(self.mix(self.attention(h, h, self.bias))).transpose(0, 1)
 
 
 class FusedPrompter(nn.Module):
-    """A prompter on its hidden values: the prompt itself, of width D, is only ever added to the tokens."""
+    """Prompter on its hidden values; the prompt itself, of width D, is only added to the tokens."""
 
     def __init__(self, prompter: Prompter, previous: nn.Linear, norm: nn.LayerNorm) -> None:
         super().__init__()
@@ -105,13 +104,13 @@ class FusedPrompter(nn.Module):
         self.smooth = nn.Parameter(prompter.smooth.detach().clone())
 
     def forward(self, view: Tensor, hidden: Tensor) -> Tensor:
-        """View of the tokens (T, N, 8), previous prompt as what ``previous`` read -> (T, N, 8)."""
+        """View of the tokens (T, N, 8) and the input of ``previous`` -> hidden values (T, N, 8)."""
         y: Tensor = view * torch.softmax(self.smooth * view, dim=1) + self.carry(hidden)
         return y
 
 
 class FusedPrompting(nn.Module):
-    """What is added to the tokens before ViT block number ``index``: prompter and temporal adapter."""
+    """Prompter and temporal adapter before ViT block number ``index``; their sum is added to the tokens."""
 
     def __init__(self, model: S2D, index: int) -> None:
         super().__init__()
@@ -134,12 +133,12 @@ class FusedPrompting(nn.Module):
             self.look = norm_then_linear(norm, prompter.from_tokens)
 
     def views(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (…, D) -> what the adapter (…, c) and the prompter (…, 8) see of them."""
+        """Tokens (…, D) -> inputs of the adapter (…, c) and of the prompter (…, 8)."""
         look = self.look(standardise(x, self.eps))
         return look[..., : -self.prompt_width], look[..., -self.prompt_width :]
 
     def forward(self, x: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (T, 1 + N, D) whose first is the class token, previous prompt -> what to add, next prompt.
+        """Tokens (T, 1 + N, D) whose first is the class token, previous prompt -> their sum, next prompt.
 
         The sum is (T, 1 + N, D); its first row is to be masked out by the caller.
         """
@@ -175,7 +174,7 @@ class FusedBlock(nn.Module):
 
 
 class FusedClassBlock(FusedBlock):
-    """The last ViT block: only the class token is answered, since only it is read."""
+    """The last ViT block, computed for the class token alone: the head reads no other."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(T, L, D) -> (T, 1, D)."""
@@ -190,7 +189,7 @@ class FusedS2D(nn.Module):
     start: Tensor
 
     def __init__(self, model: S2D) -> None:
-        """Fuse a copy of ``model``; the model itself is left as it is."""
+        """Fuse a copy of ``model``; the model itself does not change."""
         super().__init__()
         model = copy.deepcopy(model).cpu().float().eval()
         config = model.config
@@ -215,7 +214,7 @@ class FusedS2D(nn.Module):
     def _fold_normalisation(model: S2D) -> nn.Conv2d:
         """Patch projection of raw pixels: W((Cp - mean) / std) + b = (W / std)Cp + (b - ΣW·mean / std).
 
-        C mixes the colours; it is the identity unless the model looks at luma alone.
+        C mixes the colours; it is the identity unless the model uses luma alone.
         """
         conv = copy.deepcopy(model.vit.patch_embed.proj).double()
         mean, std = model.pixel_mean.double(), model.pixel_std.double()
@@ -250,7 +249,7 @@ class FusedS2D(nn.Module):
         pictures = clip.float()[0].permute(0, 3, 1, 2)  # (T, 3, H, W), 0-255; TensorRT moves no uint8
         hidden = self.landmark_tokens(pictures)
         patches = self.patch(pictures).flatten(2).transpose(1, 2)  # (T, N, D)
-        x = F.pad(patches, (0, 0, 1, 0))  # room for the class token
+        x = F.pad(patches, (0, 0, 1, 0))  # zeros where the class token goes
         for i, (prompting, block) in enumerate(zip(self.promptings, self.blocks, strict=True)):
             added, hidden = prompting(x, hidden)
             x = x + self.mask * added

@@ -1,4 +1,4 @@
-"""What is traced into a graph: a fused module, the tensors it is traced with, and the names they get."""
+"""Graphs to be written: a fused module, and name, layout and shape of its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Graph:
     Attributes:
         module: fused, in evaluation mode; takes ``inputs`` in order and returns ``outputs`` in order.
         inputs: with static shapes.
-        outputs: likewise.
-        mode: what of a stream it answers.
+        outputs: with static shapes.
+        mode: ``window`` or ``stream``.
     """
 
     module: nn.Module
@@ -34,12 +34,12 @@ class Graph:
 
     @property
     def examples(self) -> tuple[Tensor, ...]:
-        """Zeros to trace it with."""
+        """Zeros in the shapes of the inputs, to trace the module with."""
         return tuple(torch.zeros(spec.shape, dtype=_TORCH[spec.dtype]) for spec in self.inputs)
 
 
 def window_graph(model: S2D, fused: FusedS2D | None = None) -> Graph:
-    """A clip in, its logits out; ``fused`` as in :func:`step_graph`."""
+    """Graph from a clip to its logits; ``fused`` as in :func:`step_graph`."""
     config = model.config
     size = config.vit.image_size
     clip = TensorSpec(
@@ -55,13 +55,13 @@ def window_graph(model: S2D, fused: FusedS2D | None = None) -> Graph:
 
 
 def step_graph(model: S2D, *, in_place: bool, fused: FusedS2D | None = None) -> Graph:
-    """A frame and the state in, its logits and the new slot of every ring out.
+    """Graph from a frame and the state to its logits and the new slot of every ring.
 
     Args:
         in_place: the runtime writes a new slot into its ring while the graph runs: rings of T slots, one of
-            which is never seen, each a block of memory. Otherwise the host copies it after the step, T - 1
-            slots suffice, and they lie as the attention reads them.
-        fused: ``model`` fused before, whose weights may have changed since; None fuses it.
+            which is always masked, each a block of memory. Otherwise the host copies it after the step, T - 1
+            slots suffice, and their layout is the one the attention reads.
+        fused: an earlier fusion of ``model``, whose weights may have changed since; None fuses it now.
 
     Raises:
         ConfigError: the model is not causal.

@@ -14,10 +14,10 @@ from s2d_edge.export.graph import Graph
 def write_openvino(source: Graph, path: Path) -> None:
     """Write ``source`` to ``path`` (``model.xml``) and its weights beside it.
 
-    Straight from PyTorch rather than through ONNX: attention arrives as OpenVINO's own operator.
+    Converted from PyTorch directly, not through ONNX, so attention becomes OpenVINO's own operator.
     """
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # of the tracer, about shapes that are constant here
+        warnings.simplefilter("ignore")  # the tracer's, about shapes that are constant here
         graph = ov.convert_model(
             source.module,
             example_input=source.examples,

@@ -1,4 +1,4 @@
-"""Does the exported graph answer as PyTorch does? Checked on clips before a bundle is written."""
+"""Parity of an exported graph with PyTorch, checked on clips before a bundle is written."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.reading.open import open_dataset
 
 TOLERANCE = 1e-3  # largest absolute difference of FP32 logits
-_AVATAR_SEED = 2312  # of avatars no training set draws by default
+_AVATAR_SEED = 2312  # a seed that no training set uses by default
 _SHORTEST_AVATAR_CLIP = 4
 
 
 def load_parity_clips(
     spec: ClipSpec, crop: CropRecipe, count: int, data: str | None, console: Console
 ) -> tuple[list[Clip], str]:
-    """Clips to compare on: of ``data``, or seeded avatars drawn at the network's size.
+    """Load clips to compare on: of ``data``, or seeded avatars drawn at the network's size.
 
     Returns:
-        ``count`` clips (1, T, H, W, 3) uint8 RGB, and what they are.
+        ``count`` clips (1, T, H, W, 3) uint8 RGB, and the name of their source.
 
     Raises:
         S2DEdgeError: what opening and loading the data raises.
@@ -68,6 +68,6 @@ def check_parity(
     if worst > TOLERANCE:
         raise S2DEdgeError(
             f"{graph.description}: logits differ from PyTorch's by {worst:.2e} on {source}, more than "
-            f"{TOLERANCE:.0e}; no bundle was written"
+            f"{TOLERANCE:.0e}; no bundle was written: report it with the output of s2d-edge doctor"
         )
     return ParityRecord(clips=len(clips), source=source, tolerance=TOLERANCE, max_abs_logit_diff=worst)

@@ -1,17 +1,17 @@
-"""The fused step: a causal S2D that answers one frame from what it kept of the frames before.
+"""The fused step: a causal S2D that predicts from one frame and the state of earlier frames.
 
-Inputs are the frame, how old each slot of the rings is, and the rings; outputs are the logits and *only the
-new slot* of each ring. Nothing of a ring's size is concatenated, transposed or returned:
+Inputs are the frame, the age of each slot, and the rings; outputs are the logits and *only the new slot* of
+each ring. Nothing of a ring's size is concatenated, transposed or returned:
 
-- the order of the slots means nothing: ``age`` alone says when each was written;
+- slots have no order: ``age`` alone gives when each was written;
 - scores against the ring and against the frame itself are two small tensors, joined before one softmax;
 - an empty or outdated slot has age T, whose bias is :data:`s2d_edge.export.fuse.UNSEEN`, so the first frames
   after a reset attend over what exists.
 
 A ring of keys or values lies in memory in one of two ways. ``[slots, N, heads, c]`` makes a slot one block:
 where the device writes a new slot in place, and where heads are narrow. ``[N, heads, slots, c]`` makes what a
-patch's head looks at one small matrix, which a CPU multiplies as it lies instead of writing out products of a
-ring's size, which grow with T; but a thousand products of matrices a few numbers wide cost more in calls than
+patch's head attends to one small matrix, which a CPU multiplies in place instead of writing out products of a
+ring's size, which grow with T. But a thousand products of matrices a few numbers wide cost more in calls than
 in arithmetic.
 """
 
@@ -36,14 +36,14 @@ _NARROW = 8  # channels of a head below which it is narrow, by measurement (docs
 
 
 def ring_layout(config: S2DConfig, *, in_place: bool) -> RingLayout:
-    """How a model's rings of keys and values lie."""
+    """Memory layout of a model's rings of keys and values."""
     assert config.temporal is not None
     narrow = config.bottleneck // config.temporal.heads < _NARROW
     return "SNAC" if in_place or narrow else "NASC"
 
 
 class StepTimeAttention(nn.Module):
-    """A causal adapter's attention of one frame to its ring and itself, up to its last linear."""
+    """Attention of one frame to its ring and itself in a causal adapter, up to the last linear."""
 
     bias: Tensor
 
@@ -57,11 +57,11 @@ class StepTimeAttention(nn.Module):
             self.q.weight.mul_(scale)
             self.q.bias.mul_(scale)
         self.mix = fused.mix
-        # (heads, T + 1): column a is the bias of age a, the last one that of a slot not to be seen
+        # (heads, T + 1): column a is the bias of age a, the last one that of a masked slot
         self.bias = nn.Buffer(F.pad(adapter.age_bias.detach(), (0, 1), value=UNSEEN))
 
     def forward(self, h: Tensor, age: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Answer for one frame.
+        """Attend from one frame.
 
         Args:
             h: (1, N, c) of this frame.
@@ -69,7 +69,7 @@ class StepTimeAttention(nn.Module):
             keys, values: rings, (N, heads, S, c / heads).
 
         Returns:
-            (1, N, c), and what to keep: this frame's key and value, (N, heads, 1, c / heads) each.
+            (1, N, c), and this frame's key and value for the rings, (N, heads, 1, c / heads) each.
         """
         n, heads, slots, c = keys.shape
         q, k, v = (linear(h).reshape(n * heads, 1, c) for linear in (self.q, self.k, self.v))
@@ -85,14 +85,14 @@ class StepTimeAttention(nn.Module):
 
 
 class InPlaceStepTimeAttention(StepTimeAttention):
-    """The same on rings (S, N, heads, c / heads), whose slots a device writes as one block."""
+    """Attention on rings (S, N, heads, c / heads), whose slots a device writes as one block."""
 
     def __init__(self, fused: FusedTimeAttention, adapter: TemporalAdapter) -> None:
         super().__init__(fused, adapter)
         self.bias = nn.Buffer(self.bias.T[:, None].contiguous())  # (T + 1, 1, heads)
 
     def forward(self, h: Tensor, age: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As above; what is kept is (1, N, heads, c / heads) each."""
+        """Attend from one frame; keys and values for the rings are (1, N, heads, c / heads) each."""
         slots, n = keys.shape[:2]
         q, k, v = (linear(h).reshape(1, n, self.heads, -1) for linear in (self.q, self.k, self.v))
         past = (keys * q).sum(dim=-1) + torch.index_select(self.bias, 0, age)  # (S, N, heads)
@@ -125,7 +125,7 @@ class _PerChannel(_PerHead):
 
 
 class NarrowStepTimeAttention(InPlaceStepTimeAttention):
-    """The same on the same rings where the host copies the slot and heads are narrow: all heads at once."""
+    """Attention on rings (S, N, heads, c / heads) where the host copies the slot: all heads at once."""
 
     def __init__(self, fused: FusedTimeAttention, adapter: TemporalAdapter) -> None:
         super().__init__(fused, adapter)
@@ -133,7 +133,7 @@ class NarrowStepTimeAttention(InPlaceStepTimeAttention):
         self.per_head, self.per_channel = _PerHead(self.heads, c), _PerChannel(self.heads, c)
 
     def forward(self, h: Tensor, age: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As above."""
+        """Attend from one frame; keys and values for the rings are (1, N, heads, c / heads) each."""
         slots = keys.shape[0]
         q, k, v = self.q(h), self.k(h), self.v(h)  # (1, N, heads · c)
         past = self.per_head(keys.flatten(2) * q) + torch.index_select(self.bias, 0, age)  # (S, N, heads)
@@ -147,19 +147,19 @@ class FusedStep(nn.Module):
     """uint8 RGB frame (1, H, W, 3) and state -> logits (1, K) and the new slot of every ring."""
 
     def __init__(self, model: S2D, *, in_place: bool, fused: FusedS2D | None = None) -> None:
-        """Fuse a copy of ``model``; the model itself is left as it is.
+        """Fuse a copy of ``model``; the model itself does not change.
 
         Args:
-            in_place: whether the device writes the new slots, so how the rings lie, as above.
-            fused: ``model`` fused before, whose weights may have changed since; None fuses it.
+            in_place: the device writes the new slots; decides the layout of the rings.
+            fused: an earlier fusion of ``model``, whose weights may have changed since; None fuses it now.
 
         Raises:
-            ConfigError: the model is not causal, or has no past to keep.
+            ConfigError: the model is not causal, or has T = 1 and hence no state.
         """
         super().__init__()
         if not model.config.causal or model.config.frames < 2:
             raise ConfigError(
-                "only a causal video model answers frame by frame; train one with "
+                "only a causal video model predicts frame by frame; train one with "
                 "'s2d-edge train --stage video --temporal causal', or export --mode window"
             )
         fused = FusedS2D(model) if fused is None else copy.deepcopy(fused)
@@ -172,11 +172,11 @@ class FusedStep(nn.Module):
         )
 
     def forward(self, frame: Tensor, age: Tensor, classes: Tensor, *rings: Tensor) -> tuple[Tensor, ...]:
-        """Answer one frame.
+        """Predict from one frame.
 
         Args:
             frame: (1, H, W, 3) uint8 RGB.
-            age: (S,) int32, sample periods since each slot was written; T for one not to be seen.
+            age: (S,) int32, sample periods since each slot was written; T masks it.
             classes: (S, D) ring of class tokens.
             rings: keys and values of each layer in turn, (N, heads, S, c / heads), or in place
                 (S, N, heads, c / heads).
@@ -189,7 +189,7 @@ class FusedStep(nn.Module):
         pictures = frame.float().permute(0, 3, 1, 2)  # (1, 3, H, W), 0-255; TensorRT moves no uint8
         hidden = parts.landmark_tokens(pictures)
         patches = parts.patch(pictures).flatten(2).transpose(1, 2)  # (1, N, D)
-        x = F.pad(patches, (0, 0, 1, 0))  # room for the class token
+        x = F.pad(patches, (0, 0, 1, 0))  # zeros where the class token goes
         new: list[Tensor] = []
         promptings: list[FusedPrompting] = list(parts.promptings)  # type: ignore[arg-type]
         for i, (prompting, time, block) in enumerate(zip(promptings, self.times, parts.blocks, strict=True)):

@@ -1,4 +1,4 @@
-"""What each target takes: graph format and execution hints."""
+"""The targets: graph formats and execution properties of each. Imports no torch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class TargetSpec:
     """One target.
 
     Attributes:
-        formats: graph formats that serve it; of several, the faster here is chosen by measurement.
-        not_run: what of this target no ordinary machine can try, for people to read; empty if all can.
+        formats: graph formats that serve it; of several, the faster on this machine is chosen by measurement.
+        not_run: the part of this target that runs on no ordinary machine, as text; empty if there is none.
     """
 
     formats: tuple[GraphFormat, ...]
@@ -35,8 +35,8 @@ TARGETS: dict[Target, TargetSpec] = {
 }
 
 # Per format and device, the runtime properties of a full-precision graph. OpenVINO's CPU and GPU would
-# otherwise take BF16 or FP16 where the hardware has it, and FP32 would not be FP32; an NPU computes in FP16
-# whatever is asked. ONNX Runtime computes in the graph's own precision, but CUDA would multiply in TF32.
+# otherwise take BF16 or FP16 where the hardware has it, and FP32 would not be FP32; an NPU always
+# computes in FP16. ONNX Runtime computes in the graph's own precision, but CUDA would multiply in TF32.
 EXECUTION: dict[GraphFormat, dict[str, dict[str, str]]] = {
     "openvino": {
         "cpu": {"INFERENCE_PRECISION_HINT": "f32"},
@@ -48,7 +48,7 @@ EXECUTION: dict[GraphFormat, dict[str, dict[str, str]]] = {
 
 
 def parse_target(name: str) -> Target:
-    """The target of that name.
+    """Parse the name of a target.
 
     Raises:
         ConfigError: no such target.

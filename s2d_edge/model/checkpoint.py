@@ -1,4 +1,4 @@
-"""Weights on disk: our own are safetensors, foreign ones are read without running any code in them."""
+"""Weights on disk: written as safetensors; foreign files are read without running code in them."""
 
 from __future__ import annotations
 
@@ -31,21 +31,23 @@ _WRAPPERS = ("model", "model_state_dict", "state_dict", "module")
 def read_tensors(path: Path) -> Tensors:
     """Read a ``.safetensors`` file, or a PyTorch file with ``weights_only=True``.
 
-    The weights may lie bare or under ``model``, ``model_state_dict``, ``state_dict`` or ``module``; a
-    ``module.`` prefix is taken off. An argparse ``Namespace`` beside them is let through, nothing else is.
+    The weights may be at the top or under ``model``, ``model_state_dict``, ``state_dict`` or ``module``; a
+    ``module.`` prefix is removed. An argparse ``Namespace`` beside them is accepted, no other object is.
 
     Raises:
         CheckpointError: missing, truncated or not a checkpoint; objects other than tensors inside.
     """
     if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint file {path}")
+        raise CheckpointError(f"there is no checkpoint file {path}; check the path")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file ({error})") from None
+        raise CheckpointError(
+            f"{path} is not a whole safetensors file ({error}); copy or download it again"
+        ) from None
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(
@@ -53,7 +55,9 @@ def read_tensors(path: Path) -> Tensors:
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is not a whole PyTorch checkpoint ({reason})") from None
+        raise CheckpointError(
+            f"{path} is not a whole PyTorch checkpoint ({reason}); copy or download it again"
+        ) from None
     return _unwrap(content, path)
 
 
@@ -76,7 +80,7 @@ def _unwrap(content: object, path: Path) -> Tensors:
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Load ``tensors`` into ``module``; every key must be there, known, of the right shape and finite.
+    """Load ``tensors`` into ``module``; every key must be present, known, of the right shape and finite.
 
     Raises:
         CheckpointError: naming each missing, unexpected or misshapen key.
@@ -114,7 +118,7 @@ def save_run(path: Path, info: RunInfo, model: S2D) -> RunInfo:
 
 
 def load_run(path: Path) -> tuple[S2D, RunInfo]:
-    """The model of a run folder, in evaluation mode, with its description.
+    """Load the model of a run folder, in evaluation mode, with its record.
 
     Raises:
         CheckpointError: no run, no weights, weights altered or not of the described model.
@@ -123,7 +127,8 @@ def load_run(path: Path) -> tuple[S2D, RunInfo]:
     weights = path / WEIGHTS
     if sha256_of(weights) != info.weights_sha256:
         raise CheckpointError(
-            f"{weights} differs from what run.json recorded (sha256); it was altered or damaged"
+            f"{weights} differs from what run.json recorded (sha256): it was altered or damaged; "
+            "take it from a backup, or train again"
         )
     model = S2D(info.model)
     load_strictly(model, read_tensors(weights), str(weights))
@@ -131,13 +136,16 @@ def load_run(path: Path) -> tuple[S2D, RunInfo]:
 
 
 def read_landmark(path: Path) -> tuple[LandmarkConfig, Tensors]:
-    """A MobileFaceNet landmark file, batch norms folded or not, and the sizes its shapes tell.
+    """Read a MobileFaceNet landmark file, batch norms folded or not.
 
     Args:
         path: the file, or a folder written by ``train --stage landmark``.
 
+    Returns:
+        The sizes, which the tensors' shapes give, and the tensors.
+
     Raises:
-        CheckpointError: what :func:`read_tensors` raises, or keys or shapes that are no MobileFaceNet's.
+        CheckpointError: what :func:`read_tensors` raises, or keys or shapes that are not a MobileFaceNet's.
     """
     path = path / LANDMARK_FILE if path.is_dir() else path
     tensors = read_tensors(path)
@@ -145,7 +153,7 @@ def read_landmark(path: Path) -> tuple[LandmarkConfig, Tensors]:
         width = tensors["conv1.conv.weight"].shape[0]
         points = tensors["output_layer.linear.weight"].shape[0] // 2
     except KeyError as error:
-        raise CheckpointError(f"{path} is no MobileFaceNet landmark file: it has no {error}") from None
+        raise CheckpointError(f"{path} is not a MobileFaceNet landmark file: it has no {error}") from None
 
     def depth(stage: str) -> int:
         blocks = {name.split(".")[2] for name in tensors if name.startswith(f"{stage}.model.")}

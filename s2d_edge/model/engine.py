@@ -1,4 +1,4 @@
-"""A PyTorch run folder behind the engine protocol: the reference every graph is compared with."""
+"""A PyTorch model behind the engine protocol: the reference that every graph is compared with."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class TorchEngine:
     """Eager FP32 PyTorch, evaluation and inference mode."""
 
     def __init__(self, model: nn.Module, info: RunInfo, device: str = "cpu") -> None:
-        """Put ``model``, an S2D or what answers clips as one does, on ``device`` (``cpu`` or ``cuda``).
+        """Put ``model``, an S2D or a module with its inputs and outputs, on ``device`` (``cpu`` or ``cuda``).
 
         Raises:
-            DeviceError: CUDA asked for and not there.
+            DeviceError: CUDA requested and missing.
         """
         if device == "cuda" and not torch.cuda.is_available():
             raise DeviceError("--device cuda: PyTorch finds no CUDA device; use --device cpu")
@@ -47,13 +47,18 @@ class TorchEngine:
         spec = self._info.spec
         wanted = (spec.frames, spec.size, spec.size, 3)
         if clip.shape[1:] != wanted or clip.dtype != np.uint8:
-            raise DeviceError(f"the model takes uint8 clips (1, {wanted}), not {clip.dtype} {clip.shape}")
+            raise DeviceError(
+                f"the model takes uint8 clips (1, {wanted}), not {clip.dtype} {clip.shape}; "
+                "prepare them with the run's spec"
+            )
         with torch.inference_mode():
             logits = self._model(torch.from_numpy(clip).to(self._device))
         if not torch.isfinite(logits).all():
-            raise DeviceError("the model answered with logits that are not finite; its weights are unusable")
-        answer: Logits = logits.float().cpu().numpy()
-        return answer
+            raise DeviceError(
+                "the model's logits are not finite; its weights are unusable: train or import it again"
+            )
+        result: Logits = logits.float().cpu().numpy()
+        return result
 
     def close(self) -> None:
         """Nothing to free."""
@@ -77,7 +82,7 @@ def open_run(path: Path, device: str = "auto", *, threads: int | None = None) ->
         threads: limit of CPU threads, for this whole process.
 
     Raises:
-        DeviceError: another device, or one that is missing.
+        DeviceError: an unknown or missing device.
         CheckpointError: what :func:`s2d_edge.model.checkpoint.load_run` raises.
     """
     if device == "auto":

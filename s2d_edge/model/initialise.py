@@ -1,4 +1,4 @@
-"""Starting a training from weights that exist: a run of ours, or a plain ViT in timm's key names."""
+"""Initial weights of a training: those of a run folder, or of a plain ViT in timm's key names."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from s2d_edge.model.s2d import S2D
 FRESH_ADAPTERS = "temporal adapters start fresh"
 MADE_CAUSAL = "the adapters become causal: ages take the place of the temporal embedding, whose mean stays"
 _TEMPORAL = ("adapters.", "temporal_embedding")
-# Parts of timm and MAE checkpoints S2D has no use for.
+# Parts of timm and MAE checkpoints that S2D does not have.
 _VIT_IGNORED = ("head.", "fc_norm.", "mask_token", "decoder_", "head_dist.", "pre_logits.")
 
 
 def initialise(model: S2D, source: Path, labels: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Load into ``model`` what ``source`` has for it.
+    """Load into ``model`` all weights of ``source`` that it has.
 
     Args:
         model: the model to start; changed in place.
         source: a run folder (its image or video model), or a plain ViT's ``.safetensors`` or ``.pth``.
-        labels: what the model's logits will mean. Of a run of other labels the head is not taken, unless each
-            label is one of its or a kind of one: then such classes start from its class and what was fresh.
+        labels: of the model's logits, in order. The head of a run with other labels is not loaded, unless
+            each label is one of the run's or a kind of one, as ``happiness-onset`` is of ``happiness``:
+            then each class starts from the sum of the run's class and its fresh weights.
 
     Returns:
-        What was taken and what starts fresh, one sentence each.
+        Notes on the weights that were loaded and on those that start fresh, one sentence each.
 
     Raises:
         CheckpointError: nothing usable at ``source``, or sizes that differ, named key by key.
@@ -62,14 +63,14 @@ def _from_run(model: S2D, source: Path, labels: Sequence[str] | None) -> tuple[s
     notes += _fit_positions(tensors, "vit.pos_embed", model.config.vit.grid)
     if given.config.grey != model.config.grey:
         seen, sees = ("luma" if each.grey else "colours" for each in (given.config, model.config))
-        notes.append(f"it was trained on {seen}; from here on it sees {sees}")
-    strange = labels is not None and tuple(labels) != info.labels
-    if strange or given.head.weight.shape != model.head.weight.shape:
+        notes.append(f"it was trained on {seen}; this training uses {sees}")
+    other_labels = labels is not None and tuple(labels) != info.labels
+    if other_labels or given.head.weight.shape != model.head.weight.shape:
         rows = _parents(labels or (), info.labels)
         for name in ("head.weight", "head.bias"):
             tensors[name] = tensors[name][rows] + fresh[name] if rows else fresh[name]
         notes.append(
-            f"the head starts {'from theirs and fresh weights' if rows else 'fresh'}: {given.config.classes} "
+            f"the head starts {'from its and fresh weights' if rows else 'fresh'}: {given.config.classes} "
             f"classes there ({', '.join(info.labels)}), {model.config.classes} here"
         )
     load_strictly(model, tensors, str(source))
@@ -77,9 +78,9 @@ def _from_run(model: S2D, source: Path, labels: Sequence[str] | None) -> tuple[s
 
 
 def _parents(labels: Sequence[str], known: Sequence[str]) -> list[int]:
-    """For each label the known class that it is, or is a kind of, as ``happiness-onset`` is of ``happiness``.
+    """Index of the known class of each label: the class itself, or the one the label is a kind of.
 
-    Empty where one has none, or where all are known: then only their order or number differs.
+    Empty where a label has no such class, or where all are known: then only their order or number differs.
     """
     classes = [label if label in known else label.rpartition("-")[0] for label in labels]
     if set(labels) <= set(known) or not set(classes) <= set(known):
@@ -95,7 +96,7 @@ def _from_vit(model: S2D, source: Path) -> tuple[str, ...]:
     }
     if "pos_embed" not in tensors or "blocks.0.attn.qkv.weight" not in tensors:
         raise CheckpointError(
-            f"{source} is no ViT in timm's key names (no pos_embed or blocks.0.attn.qkv.weight); "
+            f"{source} is not a ViT in timm's key names (no pos_embed or blocks.0.attn.qkv.weight); "
             "official S2D checkpoints go through 's2d-edge import'"
         )
     notes = [f"started the ViT from {source}; prompters, adapters and head start fresh"]
@@ -109,7 +110,7 @@ def _from_vit(model: S2D, source: Path) -> tuple[str, ...]:
 
 
 def _fit_positions(tensors: Tensors, name: str, grid: int) -> list[str]:
-    """Replace the position embedding by one of grid×grid patches, and say so, unless it is one."""
+    """Resample the position embedding to grid×grid patches if needed; returns a note if it did."""
     if tensors[name].shape[1] == 1 + grid**2:
         return []
     tensors[name] = resample_positions(tensors[name], grid)
@@ -117,7 +118,7 @@ def _fit_positions(tensors: Tensors, name: str, grid: int) -> list[str]:
 
 
 def resample_positions(embedding: Tensor, grid: int) -> Tensor:
-    """Bicubic resampling of a square position embedding: (1, 1 + n², D) -> (1, 1 + grid², D).
+    """Resample a square position embedding, bicubic: (1, 1 + n², D) -> (1, 1 + grid², D).
 
     Raises:
         CheckpointError: the embedding is not a class token and a square of patches.

@@ -1,6 +1,6 @@
 """MobileFaceNet for 68 facial landmarks, under the key names of the published 300W weights.
 
-Its feature map after ``conv_4`` is what the prompters look at; it stays frozen while S2D trains.
+The prompters read its feature map after ``conv_4``. It stays frozen while S2D trains, unless tuned.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class MobileFaceNet(nn.Module):
         self.output_layer = PointHead(8 * w, config.points)
 
     def tune_features(self) -> None:
-        """Let what leads to the feature map train; the rest, which finds the points, stays as it is."""
+        """Make the layers up to the feature map trainable; those that find the points stay frozen."""
         for part in (self.conv1, self.conv2_dw, self.conv_23, self.conv_3, self.conv_34, self.conv_4):
             part.requires_grad_(True)
 

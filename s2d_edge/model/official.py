@@ -1,4 +1,4 @@
-"""Official S2D checkpoints -> our model: key names, sizes from shapes, the known exceptions."""
+"""Official S2D checkpoints, converted: key names, sizes from shapes, the known exceptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from s2d_edge.core.errors import CheckpointError
 from s2d_edge.model.checkpoint import Tensors, load_strictly, read_landmark, read_tensors
 from s2d_edge.model.s2d import S2D
 
-# Official name -> ours, tried in order.
+# Official name -> name in S2D, tried in order.
 _RENAMES: tuple[tuple[str, str], ...] = (
     (r"^(cls_token|pos_embed|patch_embed\.proj|blocks\.)", r"vit.\1"),
     (r"^ln_post\.", "vit.norm."),
@@ -35,11 +35,11 @@ _RENAMES: tuple[tuple[str, str], ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedModel:
-    """An official checkpoint as our model.
+    """An official checkpoint, converted.
 
     Attributes:
         model: in evaluation mode.
-        notes: what was set aside or made anew, one sentence each.
+        notes: on weights that were left out or made fresh, one sentence each.
     """
 
     model: S2D
@@ -62,9 +62,9 @@ def import_official(
     """
     landmark_config, landmark_tensors = read_landmark(landmark)
     notes: list[str] = []
-    tensors = _set_aside_known(read_tensors(checkpoint), notes)
+    tensors = _drop_known(read_tensors(checkpoint), notes)
     config = _infer_config(tensors, checkpoint, landmark_config, len(labels), heads)
-    tensors = _settle_head(tensors, config, checkpoint, notes)
+    tensors = _fit_head(tensors, config, checkpoint, notes)
     tensors = _rename(tensors)
     model = S2D(config)
     if "head.weight" not in tensors:
@@ -74,14 +74,14 @@ def import_official(
     return ImportedModel(model=model.eval(), notes=tuple(notes))
 
 
-def _set_aside_known(tensors: Tensors, notes: list[str]) -> Tensors:
-    """Drop the landmark network some checkpoints carry; call the image stage's last norm by one name."""
+def _drop_known(tensors: Tensors, notes: list[str]) -> Tensors:
+    """Drop the landmark network that some checkpoints hold; rename the image stage's last norm."""
     embedded = [name for name in tensors if name.startswith("landmark")]
     if embedded:
-        notes.append(f"set aside {len(embedded)} landmark* keys: the landmark network comes from --landmark")
+        notes.append(f"left out {len(embedded)} landmark* keys: the landmark network comes from --landmark")
     kept = {name: value for name, value in tensors.items() if not name.startswith("landmark")}
     if "norm.weight" in kept and "ln_post.weight" not in kept:
-        notes.append("took norm.* for ln_post.*, as image-stage checkpoints call it")
+        notes.append("read norm.* as ln_post.*, as image-stage checkpoints name it")
         kept = {re.sub(r"^norm\.", "ln_post.", name): value for name, value in kept.items()}
     return kept
 
@@ -89,7 +89,7 @@ def _set_aside_known(tensors: Tensors, notes: list[str]) -> Tensors:
 def _infer_config(
     tensors: Tensors, source: Path, landmark: LandmarkConfig, classes: int, heads: int | None
 ) -> S2DConfig:
-    """Every size from the shapes; attention heads are in no shape."""
+    """Read every size from the tensors' shapes; attention heads are in no shape."""
     try:
         width = tensors["cls_token"].shape[-1]
         patch_size = tensors["patch_embed.proj.weight"].shape[-1]
@@ -98,15 +98,16 @@ def _infer_config(
         prompt_width = tensors["prompt_blocks.0.conv0_0.weight"].shape[0]
         channels = tensors["patch_embed_prompt.proj.weight"].shape[1]
     except KeyError as error:
-        raise CheckpointError(f"{source} is no official S2D checkpoint: it has no {error}") from None
+        raise CheckpointError(f"{source} is not an official S2D checkpoint: it has no {error}") from None
     if channels != landmark.channels:
         raise CheckpointError(
             f"{source} was trained beside a landmark map of {channels} channels; "
-            f"--landmark gives {landmark.channels}"
+            f"--landmark gives {landmark.channels}; give the file it was trained with"
         )
     if heads is None and width % 64:
         raise CheckpointError(
-            f"{source} has width {width}, which is not a multiple of 64: say how many --heads it has"
+            f"{source} has width {width}, which is not a multiple of 64; "
+            "give its number of heads with --heads"
         )
     grid = round(patches**0.5)
     if grid * grid != patches:
@@ -134,13 +135,14 @@ def _infer_config(
     )
 
 
-def _settle_head(tensors: Tensors, config: S2DConfig, source: Path, notes: list[str]) -> Tensors:
+def _fit_head(tensors: Tensors, config: S2DConfig, source: Path, notes: list[str]) -> Tensors:
     """Bring the classifier under ``head.fc_cls``; an image stage's head for other classes is left out."""
     if config.temporal is not None:
         weight = tensors.get("head.fc_cls.weight")
         if weight is not None and weight.shape[0] != config.classes:
             raise CheckpointError(
-                f"{source}: head.fc_cls.weight has {weight.shape[0]} classes, --labels names {config.classes}"
+                f"{source}: head.fc_cls.weight has {weight.shape[0]} classes, --labels names "
+                f"{config.classes}; name every class of the checkpoint"
             )
         return tensors
     heads = {name: value for name, value in tensors.items() if name.startswith("head.")}
@@ -155,7 +157,7 @@ def _settle_head(tensors: Tensors, config: S2DConfig, source: Path, notes: list[
     found = ", ".join(f"{name} {tuple(value.shape)}" for name, value in heads.items()) or "none"
     notes.append(
         f"made a new head for {config.classes} classes (the checkpoint's: {found}): "
-        "its answers mean nothing until it is trained"
+        "its predictions mean nothing until it is trained"
     )
     return rest
 

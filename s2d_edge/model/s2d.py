@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from s2d_edge.contracts.model_config import LANDMARK_GRID, S2DConfig
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.model.landmark import MobileFaceNet
-from s2d_edge.model.prompter import Prompter
 from s2d_edge.model.temporal import TemporalAdapter
 from s2d_edge.model.vit import VIT_EPS, ViT, sine_cosine
 
@@ -48,11 +47,36 @@ class ParameterCount:
         return f"{text}, {self.landmark_trainable / 1e6:.2f} M trainable" if self.landmark_trainable else text
 
 
-class S2D(nn.Module):
-    """Logits of a clip.
+class Prompter(nn.Module):
+    """Multi-View Complementary Prompter (MCP): landmark features as prompts for the ViT's patch tokens.
 
-    Before each ViT block, on patch tokens only, a prompter adds what the landmark network sees and, in the
-    video model, an adapter adds what the other frames say.
+    L_i = W₃[φ(W₁x̂ + b₁) + W₂L̂ + b₂] + b₃ with φ(z) = z ⊙ softmax over patches(s·z), as in arXiv 2312.05447.
+    The 1×1 convolutions of the official code are linears on tokens.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.from_tokens = nn.Linear(width, hidden)  # W₁
+        self.from_prompt = nn.Linear(width, hidden)  # W₂
+        self.to_prompt = nn.Linear(hidden, width)  # W₃
+        self.smooth = nn.Parameter(torch.full((1,), 10.0))  # s
+        for linear in (self.from_tokens, self.from_prompt, self.to_prompt):
+            nn.init.xavier_uniform_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
+    def forward(self, tokens: Tensor, prompt: Tensor) -> Tensor:
+        """Normed patch tokens and normed previous prompt, both (B·T, N, D) -> the next prompt (B·T, N, D)."""
+        view = self.from_tokens(tokens)  # (B·T, N, hidden)
+        attended = view * torch.softmax(self.smooth * view, dim=1)
+        y: Tensor = self.to_prompt(attended + self.from_prompt(prompt))
+        return y
+
+
+class S2D(nn.Module):
+    """A ViT with prompters and, in the video model, temporal adapters: a clip in, logits out.
+
+    Before each ViT block, on patch tokens only, a prompter adds landmark features and, in the video model,
+    an adapter adds features of the other frames.
     """
 
     pixel_mean: Tensor
@@ -67,7 +91,7 @@ class S2D(nn.Module):
         self.landmark = MobileFaceNet(config.landmark)
         self.prompt_embed = nn.Linear(config.landmark.channels, width)
         # Block i norms its tokens with norm i-1, and both blocks 0 and 1 with norm 0, as the official code
-        # does. The last norm is never used; it stays so that official weights fit one to one.
+        # does. The last norm is never used; it is kept so that official weights fit one to one.
         self.prompt_norms = nn.ModuleList(nn.LayerNorm(width, eps=VIT_EPS) for _ in range(depth))
         self.prompters = nn.ModuleList(Prompter(width, config.prompt_width) for _ in range(depth))
         self.adapters = nn.ModuleList()
@@ -84,20 +108,20 @@ class S2D(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
-        # What each colour that the network sees is mixed of: (3, 3), of itself or of all as in its luma.
+        # (3, 3), row by row the mixture of R, G and B in each input colour: itself, or the luma.
         mixture = torch.tensor(LUMA).expand(3, 3) if config.grey else torch.eye(3)
         self.register_buffer("colours", mixture.clone(), persistent=False)
         self.landmark.requires_grad_(False)
         self.landmark.eval()
 
     def train(self, mode: bool = True) -> S2D:
-        """Training mode for all but the landmark network, whose batch norms never move."""
+        """Switch the mode of all but the landmark network, whose batch norms never change."""
         super().train(mode)
         self.landmark.eval()
         return self
 
     def freeze_backbone(self) -> None:
-        """Leave to train what stage 2 trains: prompters, adapters, temporal embedding, last norm and head."""
+        """Freeze all but what stage 2 trains: prompters, adapters, temporal embedding, last norm and head."""
         self.vit.requires_grad_(False)
         self.vit.norm.requires_grad_(True)
 
@@ -206,15 +230,15 @@ class S2D(nn.Module):
         return logits
 
     def stream(self, clip: Tensor) -> Tensor:
-        """What a causal model answers after each frame: (B, F, H, W, 3), any F -> (B, F, K) logits.
+        """Logits after each frame of a causal model: (B, F, H, W, 3), any F -> (B, F, K).
 
-        Each answer reads the mean class token of the last T frames, or of those there are.
+        Each frame's logits come from the mean class token of the last T frames, or of all so far if fewer.
 
         Raises:
-            ConfigError: the model is not causal, so an answer would depend on frames to come.
+            ConfigError: the model is not causal, so its logits would depend on later frames.
         """
         if not self.config.causal:
-            raise ConfigError("only a causal model answers a stream; train one with --temporal causal")
+            raise ConfigError("only a causal model predicts frame by frame; train one with --temporal causal")
         cls = self.class_tokens(clip)  # (B, F, D)
         times = torch.arange(clip.shape[1], device=cls.device)
         age = times[:, None] - times

@@ -14,14 +14,14 @@ ADAPTER_EPS = 1e-5  # the official adapters keep PyTorch's default epsilon
 class TemporalAdapter(nn.Module):
     """t = W_up·MHSA_time(GELU(W_dn x̂)); A = W′_up GELU(W′_dn LN(t)).
 
-    The last linear starts at zero, so a fresh video model answers as its image model does.
+    The last linear starts at zero, so a fresh video model has the logits of its image model.
 
     A causal adapter's attention looks back only, over at most T frames, and knows their order from a learned
     bias per head and age (relative positions, as in T5, arXiv 1910.10683).
     """
 
     def __init__(self, width: int, bottleneck: int, heads: int, span: int | None = None) -> None:
-        """Fresh weights; ``span`` is T of a causal adapter, None makes a bidirectional one."""
+        """Make fresh weights; ``span`` is T of a causal adapter, None makes a bidirectional one."""
         super().__init__()
         self.time_down = nn.Linear(width, bottleneck)  # W_dn
         self.time_attn = Attention(bottleneck, heads, qkv_bias=False)
@@ -32,25 +32,25 @@ class TemporalAdapter(nn.Module):
         for linear in (self.time_down, self.time_attn.proj, self.time_up, self.mix_down):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
-        # Queries and keys at twice the usual size: heads that begin by looking at different frames.
+        # Queries and keys at twice the usual size, so that heads start attending to different frames.
         nn.init.xavier_uniform_(self.time_attn.qkv.weight, gain=2.0)
         nn.init.zeros_(self.mix_up.weight)
         nn.init.zeros_(self.mix_up.bias)
         self.age_bias: nn.Parameter | None = None
         if span is not None:
-            # Half the heads begin by preferring what is recent, each more than the one before.
+            # Half the heads start with a preference for recent frames, each more than the one before.
             slopes = torch.linspace(-1, 1, heads).clamp(min=0)
             self.age_bias = nn.Parameter(-slopes[:, None] * torch.arange(span))  # (heads, T)
 
     @torch.no_grad()
     def start_contrast(self) -> None:
-        """Start a causal adapter from differences in time: what does not move cancels.
+        """Start a causal adapter from differences in time, where parts that do not move cancel.
 
-        Heads, of which there are an even number, become pairs of the same values and opposite sign. Of each
-        pair one looks at all ages alike and one at recent ones more; what frames show decides little yet.
+        Heads, an even number, become pairs of equal values and opposite sign. One of each pair attends to
+        all ages equally, the other more to recent ones; queries and keys matter little at first.
         """
         heads, width = self.time_attn.heads, self.time_attn.proj.in_features
-        steady = heads // 2  # how many look at all ages alike
+        steady = heads // 2  # heads that attend to all ages equally
         queries_and_keys, values = self.time_attn.qkv.weight.split((2 * width, width))
         queries_and_keys.mul_(0.1)
         of_heads = torch.unflatten(values, 0, (heads, -1))  # (heads, c / heads, c)
@@ -71,11 +71,11 @@ class TemporalAdapter(nn.Module):
         return y
 
     def time_bias(self, frames: int) -> Tensor | None:
-        """What a causal adapter adds to the scores of F frames, (heads, F, F); None if bidirectional.
+        """Bias on the attention scores of F frames, (heads, F, F); None for a bidirectional adapter.
 
         Entry (·, i, j) is the learned bias of frame j's age i - j, and -inf where j is later than i, or T or
-        more frames older. Ages alone tell the order: no frame has an absolute time, so a stream may go on
-        for ever, and what was computed of a past frame stays true.
+        more frames older. Frames have ages and no absolute times, so a stream has no end, and keys and
+        values of earlier frames stay valid.
         """
         if self.age_bias is None:
             return None

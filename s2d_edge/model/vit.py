@@ -72,7 +72,7 @@ class Block(nn.Module):
 
 
 class ViT(nn.Module):
-    """The parts of a ViT. S2D walks them itself, since it prompts between the blocks."""
+    """The parts of a ViT. S2D calls them one by one, since it adds prompts between the blocks."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
@@ -85,10 +85,10 @@ class ViT(nn.Module):
         self._initialise(config)
 
     def _initialise(self, config: ViTConfig) -> None:
-        """As MAE does (arXiv 2111.06377): Xavier weights, sine-cosine positions.
+        """Initialise as MAE does (arXiv 2111.06377): Xavier weights, sine-cosine positions.
 
         The usual normal weights of deviation 0.02 suit a width of 768; in a narrow ViT they leave every block
-        near the identity, and training from nothing takes several times as long.
+        near the identity, and training from random weights takes several times as long.
         """
         nn.init.normal_(self.cls_token, std=0.02)
         with torch.no_grad():

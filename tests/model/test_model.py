@@ -70,7 +70,7 @@ def test_a_grey_model_sees_luma_alone() -> None:
 def test_a_change_to_luma_is_said(tmp_path: Path) -> None:
     write_random_run(tmp_path / "run", TINY)
     notes = initialise(S2D(replace(TINY, grey=True)), tmp_path / "run")
-    assert "it was trained on colours; from here on it sees luma" in notes
+    assert "it was trained on colours; this training uses luma" in notes
     assert not any("it sees" in note for note in initialise(S2D(TINY), tmp_path / "run"))
 
 
@@ -183,7 +183,7 @@ def test_kinds_of_classes_start_from_their_class_and_what_was_fresh(tmp_path: Pa
     model = S2D(replace(TINY, classes=4))
     fresh = model.head.weight.detach().clone()
     notes = initialise(model, tmp_path / "run", ("b-onset", "a", "b-offset", "c"))
-    assert "the head starts from theirs and fresh weights: 3 classes there (a, b, c), 4 here" in notes
+    assert "the head starts from its and fresh weights: 3 classes there (a, b, c), 4 here" in notes
     torch.testing.assert_close(model.head.weight, run.head.weight[[1, 0, 1, 2]] + fresh)
     strange = S2D(replace(TINY, classes=4))
     notes = initialise(strange, tmp_path / "run", ("b-onset", "a", "b-offset", "d"))

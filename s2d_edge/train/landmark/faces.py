@@ -1,4 +1,4 @@
-"""Pictures of faces whose 68 points are known, and crops of them to learn from."""
+"""Pictures of faces whose 68 points are known, and random crops of them for training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from s2d_edge.media.video import probe_video, read_video
 from s2d_edge.model.s2d import PIXEL_MEAN, PIXEL_STD
 from s2d_edge.train.landmark.points import FROM_MESH, MIRROR
 
-# Of a picture in which FaceMesh found a face: room to shift, zoom and tilt the crops that are learnt from.
+# Kept of a picture with a face: room to shift, zoom and tilt the crops for training.
 _MESH_CUT = CropRecipe(alignment="none", margin=0.6, size=160)
 
 
@@ -72,9 +72,9 @@ def drawn_pool(avatars: Dataset, samples: Sequence[Sample], frames: int, seed: i
 
 
 def mesh_pool(samples: Sequence[Sample], frames: int, seed: int, console: Console, *, title: str) -> FacePool:
-    """Up to ``frames`` pictures, spread at random over the clips, with FaceMesh's answer as their points.
+    """Read up to ``frames`` pictures, spread at random over the clips, with FaceMesh's points as truth.
 
-    Pictures in which FaceMesh finds no face are passed over, and counted.
+    Pictures in which FaceMesh finds no face are skipped and counted.
 
     Args:
         title: for the progress bar, e.g. ``training faces``.
@@ -122,7 +122,7 @@ def _pictures_of(path: Path, count: int, generator: np.random.Generator) -> Iter
 def _cut_out(
     picture: Picture, points: NDArray[np.float32], mesh: NDArray[np.float32]
 ) -> tuple[Picture, NDArray[np.float32]]:
-    """The square around the whole mesh, and ``points`` as fractions of it."""
+    """Cut out the square around the whole mesh; returns it and ``points`` as fractions of it."""
     low, high = mesh.min(axis=0), mesh.max(axis=0)
     side = float((high - low).max()) * (1 + _MESH_CUT.margin)
     corner = (low + high) / 2 - side / 2
@@ -132,11 +132,11 @@ def _cut_out(
 def draw_crops(
     pool: FacePool, chosen: Tensor, generator: torch.Generator, *, vary: float
 ) -> tuple[Tensor, Tensor]:
-    """Crops around the chosen faces, as the host would cut them but less exactly.
+    """Draw crops around the chosen faces, near the crop that the host would cut.
 
     Args:
         chosen: (B,) indices into the pool.
-        vary: 1 draws place, size, tilt, mirror and colour at random; 0 leaves them as they are.
+        vary: 1 draws place, size, tilt, mirror and colour at random; 0 varies nothing.
 
     Returns:
         (B, 3, 112, 112) ImageNet-normalised pictures, and (B, 68, 2) points as fractions of them.

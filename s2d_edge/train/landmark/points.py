@@ -1,17 +1,17 @@
-"""The 68 facial landmarks of iBUG's 300-W scheme: which is where, and where FaceMesh has them.
+"""The 68 facial landmarks of iBUG's 300-W scheme, their mirror order, and FaceMesh's vertices for them.
 
 Points 0-16 are the jaw, 17-26 the brows, 27-35 the nose, 36-47 the eyes, 48-59 the outer lips and 60-67 the
-inner ones. Right and left are the seen person's, so the right eye comes first and lies on the picture's left.
+inner ones. Right and left are the person's, so the right eye comes first and lies on the picture's left.
 """
 
 from __future__ import annotations
 
 POINTS = 68
 JAW = slice(0, 17)
-INNER = slice(17, 68)  # all but the jaw, whose points mark no place of their own along the outline
-EYE_CORNERS = (36, 45)  # outer corners; their distance is what errors are measured in
+INNER = slice(17, 68)  # all but the jaw, whose points have no exact place along the outline
+EYE_CORNERS = (36, 45)  # outer corners; errors are fractions of their distance
 
-# Where each point goes when the picture is mirrored.
+# Index of each point in the mirrored picture.
 MIRROR = (
     *range(16, -1, -1),  # jaw
     *range(26, 16, -1),  # brows

@@ -1,4 +1,4 @@
-"""Emotion-anchor self-distillation (SDL, arXiv 2312.05447): soft targets from the answers to like faces."""
+"""Emotion-anchor self-distillation (SDL, arXiv 2312.05447): soft targets from similar earlier clips."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from s2d_edge.train.plan.settings import SdlSettings
 
 
 class EmotionAnchors(nn.Module):
-    """A first-in-first-out queue per class of what the model saw and said of clips with that label.
+    """First-in-first-out queues, one per class, of features and probabilities of clips with that label.
 
-    Unlike the official queues, which start as random vectors, these start empty, and an empty slot never
-    answers. Their content is part of a training's snapshot.
+    Unlike the official queues, which start as random vectors, these start empty, and empty slots are
+    ignored. Their content is part of a training's snapshot.
     """
 
     features: Tensor
@@ -31,13 +31,13 @@ class EmotionAnchors(nn.Module):
     def soft_targets(self, features: Tensor) -> Tensor:
         """Mean of the probabilities of the K nearest anchors of every class, weighted by their cosine.
 
-        An anchor that looks the other way (cosine below 0) has no say, so the targets stay probabilities.
+        Anchors with a cosine below 0 are ignored, so the targets stay probabilities.
 
         Args:
             features: (B, D).
 
         Returns:
-            (B, K) rows that sum to 1, or to 0 where no anchor answers.
+            (B, K) rows that sum to 1, or to 0 where all anchors are ignored.
         """
         classes, queue, _ = self.features.shape
         anchors = F.normalize(self.features.float(), dim=2).flatten(0, 1)  # (K · Q, D)
@@ -48,25 +48,27 @@ class EmotionAnchors(nn.Module):
         empty = slots < queue - self.filled[:, None]  # (K, Q)
         nearest, which = cosine.masked_fill(empty, -1.0).topk(self.top_k, dim=2)  # (B, K, k)
         weights = nearest.clamp(min=0)
-        said = self.probabilities[torch.arange(classes, device=which.device)[:, None], which]  # (B, K, k, K)
+        anchored = self.probabilities[
+            torch.arange(classes, device=which.device)[:, None], which
+        ]  # (B, K, k, K)
         total = weights.sum(dim=(1, 2)).clamp(min=torch.finfo(weights.dtype).tiny)
-        targets: Tensor = (weights.unsqueeze(3) * said).sum(dim=(1, 2)) / total[:, None]
+        targets: Tensor = (weights.unsqueeze(3) * anchored).sum(dim=(1, 2)) / total[:, None]
         return targets
 
     def losses(self, logits: Tensor, features: Tensor) -> Tensor:
-        """Binary cross-entropy of the logits against the soft targets; 0 for a clip that no anchor answers.
+        """Binary cross-entropy of the logits against the soft targets; 0 for a clip without a target.
 
         Args:
             logits: (B, K).
-            features: (B, D), what the head reads, without dropout.
+            features: (B, D), the head's input without dropout.
 
         Returns:
             (B,), each the mean over the classes.
         """
         targets = self.soft_targets(features)
-        answered = targets.sum(dim=1) > 0.5
+        has_target = targets.sum(dim=1) > 0.5
         each = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").mean(dim=1)
-        return torch.where(answered, each, 0.0)
+        return torch.where(has_target, each, 0.0)
 
     @torch.no_grad()
     def remember(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Which clips an epoch sees, in which order: a function of seed and epoch, so that resuming is exact."""
+"""Order of the clips in an epoch: a function of seed and epoch, so that resuming is exact."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def epoch_order(
     """Indices of the clips of one epoch, in training order.
 
     Classes are drawn in proportion to ``count ** (1 - balance)``. A class drawn more often than it has clips
-    repeats them evenly: no clip is seen twice more than another of its class.
+    repeats them evenly: within a class, the numbers of repeats differ by at most one.
 
     Args:
         labels: (n,) class index of each training clip.
@@ -38,7 +38,7 @@ def epoch_order(
 
 
 def _apportion(shares: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.int64]:
-    """Whole numbers near ``shares`` with the same sum; the remainders decide, chance among them."""
+    """Round ``shares`` to whole numbers of equal sum; larger remainders are likelier to be rounded up."""
     whole = np.floor(shares).astype(np.int64)
     missing = round(float(shares.sum())) - int(whole.sum())
     rest = shares - whole

@@ -1,4 +1,4 @@
-"""Distillation: a trained video model whose logits a student follows beside the labels."""
+"""Distillation: a loss against the logits of a trained video model, beside the labels."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Teacher:
     """A frozen video model, usually the bidirectional one that a causal student comes from."""
 
     def __init__(self, path: Path, student: S2D, labels: Sequence[str], device: torch.device) -> None:
-        """Load the run folder ``path``, which :func:`require_fitting` found fitting.
+        """Load the run folder ``path``, already checked by :func:`require_fitting`.
 
         Args:
-            student: what is to be trained; decides whether kept landmark maps are the teacher's too.
+            student: the model to train; cached landmark maps serve both if their landmark networks are equal.
             labels: of the student, in the order of its logits.
 
         Raises:
@@ -33,9 +33,9 @@ class Teacher:
         model, given = load_run(path)
         self._model = model.eval().requires_grad_(False).to(device)
         self._order = [given.labels.index(label) for label in labels]
-        theirs, ours = model.landmark.state_dict(), student.landmark.state_dict()
-        self._shares_maps = theirs.keys() == ours.keys() and all(
-            torch.equal(value, ours[name].to(value)) for name, value in theirs.items()
+        mine, students = model.landmark.state_dict(), student.landmark.state_dict()
+        self._shares_maps = mine.keys() == students.keys() and all(
+            torch.equal(value, students[name].to(value)) for name, value in mine.items()
         )
 
     def losses(self, logits: Tensor, batch: Batch, temperature: float) -> Tensor:
@@ -49,10 +49,10 @@ class Teacher:
             (B,).
         """
         with torch.no_grad():
-            wanted = self._model(batch.clip, batch.maps if self._shares_maps else None)[:, self._order]
+            target = self._model(batch.clip, batch.maps if self._shares_maps else None)[:, self._order]
         divergence = F.kl_div(
             F.log_softmax(logits.float() / temperature, dim=1),
-            F.log_softmax(wanted.float() / temperature, dim=1),
+            F.log_softmax(target.float() / temperature, dim=1),
             reduction="none",
             log_target=True,
         )
@@ -64,17 +64,18 @@ def require_fitting(path: Path, spec: ClipSpec, labels: Sequence[str]) -> None:
 
     Raises:
         CheckpointError: no usable run at ``path``.
-        ConfigError: it answers other labels, or clips of another length, rate or size.
+        ConfigError: it has other labels, or clips of another length, rate or size.
     """
     given = read_run(path)
     if given.stage != "video" or given.spec != spec:
         raise ConfigError(
-            f"--teacher {path} answers {given.stage} clips of {_text(given.spec)}; the student is trained on "
-            f"video clips of {_text(spec)}"
+            f"--teacher {path} takes {given.stage} clips of {_text(given.spec)}; the student is trained on "
+            f"video clips of {_text(spec)}: give a video run of these"
         )
     if set(given.labels) != set(labels):
         raise ConfigError(
-            f"--teacher {path} knows {', '.join(given.labels)}; the student learns {', '.join(labels)}"
+            f"--teacher {path} has the labels {', '.join(given.labels)}; the student's are "
+            f"{', '.join(labels)}: give a run with the student's labels"
         )
 
 

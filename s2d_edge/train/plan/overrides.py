@@ -20,7 +20,7 @@ Settings = TypeVar("Settings")
 
 
 def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """Every value of a tree of dataclasses under its dotted name, in order."""
+    """List every value of a tree of dataclasses under its dotted name, in order."""
     flat: dict[str, Any] = {}
     for item in fields(settings):
         value, name = getattr(settings, item.name), prefix + item.name
@@ -29,7 +29,7 @@ def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def with_changes(settings: Settings, changes: Mapping[str, Any], source: str) -> Settings:
-    """A copy of ``settings`` with dotted names changed, each checked against the type it replaces.
+    """Copy ``settings`` with dotted names changed; each value must have the type of the one it replaces.
 
     Args:
         settings: a tree of frozen dataclasses.
@@ -38,7 +38,7 @@ def with_changes(settings: Settings, changes: Mapping[str, Any], source: str) ->
 
     Raises:
         ConfigError: an unknown name (the nearest one is suggested), a value of another type, or one that
-            the settings themselves refuse.
+            is out of range.
     """
     known = flatten(settings)
     typed = {}
@@ -50,25 +50,25 @@ def with_changes(settings: Settings, changes: Mapping[str, Any], source: str) ->
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The dotted settings of a TOML file.
+    """Read the dotted settings of a TOML file.
 
     Raises:
-        ConfigError: the file is missing or no TOML.
+        ConfigError: the file is missing or is not TOML.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"--config {path} cannot be read ({error.strerror})") from None
+        raise ConfigError(f"--config {path} cannot be read ({error.strerror}); check the path") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"--config {path} is not UTF-8 text: {error}") from None
+        raise ConfigError(f"--config {path} is not UTF-8 text ({error}); save it as UTF-8") from None
     return dotted(parse_toml(text, f"--config {path}"))
 
 
 def parse_toml(text: str, source: str) -> dict[str, Any]:
-    """The tree of a TOML text.
+    """Parse a TOML text into a tree of tables.
 
     Raises:
-        ConfigError: it is no TOML.
+        ConfigError: it is not TOML.
     """
     try:
         tree: dict[str, Any] = tomllib.loads(text)
@@ -78,10 +78,10 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
-    """``["image.lr=1e-3", …]`` as dotted settings; values read as TOML, else as plain text.
+    """Parse ``["image.lr=1e-3", …]`` into dotted settings; values are TOML, else plain text.
 
     Raises:
-        ConfigError: no ``=``, or nothing before it.
+        ConfigError: no ``=``, or no name before it.
     """
     changes: dict[str, Any] = {}
     for text in texts:
@@ -97,7 +97,7 @@ def parse_assignments(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def dotted(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """A tree of tables as dotted settings: ``{"image": {"lr": 1}}`` becomes ``{"image.lr": 1}``."""
+    """Flatten a tree of tables into dotted settings: ``{"image": {"lr": 1}}`` becomes ``{"image.lr": 1}``."""
     return dict(_pairs(tree))
 
 
@@ -110,7 +110,7 @@ def _pairs(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any
 
 
 def _replaced(settings: Any, changes: Mapping[str, Any]) -> Any:
-    """All changes at once, since settings check themselves against one another."""
+    """Apply all changes at once, since settings check themselves against one another."""
     values: dict[str, Any] = {}
     inner: dict[str, dict[str, Any]] = {}
     for name, value in changes.items():

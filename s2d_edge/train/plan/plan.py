@@ -144,7 +144,7 @@ def parse_stages(name: str | None) -> tuple[Stage, ...]:
 
 
 def describe(plan: Plan, console: Console) -> None:
-    """Print every resolved setting."""
+    """Print every resolved setting of the stages to train."""
     record = plan.as_record()
     groups: dict[str, list[str]] = {}
     for name, value in dotted(record).items():

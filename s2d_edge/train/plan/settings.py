@@ -24,7 +24,7 @@ def _fraction(owner: str, **values: float) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentSettings:
-    """Random changes to a clip, drawn once per clip and applied to all its frames alike.
+    """Random changes to a clip, drawn once per clip and applied equally to all its frames.
 
     Attributes:
         flip: probability of mirroring left and right.
@@ -38,7 +38,7 @@ class AugmentSettings:
             fills 2 to 33 % with noise instead, as often.
         crop: smallest area of a random resized crop, as a fraction of the picture; 1 takes the whole picture.
         randaugment_ops: RandAugment's operations per clip, drawn from fifteen, each then applied with
-            probability 1/2; 0 leaves it out. What they move in from outside the picture is grey.
+            probability 1/2; 0 leaves it out. Areas from outside the picture are grey.
         randaugment_magnitude: their mean severity, 0 to 10, with a standard deviation of 0.5. Landmark maps
             that are computed once (``cache_landmarks``) follow the operations that move a picture, not those
             that change its colours.
@@ -88,7 +88,7 @@ class SdlSettings:
         starts: when its weight rises, as fractions of the training.
         shares: the fraction of ``weight`` it has from each of ``starts`` on; 0 before the first.
         queue: anchors kept per class.
-        top_k: K, anchors of every class that answer.
+        top_k: K, nearest anchors of every class that are used.
     """
 
     weight: float = 0.0
@@ -129,8 +129,8 @@ class StageSettings:
         lr: peak learning rate of AdamW.
         weight_decay: of AdamW, on matrices only.
         warmup_epochs: linear warm-up before the cosine decay to ``final_lr_fraction`` × ``lr``.
-        layer_decay: each block of the ViT learns at this fraction of the rate of the block after it; 1 treats
-            all alike.
+        layer_decay: each block of the ViT learns at this fraction of the rate of the block after it; 1 gives
+            all the full rate.
         landmark_lr: the landmark network's features learn at this fraction of the rate; 0 freezes them, as
             published. Only the image stage may: the video stage freezes what it starts from.
         ema: decay per step of the moving average of the weights, which is then what is validated and kept; 0
@@ -140,7 +140,7 @@ class StageSettings:
         dropout: before the classifier.
         balance: 0 draws clips as they come, 1 draws every class equally often, between them in proportion
             to count ** (1 - balance).
-        distill: weight of a teacher's loss beside the cross-entropy, where a teacher is given.
+        distill: weight of the distillation loss beside the cross-entropy, where a teacher is given.
         temperature: of the teacher's and the student's probabilities in it.
         select: validation figure that chooses the best epoch; the other one breaks ties.
         sdl: emotion-anchor self-distillation, from clips that are not mixed: without mixup and CutMix.
@@ -203,7 +203,7 @@ class StageSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LandmarkSettings:
-    """Teaching a landmark network: on avatars where none is given, or on photographs in a stage of its own.
+    """Training of a landmark network: on avatars where none is given, or on photographs in its own stage.
 
     Attributes:
         steps: optimisation steps.
@@ -233,21 +233,21 @@ class TrainSettings:
         workers: processes that decode and crop; 0 takes one per core.
         amp: mixed precision on CUDA.
         cpu_bfloat16: mixed precision on a CPU, too, if it multiplies bfloat16 itself (AVX512-BF16, AMX);
-            others compute in FP32, and say so.
+            others compute in FP32, with a warning.
         cache_landmarks: compute the frozen landmark network's maps once per prepared frame (and its
             mirror image) instead of at every step. Geometric augmentation then moves the maps along; changes
-            of colour and erased rectangles do not show in them. A stage that trains the network keeps none.
+            of colour and erased rectangles do not affect them. A stage that trains the network caches none.
         val_fraction: share of the training clips kept for validation where there is no ``val`` split.
         margin: added around the face when it is cropped, as a fraction of its side.
         temporal_scale: amplitude of the sine-cosine times a fresh temporal embedding starts from. 0, as
-            published, leaves an image model's answers as they are; above it the order of frames shows from
-            the first step, and a short training learns it.
-        temporal_contrast: fresh causal adapters start from differences in time, where what does not move
-            cancels; classes that differ in time alone are learnt sooner so (docs/measured/training.md).
-        head_scale: how many times its usual size a fresh head starts at. Classes that differ in time alone,
-            such as onset and offset, are not learnt from a head near 0: adapters that add 0 give it no reason
-            to tell them apart, and it gives them none to add anything. 10 is enough (same page).
-        snapshot_minutes: how often, beside the end of each epoch, a training is saved to be resumed; 0 never.
+            published, keeps an image model's logits; above it the order of frames has an effect from the
+            first step, and a short training learns it.
+        temporal_contrast: fresh causal adapters start from differences in time, where parts that do not move
+            cancel; classes that differ in time alone are then learnt sooner (docs/measured/training.md).
+        head_scale: factor on the usual size of a fresh head. Classes that differ in time alone, such as onset
+            and offset, are not learnt from a head near 0: adapters that add 0 give the head no gradient to
+            separate them, and the head gives the adapters none. 10 is enough (docs/measured/training.md).
+        snapshot_minutes: time between snapshots within an epoch, beside the one at its end; 0 takes none.
     """
 
     seed: int = 0

@@ -1,7 +1,7 @@
-"""The named recipes: a TOML file each, headed by its command, its time and the score to expect.
+"""Named recipes: one TOML file each, headed by its command, its time and the score to expect.
 
-A recipe changes the settings' own defaults, which are the published ones; one that begins with ``extends``
-changes those of another recipe.
+A recipe changes the defaults of the settings, which are the published values; with ``extends`` it changes
+another recipe.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMES = tuple(
 
 
 def recipe(name: str) -> TrainSettings:
-    """The settings of the recipe of that name.
+    """Load the settings of a named recipe.
 
     Raises:
         ConfigError: no such recipe.

@@ -1,4 +1,4 @@
-"""How a training went, as pictures."""
+"""Pictures of a training: learning curves and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def draw_curves(history: Sequence[dict[str, Any]], folder: Path, *, title: str) 
 
 
 def draw_best(counts: Sequence[Sequence[int]], labels: Sequence[str], folder: Path, *, title: str) -> None:
-    """Write ``confusion.png``: what was taken for what on the validation clips at the best epoch.
+    """Write ``confusion.png``: the confusion matrix of the validation clips at the best epoch.
 
     Args:
-        counts: (K, K), rows are the true classes, columns the answers.
+        counts: (K, K), rows are the true classes, columns the predicted ones.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

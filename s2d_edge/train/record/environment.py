@@ -1,4 +1,4 @@
-"""Where a training ran: versions, processors, state of the source; no names of hosts, people or paths."""
+"""Environment of a training: versions, processors, state of the source; no host, user or path names."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from s2d_edge.train.processes import Processes
 
 ENVIRONMENT = "environment.json"
 _PACKAGES = ("torch", "lightning-fabric", "numpy", "mediapipe", "opencv-contrib-python", "safetensors")
-_GIT_PATIENCE_S = 10
+_GIT_TIMEOUT_S = 10
 
 
 def note_start(folder: Path, processes: Processes, precision: str, *, epoch: int, step: int) -> None:
-    """Add to ``environment.json`` that a training began, or went on, here and now.
+    """Add the current environment to ``environment.json``, as a training starts or resumes.
 
     Args:
-        epoch, step: done when it did.
+        epoch, step: number of each already done.
     """
     path = folder / ENVIRONMENT
     starts = json.loads(path.read_text(encoding="utf-8"))["starts"] if path.is_file() else []
@@ -52,7 +52,7 @@ def note_start(folder: Path, processes: Processes, precision: str, *, epoch: int
 
 
 def _git_state() -> dict[str, Any] | None:
-    """Commit of the working directory, and whether files differ from it; None outside of a checkout."""
+    """Commit of the working directory, and True for changed files; None outside of a checkout."""
     commit = _git("rev-parse", "--verify", "HEAD")
     changes = _git("status", "--porcelain", "--untracked-files=no")
     if commit is None or changes is None:
@@ -63,7 +63,7 @@ def _git_state() -> dict[str, Any] | None:
 def _git(*words: str) -> str | None:
     try:
         done = subprocess.run(
-            ["git", *words], capture_output=True, text=True, timeout=_GIT_PATIENCE_S, check=True
+            ["git", *words], capture_output=True, text=True, timeout=_GIT_TIMEOUT_S, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,4 +1,4 @@
-"""The metrics of a training as TensorBoard reads them."""
+"""Metrics of a training in TensorBoard's format."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ FOLDER = "tensorboard"
 class EventFile:
     """An event file under ``tensorboard/`` of a run folder.
 
-    Its records are tensorboardX's. They are not written by its ``SummaryWriter``, which puts the host's name
-    into the file's, and leaves twice in the folder what a resumed training does again.
+    Its records are tensorboardX's, but not written by its ``SummaryWriter``: that one puts the host's name
+    into the file's name, and writes the epochs that a resumed training repeats twice.
     """
 
     def __init__(self, folder: Path, history: Sequence[dict[str, Any]]) -> None:
-        """Begin a file with ``history``, one record per epoch as in ``metrics.jsonl``; older files go."""
+        """Start a file with ``history``, one record per epoch as in ``metrics.jsonl``; delete older files."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.record_writer import RecordWriter
 

@@ -1,4 +1,4 @@
-"""How far a training has come, kept on disk so that it can go on from there."""
+"""Snapshots of a training on disk, to resume it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METRICS = "metrics.jsonl"
 
 @dataclass(kw_only=True)
 class Progress:
-    """Where a training stands.
+    """Position of a training, and its results so far.
 
     Attributes:
         epoch: the epoch under way, from 0; the number of epochs when all are done.
@@ -31,7 +31,7 @@ class Progress:
         clips_seen: clips in that sum.
         seconds: wall time spent in it.
         best: the selection key of the best epoch, empty before the first.
-        confusion: (K, K) what was taken for what at the best epoch, rows truth; empty before the first.
+        confusion: (K, K) confusion matrix of the best epoch, rows truth; empty before the first.
         history: one record per finished epoch, as in ``metrics.jsonl``.
         start_unscored: the weights it starts from are still to be validated, as epoch 0.
     """
@@ -54,11 +54,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot:
-    """All that continues a training exactly. Random numbers need no state: each step draws from a seed of
-    its own.
+    """All state that resumes a training exactly.
+
+    Random numbers need none: each step has its own seed.
 
     Attributes:
-        progress: where it stands.
+        progress: the position.
         model: every weight and buffer.
         optimizer: AdamW's state.
         scaler: the loss scaler's state; empty unless training in float16.
@@ -93,7 +94,7 @@ def load_snapshot(folder: Path) -> Snapshot:
     """Read ``resume.pt``.
 
     Raises:
-        CheckpointError: there is none, or it is damaged.
+        CheckpointError: it is missing or damaged.
     """
     path = folder / RESUME
     if not path.is_file():

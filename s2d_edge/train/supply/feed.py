@@ -28,11 +28,11 @@ from s2d_edge.train.supply.landmark_maps import LandmarkMaps
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Blend:
-    """The other clips that B clips were mixed with.
+    """Mixing partners of B clips.
 
     Attributes:
-        labels: (B,) int64, theirs.
-        share: (B,) float, how much of its own each clip has left.
+        labels: (B,) int64, the partners' labels.
+        share: (B,) float, the fraction that each clip keeps of itself.
     """
 
     labels: Tensor
@@ -41,12 +41,12 @@ class Blend:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
-    """B clips.
+    """One batch of B clips.
 
     Attributes:
         clip: (B, T, H, W, 3) RGB in 0-255, float32 (training) or uint8.
         labels: (B,) int64.
-        blend: what was mixed into the clips, or None.
+        blend: the mixing partners, or None.
         maps: (B·T, C, h, w) landmark maps, or None where the model computes them.
         clips: (B,) indices of the prepared clips they come from.
     """
@@ -58,7 +58,7 @@ class Batch:
     clips: NDArray[np.int64]
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on ``device``."""
+        """Copy the batch to ``device``."""
 
         def moved(x: Tensor) -> Tensor:
             return x.to(device, non_blocking=True)
@@ -74,12 +74,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Feed:
-    """Where a stage takes its batches from.
+    """Source of a stage's batches.
 
     Attributes:
         clips: the prepared clips.
         single_frames: the image stage: one frame of each clip, T = 1.
-        maps: landmark maps of all frames, if they are kept.
+        maps: landmark maps of all frames, if they are cached.
     """
 
     clips: PreparedClips
@@ -93,11 +93,11 @@ class Feed:
         generator: torch.Generator,
         part: NDArray[np.int64] | None = None,
     ) -> Batch:
-        """A random window (or frame) of each chosen clip, augmented; every draw comes from ``generator``.
+        """Draw a random window (or frame) of each chosen clip, augmented; ``generator`` makes every draw.
 
         Args:
-            part: (b,) positions in ``chosen`` to make a batch of. Draws are made for all that were chosen, so
-                that parts are what the whole batch is, wherever they are made; None takes the whole.
+            part: (b,) positions in ``chosen`` to make a batch of; None takes all. Draws are made for all of
+                ``chosen``, so that parts add up to the whole batch in whichever process they are made.
         """
         rows = self.clips.first_window[chosen] + _below(self.clips.window_counts[chosen], generator)
         index = self.clips.windows[rows]  # (B, T)
@@ -129,7 +129,7 @@ class Feed:
         )
         rectangles = draw_rectangles(len(index), generator, probability=augment.erase)
         mixture = draw_mixture(len(index), generator, mixup=augment.mixup, cutmix=augment.cutmix)
-        # From here on only the pictures that are needed: of the part, and of those mixed into it.
+        # From here on only the pictures that are needed: the part's, and those mixed into it.
         mine = torch.arange(len(index)) if part is None else torch.from_numpy(part)
         blend, needed = None, mine
         if mixture is not None:
@@ -147,9 +147,9 @@ class Feed:
         maps = None
         if self.maps is not None:
             seen = self.maps.gather(index, geometry.mirrored)  # (P, T, C, h, w)
-            # The maps move as the picture does; the frames of a clip move alike, so they travel as channels.
+            # Maps move as the picture does; all frames of a clip move equally, so they are channels here.
             maps = warp_maps(seen.flatten(1, 2), geometry)
-            if mixture is not None:  # as if the landmark network were linear
+            if mixture is not None:  # treats the landmark network as linear
                 maps = mixture.pictures(maps)
             maps = maps.unflatten(1, seen.shape[1:3])  # (B, T or 1, C, h, w)
             maps = maps.expand(-1, frames, -1, -1, -1).flatten(0, 1)  # (B·T, C, h, w)
@@ -165,11 +165,11 @@ class Feed:
     def validation_batches(
         self, clips_per_batch: int, *, first: int = 0, step: int = 1
     ) -> Iterator[Batch | None]:
-        """Every window of every clip, or its middle frame, in order and unchanged.
+        """Yield every window of every clip, or its middle frame, in order and unchanged.
 
         Args:
-            first, step: begin with this batch, and from there take one of so many. Where several share the
-                batches out so, all get equally many; None stands for one that is not there.
+            first, step: index of the first batch, and distance to the next, as for ranks that share the
+                batches. All get equally many; None stands for a missing one.
         """
         owner = np.repeat(np.arange(len(self.clips)), self.clips.window_counts)
         for round_start in range(0, len(owner), clips_per_batch * step):
@@ -195,6 +195,6 @@ class Feed:
 
 
 def _below(limits: NDArray[np.int64], generator: torch.Generator) -> NDArray[np.int64]:
-    """One random whole number in [0, limit) for each limit."""
+    """Draw one whole number in [0, limit) for each limit."""
     draws = torch.rand(len(limits), generator=generator, dtype=torch.float64).numpy()
     return (draws * limits).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The frozen landmark network's maps, computed once for every prepared frame, and for its mirror image."""
+"""Cached maps of the frozen landmark network, one for every prepared frame and one for its mirror image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from s2d_edge.core.console import Console
 from s2d_edge.model.s2d import S2D
 
-LIMIT_BYTES = 4 << 30  # more than this is not kept in memory
+LIMIT_BYTES = 4 << 30  # larger maps are not cached
 _BATCH_FRAMES = 64
 
 
@@ -21,13 +21,13 @@ class LandmarkMaps:
     """Maps of F frames.
 
     Attributes:
-        values: (F, 2, C, h, w) float16; the second axis is as seen and mirrored, or (F, 1, C, h, w), as seen.
+        values: (F, 2, C, h, w) float16, of the frame and its mirror image; or (F, 1, C, h, w), unmirrored.
     """
 
     values: Tensor
 
     def gather(self, index: NDArray[np.int64], mirrored: Tensor) -> Tensor:
-        """Maps of clips.
+        """Look up the maps of clips.
 
         Args:
             index: (B, T) frame indices.
@@ -41,7 +41,7 @@ class LandmarkMaps:
 
 
 def maps_bytes(model: S2D, pictures: int) -> int:
-    """Memory that :func:`compute_maps` takes for so many frames and mirror images."""
+    """Memory in bytes that :func:`compute_maps` takes for ``pictures`` frames and mirror images."""
     return pictures * model.config.landmark.channels * model.config.vit.grid**2 * 2
 
 
@@ -59,7 +59,7 @@ def compute_maps(
     Args:
         model: on ``device``; only its landmark network is used.
         title: for the progress bar.
-        mirrored: over their mirror images, too.
+        mirrored: also over their mirror images.
     """
     channels, grid = model.config.landmark.channels, model.config.vit.grid
     values = torch.empty((len(frames), 1 + mirrored, channels, grid, grid), dtype=torch.float16)

@@ -1,4 +1,8 @@
-"""The step graph at base size, where sums are long and rings are large."""
+"""The step graph at base's widths, where sums are long and rings are large.
+
+All blocks of base have equal sizes, so three of its twelve show the rounding of sums over 768 and 3072
+numbers and of rings of 196 patches and 16 slots.
+"""
 
 from __future__ import annotations
 
@@ -20,33 +24,37 @@ from tests.models import write_random_run
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class History:
-    """Forty frames, and what the causal model answers after each when it sees them all.
+    """Forty frames, and the causal model's logits after each, computed from the whole history.
 
     Attributes:
         run: the model's run folder.
         frames: (1, 40, 224, 224, 3) uint8.
-        answers: (40, K) float32 logits.
+        logits: (40, K) float32.
     """
 
     run: Path
     frames: NDArray[np.uint8]
-    answers: NDArray[np.float32]
+    logits: NDArray[np.float32]
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     run = tmp_path_factory.mktemp("base") / "run"
-    model = write_random_run(run, replace(preset("base"), temporal=TemporalConfig(mode="causal")))
+    base = preset("base")
+    shallow = replace(base, vit=replace(base.vit, depth=3), temporal=TemporalConfig(mode="causal"))
+    model = write_random_run(run, shallow)
     frames = np.random.default_rng(0).integers(0, 256, (1, 40, 224, 224, 3), dtype=np.uint8)
     with torch.inference_mode():
-        answers = model.stream(torch.from_numpy(frames))[0].numpy()
-    assert np.ptp(answers, axis=0).min() > 1e-2  # frames are told apart
-    return History(run=run, frames=frames, answers=answers)
+        logits = model.stream(torch.from_numpy(frames))[0].numpy()
+    assert np.ptp(logits, axis=0).min() > 1e-2  # logits depend on the frame
+    return History(run=run, frames=frames, logits=logits)
 
 
 @pytest.mark.slow(seconds=318)
 @pytest.mark.parametrize("target", ["intel-cpu", "jetson"])
-def test_forty_frames_at_base_size(target: str, history: History, tmp_path: Path) -> None:
+def test_forty_steps_have_the_logits_of_the_whole_history(
+    target: str, history: History, tmp_path: Path
+) -> None:
     out = tmp_path / "bundle"
     bundle = open_bundle(
         export_run(
@@ -60,5 +68,5 @@ def test_forty_frames_at_base_size(target: str, history: History, tmp_path: Path
     )
     with open_engine(bundle, "cpu") as engine:
         session = engine.open_stream()
-        answers = [session.step(history.frames[:, k], k) for k in range(history.frames.shape[1])]
-    np.testing.assert_allclose(np.concatenate(answers), history.answers, atol=1e-4)
+        logits = [session.step(history.frames[:, k], k) for k in range(history.frames.shape[1])]
+    np.testing.assert_allclose(np.concatenate(logits), history.logits, atol=1e-4)

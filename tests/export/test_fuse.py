@@ -51,8 +51,8 @@ def test_fused_temporal_adapter_equals_the_unfused_one() -> None:
     tokens = torch.randn(_WIDE.frames, 9, _WIDE.vit.width, dtype=torch.float64)
     with torch.inference_mode():
         h = nn.functional.gelu(adapter.time_down(tokens))  # type: ignore[operator]
-        answer = adapter.mix_up(fused(h))  # type: ignore[operator]
-        torch.testing.assert_close(answer, adapter(tokens, _WIDE.frames), atol=1e-6, rtol=1e-6)
+        output = adapter.mix_up(fused(h))  # type: ignore[operator]
+        torch.testing.assert_close(output, adapter(tokens, _WIDE.frames), atol=1e-6, rtol=1e-6)
 
 
 def test_nothing_of_width_d_is_left_inside_the_fused_adapter() -> None:
@@ -78,7 +78,7 @@ def test_narrowed_norm_is_exact(narrow: int, wide: int) -> None:
 
 
 def test_narrowed_norm_keeps_epsilon_where_the_input_is_constant() -> None:
-    """With no variance but epsilon's, a wrong scale of epsilon would show at once."""
+    """The variance is as small as epsilon, so a wrong scale of epsilon would show."""
     torch.manual_seed(0)
     first, norm, second = nn.Linear(4, 64), nn.LayerNorm(64, eps=1e-5), nn.Linear(64, 4)
     x = torch.randn(3, 4) * 1e-4
@@ -86,10 +86,10 @@ def test_narrowed_norm_keeps_epsilon_where_the_input_is_constant() -> None:
         first.bias.fill_(0.5)
     fused = linear_norm_linear(first, norm, second)
     with torch.inference_mode():
-        answer = fused(x)
+        output = fused(x)
         exact = second.double()(norm.double()(first.double()(x.double())))
     spread = (exact - exact.mean(dim=0)).abs().max()
-    assert (answer - exact).abs().max() < 1e-3 * spread
+    assert (output - exact).abs().max() < 1e-3 * spread
 
 
 def test_merged_linears_are_exact() -> None:
@@ -104,5 +104,7 @@ def test_merged_linears_are_exact() -> None:
         torch.testing.assert_close(
             stacked, torch.cat((one(norm(x)), other(norm(x))), dim=1), atol=1e-5, rtol=1e-5
         )
-        chain = linear_then_linear(one, nn.Linear(4, 5))
+        last = nn.Linear(4, 5)
+        chain = linear_then_linear(one, last)
         assert chain.weight.shape == (5, 16)
+        torch.testing.assert_close(chain(x), last(one(x)), atol=1e-5, rtol=1e-5)

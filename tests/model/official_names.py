@@ -1,4 +1,4 @@
-"""Our weights under the official code's names and shapes, to write checkpoints as it would."""
+"""S2D weights under the official code's names and shapes, for checkpoints in its format."""
 
 from __future__ import annotations
 

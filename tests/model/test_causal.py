@@ -1,4 +1,4 @@
-"""A causal model: what it answers at a frame depends on that frame and the T-1 before it, and on no other."""
+"""Causal models: the logits at a frame depend on that frame and on a bounded number before it."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def _frames(count: int, seed: int = 0) -> torch.Tensor:
     return torch.randint(0, 256, (1, count, size, size, 3), dtype=torch.uint8, generator=generator)
 
 
-def _answers(model: S2D, frames: torch.Tensor) -> torch.Tensor:
+def _logits(model: S2D, frames: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
         return model.stream(frames)[0]
 
 
-def test_the_future_changes_no_answer() -> None:
+def test_later_frames_do_not_change_the_logits() -> None:
     model = random_model(CAUSAL)
     frames = _frames(3 * T)
     changed = frames.clone()
     changed[:, 2 * T :] = 255 - changed[:, 2 * T :]
-    before, after = _answers(model, frames), _answers(model, changed)
+    before, after = _logits(model, frames), _logits(model, changed)
     assert torch.allclose(before[: 2 * T], after[: 2 * T], atol=1e-5)
     assert (before[2 * T] - after[2 * T]).abs().max() > 1e-3
 
 
-def test_the_order_of_the_past_matters() -> None:
+def test_the_order_of_earlier_frames_changes_the_logits() -> None:
     model = random_model(CAUSAL)
     frames = _frames(T)
     swapped = frames[:, [1, 0, *range(2, T)]]
-    assert (_answers(model, frames)[-1] - _answers(model, swapped)[-1]).abs().max() > 1e-4
+    assert (_logits(model, frames)[-1] - _logits(model, swapped)[-1]).abs().max() > 1e-4
 
 
-def test_adapters_that_start_from_contrast_see_what_changed_and_which_way() -> None:
+def test_adapters_started_from_contrast_respond_to_changes_with_a_sign() -> None:
     torch.manual_seed(0)
     adapter = S2D(CAUSAL).adapters[0]
     assert isinstance(adapter, TemporalAdapter)
@@ -56,20 +56,20 @@ def test_adapters_that_start_from_contrast_see_what_changed_and_which_way() -> N
     with torch.inference_mode():
         for tokens in ([still] * T, [still] * (T - 1) + [other], [other] * (T - 1) + [still]):
             adapter(torch.cat(tokens), T)
-    nothing, came, went = (each - adapter.time_attn.proj.bias for each in seen)
-    assert nothing.abs().max() < 1e-5
+    still_out, came, went = (each - adapter.time_attn.proj.bias for each in seen)
+    assert still_out.abs().max() < 1e-5
     assert came.abs().max() > 1e-2
     assert torch.nn.functional.cosine_similarity(came, went, dim=0) < -0.9
 
 
-def test_what_lies_too_far_back_is_forgotten() -> None:
-    """Each block looks T-1 frames further back, and the head as far again."""
+def test_frames_beyond_the_reach_do_not_change_the_logits() -> None:
+    """Each block reaches T-1 frames further back, and the head T-1 more."""
     model = random_model(CAUSAL)
     reach = (CAUSAL.vit.depth + 1) * (T - 1)
     frames = _frames(reach + 2)
     changed = frames.clone()
     changed[:, 0] = 255 - changed[:, 0]
-    before, after = _answers(model, frames), _answers(model, changed)
+    before, after = _logits(model, frames), _logits(model, changed)
     assert torch.allclose(before[-1], after[-1], atol=1e-5)
     assert (before[reach] - after[reach]).abs().max() > 0
 
@@ -78,14 +78,14 @@ def test_a_clip_is_a_stream_of_t_frames() -> None:
     model = random_model(CAUSAL)
     frames = _frames(T)
     with torch.inference_mode():
-        assert torch.allclose(model(frames), _answers(model, frames)[-1:], atol=1e-5)
+        assert torch.allclose(model(frames), _logits(model, frames)[-1:], atol=1e-5)
 
 
 def test_only_a_causal_model_streams_and_takes_any_length() -> None:
     model = random_model(TINY)
     with pytest.raises(ConfigError, match="--temporal causal"):
         model.stream(_frames(T))
-    with pytest.raises(ConfigError, match="takes clips"):
+    with pytest.raises(ConfigError, match="clips"):
         model(_frames(T + 1))
     with pytest.raises(ConfigError, match=r"temporal\.mode='sideways'"):
         TemporalConfig(mode="sideways")  # type: ignore[arg-type]
@@ -105,5 +105,5 @@ def test_a_bidirectional_run_starts_a_causal_model_but_not_the_other_way(tmp_pat
     given = write_random_run(tmp_path / "causal", CAUSAL, seed=1)
     initialise(causal, tmp_path / "causal")
     assert torch.equal(causal.state_dict()["adapters.0.age_bias"], given.state_dict()["adapters.0.age_bias"])
-    with pytest.raises(CheckpointError, match="causal model"):
+    with pytest.raises(CheckpointError, match=r"--temporal causal"):
         initialise(S2D(TINY), tmp_path / "causal")

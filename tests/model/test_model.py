@@ -1,4 +1,4 @@
-"""Sizes, modes, saving, and starting from other weights."""
+"""Sizes, modes, saving, and initial weights from other models."""
 
 from __future__ import annotations
 
@@ -19,15 +19,6 @@ from s2d_edge.model.engine import open_run
 from s2d_edge.model.initialise import initialise, resample_positions
 from s2d_edge.model.s2d import S2D
 from tests.models import TINY, random_clip, random_model, with_vit, write_random_run
-
-
-@pytest.mark.parametrize("name", [name for name in PRESETS if name != "base"])
-def test_every_preset_answers(name: str) -> None:
-    config = replace(preset(name), frames=2)
-    with torch.inference_mode():
-        logits = S2D(config).eval()(random_clip(config))
-    assert logits.shape == (1, config.classes)
-    assert torch.isfinite(logits).all()
 
 
 @pytest.mark.parametrize(
@@ -52,11 +43,11 @@ def test_impossible_sizes_are_refused(build: object, message: str) -> None:
 
 def test_wrong_clip_shape_is_refused() -> None:
     model = random_model(TINY)
-    with pytest.raises(ConfigError, match=r"takes clips \(B, 4, H, W, 3\)"):
+    with pytest.raises(ConfigError, match=r"\(1, 5, 64, 64, 3\)"):
         model(torch.zeros(1, 5, 64, 64, 3, dtype=torch.uint8))
 
 
-def test_a_grey_model_sees_luma_alone() -> None:
+def test_a_grey_model_depends_on_luma_alone() -> None:
     clip = random_clip(TINY)
     frames = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in clip[0].numpy()]
     grey = torch.from_numpy(np.stack(frames))[None, ..., None].expand(-1, -1, -1, -1, 3)
@@ -67,20 +58,20 @@ def test_a_grey_model_sees_luma_alone() -> None:
         torch.testing.assert_close(luma(grey), coloured(grey), atol=1e-5, rtol=1e-5)
 
 
-def test_a_change_to_luma_is_said(tmp_path: Path) -> None:
+def test_a_change_to_luma_is_noted(tmp_path: Path) -> None:
     write_random_run(tmp_path / "run", TINY)
     notes = initialise(S2D(replace(TINY, grey=True)), tmp_path / "run")
     assert "it was trained on colours; this training uses luma" in notes
-    assert not any("it sees" in note for note in initialise(S2D(TINY), tmp_path / "run"))
+    assert not any("luma" in note for note in initialise(S2D(TINY), tmp_path / "run"))
 
 
-def test_uint8_and_float_pixels_give_the_same_answer() -> None:
+def test_uint8_and_float_pixels_give_equal_logits() -> None:
     model, clip = random_model(TINY), random_clip(TINY)
     with torch.inference_mode():
         torch.testing.assert_close(model(clip), model(clip.float()), atol=0, rtol=0)
 
 
-def test_clips_of_a_batch_do_not_see_each_other() -> None:
+def test_clips_of_a_batch_do_not_affect_each_other() -> None:
     model = random_model(TINY)
     one, other = random_clip(TINY, 1), random_clip(TINY, 2)
     with torch.inference_mode():
@@ -88,13 +79,13 @@ def test_clips_of_a_batch_do_not_see_each_other() -> None:
         torch.testing.assert_close(both, torch.cat((model(one), model(other))), atol=1e-5, rtol=0)
 
 
-def test_video_model_sees_the_order_of_frames_and_the_image_model_has_none() -> None:
+def test_the_order_of_frames_changes_the_logits() -> None:
     model, clip = random_model(TINY), random_clip(TINY)
     with torch.inference_mode():
         assert (model(clip) - model(clip.flip(1))).abs().max() > 1e-3
 
 
-def test_fresh_video_model_answers_still_clips_as_its_image_model() -> None:
+def test_fresh_video_model_has_its_image_models_logits_on_stills() -> None:
     image = random_model(TINY.as_image())
     assert TINY.temporal is not None
     video = S2D(TINY.as_image().as_video(4, TINY.temporal)).eval()
@@ -106,7 +97,7 @@ def test_fresh_video_model_answers_still_clips_as_its_image_model() -> None:
         )
 
 
-def test_stage_two_trains_under_ten_per_cent_of_base_and_nothing_of_the_vit() -> None:
+def test_stage_two_trains_only_the_last_norm_of_the_vit() -> None:
     model = S2D(TINY)
     model.freeze_backbone()
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
@@ -126,20 +117,20 @@ def test_run_folder_round_trip_and_tampering(tmp_path: Path) -> None:
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"differs from what run\.json recorded"):
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors"):
         load_run(tmp_path / "run")
     weights.unlink()
-    with pytest.raises(CheckpointError, match=r"holds no weights\.safetensors"):
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors"):
         load_run(tmp_path / "run")
 
 
 def test_engine_refuses_wrong_clips_and_absent_devices(tmp_path: Path) -> None:
     write_random_run(tmp_path / "run")
     with open_run(tmp_path / "run", "cpu") as engine:
-        with pytest.raises(DeviceError, match="takes uint8 clips"):
+        with pytest.raises(DeviceError, match="uint8"):
             engine.infer(random_clip(with_vit(TINY, image_size=32)).numpy())
         assert engine.infer(random_clip(TINY).numpy()).shape == (1, 3)
-    with pytest.raises(DeviceError, match="cpu or cuda, not npu"):
+    with pytest.raises(DeviceError, match="npu"):
         open_run(tmp_path / "run", "npu")
 
 
@@ -152,11 +143,11 @@ def test_not_finite_weights_are_refused(tmp_path: Path) -> None:
     from s2d_edge.model.checkpoint import save_run
 
     save_run(path, info, model)
-    with pytest.raises(CheckpointError, match=r"head\.bias holds values that are not finite"):
+    with pytest.raises(CheckpointError, match=r"head\.bias"):
         load_run(path)
 
 
-def test_initialise_from_an_image_run_keeps_its_answers(tmp_path: Path) -> None:
+def test_initialise_from_an_image_run_takes_its_head(tmp_path: Path) -> None:
     image = write_random_run(tmp_path / "image", TINY.as_image())
     video = S2D(TINY)
     notes = initialise(video, tmp_path / "image")
@@ -166,7 +157,7 @@ def test_initialise_from_an_image_run_keeps_its_answers(tmp_path: Path) -> None:
     assert any("head starts fresh" in note for note in initialise(other, tmp_path / "image"))
 
 
-def test_a_head_is_not_taken_for_other_labels_as_many_as_they_are(tmp_path: Path) -> None:
+def test_a_head_of_other_labels_is_not_loaded_even_if_as_many(tmp_path: Path) -> None:
     run = write_random_run(tmp_path / "run")
     model = S2D(TINY)
     initialise(model, tmp_path / "run", ("a", "b", "c"))
@@ -178,15 +169,15 @@ def test_a_head_is_not_taken_for_other_labels_as_many_as_they_are(tmp_path: Path
     assert torch.equal(model.vit.norm.weight, run.vit.norm.weight)
 
 
-def test_kinds_of_classes_start_from_their_class_and_what_was_fresh(tmp_path: Path) -> None:
+def test_kinds_of_a_class_start_from_its_weights_plus_fresh_ones(tmp_path: Path) -> None:
     run = write_random_run(tmp_path / "run")  # of a, b and c
     model = S2D(replace(TINY, classes=4))
     fresh = model.head.weight.detach().clone()
     notes = initialise(model, tmp_path / "run", ("b-onset", "a", "b-offset", "c"))
     assert "the head starts from its and fresh weights: 3 classes there (a, b, c), 4 here" in notes
     torch.testing.assert_close(model.head.weight, run.head.weight[[1, 0, 1, 2]] + fresh)
-    strange = S2D(replace(TINY, classes=4))
-    notes = initialise(strange, tmp_path / "run", ("b-onset", "a", "b-offset", "d"))
+    other = S2D(replace(TINY, classes=4))
+    notes = initialise(other, tmp_path / "run", ("b-onset", "a", "b-offset", "d"))
     assert "the head starts fresh: 3 classes there (a, b, c), 4 here" in notes
 
 
@@ -212,11 +203,11 @@ def test_a_run_on_pictures_of_another_size_keeps_all_but_its_positions(tmp_path:
     torch.testing.assert_close(model.vit.norm.weight, run.vit.norm.weight, atol=0, rtol=0)
 
 
-def test_initialise_refuses_what_is_no_vit(tmp_path: Path) -> None:
+def test_initialise_refuses_a_file_without_a_vit(tmp_path: Path) -> None:
     torch.save({"weight": torch.zeros(2)}, tmp_path / "x.pth")
-    with pytest.raises(CheckpointError, match="no ViT in timm's key names"):
+    with pytest.raises(CheckpointError, match=r"x\.pth"):
         initialise(S2D(TINY), tmp_path / "x.pth")
-    with pytest.raises(CheckpointError, match="there is no checkpoint file"):
+    with pytest.raises(CheckpointError, match=r"absent\.pth"):
         initialise(S2D(TINY), tmp_path / "absent.pth")
 
 

@@ -57,7 +57,7 @@ def test_features_and_logits_agree_with_the_official_code(
     torch.testing.assert_close(logits, expected["logits"], atol=_TOLERANCE, rtol=0)
 
 
-def test_base_counts_are_the_papers() -> None:
+def test_base_has_the_papers_parameter_counts() -> None:
     model = S2D(preset("base"))
     model.freeze_backbone()
     count = model.count_parameters()
@@ -71,7 +71,7 @@ def test_base_has_just_the_parameters_of_the_official_checkpoint(shared_data: Pa
     assert S2D(preset("base")).count_parameters().total == sum(prod(shape) for shape in shapes.values())
 
 
-def test_official_landmark_file_tells_its_sizes(shared_data: Path) -> None:
+def test_official_landmark_files_sizes_come_from_its_shapes(shared_data: Path) -> None:
     config, tensors = read_landmark(shared_data / "landmark/mobilefacenet_300w.pth")
     assert (config.width, config.depths, config.points) == (64, (4, 6, 2), 68)
     assert "conv1.conv.weight" in tensors

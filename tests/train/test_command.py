@@ -172,7 +172,7 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
     assert read_run(taught).settings["teacher"] == str(both.resolve())
     (further,) = train(data=str(data), stage="video", changes=FAST, init=taught, console=QUIET)
     assert read_run(further).model.causal  # what --init has, unless asked otherwise
-    with pytest.raises(CheckpointError, match="causal model"):
+    with pytest.raises(CheckpointError, match="--temporal causal"):
         train(**(causal | {"init": taught}), temporal="bidirectional", console=QUIET)
     changes = (*FAST, "temporal_contrast=true", "video.lr=1e-9", "video.weight_decay=0")
     contrast = causal | {"changes": changes, "init": Path("both-image")}

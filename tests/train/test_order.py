@@ -1,4 +1,4 @@
-"""Which clips an epoch sees, and at which learning rate."""
+"""Order of the clips in an epoch, and the learning rate of a step."""
 
 from __future__ import annotations
 
@@ -26,11 +26,26 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
     assert not np.array_equal(first, epoch_order(LABELS, seed=2, epoch=0, balance=0.5))
 
 
-@pytest.mark.parametrize(("balance", "expected"), [(1.0, [30, 30, 30]), (0.0, [63, 18, 9])])
-def test_balance_sets_how_often_classes_come(balance: float, expected: list[int]) -> None:
-    order = epoch_order(LABELS, seed=3, epoch=2, balance=balance, clips=90)
-    assert np.bincount(LABELS[order]).tolist() == pytest.approx(expected, abs=30 if balance == 0 else 0)
-    assert len(order) == 90
+def test_without_balance_a_shorter_epoch_repeats_no_clip() -> None:
+    order = epoch_order(LABELS, seed=3, epoch=2, clips=90)
+    assert len(order) == len(set(order)) == 90
+    assert set(order) < set(range(100))
+
+
+def test_without_balance_a_longer_epoch_keeps_the_shares_of_the_classes() -> None:
+    order = epoch_order(LABELS, seed=3, epoch=2, clips=250)
+    assert np.bincount(LABELS[order]).tolist() == [175, 50, 25]
+    assert set(np.bincount(order, minlength=100)) == {2, 3}
+
+
+@pytest.mark.parametrize(
+    ("balance", "clips", "expected"),
+    [(1.0, 90, [30, 30, 30]), (0.5, 161, [84, 45, 32])],  # 161 is the sum of 10 times the square roots
+)
+def test_balance_sets_the_shares_of_the_classes(balance: float, clips: int, expected: list[int]) -> None:
+    order = epoch_order(LABELS, seed=3, epoch=2, balance=balance, clips=clips)
+    assert len(order) == clips
+    assert np.abs(np.bincount(LABELS[order]) - expected).max() <= 1  # of which remainders decide
 
 
 def test_a_rare_class_repeats_its_clips_evenly() -> None:

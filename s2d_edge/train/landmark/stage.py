@@ -55,10 +55,10 @@ def train_landmark(
     training, unseen = dataset.require_split("train"), dataset.split("test") or dataset.split("val")
     if not unseen:
         training, unseen = carve_validation(training, fraction=settings.val_fraction, seed=settings.seed)
-    steps, seed = settings.landmark, settings.seed
-    pool = mesh_pool(training, steps.pool_frames, seed, console, title="training faces")
-    held_out = mesh_pool(unseen, steps.pool_frames, seed, console, title="unseen faces")
-    network = teach(sizes, pool, steps, seed, context)
+    landmark, seed = settings.landmark, settings.seed
+    pool = mesh_pool(training, landmark.pool_frames, seed, console, title="training faces")
+    held_out = mesh_pool(unseen, landmark.pool_frames, seed, console, title="unseen faces")
+    network = teach(sizes, pool, landmark, seed, context)
     error = point_error(network, held_out)
     with whole_folder(out) as scratch:
         save_network(network, scratch / LANDMARK_FILE)
@@ -69,7 +69,7 @@ def train_landmark(
             "point_error": asdict(error),
             "seed": seed,
             "sizes": asdict(sizes),
-            "settings": asdict(steps),
+            "settings": asdict(landmark),
             "tools": tool_versions("torch", "mediapipe"),
             "sha256": sha256_of(scratch / LANDMARK_FILE),
         }

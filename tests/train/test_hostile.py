@@ -27,8 +27,10 @@ from tests.hostile import DAMAGED, JSON, mutated, places
 from tests.train.tiny import job, noisy_clips
 
 
-def numbers(low: float, high: float, **bounds: bool) -> st.SearchStrategy[float]:
-    return st.floats(low, high, allow_nan=False, **bounds)
+def numbers(
+    low: float, high: float, *, exclude_min: bool = False, exclude_max: bool = False
+) -> st.SearchStrategy[float]:
+    return st.floats(low, high, exclude_min=exclude_min, exclude_max=exclude_max)
 
 
 FRACTION = numbers(0, 1)
@@ -119,10 +121,19 @@ RECORD = plan(TrainSettings()).as_record()
 
 
 @given(st.sampled_from(list(places(RECORD))), JSON)
-@settings(max_examples=150)
+@settings(max_examples=100)
 def test_a_plan_with_any_value_replaced_is_read_or_refused(place: tuple[Any, ...], value: Any) -> None:
     with suppress(ConfigError, CheckpointError):
         plan_from_record(mutated(RECORD, place, value), Path("run"))
+
+
+@pytest.mark.parametrize("name", list(RECORD))
+@pytest.mark.parametrize("value", [None, [], {}, 0, "sideways", -1.5])
+def test_a_plan_with_an_unusable_field_is_refused(name: str, value: Any) -> None:
+    if (name in ("data", "model", "teacher") and value == "sideways") or name == "skip_unreadable":
+        return
+    with pytest.raises((ConfigError, CheckpointError)):
+        plan_from_record(RECORD | {name: value}, Path("run"))
 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))

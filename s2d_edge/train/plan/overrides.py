@@ -126,7 +126,10 @@ def _replaced(settings: Any, changes: Mapping[str, Any]) -> Any:
 def _as_type_of(old: Any, value: Any, name: str, source: str) -> Any:
     wanted = type(old)
     if wanted is float and type(value) is int:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{source}: {name} is too large a number; give a smaller one") from None
     if wanted is tuple and type(value) is list:
         return tuple(_as_type_of(old[0], each, name, source) for each in value)
     if type(value) is not wanted:

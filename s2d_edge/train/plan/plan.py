@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from s2d_edge.contracts.clip import Protocol
+from s2d_edge.contracts.clip import Protocol, as_protocol
 from s2d_edge.contracts.model_config import TemporalMode
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
@@ -50,6 +51,22 @@ class Plan:
     protocol: Protocol = "default"
     skip_unreadable: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("data", "model", "teacher"):
+            if type(getattr(self, name)) is not str:
+                raise ConfigError(f"{name}={getattr(self, name)!r} must be text")
+        if not self.stages or not set(self.stages) <= set(STAGES):
+            raise ConfigError(f"stages={self.stages!r} must be among {', '.join(STAGES)}")
+        if self.temporal not in get_args(TemporalMode):
+            raise ConfigError(
+                f"temporal={self.temporal!r} must be one of {', '.join(get_args(TemporalMode))}"
+            )
+        as_protocol(self.protocol)
+        if type(self.frames) is not int or self.frames < 1:
+            raise ConfigError(f"frames={self.frames!r} must be a whole number, at least 1")
+        if type(self.fps) not in (int, float) or not 0 < self.fps < math.inf:
+            raise ConfigError(f"fps={self.fps!r} must be a positive number")
+
     def stage_settings(self, stage: Stage) -> StageSettings:
         """The settings of one stage."""
         return self.settings.image if stage == "image" else self.settings.video
@@ -81,7 +98,7 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
             skip_unreadable=record.get("skip_unreadable", False),
             settings=settings,
         )
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         raise CheckpointError(
             f"{source} holds no training settings to resume, perhaps because it was imported; start a new "
             f"training with --init {source}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,6 +111,9 @@ def load_snapshot(folder: Path) -> Snapshot:
             anchors=content.get("anchors", {}),
             average=content.get("average", {}),
         )
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # PyTorch's reader and unpickler raise almost anything on damaged bytes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is damaged ({reason}); start a new training") from None
+        raise CheckpointError(
+            f"{path} is damaged ({reason}); start a new training, with --init {folder} to begin from the "
+            "run's weights"
+        ) from None

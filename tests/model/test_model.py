@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from s2d_edge.contracts.model_config import PRESETS, S2DConfig, TemporalConfig, ViTConfig, preset
+from s2d_edge.contracts.model_config import S2DConfig, TemporalConfig, ViTConfig, preset
 from s2d_edge.contracts.runs import WEIGHTS
 from s2d_edge.core.errors import CheckpointError, ConfigError, DeviceError
 from s2d_edge.model.checkpoint import load_run

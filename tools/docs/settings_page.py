@@ -53,7 +53,7 @@ def _head(path: Path) -> str:
         elif not indented and _inside(lines):
             lines.append("```")
         lines.append(text.strip())
-    return "\n".join(lines)
+    return "\n".join([*lines, "```"] if _inside(lines) else lines)
 
 
 def _inside(lines: list[str]) -> bool:

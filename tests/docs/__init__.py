@@ -1,0 +1,1 @@
+"""Tests of the documentation: what it tells a reader to type works, and what it links to exists."""

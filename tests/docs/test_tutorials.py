@@ -1,0 +1,113 @@
+"""The README's Python and the tutorials are executed, in the order in which a reader types them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from s2d_edge.data.avatars.clips import write_avatar_video
+from s2d_edge.verbs.main import app
+from tests.docs.pages import ROOT, Block, blocks, pages
+
+TUTORIALS = ROOT / "docs" / "tutorials"
+
+
+def _executed(block: Block) -> bool:
+    return block.language == "python" or block.run
+
+
+def _execute(page: Path, names: dict[str, object]) -> None:
+    """Run a page's blocks in the working directory; Python blocks share ``names``."""
+    for block in filter(_executed, blocks(page)):
+        if block.language == "python":
+            exec(compile(block.text, f"{block.page}:{block.line}", "exec"), names)  # noqa: S102
+            continue
+        for line in block.commands():
+            program, *arguments = shlex.split(line)
+            assert program == "s2d-edge", f"{block.page}:{block.line} runs {program}"
+            done = CliRunner().invoke(app, arguments)
+            assert done.exit_code == 0, f"{block.page}:{block.line}: {line}\n{done.output}{done.exception!r}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the reader types; later pages use what earlier ones left."""
+    return tmp_path_factory.mktemp("reader")
+
+
+@pytest.fixture(scope="module")
+def after_first(folder: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        _execute(TUTORIALS / "first-five-minutes.md", {})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def after_own_data(after_first: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(after_first)
+        _execute(TUTORIALS / "your-own-data.md", {})
+    return after_first
+
+
+def test_every_block_marked_for_it_is_executed_here() -> None:
+    marked = {page for page in pages() if any(_executed(block) for block in blocks(page))}
+    assert marked == {ROOT / "README.md", *TUTORIALS.glob("*.md")}
+
+
+def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_avatar_video(tmp_path / "clip.mp4", seed=2, seconds=7, fps=8, size=240)
+    video = cv2.VideoCapture("clip.mp4")
+    frame = np.asarray(cv2.cvtColor(video.read()[1], cv2.COLOR_BGR2RGB), np.uint8)
+    _execute(ROOT / "README.md", {"frame": frame})
+    label, *results = capsys.readouterr().out.splitlines()
+    assert len(results) > 20
+    assert {line.split()[-1] for line in results} | {label} <= {
+        "anger", "happiness", "neutral", "sadness", "surprise",
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_first_five_minutes(after_first: Path) -> None:
+    results = [json.loads(line) for line in (after_first / "results.jsonl").read_text("utf-8").splitlines()]
+    assert results
+    assert (after_first / "seen.mp4").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_your_own_data(after_own_data: Path) -> None:
+    score = json.loads((after_own_data / "try.json").read_text("utf-8"))
+    assert score["n"] == 21
+    page = (ROOT / "docs/reference/results.md").read_text("utf-8")
+    for key in score:
+        assert f"`{key}`" in page
+    assert (after_own_data / "balance.png").is_file()
+    for bundle in ("try", "try-int8"):
+        assert (after_own_data / "bundles" / bundle / "manifest.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["intel-npu", "jetson", "drop-report"])
+def test_what_is_done_before_the_device(
+    name: str, after_own_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(after_own_data)
+    _execute(TUTORIALS / f"{name}.md", {})
+
+
+def test_figures_of_the_drop_report_are_those_of_the_starter() -> None:
+    report = json.loads((ROOT / "s2d_edge/starter/intel-cpu/report.json").read_text("utf-8"))
+    page = (TUTORIALS / "drop-report.md").read_text("utf-8")
+    for figure in (report["fp32"]["score"]["war"], report["int8"]["score"]["uar"]):
+        assert f"{figure:.2%}".replace("%", " %") in page
+    assert f"{report['drop']['agreement']:.2%}".replace("%", " %") in page
+    for group in report["findings"]["sensitivity"][:3]:
+        assert f"`{group['name']}`" in page

@@ -27,7 +27,7 @@ def test_sentences_and_paragraphs_are_short(page: Path) -> None:
 
 
 def _sentences(text: str) -> list[str]:
-    """Split prose at ends of sentences, at colons and at semicolons; code is a word, brackets are left out."""
+    """Split prose at ends of sentences, colons and semicolons; code is a word, brackets are left out."""
     text = re.sub(r"`[^`]+`", "code", text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"\([^()]*\)", "", text)

@@ -85,7 +85,7 @@ def test_first_five_minutes(after_first: Path) -> None:
 @pytest.mark.slow
 def test_your_own_data(after_own_data: Path) -> None:
     score = json.loads((after_own_data / "try.json").read_text("utf-8"))
-    assert score["n"] == 21
+    assert score["n"] == sum(each["support"] for each in score["per_class"].values()) > 0
     page = (ROOT / "docs/reference/results.md").read_text("utf-8")
     for key in score:
         assert f"`{key}`" in page

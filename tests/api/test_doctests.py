@@ -15,6 +15,7 @@ from s2d_edge import api
 _MODULES = ("s2d_edge", *(f"s2d_edge.api.{each.name}" for each in pkgutil.iter_modules(api.__path__)))
 
 
+@pytest.mark.slow(seconds=3)
 @pytest.mark.parametrize("name", _MODULES)
 def test_examples_print_what_they_say(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -39,6 +39,7 @@ def model(
         yield opened
 
 
+@pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize(("stride", "smooth_s"), [(1, 0.5), (3, 0.0)])
 def test_a_stream_predicts_as_the_live_pipeline_does(
     model: s2d_edge.Model, video: Path, stride: int, smooth_s: float
@@ -115,6 +116,7 @@ def test_leaving_the_loop_ends_the_threads_and_leaves_the_model_open(
     assert model.predict(video).label in model.labels
 
 
+@pytest.mark.slow(seconds=4)
 def test_a_model_is_opened_and_closed_for_the_loop(
     video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,8 +52,7 @@ Train, export, quantize, evaluate
         print(s2d_edge.evaluate(int8, data="faces.csv")["uar"])
 
     They print warnings only; give ``console=s2d_edge.Console()`` for progress and tables on stderr. They
-    decode
-    clips in several processes, for which Python imports a script again: call them under
+    decode clips in several processes, for which Python imports a script again: call them under
     ``if __name__ == "__main__":``.
 
 Every error that a caller can cause is an :class:`S2DEdgeError`. Its message says what was given, what was

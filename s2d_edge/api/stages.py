@@ -82,8 +82,7 @@ def calibrate(
     """Quantize a full-precision bundle to INT8 for its target, and measure what that costs in accuracy.
 
     Recipes are tried, the cheapest first, until one passes the gate: on the validation clips it loses no more
-        than
-    ``max_drop_pp`` and agrees with full precision on ``min_agreement_percent``. The evaluation split is
+    than ``max_drop_pp`` and agrees with full precision on ``min_agreement_percent``. The evaluation split is
     measured once, at the end.
 
     Args:

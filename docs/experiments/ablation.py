@@ -1,12 +1,12 @@
-"""What does each part of S2D buy? Trains it with and without them on animated photographs, and evaluates.
+"""Train S2D with and without each of its parts on animated photographs, and evaluate each model.
 
     python docs/experiments/ablation.py STILLS MOVING OUT [--direction DIRECTED] [--seeds 0 1 2] [--rows ...]
 
 STILLS are labelled photographs, MOVING what ``s2d-edge data animate`` made of them, DIRECTED the same with
-``--direction``. Runs that exist under OUT are kept, so a stopped table goes on, and once there is OUT/image,
-several processes may each make some rows; OUT/ablation.jsonl has the figures and the time of every row,
-OUT/maps what the landmark network made of the frames. A part that is left out stays at zero, where it changes
-nothing, and does not learn; all else trains as it would.
+``--direction``. Runs that exist under OUT are kept, so an interrupted table resumes when repeated.
+Once OUT/image exists, several processes may each make some rows. OUT/ablation.jsonl has the figures and the
+time of every row; OUT/maps has the landmark maps of the frames. A part that is left out stays at zero, where
+it has no effect, and is not trained; everything else trains as usual.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Row:
         shuffled: each clip's frames come in a random order, in testing; the model is that of the row without.
         changes: of the recipe.
         all_seeds: trained with every seed, not with the first alone.
-        directed: on the clips whose labels tell onset from offset.
+        directed: on the clips whose labels distinguish onset from offset.
     """
 
     model: type[S2D] = S2D
@@ -136,66 +136,66 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments.add_argument("--set", dest="changes", action="append", default=[])
     arguments.add_argument("--rows", nargs="*", choices=ROWS, default=list(ROWS), metavar="ROW")
-    asked = arguments.parse_args()
+    args = arguments.parse_args()
     for directed, kind in ((False, ""), (True, "onset or offset, ")):
-        rows = {name: ROWS[name] for name in asked.rows if ROWS[name].directed == directed}
-        if (directed and asked.direction is None) or (not rows and asked.rows):
+        rows = {name: ROWS[name] for name in args.rows if ROWS[name].directed == directed}
+        if (directed and args.direction is None) or (not rows and args.rows):
             continue
-        baseline = _image_answers(asked, directed)
-        _tell(asked, f"{kind}image model, mean over frames", asked.seeds[0], *baseline, None)
+        baseline = _predict_by_image(args, directed)
+        _print_row(args, f"{kind}image model, mean over frames", args.seeds[0], *baseline, None)
         for name, row in rows.items():
-            for seed in asked.seeds if row.all_seeds else asked.seeds[:1]:
-                _tell(asked, name, seed, *_row_answers(asked, name, row, seed), baseline[1])
+            for seed in args.seeds if row.all_seeds else args.seeds[:1]:
+                _print_row(args, name, seed, *_predict_row(args, name, row, seed), baseline[1])
 
 
-def _image_run(asked: argparse.Namespace, row: Row) -> Path:
-    """What a row starts from, taught by the photographs."""
+def _image_run(args: argparse.Namespace, row: Row) -> Path:
+    """The run folder of the image model a row starts from, trained on the photographs."""
     name, model = "image", S2D
     if row.model is WithoutPrompters:
         name, model = "image-without-prompters", WithoutPrompters
-    return _train(asked, name, model, stage="image", data=asked.stills, landmark=_landmark(asked))
+    return _train(args, name, model, stage="image", data=args.stills, landmark=_landmark(args))
 
 
-def _landmark(asked: argparse.Namespace) -> Path:
-    return asked.landmark or _train(asked, "landmark", recipe="landmark", stage="landmark", data=asked.stills)
+def _landmark(args: argparse.Namespace) -> Path:
+    return args.landmark or _train(args, "landmark", recipe="landmark", stage="landmark", data=args.stills)
 
 
 def _train(
-    asked: argparse.Namespace, name: str, model: type[S2D] = S2D, *, recipe: str = "faces", **options: Any
+    args: argparse.Namespace, name: str, model: type[S2D] = S2D, *, recipe: str = "faces", **options: Any
 ) -> Path:
     """The run ``name``, trained to its end unless it is there; how long that took goes into the record."""
-    run: Path = asked.out / name
+    run: Path = args.out / name
     if (run / "landmark.json").is_file() or is_finished(run):
         return run
     if options["stage"] != "landmark":
-        options["changes"] = (*options.get("changes", STILL), *asked.changes)
+        options["changes"] = (*options.get("changes", STILL), *args.changes)
     if "init" not in options:
-        options["model"] = asked.model
+        options["model"] = args.model
     began = time.perf_counter()
     with (
         patch.object(stages, "S2D", model),
-        patch.object(supply, "compute_maps", partial(_maps_once, asked.out / "maps")),
+        patch.object(supply, "compute_maps", partial(_maps_once, args.out / "maps")),
     ):
         if (run / RUN_FILE).is_file():
             train(resume=run, console=Console())
         else:
             train(recipe=recipe, out=run, **options, console=Console())
-    _record(asked, {"run": name, "seconds": round(time.perf_counter() - began)})
+    _record(args, {"run": name, "seconds": round(time.perf_counter() - began)})
     return run
 
 
-def _row_answers(
-    asked: argparse.Namespace, name: str, row: Row, seed: int
+def _predict_row(
+    args: argparse.Namespace, name: str, row: Row, seed: int
 ) -> tuple[metrics.Labels, metrics.Labels]:
-    """Truth and answers on the test clips of one row's model, trained first where it is not there."""
-    data = asked.direction if row.directed else asked.moving
+    """Labels and predictions on the test clips of one row's model, trained first if the run is missing."""
+    data = args.direction if row.directed else args.moving
     run = _train(
-        asked,
+        args,
         f"{name.removesuffix(SHUFFLED).replace(', ', '-').replace(' ', '-')}-{seed}",
         row.model,
         stage="video",
         data=data,
-        init=_image_run(asked, row),
+        init=_image_run(args, row),
         temporal=row.temporal,
         frames=row.frames,
         fps=row.frames / SECONDS,
@@ -204,22 +204,22 @@ def _row_answers(
     )
     model, info = load_run(run)
     clips = _test_clips(data, info, info.spec, _shuffled if row.shuffled else prepare)
-    return clips.labels, _answers(asked, model, clips, model)
+    return clips.labels, _predict(args, model, clips, model)
 
 
-def _image_answers(asked: argparse.Namespace, directed: bool) -> tuple[metrics.Labels, metrics.Labels]:
-    """Truth, and the class of the largest mean logit of the image model on the frames of each test clip."""
-    run, data = _image_run(asked, Row()), asked.moving
-    if directed:  # taught by the frames of such clips, too: it knows no onset yet
-        data = asked.direction
-        run = _train(asked, "image-directed", stage="image", data=data, init=run, **_PACE)
+def _predict_by_image(args: argparse.Namespace, directed: bool) -> tuple[metrics.Labels, metrics.Labels]:
+    """Labels, and the image model's predictions by the mean logits over each test clip's frames."""
+    run, data = _image_run(args, Row()), args.moving
+    if directed:  # trained further on frames of these clips, because it knows no onset yet
+        data = args.direction
+        run = _train(args, "image-directed", stage="image", data=data, init=run, **_PACE)
     model, info = load_run(run)
     clips = _test_clips(data, info, replace(info.spec, **_PACE), prepare)
-    return clips.labels, _answers(asked, model, clips, partial(_frame_by_frame, model))
+    return clips.labels, _predict(args, model, clips, partial(_frame_by_frame, model))
 
 
 def _maps_once(kept: Path, model: S2D, frames: NDArray[np.uint8], *rest: Any, **options: Any) -> LandmarkMaps:
-    """What the frozen landmark network makes of frames, the slowest part of a row, is most rows' alike."""
+    """Landmark maps of frames, computed once: most rows share them, and they take most of a row's time."""
     digest = hashlib.sha256(frames.data)
     for name, value in model.landmark.state_dict().items():
         digest.update(name.encode() + value.numpy().tobytes())
@@ -238,20 +238,23 @@ def _test_clips(data: str, info: RunInfo, spec: ClipSpec, how: Callable[..., Pre
     return how(samples, spec, info.crop, console, title="test clips")
 
 
-def _answers(
-    asked: argparse.Namespace, model: S2D, clips: PreparedClips, answer: Callable[[Tensor, Tensor], Tensor]
+def _predict(
+    args: argparse.Namespace,
+    model: S2D,
+    clips: PreparedClips,
+    forward: Callable[[Tensor, Tensor], Tensor],
 ) -> metrics.Labels:
     """(n,) the class of each clip's largest logit; each has one window."""
     cpu = torch.device("cpu")
     maps = _maps_once(
-        asked.out / "maps", model, clips.frames, cpu, Console(), title="test clips", mirrored=False
+        args.out / "maps", model, clips.frames, cpu, Console(), title="test clips", mirrored=False
     )
     found = []
     with torch.inference_mode():
         for start in range(0, len(clips), BATCH_CLIPS):
             index = clips.windows[start : start + BATCH_CLIPS]  # (B, T)
             seen = maps.gather(index, torch.zeros(len(index), dtype=torch.bool))  # (B, T, C, h, w)
-            logits = answer(torch.from_numpy(clips.frames[index]), seen.flatten(0, 1))
+            logits = forward(torch.from_numpy(clips.frames[index]), seen.flatten(0, 1))
             found.append(logits.argmax(dim=1))
     return torch.cat(found).numpy()
 
@@ -268,31 +271,31 @@ def _shuffled(*given: Any, **options: Any) -> PreparedClips:
     return replace(clips, windows=np.random.default_rng(0).permuted(clips.windows, axis=1))
 
 
-def _tell(
-    asked: argparse.Namespace,
+def _print_row(
+    args: argparse.Namespace,
     name: str,
     seed: int,
     truth: metrics.Labels,
-    answers: metrics.Labels,
+    predictions: metrics.Labels,
     baseline: metrics.Labels | None,
 ) -> None:
-    """One line of the table, with the paired gain on the baseline in points and its 95 % interval."""
+    """Print one line of the table, with the paired gain over the baseline in points and its 95 % interval."""
     classes = int(truth.max()) + 1
-    counts = metrics.confusion(truth, answers, classes)
+    counts = metrics.confusion(truth, predictions, classes)
     figures: dict[str, Any] = {"row": name, "seed": seed}
     figures |= {"n": len(truth), "war": metrics.war(counts), "uar": metrics.uar(counts)}
     gain = ""
     if baseline is not None:
-        low, high = metrics.war_drop_interval(truth, answers, baseline, classes)
-        found = float(np.mean(answers == truth) - np.mean(baseline == truth))
+        low, high = metrics.war_drop_interval(truth, predictions, baseline, classes)
+        found = float(np.mean(predictions == truth) - np.mean(baseline == truth))
         figures["gain"] = [100 * value for value in (found, low, high)]
         gain = "{:+.2f} ({:+.2f} to {:+.2f})".format(*figures["gain"])
-    _record(asked, figures)
+    _record(args, figures)
     print(f"| {name} | {seed} | {figures['war']:.3f} | {figures['uar']:.3f} | {gain} |", flush=True)
 
 
-def _record(asked: argparse.Namespace, figures: dict[str, Any]) -> None:
-    with (asked.out / "ablation.jsonl").open("a", encoding="utf-8") as file:
+def _record(args: argparse.Namespace, figures: dict[str, Any]) -> None:
+    with (args.out / "ablation.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(figures) + "\n")
 
 

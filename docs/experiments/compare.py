@@ -1,4 +1,4 @@
-"""How much better or worse than a first model are others, on the same clips? With paired 95 % intervals.
+"""Compare other models with a first one on the same clips, with paired 95 % intervals.
 
     python docs/experiments/compare.py FIRST OTHER… [--data DATA] [--split test]
 
@@ -26,27 +26,27 @@ def main() -> None:
     arguments.add_argument("models", type=Path, nargs="+")
     arguments.add_argument("--data")
     arguments.add_argument("--split", default="test")
-    asked = arguments.parse_args()
-    opened = [load(path, device="cpu") for path in asked.models]
+    args = arguments.parse_args()
+    opened = [load(path, device="cpu") for path in args.models]
     first_model = opened[0]
     if any((each.labels, each.spec) != (first_model.labels, first_model.spec) for each in opened):
         raise ConfigError("the models have different labels or clips; compare those that have the same")
-    samples = open_dataset(asked.data, Console(quiet=True), first_model.labels).require_split(asked.split)
+    samples = open_dataset(args.data, Console(quiet=True), first_model.labels).require_split(args.split)
     paths = [each.path for each in samples]
     clips = [clip.windows for clip in load_many(paths, first_model.spec, first_model.crop)]
     truth = np.array([sample.label for sample in samples], dtype=np.int64)
     print(f"| {len(samples)} clips | WAR | points of WAR above the first |")
     print("| --- | --- | --- |")
     first: metrics.Labels | None = None
-    for path, each in zip(asked.models, opened, strict=True):
+    for path, each in zip(args.models, opened, strict=True):
         with each:
-            answers = predict_clips(each.engine, clips).predicted
-        war = metrics.war(metrics.confusion(truth, answers, len(first_model.labels)))
+            predictions = predict_clips(each.engine, clips).predicted
+        war = metrics.war(metrics.confusion(truth, predictions, len(first_model.labels)))
         if first is None:
-            first, gain = answers, ""
+            first, gain = predictions, ""
         else:
             found = 100 * (war - float(np.mean(first == truth)))
-            low, high = metrics.war_drop_interval(truth, answers, first, len(first_model.labels))
+            low, high = metrics.war_drop_interval(truth, predictions, first, len(first_model.labels))
             gain = f"{found:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
         print(f"| {path} | {war:.3f} | {gain} |")
 

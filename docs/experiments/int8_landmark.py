@@ -1,10 +1,10 @@
-"""How much of the landmark network should be INT8? Quantizes an FP32 bundle in four ways.
+"""Quantize an FP32 bundle with four shares of its landmark network in INT8, and compare them.
 
     python docs/experiments/int8_landmark.py bundles/NAME [--data DATA] [--split val] [--limit N] …
 
 Prints for each the share of INT8 multiplications; how far the logits of a split, or of N of its clips, move
-from those of FP32 (RMS), also as a share of their spread; how many are answered alike; WAR; and the median
-time of an answer, all graphs in turn.
+from those of FP32 (RMS), also as a share of their spread; the share of equal predicted labels; WAR; and the
+median time of a prediction, all graphs in turn.
 """
 
 from __future__ import annotations
@@ -57,36 +57,37 @@ def main() -> None:
     arguments.add_argument("--clips", type=int, default=64)
     arguments.add_argument("--ranges", choices=get_args(Ranges), help="of activations, if not the recipe's")
     arguments.add_argument("--rounds", type=int, default=100)
-    asked = arguments.parse_args()
-    fp32 = open_bundle(asked.bundle)
-    dataset = open_dataset(asked.data, Console(quiet=True), fp32.manifest.labels)
-    judged = dataset.require_split(asked.split)
-    if asked.limit is not None:
-        judged = choose_samples(dataset, asked.split, asked.limit, 0)
+    args = arguments.parse_args()
+    fp32 = open_bundle(args.bundle)
+    dataset = open_dataset(args.data, Console(quiet=True), fp32.manifest.labels)
+    judged = dataset.require_split(args.split)
+    if args.limit is not None:
+        judged = choose_samples(dataset, args.split, args.limit, 0)
     clips, truth = _load(fp32, judged), np.array([sample.label for sample in judged])
-    calibration = _load(fp32, choose_samples(dataset, "train", asked.clips, 0))
+    calibration = _load(fp32, choose_samples(dataset, "train", args.clips, 0))
     with tempfile.TemporaryDirectory() as folder:
         macs, engines = [0.0], [open_engine(fp32, "cpu")]
         for number, left in enumerate(LEFT_IN_FLOAT.values()):
-            int8 = _quantized(fp32, Path(folder, str(number)), left, calibration, asked.ranges)
+            int8 = _quantized(fp32, Path(folder, str(number)), left, calibration, args.ranges)
             macs.append(count_macs(int8.graph_path).fraction)
             engines.append(open_engine(int8, "cpu"))
-        answers = [np.concatenate([engine.infer(clip) for clip in clips]) for engine in engines]
-        spent = np.empty((asked.rounds, len(engines)))
-        for turn in range(asked.rounds):
+        graphs_logits = [np.concatenate([engine.infer(clip) for clip in clips]) for engine in engines]
+        spent = np.empty((args.rounds, len(engines)))
+        for turn in range(args.rounds):
             for which, engine in enumerate(engines):
                 begin = time.perf_counter()
                 engine.infer(clips[0])
                 spent[turn, which] = 1000 * (time.perf_counter() - begin)
-    print("| in floating point | INT8 MACs | logits apart (RMS) | of spread | alike | WAR | ms an answer |")
+    print("| in floating point | INT8 MACs | logits apart (RMS) | of spread | agreement | WAR | ms |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
+    exact = graphs_logits[0]
     names = ("everything (FP32)", *LEFT_IN_FLOAT)
-    for name, share, logits, ms in zip(names, macs, answers, np.median(spent, axis=0), strict=True):
-        apart = float(np.sqrt(np.mean((logits - answers[0]) ** 2)))
+    for name, share, logits, ms in zip(names, macs, graphs_logits, np.median(spent, axis=0), strict=True):
+        apart = float(np.sqrt(np.mean((logits - exact) ** 2)))
         war = float(np.mean(logits.argmax(axis=1) == truth))
-        alike = float(np.mean(logits.argmax(axis=1) == answers[0].argmax(axis=1)))
-        spread = apart / float(answers[0].std())
-        print(f"| {name} | {share:.1%} | {apart:.3f} | {spread:.1%} | {alike:.1%} | {war:.3f} | {ms:.1f} |")
+        equal = float(np.mean(logits.argmax(axis=1) == exact.argmax(axis=1)))
+        spread = apart / float(exact.std())
+        print(f"| {name} | {share:.1%} | {apart:.3f} | {spread:.1%} | {equal:.1%} | {war:.3f} | {ms:.1f} |")
 
 
 def _load(bundle: Bundle, samples: tuple[Sample, ...]) -> list[Clip]:

@@ -1,11 +1,11 @@
-"""What does INT8 cost, by target and mode, on clips and on photographs held still? As a Markdown table.
+"""Measure the drop of INT8 by target and mode, on clips and on still photographs, as a Markdown table.
 
     python docs/experiments/int8_table.py RUN CLIPS STILLS OUT [--targets …] [--modes …] [--limit N] …
 
 For each target and mode: exports RUN and calibrates it on CLIPS, as `s2d-edge export` and `calibrate` do,
-which measures the drop on CLIPS' test split; then both bundles answer STILLS' test split, or N of it. Nobody
-there may be in another split of CLIPS. Bundles and rows under OUT are kept, so a stopped script goes on when
-repeated. Rows that cost more than is allowed say so.
+which measures the drop on CLIPS' test split; then both bundles are evaluated on STILLS' test split, or N of
+it. Nobody there may be in another split of CLIPS. Bundles and rows under OUT are kept, so an interrupted
+script resumes when repeated. Rows that fail the gate say so.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 
-MAX_DROP_PP, LEAST_ALIKE = 0.5, 0.97
-LIMIT = GateLimits(max_drop_pp=MAX_DROP_PP, min_agreement=LEAST_ALIKE)
+MAX_DROP_PP, MIN_AGREEMENT = 0.5, 0.97
+LIMIT = GateLimits(max_drop_pp=MAX_DROP_PP, min_agreement=MIN_AGREEMENT)
 AIM = GateLimits(max_drop_pp=0.2, min_agreement=0.99)
 ROWS = "int8.jsonl"
 HEAD = (
@@ -52,7 +52,7 @@ HEAD = (
     "drop of WAR, pp",
     "drop of UAR, pp",
     "allowed of UAR",
-    "alike",
+    "agreement",
     "limits",
     "MB",
 )
@@ -60,8 +60,8 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What is the same in every row."""
+class Options:
+    """The options that hold for every row."""
 
     run: Path
     clips: str
@@ -86,31 +86,31 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--limit", type=int, help="photographs, drawn at random (default: all)")
     arguments.add_argument("--max-drop", type=float, default=MAX_DROP_PP, help="as calibrate takes it")
-    arguments.add_argument("--min-agreement", type=float, default=100 * LEAST_ALIKE, help="likewise")
+    arguments.add_argument("--min-agreement", type=float, default=100 * MIN_AGREEMENT, help="likewise")
     given = vars(arguments.parse_args())
     targets, modes = given.pop("targets"), given.pop("modes")
-    asked = Asked(**given)
-    stills = Stills(asked)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    args = Options(**given)
+    stills = Stills(args)
+    args.out.mkdir(parents=True, exist_ok=True)
     wanted = [(target, mode) for target in targets for mode in modes]
-    rows = [row for target, mode in wanted for row in _rows(asked, target, mode, stills)]
+    rows = [row for target, mode in wanted for row in _rows(args, target, mode, stills)]
     print(as_markdown(rows))
 
 
 class Stills:
     """The photographs of the test split, cropped once for all bundles."""
 
-    def __init__(self, asked: Asked) -> None:
-        info, quiet = read_run(asked.run), Console(quiet=True)
-        opened = open_dataset(asked.stills, quiet, info.labels)
+    def __init__(self, args: Options) -> None:
+        info, quiet = read_run(args.run), Console(quiet=True)
+        opened = open_dataset(args.stills, quiet, info.labels)
         self.labels, self.data = info.labels, opened.name
         self._samples = opened.require_split("test")
-        if asked.limit is not None and asked.limit < len(self._samples):
-            drawn = np.random.default_rng(asked.seed).choice(len(self._samples), asked.limit, replace=False)
+        if args.limit is not None and args.limit < len(self._samples):
+            drawn = np.random.default_rng(args.seed).choice(len(self._samples), args.limit, replace=False)
             self._samples = tuple(self._samples[at] for at in sorted(drawn))
-        _require_strangers(self._samples, open_dataset(asked.clips, quiet, info.labels).samples)
+        _require_unseen_people(self._samples, open_dataset(args.clips, quiet, info.labels).samples)
         self._spec, self._crop = info.spec, info.crop
-        self._seed = asked.seed
+        self._seed = args.seed
         self._clips: list[LoadedClip] | None = None
 
     def measure(self, fp32: Bundle, int8: Bundle) -> tuple[Side, Side, Drop]:
@@ -129,47 +129,47 @@ class Stills:
         return sides[0], sides[1], drop
 
 
-def _require_strangers(measured: tuple[Sample, ...], clips: tuple[Sample, ...]) -> None:
-    """See that nobody to be measured on is calibrated on, or helped to choose the recipe."""
+def _require_unseen_people(measured: tuple[Sample, ...], clips: tuple[Sample, ...]) -> None:
+    """Raise if a person to measure on is in a split used to calibrate or to choose the recipe."""
     used = {sample.subject for sample in clips if sample.split != "test"} - {None}
     known = next((sample for sample in measured if sample.subject in used), None)
     if known is not None:
         raise DataError(f"{known.path} shows {known.subject!r}, who is in the clips' other splits too")
 
 
-def _rows(asked: Asked, target: str, mode: str, stills: Stills) -> Iterator[Row]:
-    """The rows of one target and mode: on clips, on photographs; or the one that says there is no bundle."""
+def _rows(args: Options, target: str, mode: str, stills: Stills) -> Iterator[Row]:
+    """The rows of one target and mode, on clips and photographs; one without figures if the gate rejects."""
     console = Console()
-    name = f"{asked.run.name}-{target}-{mode}"
-    fp32, int8 = asked.out / name, asked.out / f"{name}-int8"
+    name = f"{args.run.name}-{target}-{mode}"
+    fp32, int8 = args.out / name, args.out / f"{name}-int8"
     begin = time.monotonic()
     if not fp32.is_dir():
-        export_run(target=target, mode=mode, run=asked.run, data=asked.clips, out=fp32, console=console)
+        export_run(target=target, mode=mode, run=args.run, data=args.clips, out=fp32, console=console)
     source = open_bundle(fp32)
     if not int8.is_dir():
-        known = _known(asked, identify_model(fp32))
+        known = _known(args, identify_model(fp32))
         if known:
             yield known[0]
             return
         try:
             calibrate_bundle(
                 fp32,
-                data=asked.clips,
-                subset=asked.subset,
-                seed=asked.seed,
-                max_drop_pp=asked.max_drop,
-                min_agreement_percent=asked.min_agreement if asked.max_drop < inf else None,
+                data=args.clips,
+                subset=args.subset,
+                seed=args.seed,
+                max_drop_pp=args.max_drop,
+                min_agreement_percent=args.min_agreement if args.max_drop < inf else None,
                 sensitivity=0,  # the table has no column for single layers
                 out=int8,
                 console=console,
             )
         except TooLargeDropError as refusal:
             made = {"target": target, "mode": mode, "refused": str(refusal)}
-            yield from _keep(asked, [made], identify_model(fp32), begin)
+            yield from _keep(args, [made], identify_model(fp32), begin)
             return
     quantized = open_bundle(int8)
     model = identify_model(int8)
-    known = _known(asked, model)
+    known = _known(args, model)
     if known:
         yield from known
         return
@@ -187,28 +187,28 @@ def _rows(asked: Asked, target: str, mode: str, stills: Stills) -> Iterator[Row]
         }
         for data, before, after, drop in (clips, (stills.data, *stills.measure(source, quantized)))
     ]
-    yield from _keep(asked, measured, model, begin)
+    yield from _keep(args, measured, model, begin)
 
 
-def _keep(asked: Asked, rows: list[Row], model: dict[str, str], begin: float) -> list[Row]:
-    """The rows with what they are of, appended to the file."""
-    of = {"model": model, "limit": asked.limit}
+def _keep(args: Options, rows: list[Row], model: dict[str, str], begin: float) -> list[Row]:
+    """Append the rows, each with its model, to the file, and return them."""
+    of = {"model": model, "limit": args.limit}
     rows = [row | of | {"seconds": round(time.monotonic() - begin)} for row in rows]
-    with (asked.out / ROWS).open("a", encoding="utf-8") as file:
+    with (args.out / ROWS).open("a", encoding="utf-8") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
     return rows
 
 
-def _known(asked: Asked, model: dict[str, str]) -> list[Row]:
-    """The rows of a bundle as it is now, on as many photographs."""
-    file = asked.out / ROWS
+def _known(args: Options, model: dict[str, str]) -> list[Row]:
+    """The rows on file of this very bundle, on the same number of photographs."""
+    file = args.out / ROWS
     lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
     rows = [row for row in map(json.loads, lines) if row["model"] == model]
-    return [row for row in rows if row.get("limit") == asked.limit]
+    return [row for row in rows if row.get("limit") == args.limit]
 
 
 def as_markdown(rows: list[Row]) -> str:
-    """The table, and below it why bundles were refused, if any were."""
+    """The table, and below it the reasons for rejected bundles, if there are any."""
     refusals = [f"{row['target']}, {row['mode']}: {row['refused']}" for row in rows if "refused" in row]
     lines = [HEAD, ["---"] * len(HEAD), *map(_cells, rows)]
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), *refusals])
@@ -239,7 +239,7 @@ def _points(drop: float, interval: list[float]) -> str:
 
 
 def _verdict(drop: Row, supports: list[int]) -> str:
-    """Whether the measured drop is within the limits; what its interval reaches is for the reader."""
+    """The verdict on the measured drop alone; judging its interval is left to the reader."""
     points = drop["war_pp"], drop["uar_pp"], drop["agreement"]
     limit = allowance(supports, LIMIT)
     aim = allowance(supports, AIM)

@@ -1,9 +1,10 @@
-"""How far are landmark networks off FaceMesh's points, on people they have not seen?
+"""Measure how far landmark networks are off FaceMesh's points, on people they were not trained on.
 
     python docs/experiments/landmark_error.py DATA FILE_OR_FOLDER… [--split test]
 
-In the distance of the eyes' outer corners. The jaw is told apart, since its points mark no place of their own
-along the outline: networks taught by people and by FaceMesh put them elsewhere, each consistently.
+Errors are in units of the distance of the eyes' outer corners. The jaw is listed separately, since its points
+mark no place of their own along the outline: networks trained on people's and on FaceMesh's points put them
+elsewhere, each consistently.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ def main() -> None:
     arguments.add_argument("data")
     arguments.add_argument("networks", type=Path, nargs="+")
     arguments.add_argument("--split", default="test")
-    asked = arguments.parse_args()
+    args = arguments.parse_args()
     console = Console()
-    samples = open_dataset(asked.data, console).require_split(asked.split)
-    pool = mesh_pool(samples, len(samples), 0, console, title=f"{asked.split} faces")
+    samples = open_dataset(args.data, console).require_split(args.split)
+    pool = mesh_pool(samples, len(samples), 0, console, title=f"{args.split} faces")
     print(f"| {len(pool.pictures)} faces | all 68 points | without the jaw |\n| --- | --- | --- |")
-    for path in asked.networks:
+    for path in args.networks:
         sizes, tensors = read_landmark(path)
         network = MobileFaceNet(sizes)
         load_strictly(network, tensors, str(path))

@@ -1,9 +1,9 @@
-"""How much do landmark networks know of expressions? Logistic regression on the maps that prompters are fed.
+"""Probe landmark networks for expressions: logistic regression on the maps that prompters are fed.
 
     python docs/experiments/landmark_probe.py DATA FILE_OR_FOLDER… [--split test]
 
 DATA are labelled photographs. Of each face's luma, cropped as a device crops it, the network's map is
-averaged over 2×2 cells; its leading principal components, whitened, are learnt from on the split ``train``,
+averaged over 2×2 cells; its leading principal components, whitened, are fitted on the split ``train``,
 without augmentation.
 """
 
@@ -37,25 +37,25 @@ def main() -> None:
     arguments.add_argument("data")
     arguments.add_argument("networks", type=Path, nargs="+")
     arguments.add_argument("--split", default="test")
-    asked = arguments.parse_args()
+    args = arguments.parse_args()
     console = Console()
-    dataset = open_dataset(asked.data, console)
+    dataset = open_dataset(args.data, console)
     spec, crop = ClipSpec(frames=1, fps=1.0, size=LANDMARK_INPUT), CropRecipe(size=LANDMARK_INPUT)
     faces = [
         prepare(dataset.require_split(split), spec, crop, console, title=f"{split} faces")
-        for split in ("train", asked.split)
+        for split in ("train", args.split)
     ]
     truth = faces[1].labels
     print(f"| {len(truth)} faces | WAR | UAR |\n| --- | --- | --- |")
-    for path in asked.networks:
+    for path in args.networks:
         learnt, unseen = (_maps(path, part) for part in faces)
-        answers = _probe(learnt, torch.from_numpy(faces[0].labels), unseen).numpy()
-        counts = metrics.confusion(truth, answers, len(dataset.labels))
+        predictions = _probe(learnt, torch.from_numpy(faces[0].labels), unseen).numpy()
+        counts = metrics.confusion(truth, predictions, len(dataset.labels))
         print(f"| {path} | {metrics.war(counts):.3f} | {metrics.uar(counts):.3f} |", flush=True)
 
 
 def _maps(path: Path, faces: PreparedClips) -> Tensor:
-    """(n, features) what the network of ``path`` sees in each face."""
+    """(n, features) maps of the network of ``path``, averaged over cells, one row per face."""
     sizes, tensors = read_landmark(path)
     vit = ViTConfig(image_size=LANDMARK_INPUT, patch_size=8, width=64, depth=1, heads=1)
     model = S2D(S2DConfig(vit=vit, landmark=sizes, temporal=None, frames=1, grey=True)).eval()
@@ -70,7 +70,7 @@ def _maps(path: Path, faces: PreparedClips) -> Tensor:
 
 
 def _probe(learnt: Tensor, labels: Tensor, unseen: Tensor) -> Tensor:
-    """(m,) answers to ``unseen`` (m, features) by what ``learnt`` (n, features) says of ``labels`` (n,)."""
+    """(m,) predictions for ``unseen`` (m, features), fitted on ``learnt`` (n, features), ``labels`` (n,)."""
     mean = learnt.mean(dim=0)
     _, lengths, axes = torch.linalg.svd(learnt - mean, full_matrices=False)
     whiten = axes[:COMPONENTS].T / lengths[:COMPONENTS] * len(learnt) ** 0.5  # (features, components)

@@ -1,11 +1,11 @@
-"""Does loading keep up with training?
+"""Compare the speed of loading clips with the speed of training steps.
 
     python docs/experiments/loader_speed.py DATA [--model small] [--batch 8] [--clips 96] [--steps 6]
 
 Clips are decoded, searched for faces and cropped once, before the first epoch, and read back from one file
 by all epochs. So there are three speeds: of preparing, which is paid once; of taking a batch from what is
-prepared and changing it at random, at every step; and of the step itself. A trainer starves where taking is
-slower than stepping. All three in frames a second, medians, so that they can be compared.
+prepared and changing it at random, at every step; and of the step itself. A trainer waits for
+data where taking is slower than stepping. All three are medians in frames a second, so they compare.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def main() -> None:
     arguments.add_argument("--batch", type=int, default=8)
     arguments.add_argument("--clips", type=int, default=96)
     arguments.add_argument("--steps", type=int, default=6)
-    asked = arguments.parse_args()
+    args = arguments.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     console = Console()
-    dataset = open_dataset(asked.data, console)
-    samples = dataset.require_split("train")[: asked.clips]
-    config = preset(asked.model)
+    dataset = open_dataset(args.data, console)
+    samples = dataset.require_split("train")[: args.clips]
+    config = preset(args.model)
     spec = ClipSpec(frames=config.frames, fps=8.0, size=config.vit.image_size)
     crop = CropRecipe(size=spec.size)
     rates = {"preparing, once": _preparing([sample.path for sample in samples], spec, crop)}
@@ -58,18 +58,18 @@ def main() -> None:
         feed = Feed(
             clips=prepare(samples, spec, crop, console, title="clips"), single_frames=False, maps=None
         )
-        augment = recipe(asked.recipe).video.augment
+        augment = recipe(args.recipe).video.augment
         generator = torch.Generator().manual_seed(0)
         draws = np.random.default_rng(0)
 
         def take() -> Batch:
-            chosen = draws.integers(len(feed.clips), size=asked.batch)
+            chosen = draws.integers(len(feed.clips), size=args.batch)
             taken = feed.training_batch(chosen, augment, generator).to(device)
             if device.type == "cuda":
                 torch.cuda.synchronize()
             return taken
 
-        rates["taking a batch"] = _rate(take, asked.steps, asked.batch * spec.frames)
+        rates["taking a batch"] = _rate(take, args.steps, args.batch * spec.frames)
         batch = take()
         model = S2D(config).to(device)
         model.freeze_backbone()
@@ -84,10 +84,10 @@ def main() -> None:
             if device.type == "cuda":
                 torch.cuda.synchronize()
 
-        rates["a training step"] = _rate(step, asked.steps, asked.batch * spec.frames)
+        rates["a training step"] = _rate(step, args.steps, args.batch * spec.frames)
 
     where = f"{device.type.upper()}, {usable_cores()} cores, {torch.get_num_threads()} threads"
-    print(f"{asked.model}, T {spec.frames}, batch {asked.batch}, {where}")
+    print(f"{args.model}, T {spec.frames}, batch {args.batch}, {where}")
     print("| | frames a second |\n| --- | --- |")
     for name, rate in rates.items():
         print(f"| {name} | {rate:.1f} |")

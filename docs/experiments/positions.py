@@ -1,4 +1,4 @@
-"""Which sense of time should a causal model have? Trains the candidates alike and evaluates them.
+"""Train causal models with three encodings of time under equal conditions, and evaluate them.
 
     python docs/experiments/positions.py OUT bias rotary cyclic --init 'runs/both{seed}-video' --seeds 0 1 2
 
@@ -31,7 +31,7 @@ AMPLITUDE = 5.0  # of the embedded times, as the recipe `demo` starts a bidirect
 
 
 class AgelessAdapter(TemporalAdapter):
-    """A causal adapter whose ages only say what may be seen."""
+    """A causal adapter whose ages only mask the future."""
 
     def __init__(self, width: int, bottleneck: int, heads: int, span: int | None = None) -> None:
         super().__init__(width, bottleneck, heads, span)
@@ -41,7 +41,7 @@ class AgelessAdapter(TemporalAdapter):
 
 
 class RotaryAdapter(AgelessAdapter):
-    """The same with rotary positions in the bottleneck."""
+    """An ageless causal adapter with rotary positions in the bottleneck."""
 
     def __init__(self, width: int, bottleneck: int, heads: int, span: int | None = None) -> None:
         super().__init__(width, bottleneck, heads, span)
@@ -99,35 +99,35 @@ def main() -> None:
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments.add_argument("--data")
     arguments.add_argument("--set", dest="changes", action="append", default=[])
-    asked = arguments.parse_args()
-    print("| scheme |", *(f"seed {seed} |" for seed in asked.seeds), "mean |")
-    print("| --- |" + " --- |" * (len(asked.seeds) + 1))
-    for scheme in asked.schemes:
+    args = arguments.parse_args()
+    print("| scheme |", *(f"seed {seed} |" for seed in args.seeds), "mean |")
+    print("| --- |" + " --- |" * (len(args.seeds) + 1))
+    for scheme in args.schemes:
         embed = _cyclic_embed if scheme == "cyclic" else USUAL_EMBED
         with patch.object(s2d, "TemporalAdapter", SCHEMES[scheme]), patch.object(S2D, "_embed", embed):
-            wars = [_war(asked, scheme, seed) for seed in asked.seeds]
+            wars = [_war(args, scheme, seed) for seed in args.seeds]
         print(
             f"| {scheme} |", *(f"{war:.3f} |" for war in wars), f"{sum(wars) / len(wars):.3f} |", flush=True
         )
 
 
-def _war(asked: argparse.Namespace, scheme: str, seed: int) -> float:
-    run = asked.out / f"{scheme}{seed}"
-    init = Path(asked.init.format(seed=seed))
+def _war(args: argparse.Namespace, scheme: str, seed: int) -> float:
+    run = args.out / f"{scheme}{seed}"
+    init = Path(args.init.format(seed=seed))
     if not run.is_dir():
         train(
             stage="video",
             temporal="causal",
-            data=asked.data,
+            data=args.data,
             init=init,
             teacher=init,
             seed=seed,
-            changes=tuple(asked.changes),
+            changes=tuple(args.changes),
             out=run,
             console=Console(),
         )
     torch.manual_seed(seed)
-    scored = evaluate(run, data=asked.data, device="cpu", seed=seed)
+    scored = evaluate(run, data=args.data, device="cpu", seed=seed)
     return float(scored["war"])
 
 

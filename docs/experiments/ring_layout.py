@@ -1,4 +1,4 @@
-"""Which way should a stream's rings lie? Times the FP32 step of each size in both layouts, in turn.
+"""Time the FP32 step of each size with both layouts of a stream's rings, in turn.
 
     python docs/experiments/ring_layout.py tiny small [--frames 16] [--rounds 40]
 
@@ -38,17 +38,17 @@ def main() -> None:
     arguments.add_argument("sizes", nargs="+")
     arguments.add_argument("--frames", type=int, default=16)
     arguments.add_argument("--rounds", type=int, default=40)
-    asked = arguments.parse_args()
+    args = arguments.parse_args()
     print("| size | T | channels of a head |", *(f"{name}, ms |" for name in NARROW_BELOW))
     print("| --- |" + " --- |" * (2 + len(NARROW_BELOW)))
-    for size in asked.sizes:
+    for size in args.sizes:
         config = preset(size)
         temporal = replace(config.temporal or TemporalConfig(), mode="causal")
-        config = replace(config, temporal=temporal, frames=asked.frames)
+        config = replace(config, temporal=temporal, frames=args.frames)
         with tempfile.TemporaryDirectory() as folder:
-            times = _times(config, Path(folder), asked.rounds)
+            times = _times(config, Path(folder), args.rounds)
         channels = config.bottleneck // temporal.heads
-        print(f"| {size} | {asked.frames} | {channels} |", *(f"{ms:.1f} |" for ms in times), flush=True)
+        print(f"| {size} | {args.frames} | {channels} |", *(f"{ms:.1f} |" for ms in times), flush=True)
 
 
 def _times(config: S2DConfig, folder: Path, rounds: int) -> list[float]:

@@ -1,7 +1,7 @@
-"""What does each model size cost, as a window and as a stream, in FP32 and INT8?
+"""Measure time and memory of each model size, as a window and as a stream, in FP32 and INT8.
 
 For each preset: writes a causal run of random weights (speed does not depend on them), exports it in both
-modes, calibrates both on a few avatars, and prints a row of what `s2d-edge benchmark` says.
+modes, calibrates both on a few avatars, and prints a row of what `s2d-edge benchmark` measures.
 Everything goes through the commands a user types; finished steps are kept, so the script can be run again.
 
     python docs/experiments/sizes.py OUT base small tiny small-112 tiny-112
@@ -43,14 +43,12 @@ def main() -> None:
     arguments.add_argument("--frames", type=int, default=16)
     arguments.add_argument("--rounds", type=int, default=10)
     arguments.add_argument("--stream-only", action="store_true")
-    asked = arguments.parse_args()
-    avatars = asked.out / "avatars"
+    args = arguments.parse_args()
+    avatars = args.out / "avatars"
     if not avatars.is_dir():
         _s2d_edge("data", "avatars", avatars, "--clips-per-class", 3)
-    modes = ["stream"] if asked.stream_only else ["window", "stream"]
-    rows = [
-        _measure(asked.out, size, asked.target, asked.frames, modes, asked.rounds) for size in asked.sizes
-    ]
+    modes = ["stream"] if args.stream_only else ["window", "stream"]
+    rows = [_measure(args.out, size, args.target, args.frames, modes, args.rounds) for size in args.sizes]
     print(HEAD, "|" + " --- |" * (HEAD.count("|") - 1), *rows, sep="\n")
 
 

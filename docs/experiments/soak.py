@@ -1,4 +1,4 @@
-"""Does `s2d-edge run` stay as small as it starts? Loops videos over loopback HTTP and watches its memory.
+"""Feed `s2d-edge run` looped videos over loopback HTTP, and watch its resident memory.
 
     python docs/experiments/soak.py BUNDLE VIDEO… [--seconds 600] [--fps 15] [--max-faces 2]
 
@@ -36,8 +36,8 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=600)
     arguments.add_argument("--fps", type=float, default=15)
     arguments.add_argument("--max-faces", type=int, default=2)
-    asked = arguments.parse_args()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(asked.videos, asked.fps))
+    args = arguments.parse_args()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(args.videos, args.fps))
     Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.jsonl"
@@ -47,12 +47,12 @@ def main() -> None:
             "s2d_edge",
             "run",
             "--bundle",
-            asked.bundle,
+            args.bundle,
             "--json",
             results,
         ]
         command += ["--source", f"http://127.0.0.1:{server.server_port}/"]
-        command += ["--max-faces", asked.max_faces, "--max-seconds", asked.seconds]
+        command += ["--max-faces", args.max_faces, "--max-seconds", args.seconds]
         started = time.monotonic()
         host = subprocess.Popen([str(word) for word in command])
         while True:
@@ -61,9 +61,9 @@ def main() -> None:
                 break
             except subprocess.TimeoutExpired:
                 print(f"{time.monotonic() - started:.0f} s: {_resident_mib(host.pid):.0f} MiB", flush=True)
-        answers = [json.loads(line) for line in results.read_text().splitlines()]
-    warming = sum(bool(answer.get("warming")) for answer in answers)
-    print(f"exit code {host.returncode}; {len(answers)} results, {warming} of them while warming up")
+        lines = [json.loads(line) for line in results.read_text().splitlines()]
+    warming = sum(bool(line.get("warming")) for line in lines)
+    print(f"exit code {host.returncode}; {len(lines)} results, {warming} of them while warming up")
     server.shutdown()
 
 

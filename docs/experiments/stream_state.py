@@ -1,4 +1,4 @@
-"""How should a stream keep its state? Rings in FP32, FP16 or INT8, or variables inside the graph.
+"""Compare ways to keep a stream's state: rings in FP32, FP16 or INT8, or variables inside the graph.
 
 Takes an OpenVINO stream bundle, edits its graph into each variant, and prints a table: memory per face,
 median time of a frame (all variants in turn), how far the logits move, and WAR on avatars.
@@ -146,10 +146,10 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("bundle", type=Path)
     arguments.add_argument("--rounds", type=int, default=30)
-    arguments.add_argument("--clips", type=int, default=0, help="test clips answered; 0 for all")
-    asked = arguments.parse_args()
+    arguments.add_argument("--clips", type=int, default=0, help="number of test clips; 0 for all")
+    args = arguments.parse_args()
     console = Console(quiet=True)
-    bundle = open_bundle(asked.bundle)
+    bundle = open_bundle(args.bundle)
     scales = _scales(bundle, _clips(bundle, "train", _CALIBRATION_CLIPS, console)[0])
     variants = {
         "FP32 rings": Variant(bundle),
@@ -160,15 +160,15 @@ def main() -> None:
     sessions = {
         name: StreamSession(bundle.manifest, rings, lambda logits: logits) for name, rings in variants.items()
     }
-    times = _times(bundle, list(sessions.values()), asked.rounds)
-    clips, labels = _clips(bundle, "test", asked.clips, console)
-    answers = {name: _answers(session, clips) for name, session in sessions.items()}
-    exact = answers["FP32 rings"]
+    times = _times(bundle, list(sessions.values()), args.rounds)
+    clips, labels = _clips(bundle, "test", args.clips, console)
+    logits = {name: _last_logits(session, clips) for name, session in sessions.items()}
+    exact = logits["FP32 rings"]
     print("| state | MiB per face | ms a frame | times FP32 rings | RMS of logits moved | WAR |")
     print("| --- | --- | --- | --- | --- | --- |")
     for (name, rings), spent_ms in zip(variants.items(), times, strict=True):
-        moved = float(np.sqrt(np.mean((answers[name] - exact) ** 2)))
-        war = float(np.mean(answers[name].argmax(axis=1) == labels))
+        moved = float(np.sqrt(np.mean((logits[name] - exact) ** 2)))
+        war = float(np.mean(logits[name].argmax(axis=1) == labels))
         print(
             f"| {name} | {rings.state_bytes / 2**20:.2f} | {spent_ms:.2f} | {spent_ms / times[0]:.2f} "
             f"| {moved:.1e} | {war:.3f} |"
@@ -206,15 +206,15 @@ def _times(bundle: Bundle, sessions: Sequence[StreamSession], rounds: int) -> li
     return medians
 
 
-def _answers(session: StreamSession, clips: Sequence[Clip]) -> NDArray[np.float32]:
+def _last_logits(session: StreamSession, clips: Sequence[Clip]) -> NDArray[np.float32]:
     """(clips, K) logits after the last frame of each clip."""
-    answers = []
+    found = []
     for clip in clips:
         session.reset()
         for number in range(clip.shape[1]):
             logits = session.step(np.ascontiguousarray(clip[:, number]), number)
-        answers.append(logits[0].copy())
-    return np.stack(answers)
+        found.append(logits[0].copy())
+    return np.stack(found)
 
 
 if __name__ == "__main__":

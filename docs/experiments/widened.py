@@ -1,11 +1,11 @@
-"""Makes an image run of a larger size that answers alike: `base` from `small`, `small` or `base` from `tiny`.
+"""Make an image run of a larger size with equal logits: `base` from `small`, `small` or `base` from `tiny`.
 
     python docs/experiments/widened.py RUN --model base --out OUT
 
 For machines on which a large model cannot be trained from nothing. After Net2Net (arXiv 1511.05641): every
 feature and head stands several times, and a layer that reads the copies has an equal share of its weight for
-each, plus noise that cancels while the copies are equal. No such weight is another's copy, so a training that
-starts here (`s2d-edge train --init OUT`) soon tells them apart.
+each, plus noise that cancels while the copies are equal. No such weight is another's copy, so they soon
+differ in a training that starts here (`s2d-edge train --init OUT`).
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ def main() -> None:
     arguments.add_argument("--model", default="base")
     arguments.add_argument("--out", type=Path, required=True)
     arguments.add_argument("--seed", type=int, default=0)
-    asked = arguments.parse_args()
-    narrow, info = load_run(asked.run)
+    args = arguments.parse_args()
+    narrow, info = load_run(args.run)
     if info.stage != "image":
-        raise ConfigError(f"{asked.run} is a {info.stage} run; only image runs can be widened")
+        raise ConfigError(f"{args.run} is a {info.stage} run; only image runs can be widened")
     config = replace(
         narrow.config,
-        vit=replace(preset(asked.model).vit, image_size=narrow.config.vit.image_size),
+        vit=replace(preset(args.model).vit, image_size=narrow.config.vit.image_size),
     )
     wide = S2D(config)
-    torch.manual_seed(asked.seed)
+    torch.manual_seed(args.seed)
     known = narrow.state_dict()
     tensors = {name: _widened(name, known[name], like) for name, like in wide.state_dict().items()}
-    load_strictly(wide, tensors, f"{asked.run}, widened")
+    load_strictly(wide, tensors, f"{args.run}, widened")
     apart = _apart(narrow.eval(), wide.eval())
     if apart > TOLERANCE:
-        raise ConfigError(f"{asked.model} is not {asked.run} at another width: logits {apart:.2g} apart")
-    out = choose_output(asked.out, asked.out)
+        raise ConfigError(f"{args.model} is not {args.run} at another width: logits {apart:.2g} apart")
+    out = choose_output(args.out, args.out)
     save_run(out, replace(info, name=out.name, model=config, origin={"widened": info.weights_sha256}), wide)
-    print(f"wrote {out}: {wide.count_parameters()}; logits of noise at most {apart:.1g} from {asked.run}'s")
+    print(f"wrote {out}: {wide.count_parameters()}; logits of noise at most {apart:.1g} from {args.run}'s")
 
 
 def _widened(name: str, narrow: Tensor, like: Tensor) -> Tensor:

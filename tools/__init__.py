@@ -1,1 +1,1 @@
-"""What maintainers run, beside the product: no package ships it and none imports it."""
+"""Tools of the maintainers: no package ships them and none imports them."""

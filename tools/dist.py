@@ -119,8 +119,8 @@ def inspect(wheel: Path) -> None:
         raise DistError(f"{wheel.name} would add {', '.join(others)} beside {PACKAGE}")
     if missing := sorted({*NEEDED, f"{info}/licenses/LICENSE"} - names):
         raise DistError(f"{wheel.name} lacks {', '.join(missing)}")
-    if strangers := sorted(name for name in names if {"tests", "tools"} & set(Path(name).parts)):
-        raise DistError(f"{wheel.name} holds {', '.join(strangers[:5])}; tests and tools stay out")
+    if unwanted := sorted(name for name in names if {"tests", "tools"} & set(Path(name).parts)):
+        raise DistError(f"{wheel.name} holds {', '.join(unwanted[:5])}; tests and tools stay out")
     with zipfile.ZipFile(wheel) as archive:
         metadata: Message = Parser().parsestr(archive.read(f"{info}/METADATA").decode("utf-8"))
     if lost := sorted(EXTRAS - set(metadata.get_all("Provides-Extra", []))):

@@ -1,9 +1,9 @@
 """Draw the golden clips, and record what the starters predict on them, sample by sample.
 
     python -m tools.golden            # draw the clips and record, into tests/golden
-    python -m tools.golden --record   # record anew on the clips that are there
+    python -m tools.golden --record   # record again on the existing clips
 
-Record anew only when a change is meant to change predictions; say so in the changelog.
+Record again only when a change is meant to change predictions; say so in the changelog.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def predict(starter: str, clip: Path) -> list[dict[str, Any]]:
 def main() -> None:
     """Draw and record as the command line says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--record", action="store_true", help="keep the clips that are there")
+    parser.add_argument("--record", action="store_true", help="keep the existing clips")
     if not parser.parse_args().record:
         draw(FOLDER)
     found = {starter: {name: predict(starter, FOLDER / name) for name in CLIPS} for starter in STARTERS}

@@ -1,4 +1,4 @@
-"""The emulated check, as far as it goes without emulating or downloading."""
+"""The parts of the emulated check that need no emulation and no download."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_packages_that_are_missing_are_named_at_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_machine_without_an_emulator_is_told_what_to_install(
+def test_without_an_emulator_the_error_names_the_package_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -66,7 +66,7 @@ def test_imports_are_read_from_python_s_own_log() -> None:
     assert "mediapipe" not in found
 
 
-def test_a_crash_is_told_with_its_signal(tmp_path: Path) -> None:
+def test_a_crash_is_reported_with_its_signal(tmp_path: Path) -> None:
     crashing = tmp_path / "python"
     crashing.write_text("#!/bin/sh\nkill -SEGV $$\n", "utf-8")
     crashing.chmod(0o755)
@@ -79,7 +79,7 @@ def test_the_emulated_python_sees_no_settings_of_this_one(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", "/here")
     recorder = tmp_path / "python"
-    # The answer's path is the word after --json.
+    # The path of the JSON file is the word after --json.
     recorder.write_text(
         "#!/bin/sh\n"
         'while [ "$1" != --json ]; do shift; done\n'
@@ -87,12 +87,14 @@ def test_the_emulated_python_sees_no_settings_of_this_one(
         "utf-8",
     )
     recorder.chmod(0o755)
-    assert predict([str(recorder)], "there", tmp_path, [], tmp_path).answer == {"path": ""}
-    assert predict([str(recorder)], "here", tmp_path, [], tmp_path, PYTHONPATH="x").answer == {"path": "x"}
+    assert predict([str(recorder)], "there", tmp_path, [], tmp_path).predictions == {"path": ""}
+    assert predict([str(recorder)], "here", tmp_path, [], tmp_path, PYTHONPATH="x").predictions == {
+        "path": "x"
+    }
     assert os.environ["PYTHONPATH"] == "/here"
 
 
-def test_the_fitted_head_tells_clips_apart() -> None:
+def test_the_fitted_head_predicts_every_clip_s_class() -> None:
     torch.manual_seed(0)
     features = 7 + torch.randn(12, 64)
     truth = torch.arange(12) % 3

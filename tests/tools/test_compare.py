@@ -1,4 +1,4 @@
-"""Comparing two machines' answers: what passes, what is told, and that nothing passes by accident."""
+"""Comparison of two machines' predictions: tolerances, faults, and inputs that cannot be compared."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tools.aarch64.compare import IncomparableError, compare
 LABELS = ("happy", "sad", "neutral")
 
 
-def answer(*logits: tuple[float, ...]) -> dict[str, Any]:
-    """As ``predict --json`` writes it, a clip for each row of logits."""
+def predictions(*logits: tuple[float, ...]) -> dict[str, Any]:
+    """The document that ``predict --json`` writes, a clip for each row of logits."""
     results = []
     for number, row in enumerate(logits):
         best = max(range(len(row)), key=row.__getitem__)
@@ -32,49 +32,51 @@ def answer(*logits: tuple[float, ...]) -> dict[str, Any]:
     return {"results": results}
 
 
-def test_small_differences_pass_and_are_told() -> None:
-    found = compare(answer((2.0, 0.0, 1.0), (0.0, 3.0, 0.0)), answer((2.04, 0.0, 1.0), (0.0, 2.99, 0.0)))
+def test_small_differences_pass_and_are_reported() -> None:
+    found = compare(
+        predictions((2.0, 0.0, 1.0), (0.0, 3.0, 0.0)), predictions((2.04, 0.0, 1.0), (0.0, 2.99, 0.0))
+    )
     assert found.faults == []
     assert found.difference == pytest.approx(0.04)
     assert found.clips[0].margin == pytest.approx(1.0)
     assert found.spread == pytest.approx(math.sqrt((2 / 3 + 2) / 2))
-    assert "2 clips, 2 different labels: 2 labels alike" in found.lines()[-1]
+    assert "2 clips, 2 different labels: 2 labels equal" in found.lines()[-1]
 
 
 def test_a_difference_over_the_tolerance_is_a_fault_though_labels_agree() -> None:
-    found = compare(answer((2.0, 0.0, 1.0)), answer((2.0, 0.06, 1.0)))
+    found = compare(predictions((2.0, 0.0, 1.0)), predictions((2.0, 0.06, 1.0)))
     assert found.faults == ["clip0: logits differ by 0.06, over 0.05"]
-    assert compare(answer((2.0, 0.0, 1.0)), answer((2.0, 0.06, 1.0)), tolerance=0.1).faults == []
+    assert compare(predictions((2.0, 0.0, 1.0)), predictions((2.0, 0.06, 1.0)), tolerance=0.1).faults == []
 
 
 def test_another_label_is_a_fault_though_logits_are_close() -> None:
-    found = compare(answer((1.0, 1.01, 0.0)), answer((1.0, 0.99, 0.0)))
+    found = compare(predictions((1.0, 1.01, 0.0)), predictions((1.0, 0.99, 0.0)))
     assert found.faults == ["clip0: sad became happy"]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_not_finite_never_agrees(bad: float) -> None:
-    good, other = answer((2.0, 0.0, 1.0)), answer((2.0, 0.0, 1.0))
+def test_logits_that_are_not_finite_never_agree(bad: float) -> None:
+    good, other = predictions((2.0, 0.0, 1.0)), predictions((2.0, 0.0, 1.0))
     other["results"][0]["logits"][1] = bad
     assert compare(good, other).faults
     assert compare(other, other).faults
 
 
-def test_answers_to_other_questions_are_not_compared() -> None:
-    one = answer((2.0, 0.0, 1.0))
+def test_files_of_other_clips_or_classes_are_rejected() -> None:
+    one = predictions((2.0, 0.0, 1.0))
     with pytest.raises(IncomparableError, match="no clip"):
-        compare(answer(), answer())
+        compare(predictions(), predictions())
     with pytest.raises(IncomparableError, match="1 and 2 clips"):
-        compare(one, answer((2.0, 0.0, 1.0), (2.0, 0.0, 1.0)))
+        compare(one, predictions((2.0, 0.0, 1.0), (2.0, 0.0, 1.0)))
     with pytest.raises(IncomparableError, match="different classes"):
-        compare(one, answer((2.0, 0.0)))
+        compare(one, predictions((2.0, 0.0)))
 
 
 def test_the_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, row in (("a", (2.0, 0.0, 1.0)), ("b", (2.0, 0.0, 1.5))):
-        (tmp_path / name).write_text(json.dumps(answer(row)), "utf-8")
+        (tmp_path / name).write_text(json.dumps(predictions(row)), "utf-8")
     monkeypatch.setattr(sys, "argv", ["compare", str(tmp_path / "a"), str(tmp_path / "a")])
     assert script.main() == 0
     monkeypatch.setattr(sys, "argv", ["compare", str(tmp_path / "a"), str(tmp_path / "b")])

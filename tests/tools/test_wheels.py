@@ -1,4 +1,4 @@
-"""Reading dependency sets for another machine, and pip's answers with that machine's markers. No network."""
+"""Reading dependency sets for another machine, and pip's reports with that machine's markers. No network."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Index:
 
     def __init__(self, **packages: tuple[str, list[str]]) -> None:
         self.packages = packages
-        self.asked: list[list[str]] = []
+        self.requested: list[list[str]] = []
 
     def __call__(self, requirements: Sequence[Requirement], machine: Machine) -> Report:
-        self.asked.append([str(requirement) for requirement in requirements])
+        self.requested.append([str(requirement) for requirement in requirements])
         found: dict[str, tuple[str, list[str]]] = {}
         wanted = list(requirements)
         while wanted:
@@ -55,7 +55,7 @@ class Index:
         return report(**found)
 
 
-def test_the_base_asks_an_arm_machine_for_no_openvino() -> None:
+def test_the_base_requires_no_openvino_on_arm() -> None:
     for machine in MACHINES:
         names = {requirement.name for requirement in dependencies(PYPROJECT, machine)}
         assert {"numpy", "mediapipe", "pillow", "pydantic", "rich", "typer"} <= names
@@ -82,7 +82,7 @@ def test_a_machine_loads_wheels_up_to_its_glibc() -> None:
         assert len(set(machine.platforms)) == len(machine.platforms)
 
 
-def test_what_only_the_asking_machine_wants_is_left_out() -> None:
+def test_packages_that_only_this_machine_requires_are_left_out() -> None:
     here = f'tool; python_version == "{sys.version_info[0]}.{sys.version_info[1]}"'
     elsewhere = Machine(name="other", about="", python="3.99.0", glibc_minor=40)
     index = Index(app=("1", [here]), tool=("2", []))
@@ -91,7 +91,7 @@ def test_what_only_the_asking_machine_wants_is_left_out() -> None:
     ]
 
 
-def test_what_only_the_machine_meant_wants_is_asked_for() -> None:
+def test_packages_that_only_the_target_machine_requires_are_requested() -> None:
     index = Index(
         app=("1", ['arm; platform_machine == "aarch64" and python_version == "3.99"']),
         arm=("3", ['deeper>=1; python_version == "3.99"']),
@@ -99,7 +99,7 @@ def test_what_only_the_machine_meant_wants_is_asked_for() -> None:
     )
     machine = Machine(name="other", about="", python="3.99.0", glibc_minor=40)
     assert [wheel.name for wheel in resolve([Requirement("app")], machine, index)] == ["app", "arm", "deeper"]
-    assert index.asked == [["app"], ["app", "arm"], ["app", "arm", "deeper>=1"]]
+    assert index.requested == [["app"], ["app", "arm"], ["app", "arm", "deeper>=1"]]
 
 
 def test_extras_of_dependencies_are_followed() -> None:
@@ -112,17 +112,17 @@ def test_extras_of_dependencies_are_followed() -> None:
     assert [wheel.name for wheel in found] == ["app", "lib", "speed"]
 
 
-def test_an_answer_that_breaks_the_machine_s_own_bounds_is_no_answer() -> None:
+def test_versions_outside_the_target_machine_s_bounds_are_rejected() -> None:
     index = Index(app=("1", ['lib<2; platform_machine == "aarch64"']), lib=("2", []))
-    with pytest.raises(UnresolvedError, match="asked for lib<2 and chose otherwise"):
+    with pytest.raises(UnresolvedError, match="lib<2"):
         resolve([Requirement("app")], BOOKWORM, index)
 
 
-def test_pip_is_asked_for_wheels_of_that_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[list[str]] = []
+def test_pip_resolves_wheels_of_the_target_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
 
     def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        asked.append(words)
+        commands.append(words)
         if "broken" in words:
             return subprocess.CompletedProcess(
                 words, 1, "", "WARNING: x\nERROR: No matching distribution found\n"
@@ -132,30 +132,30 @@ def test_pip_is_asked_for_wheels_of_that_machine(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(subprocess, "run", run)
     wanted = [Requirement("lib[b,a]>=1,<2; platform_machine == 'aarch64'")]
-    assert module.ask_pip(wanted, JETPACK_6) == report()
-    (words,) = asked
+    assert module.resolve_with_pip(wanted, JETPACK_6) == report()
+    (words,) = commands
     assert {"--dry-run", "--only-binary=:all:", "manylinux_2_35_aarch64"} <= set(words)
     assert words[words.index("--python-version") + 1] == "3.10.12"
     assert words[-1].startswith("lib[a,b]")
     assert ";" not in words[-1]
     with pytest.raises(UnresolvedError, match=r"^No matching distribution found$"):
-        module.ask_pip([Requirement("broken")], JETPACK_6)
+        module.resolve_with_pip([Requirement("broken")], JETPACK_6)
 
 
-def test_the_script_fails_and_says_what_is_missing(
+def test_the_script_fails_and_names_the_set_without_wheels(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def answer(wanted: Sequence[Requirement], machine: Machine) -> list[Wheel]:
+    def resolve_all(wanted: Sequence[Requirement], machine: Machine) -> list[Wheel]:
         if machine is JETPACK_6 and any(requirement.name == "onnxruntime" for requirement in wanted):
             raise UnresolvedError("No matching distribution found for onnxruntime")
         return [Wheel(name="numpy", version="1.26.4", file="numpy.whl")]
 
-    monkeypatch.setattr(wheels, "resolve", answer)
+    monkeypatch.setattr(wheels, "resolve", resolve_all)
     monkeypatch.setattr(sys, "argv", ["wheels", "--json", "-"])
     assert wheels.main() == 1
-    told = json.loads(capsys.readouterr().out)
-    assert not told["resolved"]
-    faulty = [(entry["set"], entry["machine"]) for entry in told["sets"] if entry["error"]]
+    payload = json.loads(capsys.readouterr().out)
+    assert not payload["resolved"]
+    faulty = [(entry["set"], entry["machine"]) for entry in payload["sets"] if entry["error"]]
     assert faulty == [("s2d-edge[ort]", "jetpack6")]
     monkeypatch.setattr(sys, "argv", ["wheels", "--machine", "ubuntu24"])
     assert wheels.main() == 0

@@ -1,1 +1,1 @@
-"""Does what a 64-bit Arm device installs exist (``make wheels``), and answer as on x86 (``make aarch64``)?"""
+"""Check 64-bit Arm: that its wheels exist (``make wheels``), and predict as on x86 (``make aarch64``)."""

@@ -1,4 +1,4 @@
-"""Does a jetson bundle answer on 64-bit Arm as it does on x86? What ``make aarch64`` runs.
+"""Compare the predictions of a jetson bundle on emulated 64-bit Arm and on x86; ``make aarch64`` runs it.
 
     python -m tools.aarch64.check                # the model size `small`
     python -m tools.aarch64.check --size demo    # minutes less
@@ -7,10 +7,10 @@
    one ONNX Runtime, and s2d-edge itself, as a wheel made of this checkout.
 2. Draws avatars; makes a model of random weights (model.py), exports it for jetson and calibrates it.
 3. Runs `s2d-edge predict --no-crop` here, and under qemu-user there, on the same clips.
-4. Compares labels and logits (compare.py), and looks at what the emulated process imported.
+4. Compares labels and logits (compare.py), and checks the modules that the emulated process imported.
 
-Everything lies under ``--out`` (default build/aarch64), and what is done is not done again. A fault ends with
-exit code 1.
+Everything is kept under ``--out`` (default build/aarch64), and finished steps are not repeated. A fault ends
+with exit code 1.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from tools.aarch64.resolve import pip_platform, resolve
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = ("s2d_edge",)  # its links to the stages at the top are followed
-# For this check only: it runs under Debian 12's qemu 7.2, where 1.31.1 crashes. The project asks for 1.20 or
-# later.
+# For this check only: it runs under Debian 12's qemu 7.2, where 1.31.1 crashes. The project requires 1.20
+# or later.
 ONNXRUNTIME = "1.23.2"
 EMULATORS = ("qemu-aarch64-static", "qemu-aarch64")
-# What an answer on a device must do without, though two of them are installed there or may be.
+# Modules that a prediction on a device must not import, though some may be installed there.
 NEEDLESS = ("mediapipe", "openvino", "torch", "onnx", "nncf")
 
 
@@ -54,17 +54,17 @@ class CheckError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class Predicted:
     """One run of ``predict``.
 
     Attributes:
-        answer: its JSON.
+        predictions: the JSON that it wrote.
         seconds: from start to end, imports and decoding included.
         cpu_seconds: of all cores.
         imported: top-level modules.
     """
 
-    answer: dict[str, Any]
+    predictions: dict[str, Any]
     seconds: float
     cpu_seconds: float
     imported: frozenset[str]
@@ -84,23 +84,23 @@ class Root:
         self.emulator = found
 
     def unpack(self) -> None:
-        """Download and unpack, unless that was done."""
+        """Download and unpack the root, unless it is there."""
         if subprocess.run(
             ["sh", str(Path(__file__).with_name("root.sh")), str(self.path)], check=False
         ).returncode:
             raise CheckError(f"{self.path} could not be unpacked; the reason stands above")
 
     def install_wheels(self, onnxruntime: str) -> list[str]:
-        """Install the wheels of the base and an ONNX Runtime, unless that was done; returns the pins."""
+        """Install the wheels of the base and an ONNX Runtime, unless they are there; returns the pins."""
         wanted = [
             *dependencies(REPOSITORY / "pyproject.toml", BOOKWORM),
             Requirement(f"onnxruntime=={onnxruntime}"),
         ]
         record = self.path.with_name("wheels.json")
-        asked = sorted(map(str, wanted))
+        requested = sorted(map(str, wanted))
         if record.is_file() and self.site.is_dir():
             done = json.loads(record.read_text("utf-8"))
-            if done["asked"] == asked:
+            if done["asked"] == requested:
                 pins: list[str] = done["pins"]
                 return pins
         record.unlink(missing_ok=True)
@@ -108,11 +108,11 @@ class Root:
         pins = [f"{wheel.name}=={wheel.version}" for wheel in resolve(wanted, BOOKWORM)]
         say(f"installing {len(pins)} aarch64 wheels")
         self._pip_install(*pins)
-        record.write_text(json.dumps({"asked": asked, "pins": pins}, indent=1) + "\n", "utf-8")
+        record.write_text(json.dumps({"asked": requested, "pins": pins}, indent=1) + "\n", "utf-8")
         return pins
 
     def install_project(self) -> None:
-        """Install this checkout, unless it is as it was."""
+        """Install this checkout, unless its sources are unchanged."""
         record = self.path.with_name("project.sha256")
         state = _state_of_sources()
         if record.is_file() and record.read_text("utf-8") == state and (self.site / "s2d_edge").is_dir():
@@ -184,7 +184,7 @@ def make_bundle(out: Path, size: str) -> tuple[Path, list[Path]]:
     if not fp32.is_dir():
         s2d_edge("export", run, "--target", "jetson", "--parity-clips", 1, "--out", fp32)
     if not int8.is_dir():
-        # Of a random model any drop will do: what is asked is whether both machines answer alike.
+        # The drop of a random model does not matter: the check is that both machines agree.
         few = ["--subset", 7, "--sensitivity", 0, "--max-drop", "inf", "--device", "cpu"]
         s2d_edge("calibrate", fp32, "--data", clips, *few, "--out", int8)
     return int8, [sample.path for sample in dataset.split("test")]
@@ -200,12 +200,12 @@ def s2d_edge(*arguments: object) -> None:
 
 def predict(
     python: Sequence[str], where: str, bundle: Path, clips: Sequence[Path], out: Path, **env: str
-) -> Answered:
-    """Run ``s2d-edge predict --no-crop`` with that Python; its answer and log stay in ``out``."""
-    answer, log = out / f"{where}.json", out / f"{where}.log"
-    answer.unlink(missing_ok=True)
+) -> Predicted:
+    """Run ``s2d-edge predict --no-crop`` with that Python; its JSON and log stay in ``out``."""
+    predictions, log = out / f"{where}.json", out / f"{where}.log"
+    predictions.unlink(missing_ok=True)
     words = [*python, "-X", "importtime", "-m", "s2d_edge", "predict", str(bundle), *map(str, clips)]
-    words += ["--no-crop", "--device", "cpu", "--json", str(answer), "--quiet"]
+    words += ["--no-crop", "--device", "cpu", "--json", str(predictions), "--quiet"]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with log.open("wb") as stream:
@@ -218,18 +218,18 @@ def predict(
             env={**kept, "PYTHONNOUSERSITE": "1", **env},
         ).returncode
     seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    told = log.read_text("utf-8", errors="replace")
+    log_text = log.read_text("utf-8", errors="replace")
     if code:
         how = f"died of signal {-code}" if code < 0 else f"ended with exit code {code}"
-        words_of_it = [line for line in told.splitlines() if not line.startswith("import time:")]
+        messages = [line for line in log_text.splitlines() if not line.startswith("import time:")]
         raise CheckError(
-            f"s2d-edge predict on {where} {how}: {' '.join(words_of_it[-3:]) or 'no word'} ({log})"
+            f"s2d-edge predict on {where} {how}: {' '.join(messages[-3:]) or 'no output'} ({log})"
         )
-    return Answered(
-        answer=json.loads(answer.read_text("utf-8")),
+    return Predicted(
+        predictions=json.loads(predictions.read_text("utf-8")),
         seconds=seconds,
         cpu_seconds=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        imported=imported_modules(told),
+        imported=imported_modules(log_text),
     )
 
 
@@ -243,12 +243,12 @@ def _version_of(pins: Sequence[str], package: str) -> str:
 
 
 def say(text: str) -> None:
-    """Tell what is happening."""
+    """Print a line of progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def main() -> int:
-    """Run all of it."""
+    """Run the whole check; return 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--size",
@@ -258,11 +258,11 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=REPOSITORY / "build/aarch64", help="default: build/aarch64"
     )
-    parser.add_argument("--clips", type=int, default=7, help="to answer, at most 7 (default: %(default)s)")
+    parser.add_argument("--clips", type=int, default=7, help="how many, up to 7 (default: %(default)s)")
     parser.add_argument("--onnxruntime", default=ONNXRUNTIME, help="its version there (default: %(default)s)")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     try:
-        return _check(asked.size, asked.clips, asked.out.resolve(), asked.onnxruntime)
+        return _check(options.size, options.clips, options.out.resolve(), options.onnxruntime)
     except CheckError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -278,11 +278,11 @@ def _check(size: str, most: int, out: Path, onnxruntime: str) -> int:
     work.mkdir(exist_ok=True)
     bundle, clips = make_bundle(work, size)
     clips = clips[: max(most, 1)]
-    say(f"answering {len(clips)} clips here")
+    say(f"predicting {len(clips)} clips here")
     here = predict([sys.executable], "x86", bundle, clips, work, PYTHONPATH=str(REPOSITORY))
-    say("answering them under qemu")
+    say("predicting them under qemu")
     there = predict(root.python(), "aarch64", bundle, clips, work)
-    found = compare(here.answer, there.answer, TOLERANCE)
+    found = compare(here.predictions, there.predictions, TOLERANCE)
     faults = found.faults
     if needless := sorted(there.imported & set(NEEDLESS)):
         faults = [*faults, f"predict --no-crop imported {', '.join(needless)} without need"]

@@ -1,4 +1,4 @@
-"""Two answers of ``s2d-edge predict --json``: same labels, and logits within a tolerance?
+"""Compare two JSON files of ``s2d-edge predict``: equal labels, and logits within a tolerance.
 
     python -m tools.aarch64.compare x86.json aarch64.json
 
@@ -19,12 +19,12 @@ TOLERANCE = 0.05  # in logits
 
 
 class IncomparableError(Exception):
-    """The two files do not answer the same clips with the same classes, or answer nothing."""
+    """The two files hold no predictions, or not of the same clips with the same classes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipComparison:
-    """One clip.
+    """The predictions of two machines on one clip.
 
     Attributes:
         margin: between the reference's two largest logits; a label is worth comparing where it is well above
@@ -41,7 +41,7 @@ class ClipComparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All clips.
+    """The predictions of two machines on all clips.
 
     Attributes:
         spread: of the reference's logits, the standard deviation within a clip (root of the mean variance).
@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def faults(self) -> list[str]:
-        """What is wrong, a sentence for each clip; empty where the two agree."""
+        """A sentence for every difference; empty where the two agree."""
         found = []
         for clip in self.clips:
             if clip.reference_label != clip.other_label:
@@ -75,33 +75,34 @@ class Comparison:
             for clip in self.clips
         ]
         labels = len({clip.reference_label for clip in self.clips})
-        alike = sum(clip.reference_label == clip.other_label for clip in self.clips)
+        equal = sum(clip.reference_label == clip.other_label for clip in self.clips)
         return [
             *rows,
-            f"{len(self.clips)} clips, {labels} different labels: {alike} labels alike, logits differ by at "
+            f"{len(self.clips)} clips, {labels} different labels: {equal} labels equal, logits differ by at "
             f"most {self.difference:.5f} (tolerance {self.tolerance:g}; they spread by {self.spread:.3f})",
         ]
 
 
 def compare(reference: dict[str, Any], other: dict[str, Any], tolerance: float = TOLERANCE) -> Comparison:
-    """Compare two answers of ``predict --json``, clip by clip in order.
+    """Compare two JSON documents of ``predict``, clip by clip in order.
 
     Raises:
         IncomparableError: there are no clips, or not the same ones, or not the same classes.
     """
     ours, theirs = reference["results"], other["results"]
     if not ours:
-        raise IncomparableError("the reference answers no clip")
+        raise IncomparableError("the reference has no clip; run 's2d-edge predict --json' on at least one")
     if [clip["path"] for clip in ours] != [clip["path"] for clip in theirs]:
         raise IncomparableError(
-            f"{len(ours)} and {len(theirs)} clips are answered, and not the same ones in order"
+            f"the files have {len(ours)} and {len(theirs)} clips, not the same ones in order; "
+            "predict the same clips with both"
         )
     clips, variances = [], []
     for one, two in zip(ours, theirs, strict=True):
         if list(one["probabilities"]) != list(two["probabilities"]) or len(one["logits"]) != len(
             two["logits"]
         ):
-            raise IncomparableError(f"{one['path']} is answered with different classes")
+            raise IncomparableError(f"{one['path']} has different classes in the two files; use one bundle")
         first, second, *_ = sorted(one["logits"], reverse=True)
         clips.append(
             ClipComparison(
@@ -130,10 +131,10 @@ def main() -> int:
     parser.add_argument("reference", type=Path)
     parser.add_argument("other", type=Path)
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="in logits (default: %(default)s)")
-    asked = parser.parse_args()
-    reference, other = (json.loads(path.read_text("utf-8")) for path in (asked.reference, asked.other))
+    options = parser.parse_args()
+    reference, other = (json.loads(path.read_text("utf-8")) for path in (options.reference, options.other))
     try:
-        found = compare(reference, other, asked.tolerance)
+        found = compare(reference, other, options.tolerance)
     except IncomparableError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,7 @@
-"""A run folder of any size whose weights are random, and whose answers still differ from clip to clip.
+"""Write a run folder of any size with random weights, whose predictions still differ from clip to clip.
 
-A random network answers every clip alike, by differences that rounding could turn over. So the head is
-fitted, in closed form, to tell the given clips apart: ridge regression on the untrained network's features.
+A random network gives every clip nearly the same logits, and rounding could change the label. So the head is
+fitted to the given clips in closed form: ridge regression on the untrained network's features.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from s2d_edge.model.s2d import S2D
 
 _NOISE = 0.02  # on every weight: adapters start as zeros, and zeros agree everywhere
 _RIDGE = 0.1  # of the features' mean squared length
-_LOGIT = 5.0  # what the head is asked to answer for the right class
+_LOGIT = 5.0  # the head's target for the true class
 
 
 def sampling(config: S2DConfig) -> ClipSpec:

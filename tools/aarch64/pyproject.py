@@ -15,13 +15,13 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-# Every glibc since the first with aarch64 wheels; a wheel may ask for any up to the machine's.
+# Every glibc since the first with aarch64 wheels; a wheel may require any up to the machine's.
 _FIRST_GLIBC_MINOR = 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A Linux aarch64 machine, as far as wheels and environment markers can tell.
+    """A Linux aarch64 machine, as wheels and environment markers see it.
 
     Attributes:
         name: short, for tables and options.
@@ -49,13 +49,13 @@ class Machine:
         return [*tags, "manylinux2014_aarch64"]
 
     def wants(self, requirement: Requirement, extras: Sequence[str] = ()) -> bool:
-        """Whether the requirement's environment marker is true on this machine, with any of ``extras``."""
+        """Return True if the requirement's marker holds on this machine, with any of ``extras``."""
         if requirement.marker is None:
             return True
         return any(requirement.marker.evaluate(self._environment(extra)) for extra in (*extras, ""))
 
     def _environment(self, extra: str) -> dict[str, str]:
-        # All of PEP 508's variables: one left out would be taken from the machine that asks.
+        # All of PEP 508's variables: one left out would be taken from the machine that runs this.
         return {
             "extra": extra,
             "implementation_name": "cpython",
@@ -79,7 +79,7 @@ MACHINES = (JETPACK_6, UBUNTU_24, BOOKWORM)
 
 
 def dependencies(pyproject: Path, machine: Machine, extras: Sequence[str] = ()) -> list[Requirement]:
-    """What an install on ``machine`` asks for: the base's list and those of ``extras``, markers evaluated.
+    """The requirements of an install on ``machine``: the base's and those of ``extras``, markers evaluated.
 
     Raises:
         KeyError: there is no such extra.

@@ -1,10 +1,10 @@
-"""Which wheels an aarch64 machine would install, asked of pip on any other.
+"""Find the wheels that an aarch64 machine would install, with pip on any other machine.
 
-pip chooses wheels for the platform it is told, but evaluates the environment markers *of dependencies* on the
-machine it runs on (a report names that environment). So pip's answer is read again with the environment of
-the machine meant: what only the asking machine wants is left out, and what pip did not know to look for is
-asked for by name, until nothing is missing. A package that only the asking machine wants, and that has no
-aarch64 wheel, would still make pip fail: that errs on the safe side.
+pip chooses wheels for the platform given, but evaluates the environment markers *of dependencies* on the
+machine it runs on (a report names that environment). So pip's report is read again with the environment of
+the target machine. Packages that only this machine requires are left out. Packages that pip did not look for
+are requested by name, until none is missing. A package that only this machine requires, and that has no
+aarch64 wheel, would still make pip fail, which is the safe error.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tools.aarch64.pyproject import Machine
 Report = dict[
     str, Any
 ]  # of `pip install --report`, https://pip.pypa.io/en/stable/reference/installation-report/
-AskPip = Callable[[Sequence[Requirement], Machine], Report]
+PipResolver = Callable[[Sequence[Requirement], Machine], Report]
 
 
 class UnresolvedError(Exception):
@@ -43,29 +43,31 @@ class Wheel:
     file: str
 
 
-def resolve(wanted: Sequence[Requirement], machine: Machine, ask: AskPip | None = None) -> list[Wheel]:
-    """The wheels that ``wanted`` comes to on ``machine``, by name.
+def resolve(wanted: Sequence[Requirement], machine: Machine, pip: PipResolver | None = None) -> list[Wheel]:
+    """The wheels that ``wanted`` resolves to on ``machine``, sorted by name.
 
     Raises:
         UnresolvedError: pip finds none, or what it finds does not hold with the machine's own markers.
     """
-    ask = ask or ask_pip
-    asked = list(wanted)
+    pip = pip or resolve_with_pip
+    requested = list(wanted)
     while True:
-        report = ask(asked, machine)
+        report = pip(requested, machine)
         needed, missing = _walk(report, wanted, machine)
         if not missing:
             return sorted(needed)
-        new = [requirement for requirement in missing if requirement not in asked]
+        new = [requirement for requirement in missing if requirement not in requested]
         if not new:
-            raise UnresolvedError(f"pip was asked for {', '.join(map(str, missing))} and chose otherwise")
-        asked += new
+            raise UnresolvedError(
+                f"pip was given {', '.join(map(str, missing))} and chose others; check their bounds"
+            )
+        requested += new
 
 
 def _walk(
     report: Report, wanted: Iterable[Requirement], machine: Machine
 ) -> tuple[set[Wheel], list[Requirement]]:
-    """What of the report is needed, and what is needed beside it."""
+    """Split into wheels of the report that are needed, and requirements that the report lacks."""
     chosen = {canonicalize_name(entry["metadata"]["name"]): entry for entry in report["install"]}
     needed: set[Wheel] = set()
     missing: list[Requirement] = []
@@ -93,7 +95,7 @@ def _walk(
     return needed, missing
 
 
-def ask_pip(requirements: Sequence[Requirement], machine: Machine) -> Report:
+def resolve_with_pip(requirements: Sequence[Requirement], machine: Machine) -> Report:
     """Resolve with pip; nothing but metadata is downloaded where the index serves it.
 
     Raises:
@@ -109,8 +111,8 @@ def ask_pip(requirements: Sequence[Requirement], machine: Machine) -> Report:
         if done.returncode:
             errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
             raise UnresolvedError(" ".join(errors or [done.stderr.strip()]).replace("ERROR: ", ""))
-        answer: Report = json.loads(report.read_text("utf-8"))
-        return answer
+        found: Report = json.loads(report.read_text("utf-8"))
+        return found
 
 
 def pip_platform(machine: Machine) -> list[str]:

@@ -1,10 +1,10 @@
-"""Does what a 64-bit Arm device installs exist as wheels? A table, and exit code 1 where it does not.
+"""List the wheels that 64-bit Arm devices install; exit code 1 where any is missing.
 
     python -m tools.aarch64.wheels                     # what `make wheels` runs
     python -m tools.aarch64.wheels --extra ort-cuda --json -
 
-The lists are pyproject.toml's own. Resolved are the base, which docs/guides/deploy.md tells a Jetson's user
-to install, and the base with each ``--extra`` (default: ort, ONNX Runtime on a board's CPU). Nothing is
+The lists are pyproject.toml's own. Resolved are the base, which docs/guides/deploy.md has a Jetson's user
+install, and the base with each ``--extra`` (default: ort, ONNX Runtime on a board's CPU). Nothing is
 installed. pip's configuration counts: an index or constraints of your own are used.
 """
 
@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def set_name(self) -> str:
-        """As one would type it."""
+        """The set as it is typed after ``pip install``."""
         return "s2d-edge" if self.extra is None else f"s2d-edge[{self.extra}]"
 
 
@@ -97,30 +97,30 @@ def versions(outcomes: list[Outcome]) -> Table:
 
 
 def main() -> int:
-    """Resolve everything asked for."""
+    """Resolve the requested sets and print them; return 1 if any has no wheels."""
     by_name = {machine.name: machine for machine in MACHINES}
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--machine", action="append", choices=by_name, help="default: all")
     parser.add_argument("--extra", action="append", help="default: ort")
     parser.add_argument("--json", metavar="FILE|-", help="write JSON to FILE, or alone on stdout with '-'")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     console = Console(stderr=True, highlight=False)
     outcomes = []
-    for name in asked.machine or by_name:
-        for extra in (None, *(asked.extra or ["ort"])):
+    for name in options.machine or by_name:
+        for extra in (None, *(options.extra or ["ort"])):
             outcome = check(by_name[name], extra)
             outcomes.append(outcome)
             console.print(f"{outcome.set_name} on {name}: {outcome.error or 'resolved'}", markup=False)
-    answer = as_json(outcomes)
-    if asked.json == "-":
-        print(json.dumps(answer, indent=1))
+    payload = as_json(outcomes)
+    if options.json == "-":
+        print(json.dumps(payload, indent=1))
     else:
-        if asked.json:
-            Path(asked.json).write_text(json.dumps(answer, indent=1) + "\n", "utf-8")
+        if options.json:
+            Path(options.json).write_text(json.dumps(payload, indent=1) + "\n", "utf-8")
         out = Console(highlight=False)
         out.print(versions(outcomes))
         out.print(verdicts(outcomes))
-    return 0 if answer["resolved"] else 1
+    return 0 if payload["resolved"] else 1
 
 
 if __name__ == "__main__":

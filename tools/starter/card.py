@@ -103,12 +103,12 @@ def _accuracy(evidence: Evidence, data: Dataset) -> str:
     confusion = [(label, *map(str, row)) for label, row in zip(labels, first["confusion"], strict=True)]
     return "\n\n".join(
         (
-            f"{first['n']} in `{data.name}/{SPLIT}`. Always to answer *{labels[always]}* would have a WAR "
+            f"{first['n']} in `{data.name}/{SPLIT}`. Always to predict *{labels[always]}* would have a WAR "
             f"of {100 * support[always] / support.sum():.1f} and a UAR of "
             f"{100 / np.count_nonzero(support):.1f}.",
             _table(("model", "WAR", "UAR", "macro F1"), rates),
             _table(("recall of", "clips", *(title for title, _ in scores)), recalls),
-            f"Confusion of {bundle}; rows are the labels, columns the answers:",
+            f"Confusion of {bundle}; rows are the labels, columns the predictions:",
             _table(("", *labels), confusion),
         )
     )
@@ -116,9 +116,9 @@ def _accuracy(evidence: Evidence, data: Dataset) -> str:
 
 def _rates(score: dict[str, Any]) -> tuple[str, str, str]:
     counts = np.asarray(score["confusion"], dtype=np.int64)  # (K, K)
-    truth, answers = np.nonzero(counts)
-    times = counts[truth, answers]
-    f1 = metrics.macro_f1_interval(np.repeat(truth, times), np.repeat(answers, times), len(counts))
+    truth, predictions = np.nonzero(counts)
+    times = counts[truth, predictions]
+    f1 = metrics.macro_f1_interval(np.repeat(truth, times), np.repeat(predictions, times), len(counts))
     return (
         _rate(score["war"], score["war_ci95"]),
         _rate(score["uar"], score["uar_ci95"]),
@@ -144,11 +144,11 @@ def _drops(evidence: Evidence) -> str:
                 f"{100 * found.agreement:.1f} %",
             )
         )
-    return _table(("bundle", "clips", "drop of WAR", "drop of UAR", "answered alike"), rows)
+    return _table(("bundle", "clips", "drop of WAR", "drop of UAR", "agreement"), rows)
 
 
 def _speed(timings: Sequence[dict[str, Any]]) -> str:
-    """A section of its own, or nothing."""
+    """The section on speed, or empty text if speed was not measured."""
     if not timings:
         return ""
     rows = [
@@ -161,7 +161,7 @@ def _speed(timings: Sequence[dict[str, Any]]) -> str:
         )
         for timing in timings
     ]
-    table = _table(("bundle", "an answer, p50", "p95", "peak memory", "on"), rows)
+    table = _table(("bundle", "a prediction, p50", "p95", "peak memory", "on"), rows)
     return f"### How fast it is\n\nIn turn, in one run of `s2d-edge benchmark`:\n\n{table}\n\n"
 
 
@@ -265,9 +265,9 @@ def main() -> None:
     arguments.add_argument("--scores", type=Path, metavar="FOLDER", required=True)
     arguments.add_argument("--timings", type=Path, metavar="FILE.json")
     arguments.add_argument("--folder", type=Path, metavar="FOLDER", default=STARTER_FOLDER)
-    asked = arguments.parse_args()
+    options = arguments.parse_args()
     with exit_with_a_sentence():
-        sys.stdout.write(as_markdown(gather(**vars(asked))))
+        sys.stdout.write(as_markdown(gather(**vars(options))))
 
 
 if __name__ == "__main__":

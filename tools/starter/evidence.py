@@ -1,4 +1,4 @@
-"""What the starter's card rests on, read from files and checked to belong together."""
+"""Read the files that the starter's card is written from, and check that they belong together."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _Scores = dict[tuple[str, str, str], dict[str, Any]]  # by the model's hash, its
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipped:
-    """One of the bundles.
+    """One of the shipped bundles.
 
     Attributes:
-        name: which asks for it.
-        accuracy, calibration: of its manifest, where an INT8 bundle has them.
+        name: its name for ``--bundle``, such as ``starter-jetson``.
+        accuracy, calibration: records of its manifest; every INT8 bundle has them.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Shipped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """One model on the test splits.
+    """The scores of one model on the test splits.
 
     Attributes:
         title: for the tables.
-        on: by the dataset's name, what ``s2d-edge evaluate --json`` wrote.
+        on: by the dataset's name, the JSON of ``s2d-edge evaluate``.
     """
 
     title: str
@@ -58,17 +58,17 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All of it.
+    """Everything that the card is written from.
 
     Attributes:
-        run: which the bundles were exported from.
+        run: the run that the bundles were exported from.
         weights_bytes: of its weights.
         shipped: in the order of their names.
-        photographs: what the image stage learnt from; no person in two splits.
-        clips: the animated ones, which the video stage learnt from.
+        photographs: the image stage's data; no person is in two splits.
+        clips: the video stage's data, animated from the photographs.
         scored: the run in PyTorch, then the bundles in their order.
         timings: entries of ``s2d-edge benchmark --json``; empty if speed was not measured.
-        commands: what made everything.
+        commands: the script that made everything.
     """
 
     run: RunInfo
@@ -84,14 +84,14 @@ class Evidence:
 def gather(
     *, run: Path, photographs: str, clips: str, scores: Path, timings: Path | None, folder: Path
 ) -> Evidence:
-    """Read everything.
+    """Read and check everything that the card is written from.
 
     Args:
         run: the folder that the bundles were exported from.
         photographs, clips: as ``--data`` takes them.
         scores: a folder of JSON files that ``s2d-edge evaluate`` wrote.
-        timings: what ``s2d-edge benchmark --json`` wrote.
-        folder: of the shipped bundles.
+        timings: the JSON file of ``s2d-edge benchmark``, if speed was measured.
+        folder: the folder of the shipped bundles.
 
     Raises:
         S2DEdgeError: something is missing, damaged, or of another model.
@@ -122,10 +122,10 @@ def gather(
 
 
 def require_apart(data: Dataset) -> None:
-    """See that no person is in two splits, and that this can be known.
+    """Require every sample to name its person, and no person to be in two splits.
 
     Raises:
-        DataError: somebody is, or a sample does not say who is seen.
+        DataError: a person is in two splits, or a sample names no person.
     """
     split_of: dict[str, str] = {}
     for sample in data.samples:

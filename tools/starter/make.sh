@@ -5,8 +5,8 @@
 #
 # DATA holds labels.csv and the photographs; WORK gets copies of these without names, runs, clips, bundles and
 # scores; without a TARGET they are intel-cpu and jetson. The INT8 bundles and CARD.md end up in s2d_edge/starter. A step whose result is there is
-# skipped, and said so: to make something anew, remove it and what was made from it. A training that was stopped
-# goes on.
+# skipped, with a message: to repeat a step, remove its result and all later ones. An interrupted training is
+# resumed.
 set -euo pipefail
 
 PHOTOGRAPHS=${1:?give the folder of the photographs, then one to work in}

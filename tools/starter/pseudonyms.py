@@ -1,8 +1,8 @@
-"""Labelled photographs under names that tell nobody who is on them; make.sh calls it as its first step.
+"""Copy labelled photographs under names that do not reveal people; make.sh calls it as its first step.
 
     python -m tools.starter.pseudonyms DATA OUT
 
-What is shipped lists the clips it was calibrated and measured on, and photographs are often named after
+A shipped bundle lists the clips it was calibrated and measured on, and photographs are often named after
 people.
 """
 
@@ -20,7 +20,7 @@ from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.data.reading.readers import LABELS_FILE
 from s2d_edge.media.pictures import IMAGE_SUFFIXES
 
-_DIGITS = 16  # of a file's SHA-256; enough to tell photographs apart, and to find each again
+_DIGITS = 16  # of a file's SHA-256; enough to distinguish photographs, and to find each again
 
 
 def rename_photographs(data: str, out: Path, console: Console) -> None:
@@ -60,13 +60,13 @@ def rename_photographs(data: str, out: Path, console: Console) -> None:
 
 
 def main() -> None:
-    """Rename what the command line says."""
-    arguments = argparse.ArgumentParser(description="Copy labelled photographs under names that tell nobody.")
+    """Copy the photographs named on the command line."""
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").split(";")[0])
     arguments.add_argument("data", metavar="DATA")
     arguments.add_argument("out", metavar="OUT", type=Path)
-    asked = arguments.parse_args()
+    options = arguments.parse_args()
     with exit_with_a_sentence():
-        rename_photographs(asked.data, asked.out, Console())
+        rename_photographs(options.data, options.out, Console())
 
 
 if __name__ == "__main__":

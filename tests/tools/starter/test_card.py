@@ -1,4 +1,4 @@
-"""The card: every figure is of the files it was given, and nothing else is let through."""
+"""The card: every figure is read from the given files, and files that do not match are rejected."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tools.starter.card import as_markdown
 from tools.starter.evidence import COMMANDS, Evidence, gather
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2])
-ANSWERS = np.array([0, 0, 0, 1, 1, 1, 1, 2])
+PREDICTIONS = np.array([0, 0, 0, 1, 1, 1, 1, 2])
 ACCURACY = AccuracyRecord(
     data="moving",
     split="test",
@@ -58,14 +58,14 @@ def _write_data(root: Path) -> Path:
     return root
 
 
-def _write_score(file: Path, sha256: str, data: str, answers: metrics.Labels = ANSWERS) -> None:
-    payload: dict[str, Any] = score(TRUTH, answers, LABELS)
+def _write_score(file: Path, sha256: str, data: str, predictions: metrics.Labels = PREDICTIONS) -> None:
+    payload: dict[str, Any] = score(TRUTH, predictions, LABELS)
     payload |= {"model": {"name": "any", "sha256": sha256}, "data": data, "split": "test", "skipped": 0}
     file.write_text(json.dumps(payload))
 
 
 class Made:
-    """Everything that make.sh leaves, made by hand."""
+    """The files that make.sh leaves, written by hand."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -97,9 +97,9 @@ class Made:
             )
         models = {each: sha256_of(self.folder / each / MANIFEST) for each in ("intel-cpu", "jetson")}
         for name, sha256 in (models | {"fp32": "f00d"}).items():
-            answers = TRUTH if name == "fp32" else ANSWERS
+            predictions = TRUTH if name == "fp32" else PREDICTIONS
             for data in ("faces", "moving"):
-                _write_score(self.scores / f"{name}-{data}.json", sha256, data, answers)
+                _write_score(self.scores / f"{name}-{data}.json", sha256, data, predictions)
 
     def gather(self, **changes: Any) -> Evidence:
         given: dict[str, Any] = {
@@ -120,16 +120,16 @@ def made(tmp_path: Path) -> Made:
 
 def test_every_figure_is_of_the_files(made: Made) -> None:
     card = as_markdown(made.gather())
-    result = score(TRUTH, ANSWERS, LABELS)
+    result = score(TRUTH, PREDICTIONS, LABELS)
     low, high = (100 * end for end in result["war_ci95"])
-    f1 = metrics.macro_f1_interval(TRUTH, ANSWERS, 3)
+    f1 = metrics.macro_f1_interval(TRUTH, PREDICTIONS, 3)
     for wanted in (
-        "tells red, green and blue on a face",
+        "recognizes red, green and blue on a face",
         "`starter-intel-cpu` and `starter-jetson` a certain one",
         "Weights 1.5 MB in FP32",
-        "10 frames per second; an answer rests on the last 4 of them, 0.4 s",
+        "10 frames per second; a prediction uses the last 4 of them, 0.4 s",
         "causal temporal adapters",
-        "8 in `faces/test`. Always to answer *red* would have a WAR of 50.0 and a UAR of 33.3.",
+        "8 in `faces/test`. Always to predict *red* would have a WAR of 50.0 and a UAR of 33.3.",
         f"| `starter-jetson`, INT8 | 75.0 ({low:.1f} … {high:.1f}) | 75.0 (",
         f"{100 * result['macro_f1']:.1f} ({100 * f1[0]:.1f} … {100 * f1[1]:.1f}) |",
         "| PyTorch, FP32 | 100.0 (100.0 … 100.0) |",
@@ -141,7 +141,8 @@ def test_every_figure_is_of_the_files(made: Made) -> None:
         "| train | 6 | 10 | 4 | 3 | 3 |",
         "| test | 4 | 8 | 4 | 2 | 2 |",
         "red 44 %, green 28 % and blue 28 % of the photographs",
-        "labelled *blue* `starter-intel-cpu` answers\n  50 % so, of those labelled *green* 100 %.",
+        "`starter-intel-cpu` predicts 50 % of the test photographs",
+        "labelled *blue* correctly, and 100 % of those labelled *green*.",
         "people with the most photographs make 28 % of them",
         f"```bash\n{COMMANDS.read_text().rstrip()}\n```",
         "the FP32 weights were `f00d`",

@@ -1,4 +1,4 @@
-"""Labelled pictures for the bundles of ``tests.firmware_host.graphs``, which answer the strongest colour."""
+"""Labelled pictures for the bundles of ``tests.firmware_host.graphs``, which predict the strongest colour."""
 
 from __future__ import annotations
 

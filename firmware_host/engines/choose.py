@@ -23,7 +23,7 @@ _HOME: dict[Target, tuple[Device, ...]] = {
 
 
 class Fit(IntEnum):
-    """How well a bundle fits this machine; a larger value is better."""
+    """The fit of a bundle to this machine; a larger value is better."""
 
     NOT_AT_ALL = 0
     ON_THE_CPU = 1

@@ -82,7 +82,7 @@ def test_frames_without_a_face_give_no_prediction(model: s2d_edge.Model) -> None
         assert [stream.push(plain((90, 90, 90)), t_s) for t_s in (0.0, 1.0)] == [None, None]
 
 
-def test_what_a_stream_rejects(model: s2d_edge.Model) -> None:
+def test_a_stream_rejects_other_inputs(model: s2d_edge.Model) -> None:
     frame = plain((90, 90, 90))
     with model.stream() as stream:
         stream.push(frame, 2.0)

@@ -53,14 +53,14 @@ def test_outputs_never_replace_an_existing_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_damaged_json_ends_in_the_error_asked_for(tmp_path: Path, content: bytes) -> None:
+def test_damaged_json_raises_the_given_error(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "damaged.json"
     file.write_bytes(content)
     with pytest.raises(BundleError, match=r"damaged\.json.*make it again"):
         read_json(file, BundleError, "make it again")
 
 
-def test_missing_json_ends_in_the_error_asked_for(tmp_path: Path) -> None:
+def test_missing_json_raises_the_given_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"absent\.json"):
         read_json(tmp_path / "absent.json", BundleError, "make it again")
 

@@ -1,4 +1,4 @@
-"""``build_engine.sh`` with stand-ins for trtexec: what it asks for, what it keeps, and when it refuses."""
+"""``build_engine.sh`` with stand-ins for trtexec: its arguments, the files it keeps, and its errors."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_a_second_run_builds_nothing_unless_forced_or_damaged(board: Machine) ->
     assert len(list(board.folder.glob("*.plan"))) == 2
 
 
-def test_a_failing_build_keeps_what_was_there_and_what_was_said(board: Machine) -> None:
+def test_a_failing_build_keeps_the_old_plan_and_the_log(board: Machine) -> None:
     install(board.bin)
     board.build()
     before = board.record()
@@ -232,9 +232,9 @@ def test_the_environment_decides(board: Machine) -> None:
 
 def test_a_wrong_argument_and_help(board: Machine) -> None:
     assert "--fast is unknown; there is only --force" in board.build("--fast").stderr
-    told = board.build("--help").stdout
-    assert "WORKSPACE_MIB" in told
-    assert "set -eu" not in told
+    text = board.build("--help").stdout
+    assert "WORKSPACE_MIB" in text
+    assert "set -eu" not in text
 
 
 def test_damaged_graphs_are_refused(board: Machine) -> None:

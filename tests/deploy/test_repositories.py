@@ -92,9 +92,9 @@ def test_triton_gets_a_repository_for_each_runtime(
 ) -> None:
     monkeypatch.setenv("S2D_EDGE_CACHE", str(jetson.path.parent / "cache"))
     out = deploy(jetson, "triton", Console())
-    told = " ".join(capsys.readouterr().err.split())
-    assert "1/model.plan is left empty: no plan was built" in told
-    assert "--model-repository=/models/onnxruntime" in told
+    messages = " ".join(capsys.readouterr().err.split())
+    assert "1/model.plan is left empty: no plan was built" in messages
+    assert "--model-repository=/models/onnxruntime" in messages
     assert sorted(file.name for file in out.iterdir()) == [
         "cache",
         "manifest.json",
@@ -159,7 +159,7 @@ def test_a_stream_s_state_is_explicit(triton: Any, tmp_path: Path) -> None:
     assert [each.name for each in config.input] == ["frame", "age", "classes", "keys.0"]
 
 
-def test_a_cpu_s_onnx_bundle_asks_for_no_gpu(triton: Any, tmp_path: Path) -> None:
+def test_a_cpu_s_onnx_bundle_requires_no_gpu(triton: Any, tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / 'a "b"', graph="model.onnx")
     out = deploy(bundle, "triton")
     assert not (out / "tensorrt").exists()
@@ -174,7 +174,7 @@ class _Strict(BaseModel):
 
 
 class _ModelConfig(_Strict):
-    """What the model server's own schema (``src/schema.cpp``) allows; no Python package carries it."""
+    """The model server's own schema (``src/schema.cpp``), written out; no Python package carries it."""
 
     name: StrictStr
     base_path: StrictStr
@@ -196,7 +196,7 @@ class _OvmsConfig(_Strict):
     model_config_list: list[_Entry]
 
 
-def test_the_model_server_gets_what_openvino_takes(tmp_path: Path) -> None:
+def test_the_model_server_gets_openvino_s_graphs(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path / "faces")
     root = tmp_path / "out"
     out = deploy(bundle, "ovms", root=str(root))
@@ -249,7 +249,7 @@ def test_devices_that_compile_long_get_a_cache_of_the_model(
     assert caches[0] == caches[2] != caches[1]
 
 
-def test_what_is_refused(jetson: Bundle, tmp_path: Path) -> None:
+def test_invalid_options_and_damaged_bundles_are_rejected(jetson: Bundle, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="k8s"):
         deploy(jetson, "k8s")
     with pytest.raises(ConfigError, match="--root"):

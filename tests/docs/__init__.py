@@ -1,1 +1,1 @@
-"""Tests of the documentation: what it tells a reader to type works, and what it links to exists."""
+"""Tests of the documentation: its commands work, and its links lead somewhere."""

@@ -88,7 +88,7 @@ def links(page: Path) -> list[str]:
 
 
 def inline_code(page: Path) -> list[str]:
-    """What stands between backticks in the prose, on one line each."""
+    """The inline code of the prose, each piece on one line."""
     return re.findall(r"`([^`]+)`", without_blocks(page))
 
 

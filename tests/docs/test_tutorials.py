@@ -96,7 +96,7 @@ def test_your_own_data(after_own_data: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["intel-npu", "jetson", "drop-report"])
-def test_what_is_done_before_the_device(
+def test_the_tutorials_before_the_device(
     name: str, after_own_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(after_own_data)

@@ -49,7 +49,7 @@ def npu(shared: Shared) -> Path:
 
 @pytest.mark.slow(seconds=6)
 @pytest.mark.parametrize("which", ["jetson", "npu"])
-def test_bundle_answers_as_the_run(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_bundle_has_the_run_s_logits(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     bundle = open_bundle(request.getfixturevalue(which))
     model = write_random_run(tmp_path / "run")
     clip = random_clip(TINY)
@@ -60,7 +60,7 @@ def test_bundle_answers_as_the_run(which: str, request: pytest.FixtureRequest, t
     assert record.max_abs_logit_diff <= record.tolerance == 1e-3
 
 
-def test_jetson_graph_is_what_tensorrt_asks_for(jetson: Path) -> None:
+def test_jetson_graph_meets_tensorrt_s_requirements(jetson: Path) -> None:
     graph = onnx.load(jetson / "model.onnx")
     assert graph.ir_version == 10
     assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18)]
@@ -113,7 +113,7 @@ def test_second_export_does_not_touch_the_first(jetson: Path) -> None:
     assert (jetson / MANIFEST).read_bytes() == before
 
 
-def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
+def test_invalid_targets_runs_and_counts_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'toaster' is unknown"):
         export_run(target="toaster", run=tmp_path, console=_QUIET)
     with pytest.raises(CheckpointError, match=r"holds no run\.json"):
@@ -134,7 +134,7 @@ def test_one_changed_byte_is_found(npu: Path, tmp_path: Path) -> None:
         open_bundle(copy)
 
 
-def test_manifest_tells_the_whole_contract(npu: Path) -> None:
+def test_manifest_holds_the_whole_contract(npu: Path) -> None:
     manifest = json.loads((npu / MANIFEST).read_text())
     assert manifest["inputs"] == [
         {

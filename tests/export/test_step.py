@@ -31,7 +31,7 @@ NARROW_HEADS = replace(CAUSAL, temporal=TemporalConfig(ratio=1 / 3, heads=4, mod
 
 
 def _frames(count: int) -> NDArray[np.uint8]:
-    """(1, F, S, S, 3): a picture that drifts, so neighbours are alike as in a video."""
+    """(1, F, S, S, 3): a picture that drifts, so neighbours are similar, as in a video."""
     size = CAUSAL.vit.image_size
     rng = np.random.default_rng(0)
     scene = rng.integers(0, 256, (size, size + count, 3), dtype=np.uint8)
@@ -41,8 +41,8 @@ def _frames(count: int) -> NDArray[np.uint8]:
 
 def _whole(model: S2D, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     with torch.inference_mode():
-        answers: NDArray[np.float32] = model.stream(torch.from_numpy(frames))[0].numpy()
-    return answers
+        logits: NDArray[np.float32] = model.stream(torch.from_numpy(frames))[0].numpy()
+    return logits
 
 
 RING_LAYOUTS = {  # every way a ring is written and read
@@ -63,7 +63,7 @@ def _steps(session: StreamSession, frames: NDArray[np.uint8], first: int = 0) ->
 
 
 @pytest.mark.slow(seconds=15)
-def test_every_answer_is_that_of_the_whole_history(streamed: tuple[S2D, Bundle]) -> None:
+def test_every_frame_has_the_logits_of_the_whole_history(streamed: tuple[S2D, Bundle]) -> None:
     model, bundle = streamed
     frames = _frames(200)  # fifty times round the rings
     want = _whole(model, frames)
@@ -84,11 +84,11 @@ def test_a_real_clip_frame_by_frame(streamed: tuple[S2D, Bundle], shared_data: P
     frames = np.stack([cv2.resize(picture, (side, side)) for _, picture in clip])[None]
     assert frames.shape[1] == 200
     with open_engine(bundle, "cpu") as engine:
-        answers = _steps(engine.open_stream(), frames)
-    np.testing.assert_allclose(answers, _whole(model, frames), atol=1e-4)
+        logits = _steps(engine.open_stream(), frames)
+    np.testing.assert_allclose(logits, _whole(model, frames), atol=1e-4)
 
 
-def test_two_faces_keep_two_pasts(streamed: tuple[S2D, Bundle]) -> None:
+def test_two_faces_keep_two_states(streamed: tuple[S2D, Bundle]) -> None:
     model, bundle = streamed
     frames = _frames(12)
     other = ~frames
@@ -99,7 +99,7 @@ def test_two_faces_keep_two_pasts(streamed: tuple[S2D, Bundle]) -> None:
     np.testing.assert_allclose(np.concatenate([b for _, b in mixed]), _whole(model, other), atol=1e-4)
 
 
-def test_a_gap_ages_the_past_and_a_long_one_forgets_it(streamed: tuple[S2D, Bundle]) -> None:
+def test_a_gap_ages_the_slots_and_a_long_one_resets_the_state(streamed: tuple[S2D, Bundle]) -> None:
     model, bundle = streamed
     frames = _frames(T + 2)
     with open_engine(bundle, "cpu") as engine:
@@ -113,7 +113,7 @@ def test_a_gap_ages_the_past_and_a_long_one_forgets_it(streamed: tuple[S2D, Bund
     np.testing.assert_allclose(late, _whole(model, frames[:, T + 1 :]), atol=1e-4)
 
 
-def test_a_clip_is_answered_from_an_empty_past(streamed: tuple[S2D, Bundle]) -> None:
+def test_a_clip_is_predicted_from_an_empty_state(streamed: tuple[S2D, Bundle]) -> None:
     model, bundle = streamed
     clip = _frames(T)
     with open_engine(bundle, "cpu") as engine:
@@ -121,7 +121,7 @@ def test_a_clip_is_answered_from_an_empty_past(streamed: tuple[S2D, Bundle]) -> 
         np.testing.assert_allclose(engine.infer(clip), _whole(model, clip)[-1:], atol=1e-4)
 
 
-def test_the_manifest_tells_the_state(streamed: tuple[S2D, Bundle]) -> None:
+def test_the_manifest_describes_the_state(streamed: tuple[S2D, Bundle]) -> None:
     model, bundle = streamed
     manifest = bundle.manifest
     slots = T if manifest.graph == "model.onnx" else T - 1
@@ -135,7 +135,7 @@ def test_the_manifest_tells_the_state(streamed: tuple[S2D, Bundle]) -> None:
     assert manifest.state_bytes == 4 * slots * entry
 
 
-def test_what_is_no_next_frame_is_refused(streamed: tuple[S2D, Bundle]) -> None:
+def test_an_input_that_is_no_next_frame_is_rejected(streamed: tuple[S2D, Bundle]) -> None:
     frames = _frames(2)
     with open_engine(streamed[1], "cpu") as engine:
         session = engine.open_stream()

@@ -44,7 +44,7 @@ class FakeCuda:
     downloads: int = 0
 
     def block(self, address: int, nbytes: int, space: str) -> bool:
-        """Whether so many bytes from there on are in one piece of memory of that kind."""
+        """Return True if all the bytes from an address on lie in one block of memory of that kind."""
         return any(
             begin <= address and address + nbytes <= begin + held.nbytes and held.space == space
             for begin, held in self.blocks.items()

@@ -24,7 +24,7 @@ from s2d_edge.contracts.clip import CropRecipe
 
 LABELS = ("red", "green", "blue")
 FRAMES, SIZE = 4, 48
-# Logit k is a tenth of the mean of colour k, so that a clip's answer is its strongest colour.
+# Logit k is a tenth of the mean of colour k, so that a clip's prediction is its strongest colour.
 COLOUR_TO_LOGIT: NDArray[np.float32] = np.eye(3, dtype=np.float32) / np.float32(10)
 CALIBRATED = CalibrationRecord(
     data="test",

@@ -1,4 +1,4 @@
-"""An engine that is whatever a test wants it to be: an NPU with a driver, answering as it is told."""
+"""An engine with the identity and the logits that a test gives it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from s2d_edge.firmware_host.selftest.agreement import Arithmetic
 
 
 class StandIn(GraphEngine):
-    """Answers the clips of a bundle with ``answer``."""
+    """Predicts the clips of a bundle with ``predict``."""
 
-    def __init__(self, bundle: Bundle, identity: EngineIdentity, answer: Callable[[Clip], Logits]) -> None:
+    def __init__(self, bundle: Bundle, identity: EngineIdentity, predict: Callable[[Clip], Logits]) -> None:
         super().__init__(bundle)
         self._identity = identity
-        self._answer = answer
+        self._predict = predict
 
     @property
     def identity(self) -> EngineIdentity:
@@ -27,14 +27,14 @@ class StandIn(GraphEngine):
     def arithmetic(self) -> Arithmetic:
         return "int8 and more" if self.manifest.precision == "int8" else "16-bit"
 
-    def time_nodes(self, answer: Callable[[], object], rounds: int) -> list[NodeTime]:
+    def time_nodes(self, predict: Callable[[], object], rounds: int) -> list[NodeTime]:
         raise NotImplementedError
 
     def close(self) -> None:
         """Nothing to free."""
 
     def _run(self, clip: Clip) -> Logits:
-        return self._answer(clip)
+        return self._predict(clip)
 
     def _new_rings(self) -> RingMemory:
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""GPUs and NPUs through stand-ins for the runtimes: what is asked of them, and what is refused.
+"""GPUs and NPUs through stand-ins for the runtimes: the options they get, and the errors.
 
 Nothing here ran on such a device; the options are those the runtimes document.
 """
@@ -156,7 +156,7 @@ def test_work_left_to_the_cpu_is_an_error_unless_it_is_small(
         open_engine(jetson, "cuda")
 
 
-def test_real_sessions_tell_where_their_nodes_are(tmp_path: Path) -> None:
+def test_real_sessions_report_where_their_nodes_run(tmp_path: Path) -> None:
     if not hasattr(_REAL_SESSION, "get_provider_graph_assignment_info"):
         pytest.skip("needs an ONNX Runtime of 1.24 or later")
     bundle = make_bundle(tmp_path / "b", graph="model.onnx")
@@ -222,6 +222,6 @@ def test_compiled_graphs_are_kept_by_graph_driver_and_version_except_on_a_cpu(
     assert "CACHE_DIR" not in FakeCore.compiled[-1][1]
 
 
-def test_driver_that_openvino_does_not_tell_is_empty() -> None:
+def test_a_driver_that_openvino_does_not_report_is_empty() -> None:
     assert openvino_engine.driver_version(_REAL_CORE(), "cpu") == ""
     assert openvino_engine.driver_version(_REAL_CORE(), "npu") == ""

@@ -30,7 +30,7 @@ def searched(ticket: int) -> SearchedFrame:
 def test_frame_is_drawn_with_the_newest_results_up_to_it() -> None:
     shared = board()
     shared.put_result(1, replace(RESULT, track=1, label="happy"))
-    shared.put_result(2, None)  # the stride asked for none
+    shared.put_result(2, None)  # no prediction is due at this sample
     shared.put_result(3, replace(RESULT, track=2))
     shared.put_result(4, replace(RESULT, track=1, label="sad"))
     labels = [[mark.label for mark in shared.overlay(searched(ticket)).faces] for ticket in range(5)]

@@ -89,9 +89,7 @@ def test_a_jetson_takes_its_own_though_its_cpu_could_run_another(
     assert starter_for("cpu") == shipped / "intel-cpu"
 
 
-def test_an_npu_that_is_asked_for_takes_the_bundle_made_for_it(
-    shipped: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_requested_npu_takes_the_bundle_made_for_it(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_bundle(shipped / "intel-npu", target="intel-npu")
     _machine(monkeypatch, ("cpu", "npu"), ("cpu",))
     assert starter_for("npu") == shipped / "intel-npu"
@@ -177,7 +175,7 @@ def test_paths_are_paths(shipped: Path, capfd: pytest.CaptureFixture[str]) -> No
     assert "the folder here is ./starter" in capfd.readouterr().err
 
 
-def test_without_a_bundle_the_starter_is_taken_and_said(
+def test_without_a_bundle_the_starter_is_taken_and_reported(
     shipped: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert find_bundle(None, "auto", Console()) == shipped / "intel-cpu"
@@ -200,7 +198,7 @@ def test_own_bundles_go_first_even_where_they_cannot_be_read(
         choose_model(None, "auto", QUIET)
 
 
-def test_what_a_killed_export_left_is_no_bundle(shipped: Path) -> None:
+def test_the_remains_of_a_killed_export_are_no_bundle(shipped: Path) -> None:
     make_bundle(Path("bundles/.own.x7"))
     assert find_bundle(None, "auto", QUIET) == shipped / "intel-cpu"
 

@@ -1,4 +1,4 @@
-"""The graph engines: right answers, and a refusal for everything that does not fit."""
+"""The graph engines: correct logits, and an error for everything that does not fit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def colour_clip(red: int, green: int, blue: int) -> Clip:
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_engine_answers_in_the_manifest_s_terms(tmp_path: Path, graph: str) -> None:
+def test_engine_returns_logits_in_the_manifest_s_terms(tmp_path: Path, graph: str) -> None:
     with open_engine(make_bundle(tmp_path / "b", graph=graph), "cpu", threads=1) as engine:
         logits = engine.infer(colour_clip(10, 200, 30))
         assert logits.dtype == np.float32

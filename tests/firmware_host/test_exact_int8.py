@@ -23,7 +23,7 @@ _OLD = "processor : 0\nmodel name : Some CPU\nflags : fpu sse2 avx2\n"
 
 
 def _describe(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the machine's processor be the one of ``text``."""
+    """Replace the machine's processor by the one that ``text`` describes."""
     (folder / "cpuinfo").write_text(text, encoding="utf-8")
     monkeypatch.setattr(processor, "_CPUINFO", folder / "cpuinfo")
 
@@ -50,7 +50,7 @@ def test_only_x86_without_vnni_overflows(
 def test_large_products_are_summed_exactly(
     old: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """255 · 127 twice is beyond 16 bits: here, and as this machine would be treated without VNNI."""
+    """Twice 255 · 127 exceeds 16 bits; with the settings for this machine, and for one without VNNI."""
     if old:
         _describe(_OLD, tmp_path, monkeypatch)
     model = _large_products(columns=256)
@@ -70,14 +70,14 @@ def _large_products(columns: int) -> openvino.Model:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_engine_asks_for_it_on_such_processors(
+def test_openvino_engine_requests_exact_sums_on_x86_without_vnni(
     precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[dict[str, Any]] = []
+    requested: list[dict[str, Any]] = []
 
     class Listening(openvino.Core):  # type: ignore[misc]
         def compile_model(self, model: Any, device: str, properties: dict[str, Any]) -> Any:
-            asked.append(properties)
+            requested.append(properties)
             return super().compile_model(model, device, properties)
 
     monkeypatch.setattr(openvino, "Core", Listening)
@@ -87,17 +87,17 @@ def test_engine_asks_for_it_on_such_processors(
         _describe(text, tmp_path, monkeypatch)
         with open_engine(bundle, "cpu") as engine:
             assert isinstance(engine, OpenVINOEngine)
-    has = ["LP_TRANSFORMS_MODE" in properties for properties in asked]
+    has = ["LP_TRANSFORMS_MODE" in properties for properties in requested]
     assert has == [precision == "int8", False]
 
 
-def test_onnx_runtime_is_asked_for_it_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the engine of an INT8 bundle, and by what calibrate opens in between."""
-    asked: list[str] = []
+def test_onnx_runtime_sums_exactly_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine of an INT8 bundle and the sessions of calibrate both request it."""
+    requested: list[str] = []
     real = onnxruntime.InferenceSession
 
     def listening(source: Any, sess_options: Any, **further: Any) -> Any:
-        asked.append(sess_options.get_session_config_entry("session.x64quantprecision"))
+        requested.append(sess_options.get_session_config_entry("session.x64quantprecision"))
         return real(source, sess_options, **further)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", listening)
@@ -106,10 +106,10 @@ def test_onnx_runtime_is_asked_for_it_everywhere(tmp_path: Path, monkeypatch: py
         pass
     cpu_session(bundle.graph_path)
     cpu_session(onnx.load(bundle.graph_path))
-    assert asked == ["1", "1", "1"]
+    assert requested == ["1", "1", "1"]
 
 
-def test_doctor_says_that_int8_gains_nothing_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_x86_without_vnni(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _describe(_OLD, tmp_path, monkeypatch)
     assert "without VNNI" in diagnose_openvino(installed_runtimes())[0].found
     _describe("flags : sse2 avx_vnni\n", tmp_path, monkeypatch)

@@ -13,7 +13,7 @@ def test_the_same_bytes_on_every_machine() -> None:
     clips = moving_patterns(2, 3, 20, seed=0)
     assert clips.shape == (2, 3, 20, 20, 3)
     assert clips.dtype == np.uint8
-    # What bundles were answered about: another drawing needs another GENERATOR.
+    # The self-tests of existing bundles hold logits of these clips: other clips need another GENERATOR.
     assert (GENERATOR, hashlib.sha256(clips.tobytes()).hexdigest()[:16]) == (1, "c2376295ce1e14f2")
 
 

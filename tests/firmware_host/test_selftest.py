@@ -88,7 +88,7 @@ def test_passes_on_the_right_graph(kind: str, request: pytest.FixtureRequest, tm
     report = check_bundle(bundle.path, "CPU", str(tmp_path / "report.json"), QUIET)
     assert report.passed
     assert report.agreement.rms < 1e-5
-    assert report.agreement.variation > 0.03  # the clips move the answers
+    assert report.agreement.variation > 0.03  # the logits vary with the clips
     written = json.loads((tmp_path / "report.json").read_text())
     assert written["passed"] is True
     assert written["agreement"]["correlation"] == pytest.approx(1)
@@ -114,8 +114,8 @@ def _constant(wanted: Bundle) -> GraphEngine:
     return StandIn(wanted, NPU, lambda clip: mean)
 
 
-def test_engine_that_answers_constants_is_caught_by_how_answers_vary(windowed_int8: Bundle) -> None:
-    """Even the mean of the right answers, which no difference alone gives away at INT8's limits."""
+def test_an_engine_of_constant_logits_is_caught_by_their_correlation(windowed_int8: Bundle) -> None:
+    """The mean of the reference logits is within INT8's limits, so the correlation must reject it."""
     report = self_test(windowed_int8, _constant(windowed_int8))
     assert report.agreement.correlation == 0
     assert any("vary from clip to clip" in fault for fault in report.faults)
@@ -177,14 +177,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class _Counted:
-    """Answers as the CPU does, and counts."""
+    """Predicts as the CPU does, and counts the predictions."""
 
     def __init__(self, engine: GraphEngine) -> None:
         self.engine = engine
-        self.asked = 0
+        self.count = 0
 
     def __call__(self, clip: Clip) -> Logits:
-        self.asked += 1
+        self.count += 1
         return self.engine.infer(clip)
 
 
@@ -192,21 +192,21 @@ def test_a_pass_is_remembered_for_this_bundle_device_driver_and_runtime(
     windowed: Bundle, windowed_int8: Bundle, cache: Path
 ) -> None:
     with open_engine(windowed, "cpu") as real:
-        answer = _Counted(real)
+        counted = _Counted(real)
 
-        def asked_by(identity: EngineIdentity, bundle: Bundle = windowed) -> int:
-            before = answer.asked
-            require_trust(bundle, StandIn(bundle, identity, answer), QUIET)
-            return answer.asked - before
+        def predictions_by(identity: EngineIdentity, bundle: Bundle = windowed) -> int:
+            before = counted.count
+            require_trust(bundle, StandIn(bundle, identity, counted), QUIET)
+            return counted.count - before
 
-        assert asked_by(real.identity) == 0  # it gave the answers itself
-        assert asked_by(NPU) == 8
-        assert asked_by(NPU) == 0
-        assert asked_by(NPU.model_copy(update={"driver": "1759450000"})) == 8
-        assert asked_by(NPU.model_copy(update={"runtime": "OpenVINO 2"})) == 8
-        assert asked_by(NPU) == 0
+        assert predictions_by(real.identity) == 0  # it computed the reference logits
+        assert predictions_by(NPU) == 8
+        assert predictions_by(NPU) == 0
+        assert predictions_by(NPU.model_copy(update={"driver": "1759450000"})) == 8
+        assert predictions_by(NPU.model_copy(update={"runtime": "OpenVINO 2"})) == 8
+        assert predictions_by(NPU) == 0
         with pytest.raises(SelfTestError):  # an FP32 graph computes other logits than the INT8 one
-            asked_by(NPU, windowed_int8)
+            predictions_by(NPU, windowed_int8)
         assert len(list((cache / "selftest").iterdir())) == 3
 
 

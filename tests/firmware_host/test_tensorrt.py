@@ -69,7 +69,7 @@ def clips(bundle: Bundle, count: int) -> list[np.ndarray]:  # type: ignore[type-
     return list(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
 
 
-def test_a_plan_answers_clips_as_the_graph_does(
+def test_a_plan_has_the_graph_s_logits(
     window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = build(window, tmp_path)
@@ -196,17 +196,17 @@ def test_plans_are_not_trusted_blindly(
     with pytest.raises(DeviceError, match="--force"):
         open_engine(window, "tensorrt")
     plan.write_bytes(whole)
-    told = json.loads(record.read_text())
+    original = json.loads(record.read_text())
     for change, reason in (
         ({"model_sha256": "0" * 64}, "was built from another model.onnx"),
         ({"graph": "model_fp16.onnx"}, "was built from another model_fp16.onnx"),
         ({"format": 2}, "is no record of a plan"),
         ({"extra": 1}, "is no record of a plan"),
     ):
-        record.write_text(json.dumps(told | change))
+        record.write_text(json.dumps(original | change))
         with pytest.raises(DeviceError, match=reason):
             open_engine(window, "tensorrt")
-    record.write_text(json.dumps(told))
+    record.write_text(json.dumps(original))
     open_engine(window, "tensorrt").close()
     # TensorRT has the last word, and says it in its own.
     package.__version__ = "10.2.0"
@@ -224,8 +224,8 @@ def test_a_plan_of_other_tensors_is_refused(
     other = make_bundle(tmp_path / "c", graph="model.onnx", frames=5)
     plan = record.with_suffix(".plan")
     plan.write_text(f"PLAN 100300 {other.graph_path}")
-    told = json.loads(record.read_text()) | {"plan_sha256": hashlib.sha256(plan.read_bytes()).hexdigest()}
-    record.write_text(json.dumps(told))
+    changed = json.loads(record.read_text()) | {"plan_sha256": hashlib.sha256(plan.read_bytes()).hexdigest()}
+    record.write_text(json.dumps(changed))
     with pytest.raises(BundleError, match=r"'clip' is uint8 \(1, 5, 48, 48, 3\)"):
         open_engine(window, "tensorrt")
     package.format = package.TensorFormat.HWC
@@ -233,7 +233,7 @@ def test_a_plan_of_other_tensors_is_refused(
         open_engine(window, "tensorrt")
 
 
-def test_what_cuda_and_tensorrt_refuse_is_said(
+def test_errors_of_cuda_and_tensorrt_are_reported(
     window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build(window, tmp_path)
@@ -252,7 +252,7 @@ def test_what_cuda_and_tensorrt_refuse_is_said(
         open_engine(window, "tensorrt", profile=True)
 
 
-def test_without_a_plan_onnx_runtime_s_provider_is_used_and_said(
+def test_without_a_plan_onnx_runtime_s_provider_is_used_and_reported(
     window: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = onnxruntime.InferenceSession

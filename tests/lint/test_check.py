@@ -1,4 +1,4 @@
-"""What export, calibration and the ``lint`` verb do with graphs that break rules, and with others."""
+"""Export, calibration and the ``lint`` verb reject graphs that break rules, and pass others."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _PAGE = Path(__file__).parents[2] / "docs/targets.md"
 
 
 def with_graph(bundle: Bundle, model: onnx.ModelProto) -> Bundle:
-    """The same bundle with another graph, sealed anew."""
+    """Replace the graph of a bundle, and seal the bundle again."""
     onnx.save(model, bundle.graph_path)
     seal(bundle.path, bundle.manifest)
     return open_bundle(bundle.path)
 
 
 @pytest.mark.slow(seconds=3)
-def test_export_refuses_what_its_target_would(tmp_path: Path) -> None:
+def test_export_rejects_graphs_that_its_target_would_reject(tmp_path: Path) -> None:
     write_random_run(tmp_path / "run", TINY.as_image())
     model, info = load_run(tmp_path / "run")
     with torch.no_grad():
@@ -55,7 +55,7 @@ def test_export_refuses_what_its_target_would(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"run", "large"}
 
 
-def test_calibration_refuses_what_its_target_would(tmp_path: Path) -> None:
+def test_calibration_rejects_graphs_that_its_target_would_reject(tmp_path: Path) -> None:
     write_colours(tmp_path / "data", "train", 2)
     write_colours(tmp_path / "data", "test", 2)
     # In 8 bits the weights are small; their scale is not.
@@ -66,17 +66,17 @@ def test_calibration_refuses_what_its_target_would(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"data", "fp32"}
 
 
-def test_verb_tells_every_violation_and_fails(tmp_path: Path) -> None:
+def test_verb_lists_every_violation_and_fails(tmp_path: Path) -> None:
     model = int8_graph()
     insert(model, "mean", "QuantizeLinear", "lone", ["residual.out", "normed.scale", "normed.zero"])
     insert(model, "mean", "Cast", "wide", [store(model, "big", np.array([2**40]))], to=onnx.TensorProto.FLOAT)
     bundle = with_graph(make_bundle(tmp_path / "bundle", graph="model.onnx", target="jetson"), model)
     done = CliRunner().invoke(app, ["lint", str(bundle.path), "--json", "-"])
     assert done.exit_code == 1
-    told = json.loads(done.stdout)
-    assert (told["target"], told["fits"]) == ("jetson", False)
-    assert told["rules"] == [rule.name for rule in rules_for("jetson", "model.onnx")]
-    assert [(each["rule"], each["node"], each["severity"]) for each in told["violations"]] == [
+    payload = json.loads(done.stdout)
+    assert (payload["target"], payload["fits"]) == ("jetson", False)
+    assert payload["rules"] == [rule.name for rule in rules_for("jetson", "model.onnx")]
+    assert [(each["rule"], each["node"], each["severity"]) for each in payload["violations"]] == [
         ("int32-range", "wide", "warning"),
         ("q-dq-pairs", "lone", "error"),
     ]
@@ -109,7 +109,7 @@ def test_rules_are_those_of_the_target(tmp_path: Path) -> None:
     ]
 
 
-def test_onnx_runtime_s_rules_find_what_it_refuses(tmp_path: Path) -> None:
+def test_onnx_runtime_s_rules_find_the_graphs_it_rejects(tmp_path: Path) -> None:
     """ONNX Runtime itself opens what passes, and refuses the newer file format."""
     model = int8_graph()
     path = tmp_path / "model.onnx"
@@ -129,7 +129,7 @@ def test_onnx_runtime_s_rules_find_what_it_refuses(tmp_path: Path) -> None:
 
 def test_page_lists_every_rule() -> None:
     page = _PAGE.read_text(encoding="utf-8")
-    assert page == as_markdown(), "write it anew: python -m s2d_edge.lint.document > docs/targets.md"
+    assert page == as_markdown(), "write it again: python -m s2d_edge.lint.document > docs/targets.md"
     for target, graph in (("jetson", "model.onnx"), ("intel-npu", "model.xml"), ("cpu", "model.onnx")):
         for rule in rules_for(target, graph):  # type: ignore[arg-type]
             assert f"`{rule.name}`" in page

@@ -159,7 +159,7 @@ def test_endless_range_is_found_for_every_device(end: float) -> None:
     assert {rule for rule, _ in lint(model)} == {"ranges", "fp16-range"}
 
 
-def test_only_the_npu_is_asked_for_what_only_it_needs() -> None:
+def test_rules_for_the_npu_alone_apply_to_no_other_device() -> None:
     assert {
         name for name, (_, rule, _) in PLANTS.items() if rule not in {each.name for each in rules.RULES}
     } == {

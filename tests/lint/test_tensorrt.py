@@ -23,7 +23,7 @@ def lint(model: Model) -> list[Violation]:
 
 
 def known_shape(model: Model, name: str, *shape: int) -> None:
-    """Tell what inference cannot find out, so that the plant breaks one rule only."""
+    """Declare the shapes that inference cannot find, so that the plant breaks one rule only."""
     model.graph.value_info.append(onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
 

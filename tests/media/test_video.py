@@ -123,7 +123,7 @@ def test_frame_folder_in_natural_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fps", [8.0, 29.97003, 119.88, 7.123456])
-def test_sink_writes_what_the_reader_reads(tmp_path: Path, fps: float) -> None:
+def test_the_reader_reads_the_sink_s_video(tmp_path: Path, fps: float) -> None:
     path = tmp_path / "out.mp4"
     with VideoSink(path, fps=fps, size=(96, 64)) as sink:
         assert not path.exists()

@@ -92,7 +92,7 @@ def test_a_verb_has_a_default_under_bundles(verb: str, work: Path, capfd: pytest
 
 
 @pytest.mark.parametrize("verb", sorted(NO_DEFAULT))
-def test_the_others_say_that_they_need_one(verb: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_other_verbs_report_that_they_need_a_bundle(verb: str, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(verb) == 2
     assert "Missing" in capfd.readouterr().err
 

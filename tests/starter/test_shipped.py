@@ -1,4 +1,4 @@
-"""What ships: whole, small, fit for its targets, and what the card says it is."""
+"""The shipped starters are whole, small, fit for their targets, and as their card describes them."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def _write_data(root: Path) -> Path:
 
 
 @pytest.mark.slow(seconds=6)
-def test_verbs_take_it_by_name_and_write_nothing_into_the_package(
+def test_verbs_take_the_starter_by_name_and_leave_the_package_unchanged(
     package: Path, elsewhere: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = _state(package)
@@ -71,9 +71,9 @@ def test_verbs_take_it_by_name_and_write_nothing_into_the_package(
     assert (Path("deploy") / "intel-cpu-ovms" / "config.json").is_file()
     assert run("benchmark", "starter", "--profile", "--rounds", "2", "--quiet") == 0
     assert _state(package) == before
-    told = capfd.readouterr().err.splitlines()
-    assert len(told) == 1
-    assert told[0].startswith("warning: no face was found in 3 of 3 frames")
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("warning: no face was found in 3 of 3 frames")
 
 
 def test_a_score_says_which_model_it_is_of(package: Path, elsewhere: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_score_says_which_model_it_is_of(package: Path, elsewhere: Path) -> No
         (("benchmark", "--profile", "--rounds", "1"), "no bundle under bundles/"),
     ],
 )
-def test_it_stands_in_where_there_is_nothing_else(
+def test_the_starter_is_the_default_without_another_bundle(
     elsewhere: Path, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], why: str
 ) -> None:
     _write_data(elsewhere / "data")
@@ -113,7 +113,7 @@ def test_it_stands_in_where_there_is_nothing_else(
     assert "CARD.md" in said.splitlines()[0]
 
 
-def test_a_run_of_ones_own_is_evaluated_before_it(
+def test_the_user_s_own_run_is_evaluated_before_the_starter(
     package: Path, elsewhere: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (elsewhere / "runs").symlink_to(package.parent)
@@ -121,7 +121,7 @@ def test_a_run_of_ones_own_is_evaluated_before_it(
     assert "starter" not in capfd.readouterr().err
 
 
-def test_run_takes_it_and_says_so(
+def test_run_takes_the_starter_and_reports_it(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(config: object) -> None:
@@ -136,7 +136,7 @@ def test_run_takes_it_and_says_so(
         assert ("taking starter-intel-cpu" in said) == (not named)
 
 
-def test_it_cannot_be_quantized_again(package: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_starter_cannot_be_quantized_again(package: Path, capfd: pytest.CaptureFixture[str]) -> None:
     manifest = package / "intel-cpu/manifest.json"
     text = manifest.read_text()
     record = {"data": "d", "split": "s", "seed": 0, "recipe": {}, "int8_mac_fraction": 1.0}
@@ -152,7 +152,7 @@ def test_it_cannot_be_quantized_again(package: Path, capfd: pytest.CaptureFixtur
     assert "is INT8 already" in capfd.readouterr().err
 
 
-def test_doctor_tells_what_ships(monkeypatch: pytest.MonkeyPatch, no_starter: Path, package: Path) -> None:
+def test_doctor_lists_the_starters(monkeypatch: pytest.MonkeyPatch, no_starter: Path, package: Path) -> None:
     def finding() -> tuple[bool, str, str]:
         (found,) = (each for each in examine() if each.part == "starter")
         return found.ready, found.found, found.next_step

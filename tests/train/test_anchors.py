@@ -30,7 +30,7 @@ def test_targets_and_queues_are_the_official_ones(shared_data: Path) -> None:
     )
 
 
-def test_empty_slots_never_answer() -> None:
+def test_empty_slots_have_no_share_in_the_targets() -> None:
     anchors = EmotionAnchors(3, 4, SdlSettings(queue=2, top_k=2))
     features = torch.eye(4)[:1]
     logits = torch.tensor([[2.0, 0.0, -1.0]])
@@ -38,7 +38,7 @@ def test_empty_slots_never_answer() -> None:
     assert anchors.losses(logits, features).tolist() == [0]
     anchors.remember(features, logits, torch.tensor([1]))
     assert anchors.filled.tolist() == [0, 1, 0]
-    # One anchor alone is the whole answer, however far away the empty ones would be.
+    # One anchor alone gives the whole target, however far away the empty ones would be.
     near = features + 0.3 * torch.ones(1, 4)
     torch.testing.assert_close(anchors.soft_targets(near), torch.softmax(logits, dim=1))
 

@@ -171,7 +171,7 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
     assert losses[1] != losses[0]  # the teacher's loss is in it
     assert read_run(taught).settings["teacher"] == str(both.resolve())
     (further,) = train(data=str(data), stage="video", changes=FAST, init=taught, console=QUIET)
-    assert read_run(further).model.causal  # what --init has, unless asked otherwise
+    assert read_run(further).model.causal  # as --init has it, unless --temporal is given
     with pytest.raises(CheckpointError, match="--temporal causal"):
         train(**(causal | {"init": taught}), temporal="bidirectional", console=QUIET)
     changes = (*FAST, "temporal_contrast=true", "video.lr=1e-9", "video.weight_decay=0")
@@ -251,7 +251,7 @@ def test_the_video_stage_alone_starts_from_the_newest_image_run(data: Path, land
 
 
 @pytest.mark.slow(seconds=3)
-def test_a_training_goes_on_at_another_size_of_picture(data: Path, landmark: Path) -> None:
+def test_a_training_continues_at_another_size_of_picture(data: Path, landmark: Path) -> None:
     stages = [
         _options(data, landmark, stage="image", epochs=1, image_size=64, out=Path("image")),
         _options(data, None, stage="video", frames=2, init=Path("image"), epochs=1, out=Path("video")),

@@ -41,7 +41,7 @@ def test_nothing_changes_where_all_is_off() -> None:
     )
 
 
-def test_randaugment_treats_all_frames_alike_and_every_clip_by_itself() -> None:
+def test_randaugment_treats_all_frames_equally_and_every_clip_by_itself() -> None:
     picture = np.random.default_rng(5).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     same = np.broadcast_to(picture, (12, FRAMES, SIZE, SIZE, 3))
     clip = _batch(Feed(clips=clips(same, [0] * 12), single_frames=False, maps=None), OPERATIONS).clip

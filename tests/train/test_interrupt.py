@@ -1,4 +1,4 @@
-"""Signals asked for between steps."""
+"""Signals are noticed between steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ assert signal.getsignal(number) is before
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_the_first_signal_asks_and_the_second_interrupts(name: str) -> None:
+def test_the_first_signal_requests_a_stop_and_the_second_interrupts(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, name], capture_output=True, text=True, check=False, timeout=120
     )

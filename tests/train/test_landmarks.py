@@ -143,7 +143,7 @@ def test_the_stage_writes_a_network_that_the_image_stage_takes(
         ({"data": "x", "landmark": Path("y")}, "--landmark is for"),
     ],
 )
-def test_the_stage_refuses_what_is_not_for_it(options: dict[str, Any], message: str) -> None:
+def test_the_landmark_stage_rejects_options_not_for_it(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         train(stage="landmark", **options, console=QUIET)
 

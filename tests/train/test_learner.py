@@ -47,7 +47,7 @@ def test_a_training_in_mixed_precision_runs_and_resumes(
     assert again._snapshot().scaler == snapshot.scaler
 
 
-def test_pictures_reach_the_model_unrounded_and_answers_leave_it_in_fp32(
+def test_pictures_reach_the_model_unrounded_and_logits_leave_it_in_fp32(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(learner, "_choose_precision", lambda device, amp: _mixed("bf16-mixed"))
@@ -70,10 +70,10 @@ def test_pictures_reach_the_model_unrounded_and_answers_leave_it_in_fp32(
 
 
 @pytest.mark.parametrize(
-    ("asked", "able", "precision"), [(0, 1, "32-true"), (1, 0, "32-true"), (1, 1, "bf16-mixed")]
+    ("requested", "able", "precision"), [(0, 1, "32-true"), (1, 0, "32-true"), (1, 1, "bf16-mixed")]
 )
-def test_a_cpu_computes_in_bfloat16_only_if_asked_and_able(
-    monkeypatch: pytest.MonkeyPatch, asked: int, able: int, precision: str
+def test_a_cpu_computes_in_bfloat16_only_on_request_and_if_able(
+    monkeypatch: pytest.MonkeyPatch, requested: int, able: int, precision: str
 ) -> None:
     monkeypatch.setattr(learner, "multiplies_bfloat16", lambda: bool(able))
-    assert learner._choose_precision(torch.device("cpu"), bool(asked)).precision == precision
+    assert learner._choose_precision(torch.device("cpu"), bool(requested)).precision == precision

@@ -1,4 +1,4 @@
-"""The loop: it learns, it stops where asked, and it goes on as if it had never stopped."""
+"""The loop: it learns, stops on request, and resumes as if it had never stopped."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_the_best_epoch_may_be_chosen_by_uar(tmp_path: Path) -> None:
     assert training.progress.best[0] == max(record["val_uar"] for record in training.progress.history)
 
 
-def test_what_is_kept_is_the_moving_average_where_one_is_asked_for(tmp_path: Path) -> None:
+def test_the_moving_average_is_saved_if_one_is_requested(tmp_path: Path) -> None:
     """With a decay near 1 the average hardly leaves the first step's weights, whatever is trained."""
     kept, trained = {}, {}
     for ema in (0.0, 0.999):
@@ -266,7 +266,7 @@ def test_a_damaged_or_missing_snapshot_is_refused(tmp_path: Path) -> None:
         load_snapshot(tmp_path)
 
 
-def test_a_clips_answer_is_the_mean_over_its_windows(tmp_path: Path) -> None:
+def test_a_clips_prediction_is_the_mean_over_its_windows(tmp_path: Path) -> None:
     frames = np.random.default_rng(2).integers(0, 256, (4, 4, 32, 32, 3), dtype=np.uint8)
     # Two clips of two windows each.
     two = replace(

@@ -39,7 +39,7 @@ def torchrun(count: int, *words: str, **options: Any) -> subprocess.Popen[str]:
 
 
 def _state(folder: Path) -> dict[str, torch.Tensor]:
-    """What a training ended with: its weights, AdamW's mean gradients, its anchors, its moving average."""
+    """The final state of a training: its weights, AdamW's mean gradients, its anchors, its moving average."""
     snapshot = load_snapshot(folder)
     gradients = {str(k): state["exp_avg"] for k, state in snapshot.optimizer["state"].items()}
     parts = {"weights": snapshot.model, "gradients": gradients, "anchors": snapshot.anchors}
@@ -88,13 +88,13 @@ def test_the_run_says_how_many_trained_it(both: dict[str, Path]) -> None:
 
 
 def test_a_loss_that_is_no_number_in_one_process_ends_all_with_its_clips(both: dict[str, Path]) -> None:
-    told = [(both["two"] / f"{rank}-{FAILURE}").read_text() for rank in (0, 1)]
-    assert told[0] == told[1]
-    assert "the loss became nan in epoch 1, step 1 on clip-" in told[0]
-    assert told[0].count("clip-") == 1  # of three, the one of the second process
+    messages = [(both["two"] / f"{rank}-{FAILURE}").read_text() for rank in (0, 1)]
+    assert messages[0] == messages[1]
+    assert "the loss became nan in epoch 1, step 1 on clip-" in messages[0]
+    assert messages[0].count("clip-") == 1  # of three, the one of the second process
 
 
-def test_when_one_process_is_asked_to_stop_all_stop_after_the_same_step(both: dict[str, Path]) -> None:
+def test_a_stop_requested_of_one_process_stops_all_after_the_same_step(both: dict[str, Path]) -> None:
     for rank in (0, 1):
         assert (both["two"] / f"{rank}-{STOP}").read_text() == "epoch 0, step 2"
     progress = load_snapshot(both["two"] / "stopping").progress

@@ -127,23 +127,23 @@ def test_a_run_by_the_papers_protocol_says_so_in_its_record_and_in_its_results(
 ) -> None:
     torch.manual_seed(0)
     save_file(MobileFaceNet(IMAGE.landmark).state_dict(), tmp_path / "landmark.safetensors")
-    asked: dict[str, Any] = {
+    options: dict[str, Any] = {
         "data": dfew,
         "stage": "image",
         "landmark": tmp_path / "landmark.safetensors",
         "epochs": 1,
     }
     changes = ("workers=1", "image.batch_clips=7")
-    (run,) = train(**asked, changes=changes, protocol="paper", console=QUIET)
+    (run,) = train(**options, changes=changes, protocol="paper", console=QUIET)
     assert read_run(run).settings["protocol"] == "paper"
     assert read_run(run).labels[0] == "happy"
     capsys.readouterr()
 
     paper = evaluate(run, data=dfew, device="cpu", protocol="paper")
-    told = " ".join(capsys.readouterr().err.split())
+    messages = " ".join(capsys.readouterr().err.split())
     assert (paper["protocol"], paper["selected_on"], paper["n"], paper["skipped"]) == ("paper", "test", 7, 0)
-    assert "best epoch was chosen on 'test'" in told
-    assert "no face" not in told
+    assert "best epoch was chosen on 'test'" in messages
+    assert "no face" not in messages
     assert evaluate(run, data=dfew, device="cpu")["protocol"] == "default"
 
 
@@ -160,6 +160,6 @@ def test_unreadable_clips_stop_or_are_skipped(
     train_clips, val_clips = prepared(plan(data, protocol="paper", skip_unreadable=True))
     assert (len(train_clips), len(val_clips)) == (13, 6)
     assert all("00009" not in name for name in train_clips.names)
-    told = " ".join(capsys.readouterr().err.split())
-    assert "training clips: 1 of 14 are unreadable and skipped" in told
-    assert "validation clips: 1 of 7 are unreadable and skipped" in told
+    messages = " ".join(capsys.readouterr().err.split())
+    assert "training clips: 1 of 14 are unreadable and skipped" in messages
+    assert "validation clips: 1 of 7 are unreadable and skipped" in messages

@@ -1,4 +1,4 @@
-"""What a run folder tells of a training: where it ran, and its curves for TensorBoard."""
+"""The records of a training in its run folder: where it ran, and its curves for TensorBoard."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_event_file_has_every_epoch_once_also_after_resuming(tmp_path: Path)
     assert not [path for path in tmp_path.rglob("*") if socket.gethostname() in path.name]
 
 
-def test_the_environment_tells_commit_and_changes_but_no_names(
+def test_the_environment_records_commit_and_changes_but_no_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def git(*words: str) -> str:

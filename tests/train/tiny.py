@@ -83,7 +83,7 @@ def noisy_clips(n: int, seed: int = 0) -> PreparedClips:
 
 
 def ramp_clips(n: int, seed: int = 0) -> PreparedClips:
-    """Clips of the same grey levels, rising in class 0 and falling in class 1: only the order tells."""
+    """Clips of the same grey levels, rising in class 0 and falling in class 1; only the order differs."""
     rng = np.random.default_rng(seed)
     labels = [k % 2 for k in range(n)]
     rising = np.linspace(40, 215, FRAMES)

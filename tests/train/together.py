@@ -1,4 +1,4 @@
-"""Short trainings that shall not depend on how many processes share them: what torchrun starts in tests."""
+"""Short trainings that must not depend on the number of processes; tests start them with torchrun."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def fail_together(out: Path, processes: Processes) -> None:
 
 
 def stop_together(out: Path, processes: Processes) -> None:
-    """Have the last process alone be asked to stop, at its second step; each writes down where it stopped."""
+    """Request a stop of the last process alone, at its second step; each writes down where it stopped."""
     last = processes.rank == processes.count - 1
     context = _context(processes, StopAfter(2) if last else InterruptGuard())
     training = StageTraining(job(out / "stopping", _PLAIN, noisy_clips(10), noisy_clips(4), context=context))

@@ -50,11 +50,11 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(nvidia, "find_library", lambda name: None)
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
-    for asked in (nvidia.gpu, nvidia.tensorrt, nvidia.cuda):
-        asked.cache_clear()
+    for cached in (nvidia.gpu, nvidia.tensorrt, nvidia.cuda):
+        cached.cache_clear()
     yield tmp_path
-    for asked in (nvidia.gpu, nvidia.tensorrt, nvidia.cuda):
-        asked.cache_clear()
+    for cached in (nvidia.gpu, nvidia.tensorrt, nvidia.cuda):
+        cached.cache_clear()
 
 
 def _nvidia_smi(folder: Path, line: str) -> None:

@@ -104,7 +104,7 @@ def test_values_out_of_range_are_named_with_their_option(tmp_path: Path, fails: 
     fails(("export", "run", "--target", "cpu"), "weights.safetensors")
 
 
-def test_an_option_that_there_is_not_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_option_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("export", "--colour", "red") == 2
     assert "--colour" in capsys.readouterr().err
 
@@ -119,7 +119,7 @@ def test_an_option_that_there_is_not_is_exit_code_2(capsys: pytest.CaptureFixtur
         (KeyboardInterrupt(), 130, None),
     ],
 )
-def test_what_a_verb_raises_becomes_an_exit_code(
+def test_errors_of_a_verb_become_exit_codes(
     error: BaseException,
     code: int,
     named: str | None,

@@ -67,7 +67,7 @@ def test_a_busy_loop_fails_by_its_cpu_time(tmp_path: Path) -> None:
     assert "test_it.py::test_after PASSED" in said
 
 
-def test_what_python_cannot_interrupt_is_killed_after_its_stacks(tmp_path: Path) -> None:
+def test_a_hang_that_python_cannot_interrupt_is_killed_after_its_stacks(tmp_path: Path) -> None:
     deadlock = (
         "import ctypes\n"
         "def test_that_holds_pythons_lock():\n"

@@ -37,7 +37,7 @@ with exit_with_a_sentence():
 """
 
 
-def test_a_script_without_a_guard_is_told_to_have_one(tmp_path: Path) -> None:
+def test_a_script_without_a_guard_gets_an_error_that_names_it(tmp_path: Path) -> None:
     script = tmp_path / "unguarded.py"
     script.write_text(_UNGUARDED, encoding="utf-8")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)

@@ -125,7 +125,7 @@ def test_folders_that_hold_no_clips(tmp_path: Path) -> None:
         read_folders(tmp_path, ["happy"])
 
 
-def test_open_dataset_tells_files_from_folders(tmp_path: Path) -> None:
+def test_open_dataset_distinguishes_files_from_folders(tmp_path: Path) -> None:
     file = write_csv(tmp_path, "path,label,split\na.jpg,sad,test\n", "a.jpg")
     assert open_dataset(str(file), QUIET).samples == open_dataset(str(tmp_path), QUIET).samples
     file.unlink()
@@ -135,7 +135,7 @@ def test_open_dataset_tells_files_from_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["absent", "clip.mp4"])
-def test_open_dataset_refuses_what_is_no_dataset(tmp_path: Path, name: str) -> None:
+def test_open_dataset_rejects_other_files_and_folders(tmp_path: Path, name: str) -> None:
     (tmp_path / "clip.mp4").touch()
     with pytest.raises(DataError, match=f"--data .*{name}"):
         open_dataset(str(tmp_path / name), QUIET)

@@ -17,6 +17,8 @@ from s2d_edge.media.video import read_video
 from tests.firmware_host.graphs import make_bundle
 from tests.pictures import plain
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:

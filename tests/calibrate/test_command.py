@@ -26,6 +26,8 @@ from s2d_edge.firmware_host.selftest.selftest import self_test
 from tests.colours import write_colours
 from tests.firmware_host.graphs import make_bundle
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 
 

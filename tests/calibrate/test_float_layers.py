@@ -17,6 +17,8 @@ from s2d_edge.qat import fake_quantize
 from tests.models import CAUSAL, TINY, random_clip, random_model
 from tests.shared import Shared
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 DEPTHWISE = 5  # of the tiny landmark network, before the feature map: conv2_dw and four bottlenecks'
 POINTWISE = {"all": 0, "chains": 2 * 2, "none": 4 * 2}  # of two strided and two residual bottlenecks
 

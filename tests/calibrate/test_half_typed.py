@@ -30,6 +30,8 @@ from tests.colours import write_colours
 from tests.deploy import trtexec
 from tests.firmware_host.graphs import make_bundle
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:

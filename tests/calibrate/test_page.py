@@ -18,6 +18,8 @@ from s2d_edge.calibrate.report.page import as_html
 from s2d_edge.calibrate.report.verdict import judge
 from tests.calibrate.reports import clips_of, gate_of, report_of, trial_of
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 TRUTH = np.tile([0, 1, 2], 40)
 CHANGED = np.where(np.arange(120) < 12, (TRUTH + 1) % 3, TRUTH)
 _CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

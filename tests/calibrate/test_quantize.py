@@ -62,6 +62,7 @@ def assert_close_to_fp32(fp32: Path, int8: Path) -> None:
     assert np.abs(found - expected).max() < 0.1 * np.abs(expected).max()
 
 
+@pytest.mark.slow(seconds=2)
 def test_macs_of_the_full_precision_graphs(fp32: Path, tmp_path: Path) -> None:
     assert count_macs(fp32) == MacCount(total=MACS, int8=0)
     ov.save_model(ov.convert_model(fp32), tmp_path / "model.xml", compress_to_fp16=False)

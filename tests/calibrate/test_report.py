@@ -302,6 +302,7 @@ def test_incomplete_reports_are_rejected_with_the_field(tmp_path: Path, text: st
         read_report(tmp_path)
 
 
+@pytest.mark.slow(seconds=2)
 @given(st.sampled_from(DAMAGED) | st.binary(max_size=100) | JSON.map(lambda tree: json.dumps(tree).encode()))
 def test_random_bytes_are_no_report(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = tmp_path_factory.getbasetemp()
@@ -315,6 +316,7 @@ _REPORT = replace(report_of(TRUTH, GOOD, worsened(12)), gate=_GATE)
 _PAYLOAD = json.loads(json.dumps(as_json(_REPORT, judge(_REPORT))))
 
 
+@pytest.mark.slow(seconds=2)
 @given(st.sampled_from(list(places(_PAYLOAD))[1:]), JSON)
 def test_a_report_with_one_other_value_is_rejected_or_read(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: Any

@@ -35,6 +35,8 @@ from tests.firmware_host.graphs import make_bundle
 from tests.models import CAUSAL, TINY
 from tests.shared import Shared
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 F32 = {"INFERENCE_PRECISION_HINT": "f32"}
 
 

@@ -62,6 +62,7 @@ def test_every_block_marked_for_it_is_executed_here() -> None:
     assert marked == {ROOT / "README.md", *TUTORIALS.glob("*.md")}
 
 
+@pytest.mark.slow(seconds=2)
 def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     write_avatar_video(tmp_path / "clip.mp4", seed=2, seconds=7, fps=8, size=240)

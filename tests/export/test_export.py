@@ -21,6 +21,8 @@ from s2d_edge.firmware_host.engines import open_engine
 from tests.models import TINY, random_clip, write_random_run
 from tests.shared import Shared
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 _QUIET = Console(quiet=True)
 
 

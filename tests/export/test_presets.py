@@ -17,6 +17,8 @@ from s2d_edge.lint.check import lint_graph
 from s2d_edge.model.s2d import S2D
 from tests.models import random_clip, random_model, write_random_run
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 
 # Parameters, and those that the video stage trains, of all but the landmark network; its width; patches; T.

@@ -25,6 +25,8 @@ from s2d_edge.model.s2d import S2D
 from tests.models import CAUSAL, TINY, random_model, write_random_run
 from tests.shared import Shared
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 T = CAUSAL.frames
 # 4 channels a head, where CAUSAL has 8
 NARROW_HEADS = replace(CAUSAL, temporal=TemporalConfig(ratio=1 / 3, heads=4, mode="causal"))

@@ -223,6 +223,7 @@ def _aged(bundle: Bundle, age_s: float) -> None:
     os.utime(bundle.path / "manifest.json", (then, then))
 
 
+@pytest.mark.slow(seconds=2)
 def test_the_default_prefers_int8_of_the_newest_run_that_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,8 @@ from s2d_edge.firmware_host.engines import open_engine
 from tests.damaged_bytes import damaged
 from tests.firmware_host.graphs import FRAMES, SIZE, make_bundle
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 CLIP = np.zeros((1, FRAMES, SIZE, SIZE, 3), np.uint8)
 
 

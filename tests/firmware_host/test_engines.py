@@ -138,6 +138,7 @@ def test_missing_runtime_names_its_extra(tmp_path: Path, monkeypatch: pytest.Mon
     assert fit_of(bundle.manifest) is Fit.NOT_AT_ALL
 
 
+@pytest.mark.slow(seconds=2)
 def test_onnx_runtime_multiplies_an_int8_graph_s_linears_in_int8() -> None:
     shipped = STARTER_FOLDER / "jetson"
     if not shipped.is_dir():

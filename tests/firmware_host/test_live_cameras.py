@@ -72,6 +72,7 @@ class LateEngine:
         self.close()
 
 
+@pytest.mark.slow(seconds=2)
 def test_slow_face_search_drops_frames_which_are_recorded_all_the_same(
     bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -112,6 +113,7 @@ def test_slow_model_drops_clips_and_says_how_many(bundle: Bundle) -> None:
     assert counts.frames == counts.analysed + counts.dropped_frames
 
 
+@pytest.mark.slow(seconds=2)
 def test_time_limit_ends_a_camera(bundle: Bundle, tmp_path: Path) -> None:
     summary = play(bundle, FakeCamera(1_000_000), max_seconds=0.8, json=str(tmp_path / "out"))
     assert "--max-seconds" in summary.ended_by

@@ -70,6 +70,7 @@ def test_two_faces_give_the_results_of_each_alone(mode: str, shared: Shared, tmp
     assert not np.allclose(one[-1]["logits"], other[-1]["logits"], atol=0.1)
 
 
+@pytest.mark.slow(seconds=2)
 def test_two_real_faces_keep_their_tracks(bundle: Bundle, shared_data: Path, tmp_path: Path) -> None:
     clips = [read_video(shared_data / "clips" / f"{name}.mp4") for name in ("d18", "d9")]
     frames = [

@@ -31,6 +31,8 @@ from tests.models import CAUSAL, TINY, random_clip
 from tests.pictures import with_square, write_video
 from tests.shared import Shared
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 NPU = EngineIdentity(runtime="OpenVINO 1", device="npu", name="Intel AI Boost", driver="1730970000")
 
@@ -95,6 +97,7 @@ def test_passes_on_the_right_graph(kind: str, request: pytest.FixtureRequest, tm
     assert written["latency_p50_ms"] > 0
 
 
+@pytest.mark.slow(seconds=2)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("damage", [zeroed, flipped])
 def test_one_damaged_weight_tensor_is_caught(

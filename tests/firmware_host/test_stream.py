@@ -85,6 +85,7 @@ def test_every_sample_is_stepped_and_every_stride_th_predicted(manifest: Manifes
     assert session.seen == 0
 
 
+@pytest.mark.slow(seconds=2)
 def test_the_graph_decides_the_kind_of_request(shared: Shared) -> None:
     for mode, frames in (("window", T), ("stream", 1)):
         with open_engine(shared.exported("intel-cpu", mode, CAUSAL), "cpu") as engine:

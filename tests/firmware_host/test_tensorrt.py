@@ -69,6 +69,7 @@ def clips(bundle: Bundle, count: int) -> list[np.ndarray]:  # type: ignore[type-
     return list(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
 
 
+@pytest.mark.slow(seconds=2)
 def test_a_plan_has_the_graph_s_logits(
     window: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

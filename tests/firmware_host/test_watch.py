@@ -127,6 +127,7 @@ print(next(results).track)
 """
 
 
+@pytest.mark.slow(seconds=2)
 def test_program_that_leaves_the_iterator_open_ends_cleanly(bundle: Bundle, shared_data: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEFT_OPEN, str(bundle.path), str(shared_data / "clips/d0.mp4")],
@@ -147,6 +148,7 @@ def test_stop_ends_a_camera_after_the_frames_it_took(bundle: Bundle, engine: Eng
     assert all(each.frame > first.frame for each in rest)
 
 
+@pytest.mark.slow(seconds=2)
 def test_slow_reader_of_a_camera_loses_whole_clips_which_are_counted(bundle: Bundle, engine: Engine) -> None:
     results = watched(FakeCamera(1_000_000), engine, bundle)
     first = next(results)

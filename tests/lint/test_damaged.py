@@ -14,6 +14,8 @@ from tests.damaged_bytes import damaged
 from tests.firmware_host.graphs import make_bundle
 from tests.lint.graphs import int8_graph
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -104,6 +104,7 @@ def test_crop_of_a_turned_head_matches_the_upright_one(shared_data: Path) -> Non
     assert difference < 0.5 * shuffled
 
 
+@pytest.mark.slow(seconds=2)
 def test_stderr_stays_silent_with_a_face(shared_data: Path) -> None:
     code = f"""
 import sys

@@ -57,6 +57,7 @@ def test_features_and_logits_agree_with_the_official_code(
     torch.testing.assert_close(logits, expected["logits"], atol=_TOLERANCE, rtol=0)
 
 
+@pytest.mark.slow(seconds=2)
 def test_base_has_the_papers_parameter_counts() -> None:
     model = S2D(preset("base"))
     model.freeze_backbone()
@@ -66,6 +67,7 @@ def test_base_has_the_papers_parameter_counts() -> None:
     assert "95.06 M parameters, 9.26 M trainable (9.7 %)" in str(count)
 
 
+@pytest.mark.slow(seconds=2)
 def test_base_has_just_the_parameters_of_the_official_checkpoint(shared_data: Path) -> None:
     shapes = json.loads((shared_data / "parity/s2d_base_official_keys.json").read_text())
     assert S2D(preset("base")).count_parameters().total == sum(prod(shape) for shape in shapes.values())

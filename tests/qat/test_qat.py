@@ -37,6 +37,8 @@ from tests.firmware_host.graphs import LABELS
 from tests.models import CAUSAL, TINY, random_clip, random_model, with_vit, write_random_run
 from tests.shared import Shared
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 BRIEF = TuningSettings(steps=12, batch_clips=2, evaluations=4)
 # Two blocks are the fewest in which the tuned layers differ.

@@ -76,6 +76,7 @@ def test_verbs_take_the_starter_by_name_and_leave_the_package_unchanged(
     assert lines[0].startswith("warning: no face was found in 3 of 3 frames")
 
 
+@pytest.mark.slow(seconds=2)
 def test_a_score_says_which_model_it_is_of(package: Path, elsewhere: Path) -> None:
     from s2d_edge.core.files import sha256_of
 

@@ -42,6 +42,8 @@ from tests.models import TINY, write_random_run
 from tests.train.killed import WAITING
 from tests.train.tiny import IMAGE, VIDEO, StopAfter
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 LABELS = ("fall", "rise", "still")
 FAST = ("workers=1", "image.batch_clips=4", "video.batch_clips=4", "image.epochs=2", "video.epochs=2")

@@ -90,6 +90,7 @@ def test_settings_survive_toml(drawn: TrainSettings) -> None:
     assert with_changes(TrainSettings(), read, "test") == drawn
 
 
+@pytest.mark.slow(seconds=2)
 @given(SETTINGS)
 @settings(max_examples=60)
 def test_settings_survive_assignments(drawn: TrainSettings) -> None:

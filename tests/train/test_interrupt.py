@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 # In a process of its own: an interrupt that goes astray would end the one that tests.
 _PROGRAM = """
 import signal, sys

@@ -25,6 +25,8 @@ from s2d_edge.train.landmark.teaching import point_error, teach
 from s2d_edge.train.plan.settings import LandmarkSettings
 from tests.train.tiny import alone
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 TINY = LandmarkConfig(width=4, depths=(1, 1, 1))
 

@@ -16,6 +16,8 @@ from s2d_edge.train.processes import Processes
 from s2d_edge.train.record.progress import load_snapshot
 from tests.train.tiny import IMAGE, job, noisy_clips
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 _TOO_LARGE = 2.0**20
 SETTINGS = StageSettings(epochs=4, batch_clips=4, lr=1e-3, warmup_epochs=1, accumulate=2)
 

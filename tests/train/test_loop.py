@@ -26,6 +26,8 @@ from s2d_edge.train.record.progress import LAST_WEIGHTS, METRICS, RESUME, load_s
 from s2d_edge.train.supply.feed import Feed
 from tests.train.tiny import STILL, VIDEO, StopAfter, alone, clips, job, noisy_clips, ramp_clips
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 # Everything random is on: dropout, augmentation, class balance.
 SETTINGS = StageSettings(epochs=3, batch_clips=4, lr=1e-3, warmup_epochs=1, dropout=0.3, balance=0.5)
 # And what else keeps a state: anchors from the first epoch on, a moving average.
@@ -80,6 +82,7 @@ def test_a_resumed_training_ends_in_the_very_weights_of_a_whole_one(
         assert ours | {"seconds": 0} == theirs | {"seconds": 0}
 
 
+@pytest.mark.slow(seconds=2)
 def test_a_snapshot_within_an_epoch_survives_a_crash_and_continues_exactly(tmp_path: Path) -> None:
     data, held_out = noisy_clips(10), noisy_clips(4, seed=9)
     whole = StageTraining(job(tmp_path / "whole", SETTINGS, data, held_out))

@@ -19,6 +19,8 @@ from s2d_edge.train.processes import Processes
 from s2d_edge.train.record.progress import METRICS, load_snapshot
 from tests.train.together import FAILURE, SCENES, STOP, train_scenes
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -30,6 +30,8 @@ from tests.data.reading.published.layouts import write_dfew, write_frames
 from tests.pictures import SquareDetector
 from tests.train.tiny import IMAGE, SIZE, VIDEO, alone
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 
 

@@ -14,6 +14,8 @@ from tests.firmware_host.graphs import make_bundle
 from tests.models import write_random_run
 from tests.verbs.command import run
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 Benchmark = Callable[..., dict[str, Any]]
 
 

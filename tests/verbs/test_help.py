@@ -45,6 +45,7 @@ def test_the_verbs() -> None:
     assert {words[1] for words in VERBS if len(words) > 1} == {"check", "avatars", "animate"}
 
 
+@pytest.mark.slow(seconds=2)
 def test_no_help_imports_anything_heavy_or_needs_what_a_device_lacks() -> None:
     code = f"""{BLOCK_TRAINING}
 from s2d_edge.verbs.main import app

@@ -50,6 +50,7 @@ def test_a_device_runs_clips_live_without_the_training_packages() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+@pytest.mark.slow(seconds=2)
 def test_a_missing_extra_is_named(tmp_path: Path) -> None:
     done = s2d_edge("export", "--target", "jetson", cwd=tmp_path, code=BLOCK_TRAINING)
     assert done.returncode == 1

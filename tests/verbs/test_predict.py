@@ -21,6 +21,7 @@ def bundle(tmp_path: Path) -> Path:
     return make_bundle(tmp_path / "bundles" / "colours").path
 
 
+@pytest.mark.slow(seconds=2)
 def test_evaluate_writes_only_the_score_to_stdout(
     tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -35,6 +36,7 @@ def test_evaluate_writes_only_the_score_to_stdout(
         assert shown in err
 
 
+@pytest.mark.slow(seconds=2)
 def test_an_unreadable_clip_ends_the_evaluation_or_is_skipped_and_counted(
     tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,8 @@ from s2d_edge.verbs.report_text import show_report
 from tests.colours import write_colours
 from tests.firmware_host.graphs import make_bundle
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 
 

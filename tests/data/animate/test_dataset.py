@@ -17,6 +17,8 @@ from s2d_edge.media.pictures import frame_paths, read_image
 from tests.data.animate.faces import write_table
 from tests.data.animate.sets import FEW, LABELS, QUIET, contents, rows_of, run
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 
 def test_a_set_lists_subjects_labels_and_paths(drawn: None, photographs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

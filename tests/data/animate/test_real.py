@@ -49,6 +49,7 @@ def test_real_photographs_from_the_command_line(shared_data: Path, tmp_path: Pat
     assert contents(one) == contents(two)
 
 
+@pytest.mark.slow(seconds=2)
 def test_real_mouths_open_to_the_photographs_expression(shared_data: Path) -> None:
     rows = some_stills(shared_data, {"neutral": 24, "surprise": 24})
     with StillFaceFinder() as finder:

@@ -36,6 +36,8 @@ from s2d_edge.media.video import read_video
 from s2d_edge.verbs.main import app
 from tests.data.avatars.probe import linear_probe
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 TINY = AvatarSpec(train=1, val=1, test=1, frames=4, size=64)
 

@@ -175,6 +175,7 @@ def test_crop_of_another_size_is_refused() -> None:
         ClipLoader(SPEC, CropRecipe(size=64))
 
 
+@pytest.mark.slow(seconds=2)
 def test_processes_keep_the_order_and_pass_errors_on(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{k}.png", grey(k)) for k in range(12)]
     loaded = list(load_many(paths, SPEC, None, workers=2))

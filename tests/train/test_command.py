@@ -33,8 +33,6 @@ from s2d_edge.model.temporal import TemporalAdapter
 from s2d_edge.train import command
 from s2d_edge.train import context as train_context
 from s2d_edge.train.command import train
-from s2d_edge.train.plan.plan import Plan
-from s2d_edge.train.plan.settings import StageSettings, TrainSettings
 from s2d_edge.train.plan.start import usual_fps
 from s2d_edge.train.supply import landmark_maps, supply
 from s2d_edge.train.supply.landmark_maps import LandmarkMaps
@@ -304,22 +302,6 @@ def test_bad_input_is_refused_before_anything_is_written(
     with pytest.raises(error, match=message):
         train(**_options(data, landmark, **more), console=QUIET)
     assert not Path("runs").exists()
-
-
-def test_a_batch_smaller_than_the_number_of_processes_is_refused() -> None:
-    plan = Plan(
-        data="avatars",
-        model="demo",
-        stages=("image",),
-        frames=4,
-        temporal="bidirectional",
-        teacher="",
-        fps=4.0,
-        settings=TrainSettings(image=StageSettings(batch_clips=4)),
-    )
-    command.require_clips_for_all(plan, 4)
-    with pytest.raises(ConfigError, match=r"image\.batch_clips=4"):
-        command.require_clips_for_all(plan, 5)
 
 
 def test_drawn_sets_are_sampled_at_the_rate_they_were_drawn_at(data: Path) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from s2d_edge.contracts.model_config import LandmarkConfig
-from s2d_edge.core.errors import CheckpointError, ConfigError
+from s2d_edge.core.errors import CheckpointError, ConfigError, TrainingError
 from s2d_edge.core.files import cache_folder, sha256_of, whole_file
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.reading.dataset import Dataset
@@ -22,6 +22,7 @@ from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.context import Context
 from s2d_edge.train.landmark.faces import FacePool, draw_crops, drawn_pool
 from s2d_edge.train.landmark.points import EYE_CORNERS, INNER, POINTS
+from s2d_edge.train.loop.divergence import require_finite_weights
 from s2d_edge.train.loop.optimizer import learning_rate
 from s2d_edge.train.plan.settings import LandmarkSettings
 
@@ -89,6 +90,7 @@ def teach(
 
     Raises:
         ConfigError: the network does not have 68 points.
+        TrainingError: the loss or the weights are not finite.
         KeyboardInterrupt: requested to stop.
     """
     if config.points != POINTS:
@@ -117,11 +119,17 @@ def teach(
             loss = F.smooth_l1_loss(network(pictures), points, beta=0.01)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"the loss of the landmark network became {loss.item()} in step {step + 1}; lower "
+                    f"landmark.lr (now {settings.lr:g})"
+                )
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             if context.interrupt.requested:
                 raise KeyboardInterrupt
             advance(1)
+    require_finite_weights(network, "the training of the landmark network")
     return network.eval()
 
 

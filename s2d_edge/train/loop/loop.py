@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, cast
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from s2d_edge.core.errors import CheckpointError
+from s2d_edge.core.errors import CheckpointError, TrainingError
 from s2d_edge.model.s2d import S2D
+from s2d_edge.train.loop.divergence import DivergenceError, require_finite_weights
 from s2d_edge.train.loop.job import Job
 from s2d_edge.train.loop.optimizer import learning_rate
 from s2d_edge.train.loop.order import epoch_order
@@ -65,22 +66,30 @@ class StageTraining:
 
         Raises:
             KeyboardInterrupt: requested to stop; everything is saved and can be resumed.
-            TrainingError: the loss is no longer a number.
+            TrainingError: the loss, the logits or the weights are no longer finite.
         """
-        job, epochs = self.job, self.job.settings.epochs
         with closing(self._record):
             self._record.begin(self._snapshot(), self._step.learner.precision)
-            if self.progress.start_unscored:
-                self._score_start()
-            while self.progress.epoch < epochs:
-                title = f"{job.info.stage} epoch {self.progress.epoch + 1}/{epochs}"
-                with self._console.progress(title, self._steps, done=self.progress.step) as advance:
-                    for _ in self._train_steps():
-                        advance(1)
-                self._finish_epoch(self._timed_validation())
+            try:
+                if self.progress.start_unscored:
+                    self._score_start()
+                self._run_epochs()
+            except DivergenceError as error:
+                raise TrainingError(f"{error}; {self._after_divergence()}") from None
             self._record.last(self._kept_model)
             self._record.finish(self.progress)
-        job.context.processes.barrier()  # a next stage reads what rank 0 writes
+        self.job.context.processes.barrier()  # a next stage reads what rank 0 writes
+
+    def _run_epochs(self) -> None:
+        """The remaining epochs, each validated at its end."""
+        epochs = self.job.settings.epochs
+        while self.progress.epoch < epochs:
+            title = f"{self.job.info.stage} epoch {self.progress.epoch + 1}/{epochs}"
+            with self._console.progress(title, self._steps, done=self.progress.step) as advance:
+                for _ in self._train_steps():
+                    advance(1)
+            self._require_finite()
+            self._finish_epoch(self._timed_validation())
 
     def _train_steps(self) -> Iterator[None]:
         """The remaining steps of the epoch under way, yielding after each."""
@@ -106,6 +115,7 @@ class StageTraining:
             if stop:
                 self._stop()
             if job.snapshot_minutes and time.monotonic() - self._saved_at > 60 * job.snapshot_minutes:
+                self._require_finite()
                 self._record.snapshot(self._snapshot())
                 self._saved_at = time.monotonic()
             yield
@@ -158,8 +168,7 @@ class StageTraining:
             "seconds": round(progress.seconds, 3),
         }
         progress.history.append(record)
-        figures = [score.war, score.uar] if job.settings.select == "war" else [score.uar, score.war]
-        key = [*figures, -score.loss]
+        key = self._selection(record)
         best = key > progress.best
         if best:
             progress.best, progress.confusion = key, score.confusion.tolist()
@@ -172,12 +181,40 @@ class StageTraining:
             f"{' (best)' if best else ''}"
         )
 
+    def _selection(self, record: Mapping[str, Any]) -> list[float]:
+        """What the epochs are compared by; the largest is the best."""
+        figures = [record["val_war"], record["val_uar"]]
+        return [*(figures if self.job.settings.select == "war" else figures[::-1]), -record["val_loss"]]
+
     def _stop_if_requested(self) -> None:
         """Stop all processes if any was requested to; called equally often in each."""
         if self.job.context.stop_requested():
             self._stop()
 
+    def _require_finite(self) -> None:
+        """Check the weights that are about to be validated or saved."""
+        when = f"epoch {self.progress.epoch + 1}"
+        require_finite_weights(self.job.model, when)
+        if self._average is not None:
+            require_finite_weights(self._kept_model, when)
+
+    def _after_divergence(self) -> str:
+        """What to change after a divergence, and what the run folder holds."""
+        settings, stage = self.job.settings, self.job.info.stage
+        change = f"lower {stage}.lr (now {settings.lr:g})"
+        if not settings.clip_norm:
+            change += f", or clip the gradients with {stage}.clip_norm=1 (now 0)"
+        if not self.progress.best:
+            return f"{change}, or check the clips; there are no weights of an earlier epoch to keep"
+        trained = [record for record in self.progress.history if record["epoch"]]
+        best = max(trained, key=self._selection)["epoch"]
+        return (
+            f"{change}, or check the clips; {self.job.folder} keeps the weights of epoch {best}, the best so "
+            f"far, and --init {self.job.folder} begins from them"
+        )
+
     def _stop(self) -> None:
+        self._require_finite()
         self._record.snapshot(self._snapshot())
         self._record.last(self._kept_model)
         self._console.warn(

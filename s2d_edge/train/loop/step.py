@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from s2d_edge.core.errors import TrainingError
 from s2d_edge.train.loop.anchors import EmotionAnchors
+from s2d_edge.train.loop.divergence import DivergenceError, listed
 from s2d_edge.train.loop.job import Job
 from s2d_edge.train.loop.learner import Learner
 from s2d_edge.train.record.progress import Progress
 from s2d_edge.train.supply.feed import Batch
 
-_NAMES_SHOWN = 4
 _ANY = np.zeros(1, dtype=np.int64)  # a clip of the batch
 
 
@@ -47,7 +46,7 @@ class BatchStep:
             The sum of the clips' losses, and True if any process was requested to stop.
 
         Raises:
-            TrainingError: the loss is not finite.
+            DivergenceError: the loss is not finite.
         """
         job, settings, processes = self._job, self._job.settings, self._job.context.processes
         sizes = job.model.config.vit.width, job.model.config.classes
@@ -96,18 +95,16 @@ class BatchStep:
             losses = losses + sdl_weight * self.anchors.losses(logits, features)
         return losses
 
-    def _not_finite(self, loss_sum: float, names: list[str], progress: Progress) -> TrainingError:
+    def _not_finite(self, loss_sum: float, names: list[str], progress: Progress) -> DivergenceError:
         """Make one error for all processes: with the ``names`` of the first whose loss is not finite."""
-        job, processes = self._job, self._job.context.processes
-        more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+        processes = self._job.context.processes
         message = (
             f"the loss became {loss_sum} in epoch {progress.epoch + 1}, step {progress.step + 1} on "
-            f"{', '.join(names[:_NAMES_SHOWN])}{more}; lower {job.info.stage}.lr (now {job.settings.lr}), or "
-            "check them"
+            f"{listed(names)}"
         )
         failed = torch.zeros(processes.count, device=processes.device)
         failed[processes.rank] = not np.isfinite(loss_sum)
-        return TrainingError(processes.broadcast(message, int(processes.all_reduce(failed).argmax())))
+        return DivergenceError(processes.broadcast(message, int(processes.all_reduce(failed).argmax())))
 
 
 def _cross_entropy(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,16 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
     }
     with whole_file(folder / RESUME) as scratch:
         torch.save(content, scratch)
-    write_text(folder / METRICS, "".join(json.dumps(record) + "\n" for record in snapshot.progress.history))
+    write_text(folder / METRICS, "".join(_json_line(record) for record in snapshot.progress.history))
+
+
+def _json_line(record: dict[str, Any]) -> str:
+    """A record as a line of JSON; a figure that is not finite, as older versions kept some, becomes null."""
+    figures = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    return json.dumps(figures, allow_nan=False) + "\n"
 
 
 def load_snapshot(folder: Path) -> Snapshot:

@@ -15,7 +15,7 @@ from s2d_edge.calibrate.report.report_file import HTML, as_json, rejection_as_js
 from s2d_edge.calibrate.report.verdict import judge, rejection
 from s2d_edge.calibrate.report.writing import show_drop, show_gate, write_reports
 from s2d_edge.calibrate.search.choose import Found, find_int8
-from s2d_edge.calibrate.search.gate import gate_limits
+from s2d_edge.calibrate.search.gate import GateLimits
 from s2d_edge.calibrate.search.tuning import Tuner, prepare_tuning
 from s2d_edge.contracts.bundle import (
     BUILD_SCRIPT,
@@ -34,22 +34,15 @@ from s2d_edge.firmware_host.selftest.selftest import write_self_test
 
 
 def calibrate_bundle(
-    bundle: BundleName | None = None,
+    bundle: BundleName | None,
+    choice: ClipChoice,
+    limits: GateLimits | None,
     *,
-    data: str | None = None,
-    split: str = "train",
-    eval_split: str = "test",
-    val_split: str | None = None,
-    subset: int = 64,
-    seed: int = 0,
-    skip_unreadable: bool = False,
-    max_drop_pp: float = 0.5,
-    min_agreement_percent: float | None = None,
-    tuner: Tuner | None = None,
-    sensitivity: int | None = None,
-    device: str = "auto",
-    out: Path | None = None,
-    json: str | None = None,
+    tuner: Tuner | None,
+    sensitivity: int | None,
+    device: str,
+    out: Path | None,
+    json: str | None,
     console: Console,
 ) -> tuple[Path, DropReport]:
     """Quantize a bundle until INT8 passes the gate, and write the INT8 bundle with its report.
@@ -58,17 +51,8 @@ def calibrate_bundle(
 
     Args:
         bundle: the FP32 bundle; None takes the newest under ``bundles`` that ``device`` can run.
-        data: clips, as ``--data`` takes them; None is the embedded avatars.
-        split: calibration clips come from it.
-        eval_split: the drop is measured on it.
-        val_split: of the validation clips; None is ``val``, or where there is none a quarter of ``split``.
-        subset: number of calibration clips.
-        seed: of the choice of clips and of the bootstraps.
-        skip_unreadable: leave out, and count, clips that cannot be read.
-        max_drop_pp: largest drop of WAR and UAR on the validation clips that passes, percentage points;
-            ``inf`` passes any, and then no validation clips are needed.
-        min_agreement_percent: smallest share of the validation clips on which FP32 and INT8 agree; None is
-            97, see :data:`s2d_edge.calibrate.search.gate.MIN_AGREEMENT_PERCENT`.
+        choice: says where calibration, validation and evaluation clips come from.
+        limits: of the gate; None passes any drop, and then no validation clips are needed.
         tuner: fine-tunes the bundle's weights where no recipe passes; None leaves that step out.
         sensitivity: calibration clips to measure single layers on, 0 for none; None takes as many as take
             little time.
@@ -88,17 +72,6 @@ def calibrate_bundle(
         DataError: no calibration clips, or a clip, a person or content in two of the three kinds of clips.
         S2DEdgeError: what opening, loading and running raise.
     """
-    limits = gate_limits(max_drop_pp, min_agreement_percent)
-    choice = ClipChoice(
-        data=data,
-        split=split,
-        eval_split=eval_split,
-        val_split=val_split,
-        subset=subset,
-        seed=seed,
-        skip_unreadable=skip_unreadable,
-        is_gated=limits is not None,
-    )
     if sensitivity is not None and sensitivity < 0:
         raise ConfigError(f"--sensitivity {sensitivity}: give a number of clips, or 0 for none")
     if tuner is not None and limits is None:
@@ -114,7 +87,7 @@ def calibrate_bundle(
     workshop = Workshop(source=source, name=out.name, clips=clips)
     console.say(
         f"quantizing {source.path} for {manifest.target} on {len(clips.calibration)} clips of "
-        f"{clips.dataset.name}/{split}"
+        f"{clips.dataset.name}/{choice.split}"
     )
     with tempfile.TemporaryDirectory(prefix="s2d-edge-") as folder:
         found = find_int8(workshop, limits, tuning, Path(folder), device, console)

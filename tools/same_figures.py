@@ -42,7 +42,8 @@ _LABELS = {
     "sad": "sadness",
     "surprise": "surprise",
 }
-# JSON that may differ between two runs: times, sizes in memory, places, and what the machine is called.
+# JSON that may differ between two runs: times, sizes in memory, places, what the machine and the commit are
+# called, sentences, and the hashes of files that hold such things.
 _NO_FIGURES = frozenset(
     (
         "path",
@@ -56,6 +57,12 @@ _NO_FIGURES = frozenset(
         "timings",
         "speed",
         "seconds",
+        "times_fp32",
+        "speedup_p50",
+        "verdict",
+        "files",
+        "git",
+        "init",
     )
 )
 _UNITS_OF_TIME = ("_ms", "_s", "_fps", "_bytes", "sha256")

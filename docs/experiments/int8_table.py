@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from s2d_edge.api.opening import identify_model
-from s2d_edge.calibrate.command import calibrate_bundle
+from s2d_edge.api.stages import calibrate
 from s2d_edge.calibrate.measure.drop import Drop, drop_between
 from s2d_edge.calibrate.measure.pair import measure_pair
 from s2d_edge.calibrate.report.report_file import read_report
@@ -152,7 +152,7 @@ def _rows(args: Options, target: str, mode: str, stills: Stills) -> Iterator[Row
             yield known[0]
             return
         try:
-            calibrate_bundle(
+            calibrate(
                 fp32,
                 data=args.clips,
                 subset=args.subset,

@@ -119,8 +119,21 @@ def calibrate(
         DataError: no calibration clips, or the same clip or person in two of the three kinds of clips.
         S2DEdgeError: what opening, loading and running raise.
     """
+    from s2d_edge.calibrate.clips.choice import ClipChoice
     from s2d_edge.calibrate.command import calibrate_bundle
+    from s2d_edge.calibrate.search.gate import gate_limits
 
+    limits = gate_limits(max_drop_pp, min_agreement_percent)
+    choice = ClipChoice(
+        data=_text(data),
+        split=split,
+        eval_split=eval_split,
+        val_split=val_split,
+        subset=subset,
+        seed=seed,
+        skip_unreadable=skip_unreadable,
+        is_gated=limits is not None,
+    )
     tuner = None
     if run is not None or tune_steps is not None or tune_lr is not None:
         from s2d_edge.qat.tuner import run_tuner
@@ -128,17 +141,10 @@ def calibrate(
         tuner = run_tuner(_path(run), steps=tune_steps, lr=tune_lr, seed=seed)
     return calibrate_bundle(
         bundle,
-        data=_text(data),
-        split=split,
-        eval_split=eval_split,
-        val_split=val_split,
-        subset=subset,
-        seed=seed,
-        max_drop_pp=max_drop_pp,
-        min_agreement_percent=min_agreement_percent,
+        choice,
+        limits,
         tuner=tuner,
         sensitivity=sensitivity,
-        skip_unreadable=skip_unreadable,
         device=device,
         out=_path(out),
         json=json,

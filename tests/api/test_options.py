@@ -8,7 +8,6 @@ from collections.abc import Callable
 import pytest
 
 import s2d_edge
-from s2d_edge.calibrate.command import calibrate_bundle
 from s2d_edge.export.command import export_run
 from s2d_edge.train.command import train as train_stages
 from s2d_edge.verbs.main import app
@@ -52,19 +51,9 @@ def test_a_verb_has_the_options_of_its_function(
 
 
 @pytest.mark.parametrize(
-    ("function", "stage", "joined"),
-    [
-        (s2d_edge.train, train_stages, set()),
-        (s2d_edge.export, export_run, set()),
-        (s2d_edge.calibrate, calibrate_bundle, {"tuner"}),
-    ],
+    ("function", "stage"), [(s2d_edge.train, train_stages), (s2d_edge.export, export_run)]
 )
 def test_a_function_has_the_options_of_its_stage(
-    function: Callable[..., object], stage: Callable[..., object], joined: set[str]
+    function: Callable[..., object], stage: Callable[..., object]
 ) -> None:
-    ours, behind = _defaults(function), _defaults(stage)
-    assert {name: ours[name] for name in behind.keys() - joined} == {
-        name: behind[name] for name in behind.keys() - joined
-    }
-    of_the_tuner = {"run", "tune_steps", "tune_lr"} if joined else set()
-    assert ours.keys() == (behind.keys() - joined) | of_the_tuner
+    assert _defaults(function) == _defaults(stage)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from s2d_edge.calibrate.command import calibrate_bundle
+import s2d_edge
 from s2d_edge.calibrate.report.records import DropReport
 from s2d_edge.contracts.bundle import Bundle, open_bundle
 from s2d_edge.core.console import Console
@@ -47,7 +47,7 @@ def fp32(tmp_path: Path) -> Bundle:
 def calibrate(fp32: Bundle, data: Path, console: Console = QUIET, **changes: Any) -> tuple[Path, DropReport]:
     out = fp32.path.parent / "int8"
     options: dict[str, Any] = {"bundle": fp32.path, "data": str(data), "subset": 9, "out": out}
-    return calibrate_bundle(**(options | changes), console=console)
+    return s2d_edge.calibrate(**(options | changes), console=console)
 
 
 def test_int8_bundle_records_its_calibration_and_its_accuracy(

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import s2d_edge
 from s2d_edge.calibrate.clips.choice import ClipChoice, choose_clips
 from s2d_edge.calibrate.clips.validation import choose_validation
-from s2d_edge.calibrate.command import calibrate_bundle
 from s2d_edge.calibrate.quantize.making import Workshop
 from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for
 from s2d_edge.calibrate.report.records import DropReport
@@ -182,7 +182,7 @@ def test_planted_outliers_fail_the_plain_recipe_and_a_later_step_passes(
     plain = replace(recipe_for(target, fp32.manifest.graph), ranges="minmax", smooth_quant_alpha=-1.0)
     assert drop_of(fp32, data, plain, tmp_path / "plain") >= 5
 
-    out, report = calibrate_bundle(
+    out, report = s2d_edge.calibrate(
         fp32.path, data=str(data), out=tmp_path / "int8", sensitivity=0, console=QUIET
     )
     assert report.fp32.score["war"] == 1
@@ -217,7 +217,7 @@ def test_agreement_decides_where_there_is_no_accuracy_to_lose(tmp_path: Path) ->
         write_colours(data, split, clips, lead=20, wrong=clips)
 
     def calibrate(name: str, min_agreement_percent: float | None) -> DropReport:
-        return calibrate_bundle(
+        return s2d_edge.calibrate(
             fp32.path,
             data=str(data),
             out=tmp_path / name,

@@ -14,7 +14,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from s2d_edge.calibrate.command import calibrate_bundle
+from s2d_edge.api.stages import calibrate
 from s2d_edge.calibrate.quantize.half_typed import OPSET, require_half, write_half_typed
 from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
 from s2d_edge.calibrate.quantize.recipe import recipe_for
@@ -128,7 +128,7 @@ def test_int8_bundle_of_a_jetson_holds_both_graphs_and_builds_its_engine(tmp_pat
     write_colours(tmp_path / "data", "train", 1)
     data = write_colours(tmp_path / "data", "test", 1)
     fp32 = make_bundle(tmp_path / "colours", graph="model.onnx", target="jetson")
-    out, _ = calibrate_bundle(
+    out, _ = calibrate(
         fp32.path, data=str(data), subset=3, out=tmp_path / "int8", console=Console(quiet=True)
     )
     bundle = open_bundle(out)

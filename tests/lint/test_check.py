@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from s2d_edge.calibrate.command import calibrate_bundle
+from s2d_edge.api.stages import calibrate
 from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, UnfitGraphError
@@ -62,7 +62,7 @@ def test_calibration_rejects_graphs_that_its_target_would_reject(tmp_path: Path)
     fp32 = make_bundle(tmp_path / "fp32", target="intel-npu", weights=COLOUR_TO_LOGIT * np.float32(1e9))
     data, out = str(tmp_path / "data"), tmp_path / "int8"
     with pytest.raises(UnfitGraphError, match="fp16-range"):
-        calibrate_bundle(fp32.path, data=data, subset=3, out=out, console=_QUIET)
+        calibrate(fp32.path, data=data, subset=3, out=out, console=_QUIET)
     assert {path.name for path in tmp_path.iterdir()} == {"data", "fp32"}
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from s2d_edge.calibrate.command import calibrate_bundle
+from s2d_edge.api.stages import calibrate
 from s2d_edge.calibrate.graphs import int8_macs
 from s2d_edge.calibrate.graphs.feeds import feeds_of
 from s2d_edge.calibrate.quantize.onnx_graph import quantize_onnx
@@ -111,8 +111,7 @@ def test_a_run_that_is_not_the_bundles_is_rejected(shared: Shared, tmp_path: Pat
     with pytest.raises(ConfigError, match="other labels, clips or crops"):
         RunTuner(run=tmp_path / "slow", settings=BRIEF).check(fp32)
     with pytest.raises(ConfigError, match="--run"):
-        tuner = RunTuner(run=fp32.path.parent / "run", settings=BRIEF)
-        calibrate_bundle(fp32.path, max_drop_pp=np.inf, tuner=tuner, console=QUIET)
+        calibrate(fp32.path, max_drop_pp=np.inf, run=fp32.path.parent / "run", console=QUIET)
 
 
 def test_settings_out_of_range_are_rejected() -> None:
@@ -163,13 +162,15 @@ def test_the_search_ends_with_fine_tuning_and_records_it(
 ) -> None:
     fp32 = shared.exported("intel-cpu", "window", SMALL)
     _few_steps(monkeypatch, False, True, True)  # the target's own recipe is made to fail
-    out, report = calibrate_bundle(
+    out, report = calibrate(
         fp32.path,
         data=_data(tmp_path / "data", fp32.manifest.labels),
         subset=4,
         sensitivity=0,
         out=tmp_path / "int8",
-        tuner=RunTuner(run=fp32.path.parent / "run", settings=BRIEF),
+        run=fp32.path.parent / "run",
+        tune_steps=BRIEF.steps,
+        tune_lr=BRIEF.lr,
         console=QUIET,
     )
     assert report.gate is not None
@@ -199,7 +200,7 @@ def test_without_a_run_the_report_says_that_fine_tuning_was_not_tried(
     _few_steps(monkeypatch, False)
     report = tmp_path / "report.json"
     with pytest.raises(TooLargeDropError):
-        calibrate_bundle(
+        calibrate(
             fp32.path,
             data=_data(tmp_path / "data"),
             subset=6,

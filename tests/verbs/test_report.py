@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from s2d_edge.calibrate.command import calibrate_bundle
+from s2d_edge.api.stages import calibrate
 from s2d_edge.contracts.bundle import open_bundle, seal
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, S2DEdgeError
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = write_colours(write_colours(root / "data", "train", 2), "test", 3, wrong=1)
     fp32 = make_bundle(root / "bundles" / "colours")
     out = root / "bundles" / "colours-int8"
-    calibrate_bundle(fp32.path, data=str(data), subset=6, out=out, sensitivity=1, console=QUIET)
+    calibrate(fp32.path, data=str(data), subset=6, out=out, sensitivity=1, console=QUIET)
     return root
 
 
@@ -135,7 +135,7 @@ def test_compare_marks_bundles_that_were_measured_on_other_clips(
     folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = write_colours(write_colours(tmp_path / "data", "train", 2, seed=1), "test", 4, seed=1)
-    other, _ = calibrate_bundle(
+    other, _ = calibrate(
         folder / "bundles/colours",
         data=str(data),
         out=tmp_path / "other-int8",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from s2d_edge.core.console import Console
 from s2d_edge.data.reading.dataset import Dataset, Sample
-from s2d_edge.data.reading.splits import carve_validation
+from s2d_edge.data.reading.splits import carve_validation, unvalidated
 
 USUAL_SPLIT = "val"
 _CARVED = 0.25  # of the calibration split
@@ -50,5 +50,7 @@ def choose_validation(
         f"dataset {dataset.name!r} has no split {name!r}: {len(carved)} of the {len(kept) + len(carved)} "
         f"clips of {split!r}, {whose}, decide which recipe passes the gate"
     )
+    if lacking := unvalidated(kept, carved, dataset.labels):
+        console.warn(f"dataset {dataset.name!r}: {lacking}")
     left = tuple(sample for sample in dataset.samples if sample.path not in taken)
     return replace(dataset, samples=left), ValidationClips(samples=carved, split=name, carved_from=split)

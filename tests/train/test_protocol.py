@@ -98,6 +98,14 @@ def test_by_default_test_clips_are_not_touched_and_clips_are_spread(
     assert train_clips.faces_missed > 0, "faces are looked for"
 
 
+def test_runs_of_before_resume_with_the_validation_clips_they_began_with(dfew: str) -> None:
+    record = plan(dfew).as_record()
+    assert len(prepared(plan_from_record(record, Path("run")))[1]) == 7, "one clip of each class"
+    del record["carving"]  # as older versions wrote it
+    _, val_clips = prepared(plan_from_record(record, Path("run")))
+    assert [Path(name).name for name in val_clips.names] == ["00012"]
+
+
 def test_the_papers_take_consecutive_frames_as_they_are_and_choose_on_test(
     dfew: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,7 @@ from s2d_edge.contracts.model_config import TemporalMode
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.data.reading.open import AVATARS
+from s2d_edge.data.reading.splits import CARVING, Carving
 from s2d_edge.train.plan.overrides import dotted, parse_assignments, read_config, with_changes
 from s2d_edge.train.plan.settings import StageSettings, TrainSettings
 from s2d_edge.train.recipes import recipe
@@ -38,6 +39,7 @@ class Plan:
         settings: every number.
         protocol: sampling of the frames, and the split that chooses the best epoch.
         skip_unreadable: leave out clips that cannot be read.
+        carving: the rule that takes validation clips out of training ones, where the data has none.
     """
 
     data: str
@@ -50,6 +52,7 @@ class Plan:
     settings: TrainSettings
     protocol: Protocol = "default"
     skip_unreadable: bool = False
+    carving: Carving = CARVING
 
     def __post_init__(self) -> None:
         for name in ("data", "model", "teacher"):
@@ -62,6 +65,8 @@ class Plan:
                 f"temporal={self.temporal!r} must be one of {', '.join(get_args(TemporalMode))}"
             )
         as_protocol(self.protocol)
+        if self.carving not in get_args(Carving):
+            raise ConfigError(f"carving={self.carving!r} must be one of {', '.join(get_args(Carving))}")
         if type(self.frames) is not int or self.frames < 1:
             raise ConfigError(f"frames={self.frames!r} must be a whole number, at least 1")
         if type(self.fps) not in (int, float) or not 0 < self.fps < math.inf:
@@ -96,6 +101,7 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
             fps=record["fps"],
             protocol=record.get("protocol", "default"),
             skip_unreadable=record.get("skip_unreadable", False),
+            carving=record.get("carving", "by subject"),
             settings=settings,
         )
     except (KeyError, TypeError, AttributeError):

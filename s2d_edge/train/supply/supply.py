@@ -9,7 +9,7 @@ from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.dataset import Dataset, Sample
-from s2d_edge.data.reading.splits import carve_validation
+from s2d_edge.data.reading.splits import carve_validation, unvalidated
 from s2d_edge.media.sampling import FolderWindows
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.context import Context
@@ -91,13 +91,17 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
         )
     elif not validation:
         settings = plan.settings
-        training, validation = carve_validation(training, fraction=settings.val_fraction, seed=settings.seed)
+        training, validation = carve_validation(
+            training, fraction=settings.val_fraction, seed=settings.seed, carving=plan.carving
+        )
         known = any(sample.subject for sample in validation)
         whose = "of subjects kept out of training" if known else "of unknown subjects"
         console.warn(
             f"dataset {dataset.name!r} has no 'val' split: {len(validation)} of its training clips, "
             f"{whose}, choose the best epoch"
         )
+        if lacking := unvalidated(training, validation, dataset.labels):
+            console.warn(f"dataset {dataset.name!r}: {lacking}")
     absent = set(range(len(dataset.labels))) - {sample.label for sample in training}
     if absent:
         names = ", ".join(dataset.labels[k] for k in sorted(absent))

@@ -26,13 +26,14 @@ from s2d_edge.contracts.bundle import (
     seal,
     writing_bundle,
 )
+from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, ConfigError
-from s2d_edge.core.files import choose_output
 from s2d_edge.firmware_host.bundles import BundleName, find_precision
 from s2d_edge.firmware_host.selftest.selftest import write_self_test
 
 
+@releases_claims
 def calibrate_bundle(
     bundle: BundleName | None,
     choice: ClipChoice,

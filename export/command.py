@@ -25,9 +25,9 @@ from s2d_edge.contracts.bundle import (
 )
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.contracts.runs import RUNS, RunInfo, newest_run
+from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.core.files import choose_output
 from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.export.fuse import FusedS2D
 from s2d_edge.export.graph import Graph, step_graph, window_graph
@@ -51,6 +51,7 @@ _GRAPHS: dict[GraphFormat, Literal["model.onnx", "model.xml"]] = {
 _TIMED_S = 3.0  # for all formats together, when the faster is chosen
 
 
+@releases_claims
 def export_run(
     run: Path | None = None,
     *,

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from s2d_edge.contracts.model_config import preset
+from s2d_edge.core.claims import choose_output
 from s2d_edge.core.errors import ConfigError, exit_with_a_sentence
-from s2d_edge.core.files import choose_output
 from s2d_edge.model.checkpoint import load_run, load_strictly, save_run
 from s2d_edge.model.s2d import S2D
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from s2d_edge.contracts.bundle import EngineIdentity, Manifest
-from s2d_edge.core.files import cache_folder
+from s2d_edge.core.caches import cache_folder
 
 
 def compiled_folder(runtime: str, manifest: Manifest, identity: EngineIdentity) -> Path | None:

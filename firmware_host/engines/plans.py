@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from s2d_edge.contracts.bundle import BUILD_SCRIPT, Manifest
+from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.errors import DeviceError
-from s2d_edge.core.files import cache_folder
 from s2d_edge.firmware_host.engines import nvidia
 from s2d_edge.firmware_host.engines.cudart import Gpu, gpu
 

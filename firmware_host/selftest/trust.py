@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 
 from s2d_edge.contracts.bundle import MANIFEST, Bundle
+from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
-from s2d_edge.core.files import cache_folder, sha256_of, write_text
+from s2d_edge.core.files import sha256_of, write_text
 from s2d_edge.firmware_host.engines.base import GraphEngine
 from s2d_edge.firmware_host.selftest.agreement import LIMITS
 from s2d_edge.firmware_host.selftest.selftest import self_test

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from s2d_edge.core import claims
 from s2d_edge.core.errors import S2DEdgeError
+
+_LONGEST_START = 200  # bytes of a scratch file's name that are the file's own
+_MOST_SYNCED = 64
+_OPEN_FILES = re.compile(r"/dev|/dev/fd|/proc/(self|\d+)/fd")
 
 
 def sha256_of(path: Path) -> str:
@@ -46,66 +56,134 @@ def read_json(path: Path, error: type[S2DEdgeError], remedy: str) -> dict[str, A
     return payload
 
 
-def fresh_path(base: Path) -> Path:
-    """The first of ``base``, ``base-2``, ``base-3``, … that does not exist yet."""
-    path, number = base, 1
-    while path.exists():
-        number += 1
-        path = base.with_name(f"{base.name}-{number}")
-    return path
-
-
-def choose_output(out: Path | None, default: Path, *, overwrite: bool = False) -> Path:
-    """The path to write to: ``out`` if given (refused when taken), else a fresh path beside ``default``.
-
-    Raises:
-        S2DEdgeError: ``out`` exists and ``overwrite`` is not set.
-    """
-    if out is None:
-        return fresh_path(default)
-    if out.exists() and not overwrite and (not out.is_dir() or any(out.iterdir())):
-        raise S2DEdgeError(f"{out} exists already; choose another --out, or remove it first")
-    return out
-
-
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield a scratch folder that becomes ``path`` only if the block ends without an error.
 
-    An existing ``path`` is replaced at the very end, so a failed second run leaves the first intact.
+    A ``path`` that was there before is replaced at the very end, so a failed second run leaves the first
+    intact. One that another process made meanwhile is left alone.
+
+    Args:
+        shared: every process that writes ``path`` writes the same, so the first one's folder is kept.
+
+    Raises:
+        FileExistsError: another process wrote ``path`` meanwhile, and it is not shared.
     """
-    _make_folder(path.parent)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    _make_folder(target.parent)
+    replaces = target.exists() and not claims.is_ours(target)
+    scratch = _new_name(target, "")
+    scratch.mkdir()
     try:
         yield scratch
-        scratch.chmod(0o755)
-        if path.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-            path.replace(retired / "old")
-            scratch.replace(path)
-            shutil.rmtree(retired)
+        _sync_folder(scratch)
+        if replaces:
+            retired = _new_name(target, ".old")
+            retired.mkdir()
+            target.replace(retired / "old")
+            try:
+                scratch.replace(target)
+            except OSError:
+                (retired / "old").replace(target)
+                raise
+            finally:
+                shutil.rmtree(retired, ignore_errors=True)
         else:
-            scratch.replace(path)
+            _take_name(scratch, target, shared)
+        _sync(target.parent)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        claims.release(target)
+
+
+def _take_name(scratch: Path, target: Path, shared: bool) -> None:
+    """Rename a finished folder to a name that was free, or claimed, when it was begun."""
+    claims.unmark(target)
+    try:
+        scratch.replace(target)  # an empty folder, such as one that was claimed, is replaced
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        if not shared:
+            raise FileExistsError(
+                errno.EEXIST, "another command wrote it meanwhile; choose another --out", str(target)
+            ) from None
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a scratch path beside ``path`` that takes its name only if the block ends without an error.
 
-    The scratch path keeps the suffix of ``path``, since writers choose their format by it.
+    The scratch path keeps the suffix of ``path``, since writers choose their format by it. Where ``path`` is
+    a link, the file it leads to is replaced; a pipe or a device is written at the end, and stays what it is.
+
+    Raises:
+        IsADirectoryError: ``path`` is a folder.
+        OSError: the disk refuses.
     """
-    _make_folder(path.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    scratch = Path(name)
+    if is_special(path):
+        with tempfile.TemporaryDirectory() as folder:
+            scratch = Path(folder) / f"content{path.suffix}"
+            yield scratch
+            with scratch.open("rb") as content, path.open("ab") as out:
+                shutil.copyfileobj(content, out)
+        return
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.is_dir():  # found out now, not after the work
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    _make_folder(target.parent)
+    scratch = _new_name(target, target.suffix)
+    # Its mode is the umask's, or that of the file it replaces. Some disks have no modes.
+    os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield scratch
-        scratch.chmod(0o644)
-        scratch.replace(path)
+        _sync(scratch, must=True)
+        if target.exists():
+            with suppress(OSError):
+                scratch.chmod(stat.S_IMODE(target.stat().st_mode))
+        scratch.replace(target)
+        _sync(target.parent)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def is_special(path: Path) -> bool:
+    """True for a pipe, a device, or an open file's name such as ``/dev/stdout``: written, never replaced."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        return True
+    return bool(_OPEN_FILES.fullmatch(os.path.realpath(path.parent)))
+
+
+def _new_name(path: Path, suffix: str) -> Path:
+    """A hidden name beside ``path`` that nothing has, for what is being written."""
+    return path.with_name(f"{_scratch_start(path)}{secrets.token_hex(4)}{suffix}")
+
+
+def _scratch_start(path: Path) -> str:
+    """How scratch names for ``path`` begin; shortened, since a disk may allow no more than 255 bytes."""
+    return f".{os.fsdecode(os.fsencode(path.stem)[:_LONGEST_START])}."
+
+
+def _sync(path: Path, *, must: bool = False) -> None:
+    """Wait until a file or folder is on the disk; where a file system cannot, only with ``must`` an error."""
+    with nullcontext() if must else suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until a folder's files are on the disk; of drawn data with its thousands of files, for none."""
+    files = list(islice((path for path in folder.rglob("*") if path.is_file()), _MOST_SYNCED + 1))
+    if len(files) <= _MOST_SYNCED:
+        for file in files:
+            _sync(file, must=True)
 
 
 def _make_folder(path: Path) -> None:
@@ -122,7 +200,7 @@ def _make_folder(path: Path) -> None:
 
 def clear_scratch(path: Path) -> None:
     """Remove what a killed :func:`whole_file` of ``path`` left behind. Nothing else may be writing it."""
-    for scratch in path.parent.glob(f".{path.stem}.*{path.suffix}"):
+    for scratch in path.parent.glob(f"{glob.escape(_scratch_start(path))}*{glob.escape(path.suffix)}"):
         scratch.unlink()
 
 
@@ -130,10 +208,3 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
     with whole_file(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
-
-
-def cache_folder() -> Path:
-    """The folder of files that can be made again: ``$S2D_EDGE_CACHE`` or ``s2d-edge`` in the user's cache."""
-    if own := os.environ.get("S2D_EDGE_CACHE"):
-        return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s2d-edge"

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from s2d_edge.contracts.bundle import BUILD_SCRIPT, MANIFEST, Bundle, EngineIdentity, Manifest, open_bundle
+from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.core.files import choose_output, whole_folder
+from s2d_edge.core.files import whole_folder
 from s2d_edge.deploy.ovms import DEVICES, write_ovms
 from s2d_edge.deploy.triton import write_triton
 from s2d_edge.firmware_host.bundles import BundleName, resolve
@@ -24,6 +25,7 @@ Server = Literal["triton", "ovms"]
 _FORMATS: dict[Server, str] = {"triton": "model.onnx", "ovms": "model.xml"}
 
 
+@releases_claims
 def deploy_bundle(
     bundle: BundleName, *, to: str, out: Path | None = None, root: str = "/models", console: Console
 ) -> Path:

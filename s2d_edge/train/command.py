@@ -10,6 +10,7 @@ from typing import Any
 
 from s2d_edge.contracts.clip import ClipSpec, as_protocol
 from s2d_edge.contracts.runs import RUN_FILE, read_run
+from s2d_edge.core.claims import claim_existing, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
@@ -57,6 +58,7 @@ _LANDMARK_TAKES = {
 }
 
 
+@releases_claims
 def train(
     *,
     stage: str | None = None,
@@ -225,6 +227,7 @@ def _resume(folder: Path, context: Context) -> list[Path]:
             raise ConfigError(f"the training of {folder} is finished; {advice}")
     require_clips_for_all(plan, context.processes.count)
     describe(plan, context.console)
+    context.processes.on_rank_0(lambda: claim_existing([folder, *folders]))
     dataset = context.processes.one_per_machine_first(
         lambda: open_dataset(plan.data, context.console, info.labels, missing_ok=plan.skip_unreadable)
     )

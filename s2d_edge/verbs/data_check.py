@@ -29,9 +29,9 @@ def check(
 ) -> None:
     """Read every clip, and report what would stop a training or make its score misleading."""
     from s2d_edge.contracts.labels import DEFAULT_FPS, parse_label_set
+    from s2d_edge.core.claims import require_vacant
     from s2d_edge.core.console import Console, write_json
     from s2d_edge.core.errors import ConfigError, DataError
-    from s2d_edge.core.files import choose_output
     from s2d_edge.data.check.check import check as check_clips
     from s2d_edge.data.check.render import as_json, as_table, save_balance, sentences
     from s2d_edge.data.reading.open import list_data
@@ -43,7 +43,7 @@ def check(
     if out is not None and out.suffix.lower() != ".png":
         raise ConfigError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
     console = Console(quiet=quiet)
-    picture = None if out is None else choose_output(out, out)
+    picture = None if out is None else require_vacant(out)
     wanted = None if labels is None else parse_label_set(labels).labels
     listing = list_data(data, console, wanted)
     known = listing.published

@@ -13,8 +13,9 @@ from rich.panel import Panel
 
 import s2d_edge
 from s2d_edge.calibrate.report.records import DropReport
+from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console
-from s2d_edge.core.files import choose_output, write_text
+from s2d_edge.core.files import write_text
 from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
 from s2d_edge.firmware_host.live import LiveSummary, run_live
@@ -44,6 +45,7 @@ class _Clock:
         self.spans_s[title] = time.perf_counter() - begin
 
 
+@releases_claims
 def run_demo(out: Path | None, seed: int, console: Console) -> Path:
     """Train both stages on avatars, export, calibrate, time, and run on an avatar video.
 

@@ -77,7 +77,8 @@ def import_run(
     from s2d_edge.contracts.clip import CropRecipe
     from s2d_edge.contracts.labels import parse_label_set
     from s2d_edge.contracts.runs import RUNS, RunInfo
-    from s2d_edge.core.files import choose_output, sha256_of, whole_folder
+    from s2d_edge.core.claims import choose_output
+    from s2d_edge.core.files import sha256_of, whole_folder
     from s2d_edge.model.checkpoint import save_run
     from s2d_edge.model.official import import_official
 

@@ -13,9 +13,10 @@ import csv
 import shutil
 from pathlib import Path
 
+from s2d_edge.core.claims import choose_output
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, exit_with_a_sentence
-from s2d_edge.core.files import choose_output, sha256_of, whole_folder
+from s2d_edge.core.files import sha256_of, whole_folder
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.data.reading.readers import LABELS_FILE
 from s2d_edge.media.pictures import IMAGE_SUFFIXES

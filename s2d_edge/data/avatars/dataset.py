@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
-from s2d_edge.core.files import cache_folder, read_json, whole_folder
+from s2d_edge.core.files import read_json, whole_folder
 from s2d_edge.data.avatars.clips import check_clip, encode, render_clip
 from s2d_edge.data.avatars.expression import LABELS
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
@@ -153,7 +154,7 @@ def write_avatars(out: Path, spec: AvatarSpec, console: Console, workers: int | 
     entries = list(_entries(spec))
     workers = workers if workers is not None else usable_cores()
     landmarks: list[NDArray[np.float32]] = []
-    with whole_folder(out) as scratch:
+    with whole_folder(out, shared=True) as scratch:
         jobs = [(spec, entry, scratch) for entry in entries]
         with console.progress("drawing avatars", len(jobs)) as advance:
             for points in in_parallel(_write_clip, jobs, workers=workers, chunk=7):
@@ -167,6 +168,8 @@ def write_avatars(out: Path, spec: AvatarSpec, console: Console, workers: int | 
         paths = np.array([entry.path for entry in entries])
         np.savez(scratch / LANDMARKS_FILE, paths=paths, points=np.stack(landmarks))
         (scratch / AVATARS_FILE).write_text(json.dumps(_description(spec), indent=2) + "\n", encoding="utf-8")
+    if read_json(out / AVATARS_FILE, DataError, "choose another folder") != _description(spec):
+        raise DataError(f"another command drew other avatars into {out} meanwhile; choose another folder")
     return _dataset(out, spec)
 
 

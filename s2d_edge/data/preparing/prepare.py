@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, MediaError
-from s2d_edge.core.files import cache_folder, read_json, whole_folder
+from s2d_edge.core.files import read_json, whole_folder
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.data.reading.tables import read_arrays
@@ -125,7 +126,7 @@ def _read_or_write(
             return _read(folder, samples, how)
         except DataError as error:
             console.warn(f"{title}: {error}")
-    with whole_folder(folder) as scratch:
+    with whole_folder(folder, shared=True) as scratch:
         _write(samples, how, console, scratch, title)
     return _read(folder, samples, how)
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from s2d_edge.contracts.bundle import tool_versions
 from s2d_edge.contracts.model_config import preset
 from s2d_edge.contracts.runs import RUNS
+from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.core.files import choose_output, sha256_of, whole_folder
+from s2d_edge.core.files import sha256_of, whole_folder
 from s2d_edge.data.reading.open import AVATARS, open_dataset
 from s2d_edge.data.reading.splits import carve_validation
 from s2d_edge.model.checkpoint import LANDMARK_FILE
@@ -23,6 +24,7 @@ from s2d_edge.train.plan.settings import TrainSettings
 ABOUT_FILE = "landmark.json"
 
 
+@releases_claims
 def train_landmark(
     data: str | None, model: str | None, settings: TrainSettings, out: Path | None, context: Context
 ) -> Path:

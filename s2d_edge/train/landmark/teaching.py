@@ -13,8 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from s2d_edge.contracts.model_config import LandmarkConfig
+from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.errors import CheckpointError, ConfigError, TrainingError
-from s2d_edge.core.files import cache_folder, sha256_of, whole_file
+from s2d_edge.core.files import sha256_of, whole_file
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.model.checkpoint import load_strictly, read_tensors

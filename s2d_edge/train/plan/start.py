@@ -10,9 +10,9 @@ from typing import cast, get_args
 from s2d_edge.contracts.labels import DEFAULT_FPS
 from s2d_edge.contracts.model_config import PRESETS, S2DConfig, TemporalMode, preset
 from s2d_edge.contracts.runs import RUNS, RunInfo, newest_run, read_run
+from s2d_edge.core.claims import choose_outputs, claim_outputs
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
-from s2d_edge.core.files import choose_output
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.train.plan.plan import DEFAULT_MODEL, STAGES, Plan, Stage
 
@@ -154,20 +154,16 @@ def usual_fps(dataset: Dataset, run: RunInfo | None) -> float:
 
 
 def choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:
-    """One run folder per stage: ``out`` or ``runs/name``, with the stage appended where that is needed.
+    """Claim one run folder per stage: ``out`` or ``runs/name``, with the stage appended where that is needed.
 
     Raises:
-        S2DEdgeError: ``out`` exists already.
+        S2DEdgeError: ``out`` exists already, or another command has claimed it.
     """
-    if out is not None and len(stages) == 1:
-        return [choose_output(out, out)]
-    if out is not None:
-        return [choose_output(path, path) for path in (_with_stage(out, stage) for stage in stages)]
-    base, number = RUNS / name, 1
-    while any(_with_stage(base, stage).exists() for stage in stages):
-        number += 1
-        base = RUNS / f"{name}-{number}"
-    return [_with_stage(base, stage) for stage in stages]
+    if out is None:
+        return choose_outputs(RUNS / name, [f"-{stage}" for stage in stages])
+    folders = [out] if len(stages) == 1 else [_with_stage(out, stage) for stage in stages]
+    claim_outputs(folders)
+    return folders
 
 
 def sibling_folder(folder: Path, stage: Stage) -> Path:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError, MediaError
-from s2d_edge.core.files import cache_folder, sha256_of
+from s2d_edge.core.files import sha256_of
 from s2d_edge.data.avatars import (
     LABELS,
     AvatarSpec,
@@ -236,15 +236,6 @@ def test_the_demo_set_is_drawn_once_and_repaired(
 
     other = AvatarSpec(train=1, val=0, test=0, frames=4, size=64)
     assert default_avatars(QUIET, other, workers=1).root != first.root
-
-
-def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("S2D_EDGE_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "s2d-edge"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "s2d-edge"
 
 
 def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.contracts.labels import FERPLUS
+from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
-from s2d_edge.core.files import cache_folder, whole_folder
+from s2d_edge.core.files import whole_folder
 from s2d_edge.data.reading.listing import Entry, Listing
 from s2d_edge.data.reading.tables import read_rows, whole_number
 
@@ -116,7 +117,7 @@ def _unpack(file: Path, votes: Sequence[tuple[int, list[str]]], console: Console
             f"{file} has {len(rows)} rows and {_VOTES} {len(votes)}; they must belong together: {_COPY_AGAIN}"
         )
     with (
-        whole_folder(folder) as scratch,
+        whole_folder(folder, shared=True) as scratch,
         console.progress(f"unpacking {_PIXELS}", len(rows)) as advance,
     ):
         for name in _FOLDERS.values():

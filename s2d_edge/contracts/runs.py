@@ -113,7 +113,12 @@ def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
 
 def write_run_info(path: Path, info: RunInfo) -> None:
     """Write ``run.json`` into the run folder ``path``, whole or not at all."""
-    write_text(path / RUN_FILE, json.dumps(asdict(info), indent=2) + "\n")
+    write_text(path / RUN_FILE, run_text(info))
+
+
+def run_text(info: RunInfo) -> str:
+    """The text of ``run.json``."""
+    return json.dumps(asdict(info), indent=2) + "\n"
 
 
 def find_runs(root: Path, stage: str | None = None) -> list[Path]:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from s2d_edge.core import claims
+from s2d_edge.core.disk import naming
 from s2d_edge.core.errors import S2DEdgeError
 
 _LONGEST_START = 200  # bytes of a scratch file's name that are the file's own
@@ -73,10 +74,12 @@ def whole_folder(path: Path, *, shared: bool = False) -> Iterator[Path]:
     _make_folder(target.parent)
     replaces = target.exists() and not claims.is_ours(target)
     scratch = _new_name(target, "")
-    scratch.mkdir()
+    with naming(path, scratch):
+        scratch.mkdir()
     try:
-        yield scratch
-        _sync_folder(scratch)
+        with naming(path, scratch):
+            yield scratch
+            _sync_folder(scratch)
         if replaces:
             retired = _new_name(target, ".old")
             retired.mkdir()
@@ -134,10 +137,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     _make_folder(target.parent)
     scratch = _new_name(target, target.suffix)
     # Its mode is the umask's, or that of the file it replaces. Some disks have no modes.
-    os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    with naming(path, scratch):
+        os.close(os.open(scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
-        yield scratch
-        _sync(scratch, must=True)
+        with naming(path, scratch):
+            yield scratch
+            _sync(scratch, must=True)
         if target.exists():
             with suppress(OSError):
                 scratch.chmod(stat.S_IMODE(target.stat().st_mode))

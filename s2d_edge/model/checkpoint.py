@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from s2d_edge.contracts.model_config import LandmarkConfig
-from s2d_edge.contracts.runs import WEIGHTS, RunInfo, read_run, write_run_info
+from s2d_edge.contracts.runs import RUN_FILE, WEIGHTS, RunInfo, read_run, run_text
 from s2d_edge.core.errors import CheckpointError
 from s2d_edge.core.files import sha256_of, whole_file
 from s2d_edge.model.landmark import MobileFaceNet
@@ -103,17 +105,36 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str)
 
 def save_weights(model: S2D, path: Path) -> str:
     """Write all weights, landmark network included, as safetensors; returns the file's SHA-256."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     with whole_file(path) as scratch:
-        save_file(tensors, scratch)
+        write_tensors(model.state_dict(), scratch)
     return sha256_of(path)
 
 
+def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as a safetensors file.
+
+    Raises:
+        OSError: the disk refuses, for instance because it is full.
+    """
+    given = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    try:
+        save_file(given, path)
+    except SafetensorError as error:  # which tells what the system said in its text only
+        if number := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
+        raise
+
+
 def save_run(path: Path, info: RunInfo, model: S2D) -> RunInfo:
-    """Write the weights and ``run.json`` of a finished model into the run folder ``path``."""
+    """Write the weights and ``run.json`` of a finished model into the run folder ``path``.
+
+    Both are written before either takes its name: a disk that fills leaves those that were there.
+    """
     path.mkdir(parents=True, exist_ok=True)
-    info = replace(info, weights_sha256=save_weights(model, path / WEIGHTS))
-    write_run_info(path, info)
+    with whole_file(path / RUN_FILE) as record, whole_file(path / WEIGHTS) as weights:
+        write_tensors(model.state_dict(), weights)
+        info = replace(info, weights_sha256=sha256_of(weights))
+        record.write_text(run_text(info), encoding="utf-8")
     return info
 
 

@@ -12,7 +12,10 @@ from typing import Any
 
 import torch
 
+from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
+from s2d_edge.core.disk import is_full, refused
+from s2d_edge.core.errors import TrainingError
 from s2d_edge.train.processes import Processes
 
 
@@ -86,7 +89,22 @@ def open_context(device: str, console: Console) -> Iterator[Context]:
 
     Raises:
         DeviceError: what :class:`Processes` raises.
+        TrainingError: the disk of the cache is full.
     """
     processes = Processes(device)
-    with InterruptGuard() as interrupt:
+    with InterruptGuard() as interrupt, _full_cache_told():
         yield Context(processes=processes, console=processes.console(console), interrupt=interrupt)
+
+
+@contextmanager
+def _full_cache_told() -> Iterator[None]:
+    """Say of a full disk, while clips are prepared, how the training goes on."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise TrainingError(
+            f"{refused(error, cache_folder())}, or set S2D_EDGE_CACHE to a folder on another disk, "
+            "then repeat the command"
+        ) from None

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
@@ -18,7 +17,7 @@ from s2d_edge.core.errors import CheckpointError, ConfigError, TrainingError
 from s2d_edge.core.files import sha256_of, whole_file
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.reading.dataset import Dataset
-from s2d_edge.model.checkpoint import load_strictly, read_tensors
+from s2d_edge.model.checkpoint import load_strictly, read_tensors, write_tensors
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.context import Context
 from s2d_edge.train.landmark.faces import FacePool, draw_crops, drawn_pool
@@ -74,7 +73,7 @@ def taught_network(
 def save_network(network: MobileFaceNet, path: Path) -> None:
     """Write the weights as safetensors, in the key names that ``--landmark`` reads."""
     with whole_file(path) as scratch:
-        save_file({name: value.contiguous() for name, value in network.state_dict().items()}, scratch)
+        write_tensors(network.state_dict(), scratch)
 
 
 def teach(

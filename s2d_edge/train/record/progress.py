@@ -76,7 +76,11 @@ class Snapshot:
 
 
 def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
-    """Write ``resume.pt`` and ``metrics.jsonl``, each whole or not at all."""
+    """Write ``resume.pt`` and ``metrics.jsonl``, each whole or not at all.
+
+    Raises:
+        OSError: the disk refuses, for instance because it is full.
+    """
     content = {
         "progress": asdict(snapshot.progress),
         "model": snapshot.model,
@@ -85,8 +89,13 @@ def save_snapshot(folder: Path, snapshot: Snapshot) -> None:
         "anchors": snapshot.anchors,
         "average": snapshot.average,
     }
-    with whole_file(folder / RESUME) as scratch:
-        torch.save(content, scratch)
+    with whole_file(folder / RESUME) as scratch, scratch.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # PyTorch's own, from that of the write
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
     write_text(folder / METRICS, "".join(_json_line(record) for record in snapshot.progress.history))
 
 

@@ -14,16 +14,18 @@ import pytest
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import TrainingError
+from s2d_edge.core.errors import S2DEdgeError, TrainingError
 from s2d_edge.data.preparing.prepare import prepare
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
+from s2d_edge.train.command import train
 from s2d_edge.train.context import open_context
 from s2d_edge.train.loop.loop import StageTraining
 from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.record.progress import Snapshot, load_snapshot
 from s2d_edge.train.record.record import Record
+from s2d_edge.train.supply import supply
 from tests.train.tiny import job, noisy_clips
 
 SETTINGS = StageSettings(epochs=2, batch_clips=4, lr=1e-3, warmup_epochs=0, dropout=0)
@@ -123,3 +125,17 @@ def test_a_full_cache_names_the_variable_that_moves_it(
     ):
         prepare([sample], spec, crop, quiet, title="clips", workers=1)
     assert not list((tmp_path / "cache" / "clips").iterdir())
+
+
+@pytest.mark.parametrize("stage", ["image", None])
+def test_a_folder_that_cannot_be_made_is_noticed_before_clips_are_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str | None
+) -> None:
+    monkeypatch.setattr(supply, "prepare", lambda *given, **options: pytest.fail("clips were prepared"))
+    for k in range(4):
+        cv2.imwrite(str(tmp_path / f"{k}.png"), np.zeros((32, 32, 3), np.uint8))
+    rows = [f"{k}.png,{'ab'[k % 2]},{('train', 'val')[k // 2]}" for k in range(4)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
+    out = Path("/proc/no-run-here")  # refused to root, too
+    with pytest.raises(S2DEdgeError, match=rf"{out}.* --out"):
+        train(stage=stage, data=str(tmp_path), out=out, console=Console(quiet=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from s2d_edge.contracts.bundle import Manifest
 from s2d_edge.contracts.engine import Frame, Logits
 from s2d_edge.core.errors import DeviceError
+from s2d_edge.media.sampling import pace_of
 
-_NEVER = np.iinfo(np.int64).min // 2  # when an empty slot was written
+_NEVER = -math.inf  # when an empty slot was written
 
 
 class RingMemory(Protocol):
@@ -40,8 +42,9 @@ class RingMemory(Protocol):
 class StreamSession:
     """A stream of one face: logits frame by frame, from that frame and the state of those before it.
 
-    Frames are numbered by the sampling grid. A lost sample is a gap in the numbers: the slots before it get
-    older, and nothing is repeated or invented in its place.
+    Frames are numbered by the sampling grid, also between its points. A lost sample is a gap in the numbers:
+    the slots before it get older, and nothing is repeated or invented in its place. The age that the graph
+    sees is the difference of two numbers, rounded once: it is true to half a period, however long the stream.
     """
 
     def __init__(self, manifest: Manifest, rings: RingMemory, check: Callable[[Logits], Logits]) -> None:
@@ -57,9 +60,10 @@ class StreamSession:
         self._names = manifest.inputs[0].name, manifest.inputs[1].name
         self._rings = rings
         self._check = check
-        self._written: NDArray[np.int64] = np.full(manifest.slots, _NEVER)
-        self._last = _NEVER
+        self._written: NDArray[np.float64] = np.full(manifest.slots, _NEVER)
+        self._first = self._last = _NEVER
         self._seen = 0
+        self._pace = 1.0
         self.state_bytes = manifest.state_bytes
 
     @property
@@ -69,21 +73,33 @@ class StreamSession:
 
     @property
     def warming(self) -> bool:
-        """True during warm-up: the stream holds fewer frames than the model's T."""
-        return self._seen < self._frames
+        """True during warm-up: the stream is shorter than T frames at the model's rate.
+
+        A source slower than this rate leaves fewer than T frames in that time, also after the warm-up.
+        """
+        return self._seen < self._frames and self._last - self._first < self._frames - 1
+
+    @property
+    def pace(self) -> float:
+        """Mean distance of the frames that the last logits depend on, in periods of the model's rate.
+
+        Where they depend on a single frame, its distance from the one before.
+        """
+        return self._pace
 
     @property
     def next_number(self) -> int:
         """The number of the sample that follows the last one without a gap."""
-        return 0 if self._last == _NEVER else self._last + 1
+        return 0 if self._last == _NEVER else math.floor(self._last) + 1
 
     def reset(self) -> None:
         """Reset all state of the face; the next frame starts a new warm-up."""
         self._written.fill(_NEVER)
-        self._last = _NEVER
+        self._first = self._last = _NEVER
         self._seen = 0
+        self._pace = 1.0
 
-    def step(self, frame: Frame, number: int) -> Logits:
+    def step(self, frame: Frame, number: float) -> Logits:
         """Compute the logits of the next frame.
 
         Args:
@@ -107,15 +123,25 @@ class StreamSession:
             )
         age = self._ages(number)
         slot = int(self._written.argmin())
+        seen = self._written[age < self._frames]
         logits = self._check(self._rings.step(np.ascontiguousarray(frame), age, slot))
-        self._written[slot] = number
-        self._last = number
-        self._seen = 1 + int((age < self._frames).sum())
+        if self._last == _NEVER:
+            self._first = number
+        elif seen.size:
+            self._pace = pace_of(float(seen.min()), number, 1 + len(seen))
+        else:  # the frame before is too old to be seen
+            self._pace = number - self._last
+        self._written[slot] = self._last = number
+        self._seen = 1 + len(seen)
         return logits
 
-    def feed(self, frame: Frame, number: int) -> dict[str, NDArray[Any]]:
+    def feed(self, frame: Frame, number: float) -> dict[str, NDArray[Any]]:
         """Return the graph's inputs for this frame, with copies of the rings, for calibration."""
         return {self._names[0]: frame, self._names[1]: self._ages(number), **self._rings.copies()}
 
-    def _ages(self, number: int) -> NDArray[np.int32]:
-        return np.minimum(number - self._written, self._frames).astype(np.int32)
+    def _ages(self, number: float) -> NDArray[np.int32]:
+        # Two frames are never of one time.
+        age = np.rint(np.clip(number - self._written, 1, self._frames)).astype(np.int32)
+        if len(age) == self._frames:  # the slot that the step may write while it reads the others
+            age[self._written.argmin()] = self._frames
+        return age

@@ -1,4 +1,4 @@
-"""The sliding window of a face's last T samples, cleared when the face is gone too long."""
+"""The sliding window of a face's last T samples."""
 
 from __future__ import annotations
 
@@ -10,31 +10,21 @@ from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.firmware_host.pipeline.messages import SampledFace
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.sampling import uniform_indices
-
-# A window bridges at least one lost sample, however slow its rate.
-LEAST_GAP_SAMPLES = 2.5
+from s2d_edge.media.sampling import pace_of, uniform_indices
 
 
 class ClipWindow:
-    """Collects the samples of one face and makes clips of them.
+    """Collects the samples of one face and makes clips of them."""
 
-    Attributes:
-        gap_s: seconds without a sample after which the window is cleared.
-    """
-
-    def __init__(self, spec: ClipSpec, *, stride: int, gap_s: float) -> None:
+    def __init__(self, spec: ClipSpec, *, stride: int) -> None:
         """Make an empty window.
 
         Args:
             spec: T and the sampling rate.
             stride: a clip is due every so many samples, once the window is full.
-            gap_s: seconds without a sample after which the window is cleared; raised so that one lost sample
-                does not clear it.
         """
         self._spec = spec
         self._stride = stride
-        self.gap_s = max(gap_s, LEAST_GAP_SAMPLES / spec.fps)
         self._samples: deque[SampledFace] = deque(maxlen=spec.frames)
         self._since_clip = 0
         self._longest: tuple[SampledFace, ...] = ()
@@ -44,6 +34,13 @@ class ClipWindow:
     def filled(self) -> int:
         """Samples in the window, at most T."""
         return len(self._samples)
+
+    @property
+    def pace(self) -> float:
+        """Mean distance of the samples in the window, in periods of the model's rate; 1 when empty."""
+        if not self._samples:
+            return 1.0
+        return pace_of(self._samples[0].number, self._samples[-1].number, len(self._samples))
 
     def add(self, sample: SampledFace) -> Clip | None:
         """Add a sample.
@@ -58,13 +55,6 @@ class ClipWindow:
         self._since_clip = 0
         self._clips += 1
         return stack_clip([each.crop for each in self._samples])
-
-    def expire(self, t_s: float) -> bool:
-        """Clear the window if its last sample is older than the gap allows; returns True if it did."""
-        if not self._samples or t_s - self._samples[-1].t_s <= self.gap_s:
-            return False
-        self.clear()
-        return True
 
     def clear(self) -> None:
         """Remove all samples; the next one belongs to another face, or comes after a gap."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.engine import Clip
@@ -17,24 +17,20 @@ from s2d_edge.media.tracking import Sighting
 class ClipMaker:
     """Crops the followed faces of sampled frames, and makes a request of each clip that is due."""
 
-    def __init__(
-        self, seats: int, request: ClipSpec, *, stride: int, gap_s: float, recipe: CropRecipe
-    ) -> None:
+    def __init__(self, seats: int, request: ClipSpec, *, stride: int, recipe: CropRecipe) -> None:
         """Start with empty windows.
 
         Args:
             seats: faces followed at most, each with a window of its own.
             request: frames, size and rate of a clip.
             stride: samples between two clips of a face.
-            gap_s: seconds without a sample after which a window is cleared.
             recipe: face crop of the bundle.
         """
         self._recipe = recipe
         self._sampler = PeriodicSampler(request.fps)
-        self._windows = [ClipWindow(request, stride=stride, gap_s=gap_s) for _ in range(seats)]
+        self._windows = [ClipWindow(request, stride=stride) for _ in range(seats)]
         self._tracks = [0] * seats
         self._ticket = 0
-        self.gap_s = self._windows[0].gap_s
 
     @property
     def ticket(self) -> int:
@@ -46,33 +42,38 @@ class ClipMaker:
         chosen = range(len(self._windows)) if seats is None else seats
         return [self._windows[seat].filled for seat in chosen]
 
-    def expire(self, t_s: float) -> set[int]:
-        """Clear the windows whose face was gone too long before time ``t_s``; returns their seats."""
-        return {seat for seat, window in enumerate(self._windows) if window.expire(t_s)}
-
-    def take(self, frame: Frame, sightings: Iterable[Sighting]) -> list[ClipRequest]:
+    def take(
+        self, frame: Frame, sightings: Iterable[Sighting], free: Collection[int] = ()
+    ) -> list[ClipRequest]:
         """Add a frame's followed faces to their windows, if the frame is a sample.
 
         A face of a new track clears the window of its seat.
 
+        Args:
+            frame: the next one.
+            sightings: the followed faces in it.
+            free: seats whose track ended; their windows are cleared.
+
         Returns:
             The clips that are now due.
         """
-        sampled = self._sampler.due(frame.t_s)
+        number = self._sampler.number(frame.t_s)
         requests = []
+        for seat in free:
+            self._windows[seat].clear()
         for sighting in sightings:
             window = self._windows[sighting.seat]
             if self._tracks[sighting.seat] != sighting.track:
                 self._tracks[sighting.seat] = sighting.track
                 window.clear()
-            if not sampled:
+            if number is None:
                 continue
             face = sighting.face
             crop = align_crop(frame.picture, face.points, self._recipe)
-            sample = SampledFace(frame.t_s, frame.index, frame.arrived_s, face.box, crop)
+            sample = SampledFace(number, frame.t_s, frame.index, frame.arrived_s, face.box, crop)
             clip = window.add(sample)
             if clip is not None:
-                requests.append(self._request(sighting.seat, clip, sample))
+                requests.append(self._request(sighting.seat, clip, sample, window.pace))
         return requests
 
     def take_short(self) -> list[ClipRequest]:
@@ -81,9 +82,9 @@ class ClipMaker:
         for seat, window in enumerate(self._windows):
             stretched = window.stretched()
             if stretched is not None:
-                requests.append(self._request(seat, *stretched))
+                requests.append(self._request(seat, *stretched, pace=1.0))  # repeated, which is said
         return requests
 
-    def _request(self, seat: int, clip: Clip, last: SampledFace) -> ClipRequest:
+    def _request(self, seat: int, clip: Clip, last: SampledFace, pace: float) -> ClipRequest:
         self._ticket += 1
-        return ClipRequest(self._ticket, seat, self._tracks[seat], clip, last)
+        return ClipRequest(self._ticket, seat, self._tracks[seat], clip, last, pace)

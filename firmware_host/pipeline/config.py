@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from s2d_edge.core.errors import ConfigError
+from s2d_edge.media.tracking import FACE_GAP_S
 
 MOST_FACES = 16
 
@@ -16,13 +17,13 @@ class PipelineConfig:
     Attributes:
         stride: samples between results.
         smooth_s: time constant of the smoothing, seconds; 0 for none.
-        face_gap_s: seconds without a face after which its window is cleared.
+        face_gap_s: seconds without a face after which its state is reset.
         max_faces: faces followed at once, each with a window or stream of its own.
     """
 
     stride: int = 1
     smooth_s: float = 0.5
-    face_gap_s: float = 0.5
+    face_gap_s: float = FACE_GAP_S
     max_faces: int = 1
 
     def __post_init__(self) -> None:

@@ -86,9 +86,9 @@ class FaceStage(Stage):
 
     def _search(self, frame: Frame) -> SearchedFrame:
         faces = self._detector.find(frame.picture, self._tracker.in_view)
-        sightings = self._tracker.follow(faces, ended=self._clips.expire(frame.t_s))
+        sightings = self._tracker.follow(faces, frame.t_s)
         self._stats.frame_analysed(face=bool(sightings))
-        for request in self._clips.take(frame, sightings):
+        for request in self._clips.take(frame, sightings, self._tracker.free):
             self._requests.put(request)
         return SearchedFrame(
             frame=frame,
@@ -102,7 +102,7 @@ class FaceStage(Stage):
         if not sightings:
             if any(self._clips.filled()):
                 return "no face"
-            return f"no face, cleared after {self._clips.gap_s:.1f} s"
+            return f"no face, cleared after {self._tracker.gap_s:g} s"
         found = "face found" if len(sightings) == 1 else f"{len(sightings)} faces found"
         filled = min(self._clips.filled(sighting.seat for sighting in sightings))
         wanted = self._samples_wanted

@@ -18,6 +18,7 @@ class SampledFace:
     """The crop of a followed face in a frame that is a sample.
 
     Attributes:
+        number: of the sample on the model's grid.
         t_s: time of the frame, seconds.
         index: number of the frame.
         arrived_s: ``time.perf_counter()`` when the frame was decoded.
@@ -25,6 +26,7 @@ class SampledFace:
         crop: (S, S, 3) uint8 RGB.
     """
 
+    number: float
     t_s: float
     index: int
     arrived_s: float
@@ -42,6 +44,7 @@ class ClipRequest:
         track: of the face; a new one resets the seat's predictor.
         clip: (1, F, S, S, 3) uint8 RGB; F is the model's T, or 1 for a stream.
         last: its newest sample.
+        pace: mean distance of its samples, in periods of the model's rate; 1 for a single one.
     """
 
     ticket: int
@@ -49,6 +52,7 @@ class ClipRequest:
     track: int
     clip: Clip
     last: SampledFace
+    pace: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

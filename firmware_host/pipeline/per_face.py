@@ -13,6 +13,7 @@ from s2d_edge.contracts.engine import Engine, softmax
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest
 from s2d_edge.firmware_host.pipeline.predictors import Predictor, predictor_for
+from s2d_edge.media.tracking import FaceTracker
 
 
 class Smoother:
@@ -46,12 +47,16 @@ class FacePrediction:
     Attributes:
         logits: (K,) float32, of this clip alone.
         probabilities: (K,) float32, smoothed over time.
-        warming: True while a stream has seen fewer frames of the face than the model's T.
+        frames: frames that the logits depend on, at most the model's T.
+        warming: True while a stream knows the face for a shorter time than the model's T frames last.
+        pace: mean distance of these frames, in periods of the model's rate.
     """
 
     logits: NDArray[np.float32]
     probabilities: NDArray[np.float32]
+    frames: int
     warming: bool
+    pace: float
 
 
 @dataclass(slots=True, eq=False)
@@ -89,12 +94,16 @@ class FacePredictors:
             DeviceError: the device fails, or the logits are not finite.
         """
         seat = self._seat_of(request)
-        prediction = seat.predictor.predict(request.clip, request.last.t_s)
+        prediction = seat.predictor.predict(request)
         if prediction is None:
             return None
         logits = prediction.logits[0]
         return FacePrediction(
-            logits, seat.smoother.update(request.last.t_s, softmax(logits)), prediction.warming
+            logits,
+            seat.smoother.update(request.last.t_s, softmax(logits)),
+            prediction.frames,
+            prediction.warming,
+            prediction.pace,
         )
 
     def _seat_of(self, request: ClipRequest) -> _Seat:
@@ -110,3 +119,12 @@ class FacePredictors:
     def _new_seat(self) -> _Seat:
         config = self._config
         return _Seat(predictor_for(self._engine, config.stride), Smoother(config.smooth_s))
+
+
+def tracker_for(engine: Engine, config: PipelineConfig) -> FaceTracker:
+    """Make a tracker of the faces that an engine predicts; a pause longer than its window ends all tracks."""
+    return FaceTracker(
+        config.max_faces,
+        gap_s=config.face_gap_s,
+        pause_s=max(config.face_gap_s, engine.spec.duration_s),
+    )

@@ -22,13 +22,12 @@ from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.faces import FaceStage
 from s2d_edge.firmware_host.pipeline.infer import InferStage
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest, SearchedFrame
-from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
+from s2d_edge.firmware_host.pipeline.per_face import FacePredictors, tracker_for
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, WhenFull
 from s2d_edge.firmware_host.pipeline.record import FrameSink, RecordStage
 from s2d_edge.firmware_host.pipeline.stage import Stage
 from s2d_edge.firmware_host.pipeline.stats import LiveStats
 from s2d_edge.media.face import FaceDetector
-from s2d_edge.media.tracking import FaceTracker
 
 FRAMES_QUEUED = 4
 CLIPS_QUEUED = 2
@@ -98,12 +97,11 @@ class Pipeline:
                 self._frames,
                 self._requests,
                 detector=detector,
-                tracker=FaceTracker(seats),
+                tracker=tracker_for(engine, config),
                 clips=ClipMaker(
                     seats,
                     request,
                     stride=predictors.request_stride,
-                    gap_s=config.face_gap_s,
                     recipe=recipe,
                 ),
                 samples_wanted=self.samples_wanted,

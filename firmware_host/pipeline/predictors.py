@@ -6,17 +6,27 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from s2d_edge.contracts.clip import ClipSpec
-from s2d_edge.contracts.engine import Clip, Engine, Logits
+from s2d_edge.contracts.engine import Engine, Logits
 from s2d_edge.firmware_host.engines.base import stream_of
 from s2d_edge.firmware_host.engines.stream import StreamSession
+from s2d_edge.firmware_host.pipeline.messages import ClipRequest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """Logits (1, K), and whether they rest on fewer frames than the model's T."""
+    """The logits of one clip.
+
+    Attributes:
+        logits: (1, K) float32.
+        frames: frames that they depend on, at most the model's T.
+        warming: True while a stream knows the face for a shorter time than the model's T frames last.
+        pace: mean distance of these frames, in periods of the model's rate.
+    """
 
     logits: Logits
+    frames: int
     warming: bool
+    pace: float
 
 
 class Predictor(Protocol):
@@ -30,12 +40,8 @@ class Predictor(Protocol):
     request: ClipSpec
     request_stride: int
 
-    def predict(self, clip: Clip, t_s: float) -> Prediction | None:
-        """Predict the next clip of the face.
-
-        Args:
-            clip: (1, request.frames, S, S, 3) uint8 RGB.
-            t_s: time of its last sample, seconds.
+    def predict(self, request: ClipRequest) -> Prediction | None:
+        """Predict the next clip of the face, (1, request.frames, S, S, 3) uint8 RGB.
 
         Returns:
             None where the stride wants no prediction.
@@ -58,9 +64,10 @@ class ClipPredictor:
         self.request_stride = stride
         self._engine = engine
 
-    def predict(self, clip: Clip, t_s: float) -> Prediction:
+    def predict(self, request: ClipRequest) -> Prediction:
         """Predict a clip; see :meth:`Predictor.predict`."""
-        return Prediction(self._engine.infer(clip), warming=False)
+        logits = self._engine.infer(request.clip)
+        return Prediction(logits, self._engine.spec.frames, warming=False, pace=request.pace)
 
     def reset(self) -> None:
         """Do nothing: a clip needs no state."""
@@ -73,28 +80,22 @@ class StreamPredictor:
         self.request = replace(spec, frames=1)
         self.request_stride = 1
         self._session = session
-        self._fps = spec.fps
         self._stride = stride
-        self._number = 0
         self._steps = 0
-        self._last_s: float | None = None
 
-    def predict(self, clip: Clip, t_s: float) -> Prediction | None:
+    def predict(self, request: ClipRequest) -> Prediction | None:
         """Predict a clip of one sample; see :meth:`Predictor.predict`."""
-        if self._last_s is not None:  # a gap of k sample periods makes everything before it k periods older
-            self._number += max(1, round((t_s - self._last_s) * self._fps))
-        self._last_s = t_s
-        logits = self._session.step(clip[:, 0], self._number)
+        session = self._session
+        logits = session.step(request.clip[:, 0], request.last.number)
         self._steps += 1
-        due = (self._steps - 1) % self._stride == 0
-        return Prediction(logits, warming=self._session.warming) if due else None
+        if (self._steps - 1) % self._stride:
+            return None
+        return Prediction(logits, session.seen, session.warming, session.pace)
 
     def reset(self) -> None:
-        """Empty the stream and count samples from 0."""
+        """Empty the stream; the next sample gives a prediction."""
         self._session.reset()
-        self._number = 0
         self._steps = 0
-        self._last_s = None
 
 
 def predictor_for(engine: Engine, stride: int) -> Predictor:

@@ -20,7 +20,9 @@ class Prediction:
         faces_missed: in how many of these no face was found. Such a frame is cropped where the nearest frame
             of the clip has its face; a clip without any face is used as whole pictures.
         repeated: the clip was shorter than the model's window, so that frames were repeated.
-        warming: a stream that has seen fewer frames of this face than the model's window holds.
+        warming: a stream that knows this face for a shorter time than the model's window lasts.
+        pace: mean distance of these frames in time, in periods of the model's rate: 1 where the source keeps
+            up with the model, 2 where it is half as fast, so that motion looks twice as quick.
         t_s: time of the last frame, seconds; None for clips.
         face: x, y, width and height of the face in the last frame, pixels; None for clips.
     """
@@ -33,6 +35,7 @@ class Prediction:
     faces_missed: int = 0
     repeated: bool = False
     warming: bool = False
+    pace: float = 1.0
     t_s: float | None = None
     face: tuple[int, int, int, int] | None = None
 

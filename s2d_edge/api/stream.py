@@ -15,9 +15,8 @@ from s2d_edge.core.errors import MediaError, S2DEdgeError
 from s2d_edge.firmware_host.io.source import Frame
 from s2d_edge.firmware_host.pipeline.clips import ClipMaker
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
-from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
+from s2d_edge.firmware_host.pipeline.per_face import FacePredictors, tracker_for
 from s2d_edge.firmware_host.watch import open_face_finder
-from s2d_edge.media.tracking import FaceTracker
 
 
 class Stream:
@@ -34,27 +33,24 @@ class Stream:
         """Load the face finder; see :meth:`Model.stream` for the settings."""
         config = PipelineConfig(stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s)
         self._labels = engine.labels
-        self._window = engine.spec.frames
         self._predictors = FacePredictors(engine, config)
         self._clips = ClipMaker(
             1,
             self._predictors.request,
             stride=self._predictors.request_stride,
-            gap_s=config.face_gap_s,
             recipe=crop,
         )
-        self._tracker = FaceTracker(1)
+        self._tracker = tracker_for(engine, config)
         self._finder = open_face_finder(config)
         self._pushed = 0
         self._last_s = -np.inf
         self._closed = False
         self._track = 0
-        self._samples = 0  # clips of this face that the model was given
         self._warming = True
 
     @property
     def warming(self) -> bool:
-        """True until the model has seen a whole window of T frames of this face."""
+        """True until the model knows this face for the time of a whole window of T frames."""
         return self._warming
 
     def push(self, frame: NDArray[np.uint8], t_s: float) -> Prediction | None:
@@ -82,26 +78,24 @@ class Stream:
         self._last_s = t_s
         taken = Frame(index=self._pushed, t_s=t_s, picture=frame, arrived_s=time.perf_counter())
         self._pushed += 1
-        ended = self._clips.expire(t_s)
-        sightings = self._tracker.follow(self._finder.find(frame, self._tracker.in_view), ended=ended)
-        if ended or (sightings and sightings[0].track != self._track):
-            self._track = sightings[0].track if sightings else 0
-            self._samples, self._warming = 0, True
-        for request in self._clips.take(taken, sightings):  # one at most: one face is followed
-            self._samples += 1
+        sightings = self._tracker.follow(self._finder.find(frame, self._tracker.in_view), t_s)
+        if self._tracker.main != self._track:
+            self._track, self._warming = self._tracker.main, True
+        # One at most: one face is followed.
+        for request in self._clips.take(taken, sightings, self._tracker.free):
             prediction = self._predictors.predict(request)
             if prediction is None:
                 continue
             self._warming = prediction.warming
-            frames = min(self._samples, self._window) if prediction.warming else self._window
             probabilities = prediction.probabilities
             return Prediction(
                 label=self._labels[int(probabilities.argmax())],
                 probabilities=dict(zip(self._labels, probabilities.tolist(), strict=True)),
                 logits=tuple(prediction.logits.tolist()),
-                frames=frames,
-                faces_found=frames,
+                frames=prediction.frames,
+                faces_found=prediction.frames,
                 warming=prediction.warming,
+                pace=prediction.pace,
                 t_s=t_s,
                 face=request.last.box,
             )

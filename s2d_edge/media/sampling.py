@@ -1,12 +1,13 @@
 """Sample frames in time, by one rule for training, evaluation and the live host.
 
-A clip is T frames spaced ``1 / fps`` seconds apart, whatever the rate of the source. Sample k of a
-stream that starts at t0 is due at ``t0 + k / fps``; the frame that serves it is the first one whose
-timestamp has reached the due time (less a small tolerance for clock jitter).
+A clip is T frames spaced ``1 / fps`` seconds apart, whatever the rate of the source. The model's grid starts
+with the source's first frame: point k lies ``k / fps`` seconds after it. The sampler gives each sample its
+number on this grid, and all that reckons in samples takes the number from here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeVar
 
@@ -25,37 +26,71 @@ averages."""
 # A frame may come this fraction of a sample period early and still serve the sample: cameras jitter,
 # and a source at exactly the sampling rate must not lose every other frame to rounding.
 EARLY_TOLERANCE = 0.1
+# No sample is further than this from its point of the grid, periods. A source that is hardly faster than the
+# grid may come early by more than the tolerance, since its next frame would be later than this.
+FURTHEST = 0.5
+_ROUNDING = 1e-6  # of timestamps, periods
+# A window whose samples lie further apart than this many periods moves visibly slower than the model learned.
+SLOW_PACE = 1.2
 
 
 class PeriodicSampler:
-    """Decides, frame by frame, which frames of a timestamped stream are samples.
+    """Chooses the samples among the frames of a timestamped stream, and numbers them on the model's grid.
 
-    A gap in the source skips the samples it covers: no frame is ever used twice.
+    A source that keeps up with the grid serves every point of it once, so its samples have whole numbers. Of
+    a slower one every frame is a sample, whose number says where between two points it lies. Numbers follow
+    from the time since the first frame, so rounding never adds up. No frame is ever used twice.
     """
 
     def __init__(self, fps: float) -> None:
-        self._period_s = 1.0 / fps
-        self._next_due_s: float | None = None
+        """Start a grid of ``fps`` points per second at the first frame."""
+        self._fps = fps
+        self._start_s: float | None = None
+        self._last_s = 0.0  # of any frame
+        self._taken = 0.0
 
-    def due(self, t_s: float) -> bool:
-        """True when the frame at ``t_s`` seconds is a sample; call once per frame, in order."""
-        if self._next_due_s is None:
-            self._next_due_s = t_s + self._period_s
-            return True
-        if t_s < self._next_due_s - EARLY_TOLERANCE * self._period_s:
-            return False
-        self._next_due_s += self._period_s
-        if self._next_due_s <= t_s:  # the source paused: start a new grid rather than catch up
-            self._next_due_s = t_s + self._period_s
-        return True
+    def number(self, t_s: float) -> float | None:
+        """Return the number of the frame at ``t_s`` seconds, None if it is no sample.
+
+        Call it once per frame, in order. The first frame is sample 0. Numbers rise by at least half a period,
+        and lie within half a period of the frame.
+        """
+        if self._start_s is None:
+            self._start_s = self._last_s = t_s
+            return self._taken
+        position = (t_s - self._start_s) * self._fps
+        apart = (t_s - self._last_s) * self._fps
+        self._last_s = t_s
+        early = min(max(apart - FURTHEST, EARLY_TOLERANCE), FURTHEST) + _ROUNDING
+        due = math.floor(self._taken + 0.5) + 1
+        if position + early < due:
+            return None
+        keeps_up = apart <= 1 + _ROUNDING
+        self._taken = float(max(math.floor(position + 0.5), due)) if keeps_up else position
+        return self._taken
 
 
 def sample_by_time(stream: Iterable[tuple[float, FrameT]], fps: float) -> Iterator[tuple[float, FrameT]]:
-    """Thin ``(timestamp in seconds, frame)`` pairs to at most ``fps`` frames per second."""
+    """Thin ``(timestamp in seconds, frame)`` pairs to ``(number on the grid, frame)`` of the samples."""
     sampler = PeriodicSampler(fps)
     for t_s, frame in stream:
-        if sampler.due(t_s):
-            yield t_s, frame
+        number = sampler.number(t_s)
+        if number is not None:
+            yield number, frame
+
+
+def pace_of(first: float, last: float, samples: int) -> float:
+    """Return the mean distance of consecutive samples, in periods of the model's rate.
+
+    Args:
+        first: number of the first sample on the grid.
+        last: number of the last.
+        samples: how many there are, both included.
+
+    Returns:
+        1 where the source keeps up with the model, more where it is slower; 1 for a single sample.
+    """
+    return (last - first) / (samples - 1) if samples > 1 else 1.0
 
 
 def uniform_indices(available: int, wanted: int) -> NDArray[np.int64]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from s2d_edge.media.crop import Points
@@ -15,6 +17,11 @@ Box = tuple[int, int, int, int]  # x, y, width, height, pixels
 # real clips, searched in every third frame, a face overlaps with itself by 0.29 at least. Two people closer
 # than that hide each other: a crop of one would show the other, so only one is kept.
 SAME_FACE = 0.2
+
+FACE_GAP_S = 0.5  # seconds without a face after which its track ends, unless the user says otherwise
+# A source pauses when a frame takes this many times as long as the slowest of the last few.
+_PAUSE_FACTOR = 4.0
+_PACE_OVER = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,19 +82,44 @@ class Sighting:
 
 @dataclass(slots=True, eq=False)
 class _Seat:
-    """A place for one followed face; ``box`` is where it was seen last, None while the place is free."""
+    """A place for one followed face.
+
+    Attributes:
+        box: where it was seen last; None while the place is free.
+        missing_since_s: time of the first frame in a row that was searched without finding it.
+    """
 
     number: int
     track: int = 0
     box: Box | None = None
+    missing_since_s: float | None = None
 
 
 class FaceTracker:
-    """Gives each face a seat, which it keeps while its box overlaps with where it was seen last."""
+    """Gives each face a seat, which it keeps while its box overlaps with where it was seen last.
 
-    def __init__(self, seats: int) -> None:
-        """Free seats, numbered from 0; that many faces are followed at most."""
+    A track ends when frames were searched for longer than ``gap_s`` without finding its face. Time in which
+    no frame was searched does not count, so a slow search follows a face as a fast one does. A pause of the
+    whole source ends every track: nobody knows who was there meanwhile.
+
+    Attributes:
+        gap_s: seconds without a face after which its track ends.
+    """
+
+    def __init__(self, seats: int, *, gap_s: float = FACE_GAP_S, pause_s: float = FACE_GAP_S) -> None:
+        """Free seats, numbered from 0.
+
+        Args:
+            seats: faces followed at most.
+            gap_s: seconds without a face after which its track ends.
+            pause_s: seconds without any frame that may be a pause; it is one if the frames before came far
+                quicker.
+        """
         self._seats = tuple(_Seat(number) for number in range(seats))
+        self.gap_s = gap_s
+        self._pause_s = pause_s
+        self._apart_s: deque[float] = deque(maxlen=_PACE_OVER)  # between the last frames
+        self._last_s: float | None = None
         self._tracks = 0
         self._in_view: tuple[Box, ...] = ()
 
@@ -97,11 +129,16 @@ class FaceTracker:
         return min((seat.track for seat in self._seats if seat.box is not None), default=0)
 
     @property
+    def free(self) -> frozenset[int]:
+        """Seats that nobody holds: never taken, or their track ended."""
+        return frozenset(seat.number for seat in self._seats if seat.box is None)
+
+    @property
     def in_view(self) -> tuple[Box, ...]:
         """Boxes of the followed faces in the last frame, the longest followed first."""
         return self._in_view
 
-    def follow(self, faces: Sequence[Face], ended: Collection[int] = ()) -> list[Sighting]:
+    def follow(self, faces: Sequence[Face], t_s: float) -> list[Sighting]:
         """Find the followed faces among the faces of the next frame.
 
         A new face takes a free seat, or the seat of somebody who is not in this frame. If the faces of all
@@ -109,31 +146,49 @@ class FaceTracker:
 
         Args:
             faces: all of the frame, the most important first.
-            ended: seats whose track ends before this frame, because their face was gone for too long.
+            t_s: time of the frame, seconds; rises from frame to frame.
 
         Returns:
             The followed faces in this frame, the longest followed first.
         """
+        if self._paused(t_s):
+            for seat in self._seats:
+                seat.box = None
         seen = self._match(faces)
         for seat in self._seats:
-            if seat.number in ended:
-                if seat in seen:
-                    self._begin_track(seat)
-                else:
-                    seat.box = None
+            if seat.box is not None and seat not in seen:
+                self._miss(seat, t_s)
         for face in faces:
             if all(face is not other for other in seen.values()):
                 place = self._place(seen)
                 if place is None:
                     break
-                self._begin_track(place)
+                self._tracks += 1
+                place.track = self._tracks
                 seen[place] = face
         for seat, face in seen.items():
             seat.box = face.box
+            seat.missing_since_s = None
         sightings = [Sighting(seat.number, seat.track, face) for seat, face in seen.items()]
         sightings.sort(key=lambda sighting: sighting.track)
         self._in_view = tuple(sighting.face.box for sighting in sightings)
         return sightings
+
+    def _paused(self, t_s: float) -> bool:
+        """Note the time of a frame; True if it comes after a pause of the source."""
+        apart_s = 0.0 if self._last_s is None else t_s - self._last_s
+        usual_s = max(self._apart_s, default=math.inf)
+        if self._last_s is not None:
+            self._apart_s.append(apart_s)
+        self._last_s = t_s
+        return apart_s > max(self._pause_s, _PAUSE_FACTOR * usual_s)
+
+    def _miss(self, seat: _Seat, t_s: float) -> None:
+        """Note that the face of a seat is not in the frame, and free the seat after a gap."""
+        if seat.missing_since_s is None:
+            seat.missing_since_s = t_s
+        if t_s - seat.missing_since_s > self.gap_s:
+            seat.box = None
 
     def _match(self, faces: Sequence[Face]) -> dict[_Seat, Face]:
         """Faces that are where a followed one was, the best overlaps first."""
@@ -155,7 +210,3 @@ class FaceTracker:
         free = [seat for seat in self._seats if seat.box is None and seat not in seen]
         out_of_view = [seat for seat in self._seats if seat not in seen]
         return free[0] if free else max(out_of_view, key=lambda seat: seat.track, default=None)
-
-    def _begin_track(self, seat: _Seat) -> None:
-        self._tracks += 1
-        seat.track = self._tracks

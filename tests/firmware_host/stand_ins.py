@@ -45,4 +45,4 @@ class FakeCapture:
 
 def sample(index: int, fps: float = 10.0, t_s: float | None = None) -> SampledFace:
     at_s = index / fps if t_s is None else t_s
-    return SampledFace(at_s, index, 0.0, (0, 0, 10, 10), plain((index, 0, 0), 32, 32))
+    return SampledFace(at_s * fps, at_s, index, 0.0, (0, 0, 10, 10), plain((index, 0, 0), 32, 32))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.firmware_host.io.source import Frame
 from s2d_edge.firmware_host.pipeline.clips import ClipMaker
@@ -14,7 +16,7 @@ FPS = 20  # twice the model's rate: every other frame is a sample
 
 
 def clip_maker(seats: int = 2) -> ClipMaker:
-    return ClipMaker(seats, SPEC, stride=1, gap_s=0.5, recipe=CropRecipe(size=SPEC.size))
+    return ClipMaker(seats, SPEC, stride=1, recipe=CropRecipe(size=SPEC.size))
 
 
 def sighting(seat: int, track: int) -> Sighting:
@@ -55,13 +57,25 @@ def test_new_track_clears_the_window_of_its_seat_only() -> None:
     assert clips.filled() == [0, 4]
 
 
-def test_gap_clears_the_windows_of_the_faces_that_are_gone() -> None:
+def test_the_window_of_a_seat_that_became_free_is_cleared() -> None:
     clips = clip_maker()
     feed(clips, range(8), [sighting(0, 1), sighting(1, 2)])
-    feed(clips, range(8, 18), [sighting(1, 2)])
-    assert clips.expire(18 / FPS) == {0}
+    assert clips.take(Frame(8, 8 / FPS, with_square((200, 20, 20)), 0.0), [sighting(1, 2)], {0})
     assert clips.filled() == [0, 4]
-    assert clips.expire(18 / FPS) == set()
+
+
+def test_each_request_says_how_far_apart_its_samples_are() -> None:
+    picture = with_square((200, 20, 20))
+    for fps, pace in ((20, 1.0), (10, 1.0), (7.5, 4 / 3), (2.5, 4.0)):
+        clips = clip_maker()
+        requests = [
+            request
+            for index in range(40)
+            for request in clips.take(Frame(index, index / fps, picture, 0.0), [sighting(0, 1)])
+        ]
+        assert [request.pace for request in requests] == pytest.approx([pace] * len(requests))
+        assert len(requests) == (17 if fps == 20 else 37)
+        assert requests[-1].last.number == pytest.approx(38 / 2 if fps == 20 else 39 * 10 / fps)
 
 
 def test_short_file_gives_one_clip_for_each_face() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,22 @@ from s2d_edge.contracts.engine import Frame, Logits
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.stream import StreamSession
+from s2d_edge.firmware_host.pipeline.messages import ClipRequest
 from s2d_edge.firmware_host.pipeline.predictors import StreamPredictor, predictor_for
+from s2d_edge.media.sampling import PeriodicSampler
+from tests.firmware_host.stand_ins import sample
 from tests.models import CAUSAL
 from tests.shared import Shared
 
 T = CAUSAL.frames
 SIZE = CAUSAL.vit.image_size
 FRAME = np.zeros((1, SIZE, SIZE, 3), np.uint8)
+SPEC = ClipSpec(frames=T, fps=10.0, size=SIZE)
+
+
+def request(number: float) -> ClipRequest:
+    """One sample of one face."""
+    return ClipRequest(1, 0, 1, FRAME[None], replace(sample(0), number=number), 1.0)
 
 
 class _Recorded:
@@ -62,19 +72,42 @@ def test_slots_are_written_in_turn_and_age(manifest: Manifest) -> None:
 
 def test_a_lost_sample_makes_the_slots_before_it_older(manifest: Manifest) -> None:
     session, rings = _session(manifest)
-    predictor = StreamPredictor(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=1)
-    clip = FRAME[None]
-    predictions = [predictor.predict(clip, t_s) for t_s in (0.0, 0.11, 0.39, 0.41)]
+    predictor = StreamPredictor(session, SPEC, stride=1)
+    predictions = [predictor.predict(request(number)) for number in (0, 1, 4, 4.4)]
     assert [age[0] for age, _ in rings.steps] == [4, 1, 4, 4]  # 3 periods between the second and the third
     assert rings.steps[2] == ([4, 3, 4], 2)
-    assert rings.steps[3] == ([4, 4, 1], 0)  # two samples are never of one time
-    assert [each is not None and each.warming for each in predictions] == [True] * 4
+    assert rings.steps[3] == ([4, 3, 1], 0)  # two samples are never of one time
+    assert [each.frames for each in predictions if each is not None] == [1, 2, 2, 3]
+    assert [each.pace for each in predictions if each is not None] == pytest.approx([1, 1, 3, 1.7])
+
+
+@pytest.mark.parametrize(("fps", "warming"), [(8.0, 3), (6.0, 3), (30.0, 3), (3.5, 2), (1.5, 1)])
+def test_ages_are_true_to_half_a_period_at_any_rate(manifest: Manifest, fps: float, warming: int) -> None:
+    """The age of every slot that the graph sees, at every step, against the clock."""
+    session, rings = _session(manifest)
+    sampler = PeriodicSampler(8.0)
+    times: list[float] = []  # of the samples
+    warm = []
+    for frame in range(400):
+        number = sampler.number(frame / fps)
+        if number is None:
+            continue
+        session.step(FRAME, number)
+        times.append(frame / fps)
+        warm.append(session.warming)
+        ages, written = rings.steps[-1][0], sorted(times[:-1])[-len(rings.steps[-1][0]) :]
+        for age, t_s in zip(sorted(ages)[: len(written)], reversed(written), strict=True):
+            elapsed = (times[-1] - t_s) * 8.0
+            assert abs(age - elapsed) <= 0.5 or (age == T and elapsed >= T - 0.5)
+    assert len(times) == (400 if fps <= 8 else pytest.approx(400 * 8 / fps, abs=1))
+    assert warm == [True] * warming + [False] * (len(warm) - warming)
+    assert session.pace == pytest.approx(max(8 / fps, 1.0))
 
 
 def test_every_sample_is_stepped_and_every_stride_th_predicted(manifest: Manifest) -> None:
     session, rings = _session(manifest)
-    predictor = StreamPredictor(session, ClipSpec(frames=T, fps=10.0, size=SIZE), stride=3)
-    predictions = [predictor.predict(FRAME[None], k / 10) for k in range(7)]
+    predictor = StreamPredictor(session, SPEC, stride=3)
+    predictions = [predictor.predict(request(number)) for number in range(7)]
     assert [each is not None for each in predictions] == [True, False, False, True, False, False, True]
     assert len(rings.steps) == 7
     assert predictions[0] is not None

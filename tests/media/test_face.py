@@ -34,9 +34,9 @@ def test_face_is_followed_through_real_clips(shared_data: Path, name: str) -> No
     with FaceFinder(static=False, max_faces=4) as finder:
         tracker = FaceTracker(1)
         found, centres = 0, []
-        for _, frame in itertools.islice(read_video(shared_data / "clips" / f"{name}.mp4"), 40):
+        for t_s, frame in itertools.islice(read_video(shared_data / "clips" / f"{name}.mp4"), 40):
             faces = finder.find(frame, tracker.in_view)
-            tracks = tracker.follow(faces)
+            tracks = tracker.follow(faces, t_s)
             if tracks:
                 assert tracks[0].track == 1
                 found += 1

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from s2d_edge.core.disk import refused
 from s2d_edge.core.errors import S2DEdgeError
 
 try:
@@ -156,7 +157,18 @@ def _release_all() -> None:
 
 
 def _claim(folder: Path) -> bool:
-    """Make the folder, or take an empty one or one whose owner is gone; False if it is taken."""
+    """Make the folder, or take an empty one or one whose owner is gone; False if it is taken.
+
+    Raises:
+        S2DEdgeError: the disk refuses it.
+    """
+    try:
+        return _make(folder)
+    except OSError as error:
+        raise S2DEdgeError(f"{refused(error, folder)}, or choose another --out") from None
+
+
+def _make(folder: Path) -> bool:
     missing = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.mkdir(parents=True)

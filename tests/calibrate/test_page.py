@@ -136,7 +136,6 @@ def test_chromium_shows_the_page_without_a_message(page: str, tmp_path: Path) ->
         ],
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     assert (tmp_path / "page.png").stat().st_size > 20_000, done.stderr

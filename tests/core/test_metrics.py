@@ -91,7 +91,7 @@ def test_mcnemar_is_the_two_sided_sign_test(lost: int, won: int, same: int) -> N
     ("truth", "predicted", "named"),
     [
         (classes(), classes(), "0 predictions"),
-        (classes(0, 1), classes(0), "1 predictions against 2 labels"),
+        (classes(0, 1), classes(0), "1 .* 2 "),
         (classes(0, 3), classes(0, 0), "label .*3 classes: 0…3"),
         (classes(0, 1), classes(0, -1), "prediction .*: -1…0"),
     ],

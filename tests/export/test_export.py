@@ -103,24 +103,24 @@ def test_image_model_exports_too(tmp_path: Path) -> None:
 @pytest.mark.slow(seconds=4)
 def test_failed_parity_writes_no_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "TOLERANCE", 1e-12)
-    with pytest.raises(S2DEdgeError, match="no bundle was written"):
+    with pytest.raises(S2DEdgeError, match="1e-12"):
         _export(tmp_path, "intel-cpu")
     assert {path.name for path in tmp_path.iterdir()} == {"run"}
 
 
 def test_second_export_does_not_touch_the_first(jetson: Path) -> None:
     before = (jetson / MANIFEST).read_bytes()
-    with pytest.raises(S2DEdgeError, match="exists already"):
+    with pytest.raises(S2DEdgeError, match="jetson"):
         _export(jetson.parent, "jetson")
     assert (jetson / MANIFEST).read_bytes() == before
 
 
 def test_invalid_targets_runs_and_counts_are_rejected(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'toaster' is unknown"):
+    with pytest.raises(ConfigError, match="'toaster'"):
         export_run(target="toaster", run=tmp_path, console=_QUIET)
-    with pytest.raises(CheckpointError, match=r"holds no run\.json"):
+    with pytest.raises(CheckpointError, match=r"run\.json"):
         export_run(target="cpu", run=tmp_path, console=_QUIET)
-    with pytest.raises(ConfigError, match="at least one clip"):
+    with pytest.raises(ConfigError, match="--parity-clips 0"):
         export_run(parity_clips=0, console=_QUIET)
 
 
@@ -132,7 +132,7 @@ def test_one_changed_byte_is_found(npu: Path, tmp_path: Path) -> None:
     content = bytearray((copy / "model.bin").read_bytes())
     content[len(content) // 2] ^= 1
     (copy / "model.bin").write_bytes(content)
-    with pytest.raises(BundleError, match=r"model\.bin differs from what the manifest recorded"):
+    with pytest.raises(BundleError, match=r"model\.bin"):
         open_bundle(copy)
 
 

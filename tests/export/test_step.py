@@ -142,9 +142,9 @@ def test_an_input_that_is_no_next_frame_is_rejected(streamed: tuple[S2D, Bundle]
     with open_engine(streamed[1], "cpu") as engine:
         session = engine.open_stream()
         session.step(frames[:, 0], 3)
-        with pytest.raises(DeviceError, match="sample 3 comes after sample 3"):
+        with pytest.raises(DeviceError, match="sample 3"):
             session.step(frames[:, 1], 3)
-        with pytest.raises(DeviceError, match="wants uint8"):
+        with pytest.raises(DeviceError, match="uint8"):
             session.step(frames[:, 0, :-1], 4)
 
 

@@ -54,10 +54,10 @@ def test_the_calls_reach_a_library_whole(tmp_path: Path, monkeypatch: pytest.Mon
         stream.wait()
         assert returned.view((2, 3), "int16").tolist() == [[0, 0, 7], [-1, 0, 0]]
         stream.handle += 1
-        with pytest.raises(DeviceError, match=r"CUDA's cudaStreamSynchronize failed \(invalid argument\)"):
+        with pytest.raises(DeviceError, match=r"cudaStreamSynchronize.*invalid argument"):
             stream.wait()
         stream.handle -= 1
-        with pytest.raises(DeviceError, match="out of memory"):
+        with pytest.raises(DeviceError, match="cudaMalloc"):
             cudart.device_memory(1 << 60)
         del stream, ring, slot, sent, returned
         gc.collect()

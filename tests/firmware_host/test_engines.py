@@ -41,7 +41,7 @@ def test_engine_refuses_clips_of_another_shape_or_dtype(tmp_path: Path, graph: s
     with open_engine(make_bundle(tmp_path / "b", graph=graph)) as engine:
         floats: Any = colour_clip(1, 2, 3).astype(np.float32)
         for wrong in (colour_clip(1, 2, 3)[:, 1:], floats):
-            with pytest.raises(DeviceError, match="wants uint8"):
+            with pytest.raises(DeviceError, match="uint8"):
                 engine.infer(wrong)
 
 
@@ -77,7 +77,7 @@ def test_graph_that_differs_from_its_manifest_is_refused(tmp_path: Path, graph: 
 def test_device_the_runtime_never_has_is_an_error_that_names_what_exists(
     tmp_path: Path, graph: str, absent: str
 ) -> None:
-    with pytest.raises(DeviceError, match=rf"--device {absent}.*it has .*cpu"):
+    with pytest.raises(DeviceError, match=rf"--device {absent}.*cpu"):
         open_engine(make_bundle(tmp_path / "b", graph=graph), absent)
 
 

@@ -105,7 +105,7 @@ def test_one_damaged_weight_tensor_is_caught(
 ) -> None:
     bundle = damaged(request.getfixturevalue(kind), tmp_path / "damaged", damage, 0.4)
     report_file = tmp_path / "report.json"
-    with pytest.raises(SelfTestError, match="logits differ by"):
+    with pytest.raises(SelfTestError, match="logits"):
         check_bundle(bundle.path, "cpu", str(report_file), QUIET)
     assert json.loads(report_file.read_text())["passed"] is False
 
@@ -144,18 +144,18 @@ def test_damaged_and_foreign_self_tests_are_refused(windowed: Bundle, tmp_path: 
     assert record is not None
     np.save(copy / record.file, np.zeros((3, 3), np.float64))
     seal(copy, windowed.manifest)
-    with pytest.raises(BundleError, match=r"holds float64 \(3, 3\)"):
+    with pytest.raises(BundleError, match=r"float64 \(3, 3\)"):
         check_bundle(copy, "cpu", None, QUIET)
     (copy / record.file).write_bytes(b"no array")
     seal(copy, windowed.manifest)
-    with pytest.raises(BundleError, match="cannot be read"):
+    with pytest.raises(BundleError, match=record.file):
         check_bundle(copy, "cpu", None, QUIET)
     newer = record.model_copy(update={"generator": 2})
     seal(copy, windowed.manifest.model_copy(update={"self_test": newer}))
-    with pytest.raises(BundleError, match="drawn by generator 2"):
+    with pytest.raises(BundleError, match="generator 2"):
         check_bundle(copy, "cpu", None, QUIET)
     (copy / record.file).unlink()
-    with pytest.raises(BundleError, match="is missing"):
+    with pytest.raises(BundleError, match=record.file):
         check_bundle(copy, "cpu", None, QUIET)
 
 

@@ -128,8 +128,8 @@ def test_the_graph_decides_the_kind_of_request(shared: Shared) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"outputs": slice(-1)}, "new slots for"),
-        ({"inputs": slice(2)}, "a stream graph takes"),
+        ({"outputs": slice(-1)}, "rings"),
+        ({"inputs": slice(2)}, "rings"),
         ({"mode": "window"}, r"inputs\[0\]"),
         ({"frames": 9}, r"inputs\[1\]"),
     ],

@@ -83,7 +83,7 @@ def test_a_plan_has_the_graph_s_logits(
         for clip in clips(window, 3):
             np.testing.assert_array_equal(engine.infer(clip), reference.infer(clip))
         assert (cuda.uploads, cuda.downloads) == (3, 3)
-    with pytest.raises(DeviceError, match="this engine is closed"):
+    with pytest.raises(DeviceError, match="closed"):
         engine.infer(clips(window, 1)[0])
     del engine
     gc.collect()
@@ -148,9 +148,9 @@ def test_auto_takes_the_plan_on_a_jetson_without_onnx_runtime(
 @pytest.mark.parametrize(
     ("machine", "reason"),
     [
-        ({"version": "10.4.0"}, r"is of TensorRT 10\.3\.0, not 10\.4\.0"),
-        ({"name": "Thor"}, r"is for another GPU \(Orin, not Thor\)"),
-        ({"multiprocessors": 16}, r"is for another GPU \(multiprocessors: 8, not 16\)"),
+        ({"version": "10.4.0"}, r"10\.3\.0.* 10\.4\.0"),
+        ({"name": "Thor"}, r"Orin, .*Thor"),
+        ({"multiprocessors": 16}, r"multiprocessors: 8, .*16"),
     ],
 )
 def test_a_plan_for_another_machine_is_not_used(
@@ -158,7 +158,7 @@ def test_a_plan_for_another_machine_is_not_used(
 ) -> None:
     build(window, tmp_path)
     fake_nvidia.install(monkeypatch, **machine)  # type: ignore[arg-type]
-    with pytest.raises(NoPlanError, match=f"Orin-nvgpu--trt10.3.0 {reason}"):
+    with pytest.raises(NoPlanError, match=f"Orin-nvgpu--trt10.3.0 .*{reason}"):
         find_plan(window.manifest)
     with pytest.raises(DeviceError, match=reason):
         open_engine(window, "tensorrt")
@@ -191,7 +191,7 @@ def test_plans_are_not_trusted_blindly(
     plan = record.with_suffix(".plan")
     whole = plan.read_bytes()
     plan.write_bytes(whole[:-1])
-    with pytest.raises(DeviceError, match=r"\.plan differs"):
+    with pytest.raises(DeviceError, match=r"\.plan"):
         open_engine(window, "tensorrt")
     plan.unlink()
     with pytest.raises(DeviceError, match="--force"):
@@ -199,10 +199,10 @@ def test_plans_are_not_trusted_blindly(
     plan.write_bytes(whole)
     original = json.loads(record.read_text())
     for change, reason in (
-        ({"model_sha256": "0" * 64}, "was built from another model.onnx"),
-        ({"graph": "model_fp16.onnx"}, "was built from another model_fp16.onnx"),
-        ({"format": 2}, "is no record of a plan"),
-        ({"extra": 1}, "is no record of a plan"),
+        ({"model_sha256": "0" * 64}, "another model.onnx"),
+        ({"graph": "model_fp16.onnx"}, "another model_fp16.onnx"),
+        ({"format": 2}, record.name),
+        ({"extra": 1}, record.name),
     ):
         record.write_text(json.dumps(original | change))
         with pytest.raises(DeviceError, match=reason):
@@ -211,9 +211,7 @@ def test_plans_are_not_trusted_blindly(
     open_engine(window, "tensorrt").close()
     # TensorRT has the last word, and says it in its own.
     package.__version__ = "10.2.0"
-    with pytest.raises(
-        DeviceError, match=r"refuses .*deserializeCudaEngine: Error Code 1: Serialization\); build"
-    ):
+    with pytest.raises(DeviceError, match="deserializeCudaEngine: Error Code 1: Serialization"):
         open_engine(window, "tensorrt")
 
 
@@ -224,13 +222,14 @@ def test_a_plan_of_other_tensors_is_refused(
     package, _ = fake_nvidia.install(monkeypatch)
     other = make_bundle(tmp_path / "c", graph="model.onnx", frames=5)
     plan = record.with_suffix(".plan")
+    package.format = package.TensorFormat.HWC
+    with pytest.raises(BundleError, match="'clip'"):
+        open_engine(window, "tensorrt")
+    package.format = package.TensorFormat.LINEAR
     plan.write_text(f"PLAN 100300 {other.graph_path}")
     changed = json.loads(record.read_text()) | {"plan_sha256": hashlib.sha256(plan.read_bytes()).hexdigest()}
     record.write_text(json.dumps(changed))
     with pytest.raises(BundleError, match=r"'clip' is uint8 \(1, 5, 48, 48, 3\)"):
-        open_engine(window, "tensorrt")
-    package.format = package.TensorFormat.HWC
-    with pytest.raises(BundleError, match="in a format of its own"):
         open_engine(window, "tensorrt")
 
 
@@ -241,13 +240,13 @@ def test_errors_of_cuda_and_tensorrt_are_reported(
     package, cuda = fake_nvidia.install(monkeypatch)
     engine = open_engine(window, "tensorrt")
     package.fails = True
-    with pytest.raises(DeviceError, match=r"TensorRT failed \(execute_async_v3"):
+    with pytest.raises(DeviceError, match="execute_async_v3"):
         engine.infer(clips(window, 1)[0])
     cuda.memory = 1
-    with pytest.raises(DeviceError, match=r"CUDA's cudaMallocHost failed \(out of memory\)"):
+    with pytest.raises(DeviceError, match="cudaMallocHost"):
         open_engine(window, "tensorrt")
     cuda.memory = 0
-    with pytest.raises(DeviceError, match=r"refuses .*\(CUDA initialization failure with error: 2\)"):
+    with pytest.raises(DeviceError, match="CUDA initialization failure with error: 2"):
         open_engine(window, "tensorrt")
     with pytest.raises(DeviceError, match="trtexec"):
         open_engine(window, "tensorrt", profile=True)

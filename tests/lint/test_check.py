@@ -123,7 +123,7 @@ def test_onnx_runtime_s_rules_find_the_graphs_it_rejects(tmp_path: Path) -> None
     onnx.save(model, path)
     with pytest.raises(BundleError, match="1000"):
         lint_graph(path, "cpu")
-    with pytest.raises(Exception, match="Unsupported model IR version: 1000"):
+    with pytest.raises(Exception, match="IR version: 1000"):
         onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 

@@ -70,7 +70,7 @@ def test_a_crash_is_reported_with_its_signal(tmp_path: Path) -> None:
     crashing = tmp_path / "python"
     crashing.write_text("#!/bin/sh\nkill -SEGV $$\n", "utf-8")
     crashing.chmod(0o755)
-    with pytest.raises(CheckError, match="aarch64 died of signal 11"):
+    with pytest.raises(CheckError, match="signal 11"):
         predict([str(crashing)], "aarch64", tmp_path, [tmp_path], tmp_path)
 
 

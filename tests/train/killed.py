@@ -21,7 +21,7 @@ def _save_and_wait(folder: Path, snapshot: Snapshot) -> None:
     save_snapshot(folder, snapshot)
     if snapshot.progress.epoch == 2:
         folder.with_name(WAITING).touch()
-        time.sleep(300)
+        time.sleep(3600)
 
 
 if __name__ == "__main__":

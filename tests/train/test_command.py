@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from s2d_edge.contracts.labels import DEFAULT_FPS
 from s2d_edge.contracts.model_config import PRESETS
-from s2d_edge.contracts.runs import read_run
+from s2d_edge.contracts.runs import WEIGHTS, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError, DataError, DeviceError, S2DEdgeError
 from s2d_edge.data.reading.dataset import Dataset
@@ -118,16 +118,16 @@ def test_an_interrupted_image_stage_resumes_and_the_video_stage_follows(
             train(**_options(data, landmark, out=Path("parted")), console=QUIET)
     said = " ".join(capsys.readouterr().err.split())
     assert "continue with: s2d-edge train --resume parted-image" in said
-    with pytest.raises(CheckpointError, match="before the first epoch"):
+    with pytest.raises(CheckpointError, match=WEIGHTS):
         load_run(Path("parted-image"))
     parted = train(resume=Path("parted-image"), console=QUIET)
     assert parted == [Path("parted-image"), Path("parted-video")]
     for ours, theirs in zip(parted, whole, strict=True):
         for name, value in load_run(theirs)[0].state_dict().items():
             assert torch.equal(value, load_run(ours)[0].state_dict()[name]), name
-    with pytest.raises(ConfigError, match="finished; resume parted-video instead"):
+    with pytest.raises(ConfigError, match=r"parted-image.*parted-video"):
         train(resume=parted[0], console=QUIET)
-    with pytest.raises(ConfigError, match="finished; begin a new run"):
+    with pytest.raises(ConfigError, match="--init parted-video"):
         train(resume=parted[1], console=QUIET)
 
 
@@ -176,7 +176,7 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
         train(**(causal | {"init": taught}), temporal="bidirectional", console=QUIET)
     changes = (*FAST, "temporal_contrast=true", "video.lr=1e-9", "video.weight_decay=0")
     contrast = causal | {"changes": changes, "init": Path("both-image")}
-    with pytest.raises(ConfigError, match="add --temporal causal"):
+    with pytest.raises(ConfigError, match="--temporal causal"):
         train(**contrast, console=QUIET)
     (moved,) = train(**contrast, temporal="causal", console=QUIET)
     for adapter in load_run(moved)[0].adapters:
@@ -184,9 +184,9 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
         one, other = adapter.time_attn.proj.weight.unflatten(1, (2, -1)).unbind(1)  # of two heads
         assert torch.allclose(one, -other, atol=1e-6)
     before = set(Path("runs").iterdir())
-    with pytest.raises(ConfigError, match="takes image clips"):
+    with pytest.raises(ConfigError, match="--teacher both-image"):
         train(**causal, teacher=Path("both-image"), console=QUIET)
-    with pytest.raises(ConfigError, match="video clips of 2 frames"):  # also before a first, image stage
+    with pytest.raises(ConfigError, match="2 frames"):  # also before a first, image stage
         train(data=str(data), changes=FAST, init=Path("both-image"), frames=2, teacher=both, console=QUIET)
     assert set(Path("runs").iterdir()) == before
 
@@ -240,7 +240,7 @@ def test_a_fresh_head_alone_starts_at_its_scale(data: Path, landmark: Path) -> N
 
 
 def test_the_video_stage_alone_starts_from_the_newest_image_run(data: Path, landmark: Path) -> None:
-    with pytest.raises(CheckpointError, match="there is none under runs"):
+    with pytest.raises(CheckpointError, match="--stage image"):
         train(**_options(data, landmark, stage="video"), console=QUIET)
     (image,) = train(**_options(data, landmark, stage="image", epochs=1), console=QUIET)
     (video,) = train(data=str(data), stage="video", changes=FAST, frames=2, console=QUIET)
@@ -261,7 +261,7 @@ def test_a_training_continues_at_another_size_of_picture(data: Path, landmark: P
         (run,) = train(**options, console=QUIET)
         info = read_run(run)
         assert (info.model.vit.image_size, info.crop.size) == (size, size)
-    with pytest.raises(ConfigError, match="image_size=50 is not a multiple of patch_size=16"):
+    with pytest.raises(ConfigError, match=r"image_size=50.*patch_size=16"):
         train(**_options(data, landmark, image_size=50), console=QUIET)
 
 
@@ -284,8 +284,8 @@ def test_without_a_landmark_file_one_is_taught_on_the_avatars(
 @pytest.mark.parametrize(
     ("more", "error", "message"),
     [
-        ({"model": "huge"}, ConfigError, "no model size 'huge'"),
-        ({"device": "npu"}, DeviceError, "training runs on cpu or cuda"),
+        ({"model": "huge"}, ConfigError, "'huge'"),
+        ({"device": "npu"}, DeviceError, "--device npu"),
         ({"data": "nowhere"}, DataError, "nowhere"),
         ({"init": Path("nowhere")}, S2DEdgeError, "nowhere"),
         (
@@ -293,7 +293,7 @@ def test_without_a_landmark_file_one_is_taught_on_the_avatars(
             CheckpointError,
             "nowhere",
         ),
-        ({"changes": ("image.epoch=3",)}, ConfigError, "did you mean 'image.epochs'"),
+        ({"changes": ("image.epoch=3",)}, ConfigError, "'image.epochs'"),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_written(
@@ -326,7 +326,7 @@ def test_drawn_sets_are_sampled_at_the_rate_they_were_drawn_at(data: Path) -> No
 def test_a_run_folder_in_use_is_refused(data: Path, landmark: Path) -> None:
     Path("taken").mkdir()
     Path("taken/file").write_text("mine")
-    with pytest.raises(S2DEdgeError, match="taken exists already"):
+    with pytest.raises(S2DEdgeError, match="taken"):
         train(**_options(data, landmark, stage="image", out=Path("taken")), console=QUIET)
 
 
@@ -334,5 +334,5 @@ def test_a_label_without_training_clips_is_refused(data: Path, landmark: Path) -
     rows = (data / "labels.csv").read_text().splitlines()
     split = [f"{row},{'train' if 'fall' not in row else 'val'}" for row in rows[1:]]
     (data / "partial.csv").write_text("\n".join(["path,label,subject,split", *split]))
-    with pytest.raises(DataError, match="no training clip of fall"):
+    with pytest.raises(DataError, match="fall"):
         train(**_options(data / "partial.csv", landmark), console=QUIET)

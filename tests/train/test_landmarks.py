@@ -132,17 +132,17 @@ def test_the_stage_writes_a_network_that_the_image_stage_takes(
     assert sizes == preset("demo").landmark
     assert sha256_of(written / "landmark.safetensors") == about["sha256"]
     assert tensors["output_layer.linear.weight"].shape[0] == 136
-    with pytest.raises(S2DEdgeError, match="exists already"):
+    with pytest.raises(S2DEdgeError, match=str(written)):
         train(stage="landmark", data="few.csv", changes=changes, out=written, console=QUIET)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"data": None}, "learns from photographs"),
-        ({"data": "x", "frames": 8}, "--frames is for"),
-        ({"data": "x", "image_size": 64}, "--image-size is for"),
-        ({"data": "x", "landmark": Path("y")}, "--landmark is for"),
+        ({"data": None}, "--data"),
+        ({"data": "x", "frames": 8}, "--frames"),
+        ({"data": "x", "image_size": 64}, "--image-size"),
+        ({"data": "x", "landmark": Path("y")}, "--landmark"),
     ],
 )
 def test_the_landmark_stage_rejects_options_not_for_it(options: dict[str, Any], message: str) -> None:
@@ -151,7 +151,7 @@ def test_the_landmark_stage_rejects_options_not_for_it(options: dict[str, Any], 
 
 
 def test_another_number_of_points_is_refused() -> None:
-    with pytest.raises(ConfigError, match="68 points here"):
+    with pytest.raises(ConfigError, match="68"):
         teach(
             LandmarkConfig(width=4, depths=(1, 1, 1), points=5),
             _pool(1),

@@ -62,7 +62,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {name: tmp_path_factory.mktemp(name) for name in ("one", "two")}
     running = torchrun(2, "tests.train.together", str(folders["two"]))
     train_scenes(folders["one"], Processes("cpu"))
-    _, said = running.communicate(timeout=200)
+    _, said = running.communicate()
     assert running.returncode == 0, said
     return folders
 
@@ -111,7 +111,7 @@ def test_alone_everything_is_its_own() -> None:
     assert (alone.rank, alone.count, alone.first) == (0, 1, True)
     assert np.array_equal(alone.share(5), np.arange(5))
     assert alone.on_rank_0(lambda: "this") == alone.one_per_machine_first(lambda: "this") == "this"
-    with pytest.raises(DeviceError, match="training runs on cpu or cuda"):
+    with pytest.raises(DeviceError, match="--device npu"):
         Processes("npu")
 
 

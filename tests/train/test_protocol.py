@@ -124,11 +124,11 @@ def test_the_papers_protocol_needs_a_published_dataset(tmp_path: Path, dfew: str
     folder = tmp_path / "own"
     for k, label in enumerate(("a", "b")):
         write_frames(folder / "train" / label / "1", 1, first=k)
-    with pytest.raises(ConfigError, match=r"--protocol paper is for the published datasets .*'own' is none"):
+    with pytest.raises(ConfigError, match=r"--protocol paper .*'own'"):
         train(data=str(folder), protocol="paper", console=QUIET)
-    with pytest.raises(ConfigError, match="--protocol 'papers' must be one of default, paper"):
+    with pytest.raises(ConfigError, match="--protocol 'papers'"):
         train(protocol="papers", console=QUIET)
-    with pytest.raises(ConfigError, match="--protocol is for the image and video stages"):
+    with pytest.raises(ConfigError, match="--stage landmark"):
         train(stage="landmark", data=dfew, protocol="paper", console=QUIET)
 
 

@@ -73,9 +73,9 @@ def test_the_models_size_chooses_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("image.lrr", "did you mean 'image.lr'"),
-        ("weight_decay", "did you mean 'image.weight_decay' or 'video.weight_decay'"),
-        ("zzz", "there are seed,"),
+        ("image.lrr", "'image.lr'"),
+        ("weight_decay", "'image.weight_decay' .*'video.weight_decay'"),
+        ("zzz", "seed, "),
     ],
 )
 def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, message: str) -> None:
@@ -86,13 +86,13 @@ def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, mes
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image.epochs=many", "must be of type int"),
-        ("image.epochs=1.5", "must be of type int"),
-        ("amp=1", "must be of type bool"),
-        ("image.epochs=0", "epochs=0 must be at least 1"),
-        ("image.select=f1", "select='f1' must be one of war, uar"),
-        ("image", "not of the form key=value"),
-        ("=3", "not of the form key=value"),
+        ("image.epochs=many", "image.epochs='many'.* int"),
+        ("image.epochs=1.5", "image.epochs=1.5.* int"),
+        ("amp=1", "amp=1.* bool"),
+        ("image.epochs=0", "epochs=0"),
+        ("image.select=f1", "select='f1'"),
+        ("image", "'image'"),
+        ("=3", "'=3'"),
     ],
 )
 def test_a_value_that_does_not_fit_is_an_error(text: str, message: str) -> None:
@@ -119,13 +119,13 @@ def test_stage_settings_check_themselves(wrong: dict[str, float]) -> None:
 
 def test_only_the_image_stage_may_tune_the_landmark_network() -> None:
     assert TrainSettings(image=StageSettings(landmark_lr=0.5)).image.landmark_lr == 0.5
-    with pytest.raises(ConfigError, match=r"video\.landmark_lr=0\.5 must be 0"):
+    with pytest.raises(ConfigError, match=r"video\.landmark_lr=0\.5"):
         TrainSettings(video=StageSettings(landmark_lr=0.5))
 
 
 def test_self_distillation_refuses_mixed_clips_that_would_leave_it_without_anchors() -> None:
     texts = ["video.sdl.weight=1", "video.augment.mixup=0.3"]
-    with pytest.raises(ConfigError, match="anchors come from unmixed clips"):
+    with pytest.raises(ConfigError, match=r"sdl\.weight=1.*augment\.mixup=0\.3"):
         with_changes(TrainSettings(), parse_assignments(texts), "--set")
     mixed = with_changes(TrainSettings(), parse_assignments(texts[1:]), "--set")
     unmixed = parse_assignments([texts[0], "video.augment.mixup=0"])
@@ -145,26 +145,26 @@ def test_augmentation_settings_check_themselves() -> None:
 
 
 def test_a_missing_or_broken_config_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match=r"none\.toml"):
         read_config(tmp_path / "none.toml")
     (tmp_path / "bad.toml").write_text("seed = = 3")
-    with pytest.raises(ConfigError, match="not valid TOML"):
+    with pytest.raises(ConfigError, match=r"bad\.toml"):
         read_config(tmp_path / "bad.toml")
 
 
 def test_an_unknown_recipe_or_stage_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="no recipe 'slow'"):
+    with pytest.raises(ConfigError, match="'slow'"):
         recipe("slow")
     with pytest.raises(ConfigError, match="--stage 'audio'"):
         parse_stages("audio")
 
 
 def test_resume_takes_nothing_but_a_device(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="leave out --epochs"):
+    with pytest.raises(ConfigError, match="--epochs"):
         train(resume=Path("runs/x"), epochs=3, console=QUIET)
-    with pytest.raises(ConfigError, match="leave out --image-size"):
+    with pytest.raises(ConfigError, match="--image-size"):
         train(resume=Path("runs/x"), image_size=64, console=QUIET)
-    with pytest.raises(ConfigError, match="leave out --set"):
+    with pytest.raises(ConfigError, match="--set"):
         train(resume=Path("runs/x"), changes=("seed=1",), console=QUIET)
     with pytest.raises(CheckpointError, match=r"run\.json"):  # there is no such run: the device may be given
         train(resume=tmp_path / "x", device="cpu", console=QUIET)
@@ -186,7 +186,7 @@ def test_a_plan_survives_its_record() -> None:
 
 
 def test_an_imported_run_has_no_plan_to_resume() -> None:
-    with pytest.raises(CheckpointError, match="no training settings to resume"):
+    with pytest.raises(CheckpointError, match="runs/x"):
         plan_from_record({}, Path("runs/x"))
 
 

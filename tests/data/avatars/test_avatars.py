@@ -271,7 +271,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
         ({"size": 10}, "size=10"),
         ({"seed": -1}, "seed=-1"),
         ({"train": -1}, "train=-1"),
-        ({"train": 0, "val": 0, "test": 0}, "not all zero"),
+        ({"train": 0, "val": 0, "test": 0}, "train=0, val=0, test=0"),
     ],
 )
 def test_wrong_settings_are_named(wrong: dict[str, int], named: str) -> None:

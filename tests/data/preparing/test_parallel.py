@@ -53,7 +53,7 @@ from s2d_edge.data.preparing.parallel import in_parallel
 
 def work(job):
     Path(sys.argv[1], str(os.getpid())).touch()
-    time.sleep(60)
+    time.sleep(3600)
 
 if __name__ == "__main__":
     list(in_parallel(work, range(4), workers=2))
@@ -73,9 +73,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
 
 
 def _wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
+    while not done():  # the suite's watchdog ends what never comes
         time.sleep(0.05)
 
 

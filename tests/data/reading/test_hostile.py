@@ -108,7 +108,7 @@ def test_affectnet_annotations_of_any_bytes(root: Path, content: bytes) -> None:
 def test_archives_of_arrays_of_other_content_are_refused_by_name(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "arrays.npz"
     file.write_bytes(content)
-    with pytest.raises(DataError, match=r"arrays\.npz.*make it again"):
+    with pytest.raises(DataError, match=r"arrays\.npz"):
         read_arrays(file, ["points"], "make it again")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.core.files import sha256_of
 from tests.firmware_host.graphs import CALIBRATED, LABELS, make_bundle
 from tests.models import CAUSAL
-from tools.starter.card import as_markdown
+from tools.starter.card import as_markdown, main
 from tools.starter.evidence import COMMANDS, Evidence, gather
 
 TRUTH = np.array([0, 0, 0, 0, 1, 1, 2, 2])
@@ -223,13 +222,13 @@ def _no_json(made: Made) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_stale, r"no score of `starter-jetson`, INT8 on faces/test for the model as it is now"),
-        (_anonymous, r"fp32-faces\.json does not say which model"),
-        (_other_clips, r"is of 8 clips, and faces/test has 7"),
-        (_shared_person, r"'train-person7' is in the splits 'train' and 'test' of 'faces'"),
-        (_full_precision, r"intel-cpu is not what 's2d-edge calibrate' wrote"),
-        (_other_run, r"exported from the run 'other', not from 'faces-video'"),
-        (_no_json, r"jetson-moving\.json is not readable JSON"),
+        (_stale, r"`starter-jetson`, INT8 on faces/test"),
+        (_anonymous, r"fp32-faces\.json"),
+        (_other_clips, r"8 .*faces/test .*7"),
+        (_shared_person, r"'train-person7' .*'train' .*'test' .*'faces'"),
+        (_full_precision, r"intel-cpu .*'s2d-edge calibrate'"),
+        (_other_run, r"'other'.*'faces-video'"),
+        (_no_json, r"jetson-moving\.json"),
     ],
 )
 def test_what_does_not_belong_together_is_refused(
@@ -240,7 +239,9 @@ def test_what_does_not_belong_together_is_refused(
         made.gather()
 
 
-def test_it_is_a_command(made: Made) -> None:
+def test_it_is_a_command(
+    made: Made, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = {
         "run": made.run,
         "photographs": made.data,
@@ -249,9 +250,9 @@ def test_it_is_a_command(made: Made) -> None:
         "folder": made.folder,
     }
     options = [f"--{name}={value}" for name, value in given.items()]
-    command = [sys.executable, "-m", "tools.starter.card", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: there is no score of PyTorch, FP32 on faces/test")
-    assert done.stderr.count("\n") == 1
+    monkeypatch.setattr("sys.argv", ["card", *options])
+    with pytest.raises(
+        SystemExit, match=r"^error: .*PyTorch, FP32 on faces/test.*$"
+    ):  # one line, exit code 1
+        main()
+    assert capsys.readouterr().out == ""

@@ -56,12 +56,12 @@ def test_what_is_no_photograph_or_is_there_twice_is_refused_and_nothing_is_left(
     named: Path, tmp_path: Path
 ) -> None:
     (named / "Bo_1.jpg").write_bytes((named / "Ada_1.jpg").read_bytes())
-    with pytest.raises(DataError, match="is there twice"):
+    with pytest.raises(DataError, match=r"\.jpg"):
         rename_photographs(str(named), tmp_path / "out", QUIET)
     (named / "Bo_1.jpg").rename(named / "Bo_1.mp4")
     labels = named / "labels.csv"
     labels.write_text(labels.read_text().replace("Bo_1.jpg", "Bo_1.mp4"))
-    with pytest.raises(DataError, match="is no picture"):
+    with pytest.raises(DataError, match=r"Bo_1\.mp4"):
         rename_photographs(str(named), tmp_path / "out", QUIET)
     assert {path.name for path in tmp_path.iterdir()} == {"named"}
 

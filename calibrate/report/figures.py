@@ -13,6 +13,8 @@ import numpy as np
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity
 from s2d_edge.calibrate.report.details import ClipPredictions
 from s2d_edge.calibrate.report.records import DropReport
+from s2d_edge.core.names import cut_apart
+from s2d_edge.core.plots import LONGEST_NAME, PLAIN_TEXT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,7 @@ _WIDTH = 7.2  # inches, 72 points each
 _POINTS_DRAWN = 1500  # more become a picture
 _LAYERS_SHOWN = 24
 _STYLE: dict[Any, Any] = {
+    **PLAIN_TEXT,
     "svg.fonttype": "none",
     "font.size": 9,
     "text.color": _INK,
@@ -60,7 +63,8 @@ def recall_figure(report: DropReport) -> str:
                     panel.errorbar(
                         recall, place + offset, xerr=ends, color=_INK, elinewidth=0.9, capsize=2, capthick=0.9
                     )
-        panel.set_yticks(places, [f"{label} ({sides[0][label]['support']})" for label in labels])
+        names = zip(cut_apart(labels, LONGEST_NAME), labels, strict=True)
+        panel.set_yticks(places, [f"{name} ({sides[0][label]['support']})" for name, label in names])
         panel.invert_yaxis()
         panel.set(xlim=(0, 100), xlabel="recall, %; whiskers: 95 % interval of the class's clips")
         _grid(panel)

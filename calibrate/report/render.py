@@ -12,7 +12,8 @@ from s2d_edge.calibrate.report.records import Details, DropReport, Verdict
 from s2d_edge.calibrate.report.scope import not_measured
 from s2d_edge.calibrate.report.side import recall_drops
 from s2d_edge.calibrate.search.gate import GateReport
-from s2d_edge.core.plots import draw_confusion
+from s2d_edge.core.names import cut_apart
+from s2d_edge.core.plots import LONGEST_NAME, draw_confusion, plain_text
 
 CHANGED_HEAD = ("clip", "true", "FP32", "INT8", "moved")
 GATE_HEAD = (
@@ -207,6 +208,7 @@ def layers_sentence(found: Details) -> str:
     )
 
 
+@plain_text()
 def save_plot(report: DropReport, path: Path) -> None:
     """Draw both confusion matrices, as shares of each true class, and the recalls side by side (PNG)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -222,7 +224,7 @@ def save_plot(report: DropReport, path: Path) -> None:
     for side, name, offset in ((report.fp32, "FP32", -0.2), (report.int8, "INT8", 0.2)):
         recalls = [100 * (entry["recall"] or 0) for entry in side.score["per_class"].values()]
         panels[2].bar([k + offset for k in range(len(labels))], recalls, 0.4, label=name)
-    panels[2].set_xticks(range(len(labels)), labels, rotation=45, ha="right")
+    panels[2].set_xticks(range(len(labels)), cut_apart(labels, LONGEST_NAME), rotation=45, ha="right")
     panels[2].set(title="recall, %", ylim=(0, 116), yticks=range(0, 101, 20))  # room for the legend
     panels[2].legend(loc="upper center", ncols=2, frameon=False)
     figure.savefig(path, dpi=110)

@@ -25,7 +25,8 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.rich = RichConsole(stderr=True, highlight=False)
+        # A path or label such as "[x9]" or ":one:" is text, in tables and bars too.
+        self.rich = RichConsole(stderr=True, highlight=False, markup=False, emoji=False)
 
     def say(self, text: str) -> None:
         """Print what is happening; silent under ``--quiet``."""
@@ -60,7 +61,7 @@ class Console:
             yield _Lines(self.say, description, total, done)
             return
         bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),

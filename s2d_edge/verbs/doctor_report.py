@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from s2d_edge.contracts.bundle import find_bundles, open_bundle, tool_versions
 from s2d_edge.core.console import Console
@@ -162,8 +163,8 @@ def report(console: Console) -> list[dict[str, Any]]:
     for column in ("", "part", "found", "next step"):
         table.add_column(column, overflow="fold")
     for each in diagnoses:
-        mark = "[green]ok[/]" if each.ready else "[red]no[/]" if each.needed else "[yellow]–[/]"
-        table.add_row(mark, each.part, each.found, each.next_step)
+        word, colour = ("ok", "green") if each.ready else ("no", "red") if each.needed else ("–", "yellow")
+        table.add_row(Text(word, colour), each.part, each.found, each.next_step)
     console.show(table)
     broken = [each for each in diagnoses if each.needed and not each.ready]
     if broken:

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import s2d_edge
+from s2d_edge.core.names import cut_apart
 from s2d_edge.verbs.options import Data, Debug, Device, Json, Protocol, Quiet, SkipUnreadable
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_CORNER = "true \\ predicted"
+_LONGEST_NAME = 24  # characters of a label in a table
+_MOST_FREQUENT = 30
 
 
 def evaluate(
@@ -46,7 +51,7 @@ def evaluate(
         console=console,
     )
     console.show(_score_table(result))
-    console.show(_confusion_table(result))
+    console.show(_confusion_table(result, console.rich.width))
     if json is not None:
         write_json(json, result)
 
@@ -62,21 +67,39 @@ def _score_table(result: dict[str, Any]) -> Table:
             name, f"{100 * result[key]:.2f}", f"{100 * low:.2f} … {100 * high:.2f}", str(result["n"])
         )
     table.add_row("macro F1", f"{100 * result['macro_f1']:.2f}", "", "", end_section=True)
-    for label, entry in result["per_class"].items():
+    names = cut_apart(list(result["per_class"]), _LONGEST_NAME)
+    for name, entry in zip(names, result["per_class"].values(), strict=True):
         recall, interval = "–", ""
         if entry["support"]:
             recall = f"{100 * entry['recall']:.2f}"
             interval = " … ".join(f"{100 * end:.2f}" for end in entry["recall_ci95"])
-        table.add_row(f"recall {label}", recall, interval, str(entry["support"]))
+        table.add_row(f"recall {name}", recall, interval, str(entry["support"]))
     return table
 
 
-def _confusion_table(result: dict[str, Any]) -> Table:
-    """Return counts of clips; rows are the true classes, columns the predicted ones."""
+def _confusion_table(result: dict[str, Any], width: int) -> Table:
+    """Return counts of clips; rows are the true classes, columns the predicted ones.
+
+    Where the names are too wide for the terminal, columns have the numbers of the rows; where these are, too,
+    a row is a kind of wrong prediction, the most frequent ones first.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
 
-    labels = list(result["per_class"])
-    table = Table("true \\ predicted", *labels, title="confusion")
-    for label, row in zip(labels, result["confusion"], strict=True):
-        table.add_row(label, *(str(count) for count in row))
+    names, counts = cut_apart(list(result["per_class"]), _LONGEST_NAME), result["confusion"]
+    digits = [max(len(str(row[k])) for row in counts) for k in range(len(names))]
+    heads = [str(k) for k in range(1, len(names) + 1)]
+    numbered = [f"{head} {name}" for head, name in zip(heads, names, strict=True)]
+    for rows, columns in ((names, names), (numbered, heads)):
+        cells = [max(map(cell_len, (*rows, _CORNER)))]
+        cells += [max(cell_len(column), most) for column, most in zip(columns, digits, strict=True)]
+        if sum(cells) + 3 * len(cells) + 1 <= width:  # with lines and blanks between them
+            table = Table(_CORNER, *columns, title="confusion")
+            for name, row in zip(rows, counts, strict=True):
+                table.add_row(name, *map(str, row))
+            return table
+    pairs = [(row[j], i, j) for i, row in enumerate(counts) for j in range(len(names)) if i != j and row[j]]
+    table = Table("true", "predicted", "clips", title="confusion, the most frequent")
+    for count, i, j in sorted(pairs, key=lambda pair: (-pair[0], pair[1:]))[:_MOST_FREQUENT]:
+        table.add_row(names[i], names[j], str(count))
     return table

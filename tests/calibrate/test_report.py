@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from s2d_edge.calibrate.measure.pair import measure_pair
+from s2d_edge.calibrate.report.figures import recall_figure
 from s2d_edge.calibrate.report.render import as_markdown, as_table, gate_rows, save_plot
 from s2d_edge.calibrate.report.report_file import as_json, read_report, rejection_as_json, save_clips
 from s2d_edge.calibrate.report.scope import not_measured
@@ -27,6 +28,7 @@ from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Clip, Logits
 from s2d_edge.core.errors import BundleError, DataError
 from s2d_edge.data.preparing.clips import LoadedClip
+from tests.calibrate import reports
 from tests.calibrate.reports import LABELS, clips_of, gate_of, report_of, trial_of
 from tests.hostile import DAMAGED, JSON, mutated, places
 
@@ -203,6 +205,14 @@ def test_renderings_agree_with_the_numbers(tmp_path: Path) -> None:
         assert shown in markdown
     save_plot(report, tmp_path / "report.png")
     assert (tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_labels_are_drawn_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = (r"$\bad{$", "$x$", f"{'long ' * 50}$")
+    monkeypatch.setattr(reports, "LABELS", labels)
+    report = report_of(TRUTH, GOOD, GOOD)
+    save_plot(report, tmp_path / "report.png")
+    assert all(label[:20] in recall_figure(report) for label in labels)
 
 
 def test_unchanged_rates_show_no_minus_zero() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from rich.table import Table
 
 from s2d_edge.core.files import whole_file
+from s2d_edge.core.names import cut_apart
+from s2d_edge.core.plots import LONGEST_NAME, plain_text
 from s2d_edge.data.check.report import CheckReport
 
 _NAMED = 5  # findings of a kind that are printed; the JSON has them all
@@ -52,6 +54,7 @@ def sentences(report: CheckReport) -> Iterator[tuple[bool, str]]:
             yield findings[0].trouble, f"{kind}: and {len(findings) - _NAMED} more"
 
 
+@plain_text()
 def save_balance(report: CheckReport, path: Path) -> None:
     """Draw the number of clips of each class in each split, as bars side by side (PNG)."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -67,7 +70,8 @@ def save_balance(report: CheckReport, path: Path) -> None:
         places = [place + (k - (len(splits) - 1) / 2) * width for place in range(len(labels))]
         bars = axes.bar(places, counts, width, label=f"{split} ({sum(counts)})")
         axes.bar_label(bars, fontsize="x-small", padding=1)
-    axes.set_xticks(range(len(labels)), labels, rotation=30, ha="right", rotation_mode="anchor")
+    names = cut_apart(labels, LONGEST_NAME)
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
     axes.margins(y=0.1)
     axes.set(title=f"{report.name}: clips of each class", ylabel="clips")
     axes.grid(axis="y", alpha=0.3)

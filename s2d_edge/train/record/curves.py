@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from s2d_edge.core.files import whole_file
-from s2d_edge.core.plots import draw_confusion
+from s2d_edge.core.plots import draw_confusion, plain_text
 
 CURVES = "learning-curve.png"
 CONFUSION = "confusion.png"
 _DPI = 110
 
 
+@plain_text()
 def draw_curves(history: Sequence[dict[str, Any]], folder: Path, *, title: str) -> None:
     """Write ``learning-curve.png``: losses on the left, validation WAR and UAR on the right, per epoch.
 
@@ -40,6 +41,7 @@ def draw_curves(history: Sequence[dict[str, Any]], folder: Path, *, title: str) 
         figure.savefig(scratch, dpi=_DPI)
 
 
+@plain_text()
 def draw_best(counts: Sequence[Sequence[int]], labels: Sequence[str], folder: Path, *, title: str) -> None:
     """Write ``confusion.png``: the confusion matrix of the validation clips at the best epoch.
 

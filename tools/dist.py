@@ -28,7 +28,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = "s2d_edge"
-EXTRAS = {"dev", "docs", "ort", "ort-cuda", "train"}
+EXTRAS = {"av", "dev", "docs", "ort", "ort-cuda", "train"}
 TRAINING = ("torch", "onnx", "nncf")
 # Files that an installation needs beside its Python files.
 NEEDED = (

@@ -1,19 +1,20 @@
-"""Read pictures and folders of frames, and recognise media files by their suffix."""
+"""Read pictures and folders of frames."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from s2d_edge.core.errors import MediaError
 from s2d_edge.media.crop import Picture
+from s2d_edge.media.kinds import IMAGE_SUFFIXES, file_kind, is_heic
+from s2d_edge.media.pillow import decoding, take_orientation
+from s2d_edge.media.upright import turn_upright
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v"})
+_MOVING = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
 
 def read_image(path: Path) -> Picture:
@@ -23,45 +24,39 @@ def read_image(path: Path) -> Picture:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        MediaError: missing, empty, not a picture, or truncated (no grey fill for lost rows).
+        MediaError: missing, empty, not a picture, or truncated (no grey fill for lost rows); an animation,
+            a codec that Pillow lacks, or values of 32 bits.
     """
     check_file(path, "picture")
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I;16"):  # Pillow's own conversion would clip, not scale
-                grey = (np.asarray(upright) >> 8).astype(np.uint8)
-                return np.repeat(grey[:, :, None], 3, axis=2)  # (H, W, 3)
-            return np.array(upright.convert("RGB"), np.uint8)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    if is_heic(path):
         raise MediaError(
-            f"{path} cannot be decoded as a picture ({error}); is it damaged or cut short?"
-        ) from None
+            f"{path} is coded as HEIC, which Pillow cannot decode; convert it: heif-convert {path.name} "
+            f"{path.stem}.jpg"
+        )
+    with decoding(path, "picture"), Image.open(path) as image:
+        moves = image.format in _MOVING and getattr(image, "is_animated", False)
+        if moves:
+            raise MediaError(
+                f"{path} is an animation, where one picture was wanted; give it as a clip of its own"
+            )
+        orientation = take_orientation(image)
+        return turn_upright(_as_rgb(image, path), orientation)
 
 
-def media_kind(path: Path) -> Literal["folder", "picture", "video"]:
-    """Kind of the clip at ``path``, by its name alone.
-
-    Raises:
-        MediaError: nothing is there, or a file of another kind.
-    """
-    if path.is_dir():
-        return "folder"
-    if not path.exists():
-        raise MediaError(f"{path} does not exist; give a video, a picture or a folder of frames")
-    suffix = path.suffix.lower()
-    if suffix in IMAGE_SUFFIXES:
-        return "picture"
-    if suffix in VIDEO_SUFFIXES:
-        return "video"
-    kinds = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
-    raise MediaError(
-        f"{path} is neither a folder of frames nor a known kind of file; leave it out, or give one of {kinds}"
-    )
+def _as_rgb(image: Image.Image, path: Path) -> Picture:
+    """The pixels of an opened picture, (H, W, 3) uint8 RGB."""
+    if image.mode in ("I", "F"):  # 32 bits: which value is white is anybody's guess
+        raise MediaError(f"{path} holds values of 32 bits; save it as a picture of 8 or 16 bits")
+    if image.mode.startswith("I;16"):  # Pillow's own conversion would clip, not scale
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)  # (H, W, 3)
+    return np.array(image.convert("RGB"), np.uint8)
 
 
 def frame_paths(folder: Path) -> list[Path]:
     """The pictures of a frame folder in natural name order (2 before 10).
+
+    A file is a picture by its suffix, or by its content whatever the suffix.
 
     Raises:
         MediaError: no such folder, or no picture in it.
@@ -71,12 +66,16 @@ def frame_paths(folder: Path) -> list[Path]:
     paths = [
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith(".")
+        if not path.name.startswith(".") and path.is_file() and _is_picture(path)
     ]
     if not paths:
         kinds = " ".join(sorted(IMAGE_SUFFIXES))
         raise MediaError(f"{folder} holds no picture ({kinds}); put frames there, or name another folder")
     return sorted(paths, key=lambda path: natural_key(path.name))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES or file_kind(path) == "picture"
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-# Silences FFmpeg's own log; the functions below report what goes wrong.
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
 import numpy as np
 
 from s2d_edge.core.errors import MediaError
 from s2d_edge.core.files import whole_file
+from s2d_edge.media.animation import AnimationDecoder
 from s2d_edge.media.crop import Picture
+from s2d_edge.media.decoder import Decoder, UndecodableError
+from s2d_edge.media.kinds import file_kind
+from s2d_edge.media.opencv_decoder import OpenCVDecoder, promised_frames
 from s2d_edge.media.pictures import check_file
+from s2d_edge.media.pyav_decoder import PyAVDecoder, pyav_is_installed
 
-cv2.setLogLevel(0)
-
+# Some containers name their clock's ticks instead of a rate; a higher one is taken from the timestamps only.
 MAX_PLAUSIBLE_FPS = 240.0
+MAX_MEASURED_FPS = 2000.0
 FALLBACK_FPS = 25.0
 # A container may promise this many frames, or this fraction, more than can be decoded.
 FRAMES_SHORT = 2
@@ -33,6 +33,8 @@ FRACTION_SHORT = 0.02
 DISK_RESERVE_BYTES = 1 << 20
 _FRAMES_PER_DISK_CHECK = 16
 _FRAMES_TO_MEASURE = 30
+# Codecs that OpenCV's wheels hold no decoder for, by their four letters.
+_NOT_IN_OPENCV = {"av01": "AV1", "vvc1": "H.266 (VVC)", "vvi1": "H.266 (VVC)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,9 @@ class VideoInfo:
     Attributes:
         path: the file.
         fps: frames per second, on average; measured when the container names no plausible rate.
-        width: pixels, as decoded.
-        height: pixels, as decoded.
-        frames: number of frames that the container promises; 0 when it gives none.
+        width: pixels, as shown: upright, and square.
+        height: pixels, as shown.
+        frames: number of frames that the container promises to show; 0 when it gives none.
     """
 
     path: Path
@@ -60,49 +62,102 @@ def probe_video(path: Path) -> VideoInfo:
     Raises:
         MediaError: missing, empty, not a video, or no frame can be decoded.
     """
-    capture = _open(path)
+    decoder, first = open_decoder(path)
     try:
-        decoded, frame = capture.read()
-        if not decoded:
-            raise MediaError(f"{path} holds no frame that can be decoded; is it damaged or cut short?")
-        fps = float(capture.get(cv2.CAP_PROP_FPS))
+        named = decoder.fps if decoder.fps <= MAX_PLAUSIBLE_FPS else 0.0
         return VideoInfo(
             path=path,
-            fps=fps if 0 < fps <= MAX_PLAUSIBLE_FPS else _measured_fps(capture),
-            width=frame.shape[1],
-            height=frame.shape[0],
-            frames=_promised_frames(capture),
+            fps=named or _measured_fps(decoder, first[0]),
+            width=first[1].shape[1],
+            height=first[1].shape[0],
+            frames=decoder.frames,
         )
     finally:
-        capture.release()
+        decoder.release()
 
 
 def read_video(path: Path) -> Iterator[tuple[float, Picture]]:
-    """Decode a video file, frame by frame.
+    """Decode a video file, frame by frame, as its tags say it is to be shown.
 
     Yields:
         Timestamp in seconds, strictly ascending, from the container where it has any (so a variable rate
-        is respected), and the (H, W, 3) uint8 RGB frame.
+        is respected), and the (H, W, 3) uint8 RGB frame, upright and with square pixels.
 
     Raises:
         MediaError: what :func:`probe_video` raises; after the last frame, when far fewer were decoded
             than the container promises.
     """
     info = probe_video(path)
-    capture = _open(path)
+    decoder, first = open_decoder(path)
+    got: tuple[float, Picture] | None = first
     try:
-        count, t_s = 0, -1.0 / info.fps
-        while True:
-            decoded, frame = capture.read()
-            if not decoded:
-                break
-            stamp_s = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
-            t_s = stamp_s if stamp_s > t_s else t_s + 1.0 / info.fps
+        clock, count, t_s = FrameClock(info.fps), 0, 0.0
+        while got is not None:
+            stamp_s, frame = got
+            t_s = clock.time_of(stamp_s)
             count += 1
-            yield t_s, cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        _check_complete(info, count, t_s, nominal_fps=float(capture.get(cv2.CAP_PROP_FPS)))
+            yield t_s, frame
+            got = decoder.read()
+        _check_complete(info, count, t_s, nominal_fps=decoder.fps)
     finally:
-        capture.release()
+        decoder.release()
+
+
+def open_decoder(path: Path) -> tuple[Decoder, tuple[float, Picture]]:
+    """Open a video file with the first library that decodes it, and decode its first frame.
+
+    Raises:
+        MediaError: missing, empty, not a video, or no library decodes a frame.
+    """
+    check_file(path, "video")
+    if file_kind(path) == "animation":
+        return _started(path, AnimationDecoder(path))
+    try:
+        return _started(path, OpenCVDecoder(path))
+    except UndecodableError as refusal:
+        if pyav_is_installed():
+            with suppress(MediaError):
+                return _started(path, PyAVDecoder(path))
+        elif (name := _NOT_IN_OPENCV.get(refusal.codec.lower())) is not None:
+            raise MediaError(
+                f"{path} is coded as {name}, which this OpenCV cannot decode; install a decoder with "
+                f"pip install 's2d-edge[av]', or convert it: ffmpeg -i {path.name} -c:v libx264 converted.mp4"
+            ) from None
+        raise
+
+
+def _started(path: Path, decoder: Decoder) -> tuple[Decoder, tuple[float, Picture]]:
+    first = decoder.read()
+    if first is not None:
+        return decoder, first
+    decoder.release()
+    coded = f" (coded as {decoder.codec})" if decoder.codec else ""
+    raise UndecodableError(
+        f"{path} holds no frame that can be decoded{coded}; is it damaged or cut short?", decoder.codec
+    )
+
+
+class FrameClock:
+    """Gives every frame a time: its timestamp, or one counted by the rate where that is missing or wrong."""
+
+    def __init__(self, fps: float) -> None:
+        """Start before the first frame of a video of ``fps`` frames per second."""
+        self._period_s = 1.0 / fps
+        self._last_s = -self._period_s
+        self.counted = 0
+
+    def time_of(self, stamp_s: float) -> float:
+        """Seconds of the next frame, above those of every frame before.
+
+        Args:
+            stamp_s: its timestamp; one that is not above the last, or not finite, counts as missing.
+        """
+        if np.isfinite(stamp_s) and stamp_s > self._last_s:
+            self._last_s = stamp_s
+        else:
+            self._last_s += self._period_s
+            self.counted += 1
+        return self._last_s
 
 
 class VideoSink:
@@ -200,7 +255,7 @@ class VideoSink:
             return "there was no frame to write"
         capture = cv2.VideoCapture(str(self._scratch), cv2.CAP_FFMPEG)
         try:
-            counted = _promised_frames(capture) if capture.isOpened() else 0
+            counted = promised_frames(capture) if capture.isOpened() else 0
             if counted != self._written:
                 return f"{counted} of {self._written} frames are in the file: is the disk full?"
             capture.set(cv2.CAP_PROP_POS_FRAMES, self._written - 1)
@@ -209,34 +264,15 @@ class VideoSink:
             capture.release()
 
 
-def _open(path: Path) -> Any:
-    check_file(path, "video")
-    # The absolute path: FFmpeg would take "http:x.mp4" for a protocol.
-    capture = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        capture.release()
-        raise MediaError(
-            f"{path} is not a video that can be decoded: it is damaged, cut short, or something else "
-            "under a video's name; copy or record it again"
-        )
-    return capture
-
-
-def _promised_frames(capture: Any) -> int:
-    count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    return int(count) if np.isfinite(count) and count > 0 else 0
-
-
-def _measured_fps(capture: Any) -> float:
+def _measured_fps(decoder: Decoder, first_s: float) -> float:
     """Measure the rate of the next frames by their timestamps, for containers without a plausible one."""
-    first_s = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
     frames = 0
     last_s = first_s
-    while frames < _FRAMES_TO_MEASURE and capture.read()[0]:
+    while frames < _FRAMES_TO_MEASURE and (got := decoder.read()) is not None:
         frames += 1
-        last_s = float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
+        last_s = got[0]
     fps = frames / (last_s - first_s) if last_s > first_s else 0.0
-    return fps if 0 < fps <= MAX_PLAUSIBLE_FPS else FALLBACK_FPS
+    return fps if 0 < fps <= MAX_MEASURED_FPS else FALLBACK_FPS
 
 
 def _check_complete(info: VideoInfo, decoded: int, last_s: float, *, nominal_fps: float) -> None:

@@ -19,7 +19,7 @@ from s2d_edge.core.errors import DataError, exit_with_a_sentence
 from s2d_edge.core.files import sha256_of, whole_folder
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.data.reading.readers import LABELS_FILE
-from s2d_edge.media.pictures import IMAGE_SUFFIXES
+from s2d_edge.media.kinds import IMAGE_SUFFIXES
 
 _DIGITS = 16  # of a file's SHA-256; enough to distinguish photographs, and to find each again
 

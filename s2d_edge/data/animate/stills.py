@@ -15,7 +15,8 @@ from s2d_edge.data.animate.settings import AnimateSettings
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.data.reading.readers import LABELS_FILE
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.pictures import IMAGE_SUFFIXES, read_image
+from s2d_edge.media.kinds import media_kind
+from s2d_edge.media.pictures import read_image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def list_stills(dataset: Dataset, data: str) -> list[Still]:
         DataError: an entry is not a picture.
     """
     for sample in dataset.samples:
-        if sample.path.is_dir() or sample.path.suffix.lower() not in IMAGE_SUFFIXES:
+        if media_kind(sample.path) != "picture":
             raise DataError(
                 f"{sample.path} is no picture, and only stills can be animated; "
                 f"dataset {dataset.name!r} may hold clips already"

@@ -15,7 +15,8 @@ from s2d_edge.data.preparing.clips import clip_sha256
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.data.reading.listing import Entry, Listing
 from s2d_edge.data.reading.tables import is_there
-from s2d_edge.media.pictures import frame_paths, media_kind, read_image
+from s2d_edge.media.kinds import media_kind
+from s2d_edge.media.pictures import frame_paths, read_image
 from s2d_edge.media.sampling import sample_by_time
 from s2d_edge.media.video import read_video
 

@@ -24,7 +24,8 @@ from s2d_edge.core.files import sha256_of
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.media.crop import align_crop, resize_frame, whole_picture
 from s2d_edge.media.face import FaceFinder
-from s2d_edge.media.pictures import IMAGE_SUFFIXES, frame_paths, media_kind, read_image
+from s2d_edge.media.kinds import IMAGE_SUFFIXES, media_kind
+from s2d_edge.media.pictures import frame_paths, read_image
 from s2d_edge.media.sampling import (
     FolderWindows,
     folder_windows,

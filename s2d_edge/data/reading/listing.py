@@ -14,7 +14,7 @@ from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.dataset import Dataset, Sample
 from s2d_edge.data.reading.tables import is_there
-from s2d_edge.media.pictures import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from s2d_edge.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_kind
 
 _NAMED = 5  # how many offenders an error names
 
@@ -137,7 +137,8 @@ def _require_clips(listing: Listing) -> None:
             f"{listing.root}: {named}{more}; {listing.missing_hint}"
         )
     for entry in listing.entries:
-        if entry.path.suffix.lower() not in IMAGE_SUFFIXES | VIDEO_SUFFIXES and not entry.path.is_dir():
+        known = entry.path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES or entry.path.is_dir()
+        if not known and file_kind(entry.path) is None:
             raise DataError(
                 f"{entry.path} is neither a picture, a video nor a folder of frames; "
                 "remove it from the dataset"

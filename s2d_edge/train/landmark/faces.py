@@ -21,7 +21,8 @@ from s2d_edge.data.avatars import read_landmarks
 from s2d_edge.data.reading.dataset import Dataset, Sample
 from s2d_edge.media.crop import Picture, align_crop
 from s2d_edge.media.face import FaceFinder
-from s2d_edge.media.pictures import IMAGE_SUFFIXES, frame_paths, read_image
+from s2d_edge.media.kinds import media_kind
+from s2d_edge.media.pictures import frame_paths, read_image
 from s2d_edge.media.video import probe_video, read_video
 from s2d_edge.model.s2d import PIXEL_MEAN, PIXEL_STD
 from s2d_edge.train.landmark.points import FROM_MESH, MIRROR
@@ -111,10 +112,10 @@ def _pictures_of(path: Path, count: int, generator: np.random.Generator) -> Iter
         files = frame_paths(path)
         for k in generator.choice(len(files), min(count, len(files)), replace=False):
             yield read_image(files[k])
-    elif path.suffix.lower() in IMAGE_SUFFIXES:
+    elif media_kind(path) == "picture":
         yield read_image(path)
     else:
-        total = probe_video(path).frames
+        total = probe_video(path).frames or sum(1 for _ in read_video(path))  # some containers give no number
         chosen = set(generator.choice(total, min(count, total), replace=False).tolist())
         yield from (frame for k, (_, frame) in enumerate(read_video(path)) if k in chosen)
 

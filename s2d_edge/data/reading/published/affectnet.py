@@ -10,7 +10,7 @@ from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.listing import Entry, Listing
 from s2d_edge.data.reading.published.annotations import class_name
 from s2d_edge.data.reading.tables import read_array
-from s2d_edge.media.pictures import IMAGE_SUFFIXES
+from s2d_edge.media.kinds import IMAGE_SUFFIXES
 
 # AffectNet's own test set was never handed out: everybody reports on its validation set.
 _SPLITS = {"train": "train_set", "test": "val_set"}

@@ -1,0 +1,72 @@
+"""Decode videos with PyAV, the extra ``av``, where OpenCV's FFmpeg lacks the codec."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from s2d_edge.core.errors import MediaError
+from s2d_edge.media.crop import Picture
+from s2d_edge.media.iso_boxes import read_track_facts
+from s2d_edge.media.upright import TURNED_BY, Layout
+
+
+def pyav_is_installed() -> bool:
+    """True where the extra ``av`` is installed."""
+    return find_spec("av") is not None
+
+
+class PyAVDecoder:
+    """A video file, read with PyAV."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file.
+
+        Raises:
+            MediaError: FFmpeg cannot open it, or it holds no video.
+        """
+        import av
+
+        self._error = av.error.FFmpegError
+        try:
+            self._container = av.open(f"file:{path.resolve()}")
+            self._stream = self._container.streams.video[0]
+        except (self._error, LookupError) as error:
+            raise MediaError(
+                f"{path} cannot be decoded as a video ({error}); copy or record it again"
+            ) from None
+        self._stream.thread_type = "AUTO"
+        self._facts = read_track_facts(path)
+        self._frames = self._decoded()
+        self.fps = float(self._stream.average_rate or 0)
+        self.frames = round(self._stream.frames * self._facts.shown)
+        self.codec = self._stream.codec_context.name
+
+    def read(self) -> tuple[float, Picture] | None:
+        """Decode the next frame; see :meth:`Decoder.read`."""
+        return next(self._frames, None)
+
+    def _decoded(self) -> Generator[tuple[float, Picture], None, None]:
+        start_s = float((self._stream.start_time or 0) * (self._stream.time_base or 0))
+        aspect = float(self._stream.sample_aspect_ratio or 1)
+        packets = iter(self._container.demux(self._stream))
+        while True:
+            try:
+                frames = next(packets).decode()
+            except StopIteration:
+                return
+            except self._error:  # one damaged packet; the next may be sound
+                continue
+            for frame in frames:
+                stamp_s = float("nan") if frame.time is None else frame.time - start_s
+                degrees = -90 * round(frame.rotation / 90) % 360  # PyAV counts against the clock
+                layout = Layout(self._facts.mirrored or TURNED_BY[degrees], aspect)
+                yield stamp_s, layout.show(frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False))
+
+    def release(self) -> None:
+        """Close the file."""
+        self._frames.close()
+        self._container.close()

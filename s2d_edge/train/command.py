@@ -14,6 +14,7 @@ from s2d_edge.core.claims import claim_existing, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
+from s2d_edge.data.check.training import open_training_data
 from s2d_edge.data.reading.open import AVATARS, absolute_data, open_dataset, require_published
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.train.context import Context, open_context
@@ -142,7 +143,11 @@ def train(
             epochs=epochs,
             stages=stages,
         )
-        dataset = weights.ordered(open_dataset(data, context.console, missing_ok=skip_unreadable))
+        dataset = weights.ordered(
+            open_training_data(
+                data, context.console, missing_ok=skip_unreadable, needs_validation=sampled != "paper"
+            )
+        )
         if sampled == "paper":
             require_published(dataset)
         sizes = video_sizes(weights, model, frames=frames, image_size=image_size, temporal=temporal)
@@ -229,7 +234,13 @@ def _resume(folder: Path, context: Context) -> list[Path]:
     describe(plan, context.console)
     context.processes.on_rank_0(lambda: claim_existing([folder, *folders]))
     dataset = context.processes.one_per_machine_first(
-        lambda: open_dataset(plan.data, context.console, info.labels, missing_ok=plan.skip_unreadable)
+        lambda: open_dataset(
+            plan.data,
+            context.console,
+            info.labels,
+            missing_ok=plan.skip_unreadable,
+            splits_as_written=plan.carving == "by subject",  # so old that no other name was taken for val
+        )
     )
     stages = Stages(plan, Supply(plan, dataset, context), context)
     stages.resume(folder, info, snapshot)

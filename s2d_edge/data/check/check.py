@@ -10,10 +10,13 @@ from pathlib import Path
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
+from s2d_edge.data.check.faces import shows_a_face
 from s2d_edge.data.check.report import CheckReport, Finding
+from s2d_edge.data.check.training import training_findings
 from s2d_edge.data.preparing.clips import clip_sha256
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.data.reading.listing import Entry, Listing
+from s2d_edge.data.reading.spelling import bare
 from s2d_edge.data.reading.tables import is_there
 from s2d_edge.media.kinds import media_kind
 from s2d_edge.media.pictures import frame_paths, read_image
@@ -49,7 +52,11 @@ def check(
         fps: rate at which videos are sampled, frames per second.
         workers: processes; by default one per core, or this one alone for few clips.
     """
-    states = _inspect_all(listing, console, fps, workers)
+    paths = list(dict.fromkeys(entry.path for entry in listing.entries if is_there(entry.path)))
+    if workers is None:
+        workers = 1 if len(paths) < _SERIAL_BELOW else usable_cores()
+    states = _inspect_all(paths, listing.name, console, fps, workers)
+    readable = [path for path in paths if not states[path].problem]
     return CheckReport(
         name=listing.name,
         labels=listing.labels + tuple(sorted({entry.label for entry in listing.unknown_labels()})),
@@ -62,7 +69,8 @@ def check(
             *_short(listing, states, frames),
             *_shared_subjects(listing),
             *_duplicates(listing, states),
-            *_empty(listing),
+            *training_findings(listing),
+            *([] if shows_a_face(readable, fps, console, workers=workers) else [_faceless(listing)]),
         ),
     )
 
@@ -84,14 +92,11 @@ def inspect(path: Path, fps: float) -> ClipState:
 
 
 def _inspect_all(
-    listing: Listing, console: Console, fps: float, workers: int | None
+    paths: Sequence[Path], name: str, console: Console, fps: float, workers: int
 ) -> dict[Path, ClipState]:
-    paths = list(dict.fromkeys(entry.path for entry in listing.entries if is_there(entry.path)))
-    if workers is None:
-        workers = 1 if len(paths) < _SERIAL_BELOW else usable_cores()
     found = in_parallel(partial(inspect, fps=fps), paths, workers=workers)
     states = {}
-    with console.progress(f"checking {listing.name}", len(paths)) as advance:
+    with console.progress(f"checking {name}", len(paths)) as advance:
         for path, state in zip(paths, found, strict=True):
             states[path] = state
             advance(1)
@@ -106,21 +111,12 @@ def _counts(entries: Sequence[Entry]) -> dict[str, dict[str, int]]:
 
 
 def _unknown_labels(listing: Listing) -> Iterator[Finding]:
-    """Labels outside the set, and labels that no training clip has."""
     for entry in listing.unknown_labels():
         yield Finding(
             kind="unknown label",
             what=listing.relative(entry.path),
             detail=f"{entry.label!r} ({entry.where}) is not in the set {', '.join(listing.labels)}",
         )
-    trained = _labels_of(listing, "train")
-    for entry in listing.entries if trained else ():
-        if entry.label in listing.labels and entry.label not in trained:
-            yield Finding(
-                kind="unknown label",
-                what=listing.relative(entry.path),
-                detail=f"{entry.label!r} ({entry.where}) is in {entry.split!r} and never in 'train'",
-            )
 
 
 def _listed_twice(listing: Listing) -> Iterator[Finding]:
@@ -131,6 +127,14 @@ def _listed_twice(listing: Listing) -> Iterator[Finding]:
             detail=f"{entry.label!r} in {entry.split!r} ({entry.where}), and before that {first.label!r} in "
             f"{first.split!r} ({first.where})",
         )
+
+
+def _faceless(listing: Listing) -> Finding:
+    return Finding(
+        kind="no face",
+        what=listing.name,
+        detail="no clip shows a face that FaceMesh finds, and a model would be trained on whole pictures",
+    )
 
 
 def _broken(listing: Listing, states: Mapping[Path, ClipState]) -> Iterator[Finding]:
@@ -155,20 +159,24 @@ def _short(listing: Listing, states: Mapping[Path, ClipState], frames: int) -> I
 
 def _shared_subjects(listing: Listing) -> Iterator[Finding]:
     splits: dict[str, Counter[str]] = defaultdict(Counter)
+    names: dict[str, set[str]] = defaultdict(set)
     for entry in listing.entries:
         if entry.subject is not None:
-            splits[entry.subject][entry.split] += 1
+            splits[bare(entry.subject)][entry.split] += 1
+            names[bare(entry.subject)].add(entry.subject)
     for subject, seen in splits.items():
         if len(seen) > 1:
             places = ", ".join(f"{count} clips in {split!r}" for split, count in sorted(seen.items()))
-            yield Finding(kind="subject in several splits", what=subject, detail=places)
+            who = " or ".join(sorted(names[subject]))
+            yield Finding(kind="subject in several splits", what=who, detail=places)
 
 
 def _duplicates(listing: Listing, states: Mapping[Path, ClipState]) -> Iterator[Finding]:
     same: dict[str, dict[Path, Entry]] = defaultdict(dict)
+    twice = {id(entry) for entry, _ in listing.repeats()}  # told as such
     for entry in listing.entries:
         state = states.get(entry.path)
-        if state is not None and not state.problem:
+        if state is not None and not state.problem and id(entry) not in twice:
             same[state.sha256].setdefault(entry.path, entry)
     for group in same.values():
         first, *others = group.values()
@@ -181,15 +189,3 @@ def _duplicates(listing: Listing, states: Mapping[Path, ClipState]) -> Iterator[
                 detail=f"{entry.label!r} in {entry.split!r}, has the content of "
                 f"{listing.relative(twin.path)}, {twin.label!r} in {twin.split!r}",
             )
-
-
-def _empty(listing: Listing) -> Iterator[Finding]:
-    used = _labels_of(listing)
-    for label in listing.labels:
-        if label not in used:
-            yield Finding(kind="class without clips", what=label, detail="is in the set, and no clip has it")
-
-
-def _labels_of(listing: Listing, split: str | None = None) -> set[str]:
-    """The labels of the clips of one split, or of all."""
-    return {entry.label for entry in listing.entries if split in (None, entry.split)}

@@ -17,8 +17,26 @@ Kind = Literal[
     "duplicate across splits",
     "duplicate within a split",
     "class without clips",
+    "label spelled in several ways",
+    "split spelled in several ways",
+    "subject spelled in several ways",
+    "no training split",
+    "one class",
+    "class without training clips",
+    "no validation clips",
+    "class without validation clips",
+    "few validation clips",
+    "no face",
 ]
-WARNINGS: frozenset[Kind] = frozenset({"duplicate within a split", "class without clips"})
+WARNINGS: frozenset[Kind] = frozenset(
+    {
+        "duplicate within a split",
+        "class without clips",
+        "subject spelled in several ways",
+        "class without validation clips",
+        "few validation clips",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

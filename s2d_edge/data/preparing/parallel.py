@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -37,7 +37,7 @@ def in_parallel(
     workers: int,
     start: Callable[[], None] | None = None,
     chunk: int = 1,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``work(job)`` of every job, in the order of the jobs, a few ahead of the consumer.
 
     Args:

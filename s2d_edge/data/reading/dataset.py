@@ -10,6 +10,7 @@ from pathlib import Path
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
 from s2d_edge.core.files import read_json
+from s2d_edge.data.reading.split_names import VAL, VALIDATION_NAMES
 
 # Sets drawn by this package describe themselves in these files, frame rate included.
 AVATARS_FILE, ANIMATED_FILE = "avatars.json", "animated.json"
@@ -51,8 +52,12 @@ class Dataset:
     published: LabelSet | None = None
 
     def split(self, name: str) -> tuple[Sample, ...]:
-        """The samples of one split, in the file's order; empty when there is no such split."""
-        return tuple(sample for sample in self.samples if sample.split == name)
+        """The samples of one split, in the file's order; empty when there is no such split.
+
+        Another name for validation clips, such as ``dev``, finds ``val`` where no split has that name.
+        """
+        found = tuple(sample for sample in self.samples if sample.split == name)
+        return self.split(VAL) if not found and name in VALIDATION_NAMES else found
 
     def require_split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split.

@@ -7,12 +7,15 @@ check`` reports every label and clip that is not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.identity import Places
+from s2d_edge.data.reading.spelling import bare, in_one_line
+from s2d_edge.data.reading.split_names import VAL, validation_alias
 from s2d_edge.data.reading.tables import is_there
 from s2d_edge.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_kind
 
@@ -56,7 +59,8 @@ class Listing:
         entries: in the annotations' order.
         missing_hint: advice for the user when clips are missing.
         published: as in :class:`Dataset`.
-        notes: sentences about what was left out on purpose.
+        notes: sentences about what was left out or renamed on purpose.
+        labels_given: ``labels`` are those somebody asked for, and not what the annotations name.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Listing:
     missing_hint: str
     published: LabelSet | None = None
     notes: tuple[str, ...] = ()
+    labels_given: bool = False
 
     def unknown_labels(self) -> Iterator[Entry]:
         """Entries whose label is not a class of the set."""
@@ -73,11 +78,20 @@ class Listing:
         return (entry for entry in self.entries if entry.label not in known)
 
     def repeats(self) -> Iterator[tuple[Entry, Entry]]:
-        """Entries whose clip was listed before, each with the first that lists it."""
-        first: dict[Path, Entry] = {}
+        """Entries whose clip was listed before, each with the first that lists it.
+
+        A clip is one file under whatever path. A link beside its target repeats it only where label or split
+        differ.
+        """
+        places, first = Places(), dict[Path, Entry]()
         for entry in self.entries:
-            if first.setdefault(entry.path, entry) is not entry:
-                yield entry, first[entry.path]
+            file = places.file(entry.path)
+            before = first.setdefault(file, entry)
+            if before is entry:
+                continue
+            same_place = places.place(entry.path) == places.place(before.path)
+            if same_place or (entry.label, entry.split) != (before.label, before.split):
+                yield entry, before
 
     def missing(self) -> Iterator[Entry]:
         """Entries whose clip does not exist."""
@@ -85,7 +99,19 @@ class Listing:
 
     def relative(self, path: Path) -> str:
         """A clip's path relative to the dataset, for messages; the whole path where it lies elsewhere."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else str(path)
+        inside = path.is_relative_to(self.root)
+        return in_one_line(path.relative_to(self.root).as_posix() if inside else str(path))
+
+
+def with_validation(listing: Listing) -> Listing:
+    """The listing with its validation split named ``val``, where another name means that; notes say so."""
+    alias = validation_alias(entry.split for entry in listing.entries)
+    if alias is None:
+        return listing
+    entries = [replace(entry, split=VAL) if entry.split == alias else entry for entry in listing.entries]
+    clips = sum(entry.split == alias for entry in listing.entries)
+    note = f"split {alias!r} ({clips} clips) is taken as {VAL!r}"
+    return replace(listing, entries=tuple(entries), notes=(*listing.notes, note))
 
 
 def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
@@ -99,14 +125,15 @@ def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
             picture nor video. The message names the first, its file and line.
     """
     for entry in listing.unknown_labels():
+        near = next((label for label in listing.labels if bare(label) == bare(entry.label)), None)
+        advice = "correct the label, or the set" if near is None else f"spell it {near!r}, as the set does"
         raise DataError(
-            f"{entry.where}: label {entry.label!r} is not in the set {', '.join(listing.labels)}; "
-            "correct the label, or the set"
+            f"{entry.where}: label {entry.label!r} is not in the set {', '.join(listing.labels)}; {advice}"
         )
     for entry, first in listing.repeats():
         raise DataError(
-            f"{entry.where}: {listing.relative(entry.path)} is listed already on line {first.line}; "
-            "a clip has one label and one split: remove one of the lines"
+            f"{entry.where}: {listing.relative(entry.path)} is listed already{_as(listing, entry, first)}; "
+            "a clip has one label and one split: remove one of the two"
         )
     if not missing_ok:
         _require_clips(listing)
@@ -122,6 +149,12 @@ def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
         samples=samples,
         published=listing.published,
     )
+
+
+def _as(listing: Listing, entry: Entry, first: Entry) -> str:
+    """Where, and as what, a clip was listed before."""
+    spelled = "" if first.path == entry.path else f" as {listing.relative(first.path)}"
+    return spelled + (f" on line {first.line}" if first.line else "")
 
 
 def _require_clips(listing: Listing) -> None:

@@ -10,7 +10,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.data.reading import published
 from s2d_edge.data.reading.dataset import Dataset
-from s2d_edge.data.reading.listing import Entry, Listing, as_dataset
+from s2d_edge.data.reading.listing import Entry, Listing, as_dataset, with_validation
 from s2d_edge.data.reading.readers import LABELS_FILE, list_csv, list_folders
 from s2d_edge.data.reading.tables import is_there
 
@@ -18,7 +18,12 @@ AVATARS = "avatars"
 
 
 def open_dataset(
-    data: str | None, console: Console, labels: Sequence[str] | None = None, *, missing_ok: bool = False
+    data: str | None,
+    console: Console,
+    labels: Sequence[str] | None = None,
+    *,
+    missing_ok: bool = False,
+    splits_as_written: bool = False,
 ) -> Dataset:
     """Open a dataset by what the user typed.
 
@@ -27,27 +32,41 @@ def open_dataset(
             dataset as ``NAME[/FOLD]:ROOT``, or ``avatars`` (also None) for the embedded demo set.
         labels: the model's label order. Class indices follow it, and the dataset may name no other label.
         missing_ok: accept missing clips; loading may skip them.
+        splits_as_written: as :func:`list_data` takes it.
 
     Raises:
         DataError: nothing readable there, or a label that is not among ``labels``.
     """
-    listing = list_data(data or AVATARS, console, labels)
-    for note in listing.notes:
-        console.say(f"{listing.name}: {note}")
+    listing = list_data(data or AVATARS, console, labels, splits_as_written=splits_as_written)
+    say_notes(listing, console)
     dataset = as_dataset(listing, missing_ok=missing_ok)
     return dataset if labels is None else dataset.in_order_of(labels)
 
 
-def list_data(data: str, console: Console, labels: Sequence[str] | None = None) -> Listing:
+def say_notes(listing: Listing, console: Console) -> None:
+    """Print what was left out or renamed on purpose."""
+    for note in listing.notes:
+        console.say(f"{listing.name}: {note}")
+
+
+def list_data(
+    data: str, console: Console, labels: Sequence[str] | None = None, *, splits_as_written: bool = False
+) -> Listing:
     """Read the annotations of a dataset, without looking at the clips.
 
     Args:
         data: as :func:`open_dataset` takes it.
         labels: the only class names, in order; a published dataset and the avatars have their own.
+        splits_as_written: take no other name for ``val``. Older runs did not, and are resumed so.
 
     Raises:
         DataError: no annotations there, or damaged ones.
     """
+    listing = _list(data, console, labels)
+    return listing if splits_as_written else with_validation(listing)
+
+
+def _list(data: str, console: Console, labels: Sequence[str] | None) -> Listing:
     if data == AVATARS:
         return _list_avatars(console)
     known = published.parse(data)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from s2d_edge.core.errors import DataError
+from s2d_edge.data.reading.columns import Columns, find_columns
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.data.reading.listing import Entry, Listing, as_dataset
-from s2d_edge.data.reading.tables import read_rows
+from s2d_edge.data.reading.spelling import is_text
+from s2d_edge.data.reading.split_names import TRAIN
+from s2d_edge.data.reading.tables import is_there, read_listing
 
 LABELS_FILE = "labels.csv"
-DEFAULT_SPLIT = "train"  # of a CSV without a split column: training carves its validation out of it
+DEFAULT_SPLIT = TRAIN  # of a CSV without a split column: training carves its validation out of it
 
 
 def read_csv(path: Path, labels: Sequence[str] | None = None) -> Dataset:
@@ -35,24 +38,34 @@ def read_folders(root: Path, labels: Sequence[str] | None = None) -> Dataset:
 def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
     """List ``path,label[,subject][,split]``, one video, picture or frame folder a row.
 
-    Paths are relative to the CSV file. Further columns are ignored. Without a ``split`` column every row
-    belongs to ``train``.
+    Paths are relative to the CSV file. Columns are found by name in any case; further ones are ignored, and
+    named in the notes. Without a ``split`` column every row belongs to ``train``.
 
     Args:
         path: the CSV file, UTF-8.
         labels: the order the class indices follow; the sorted names of the file without it.
 
     Raises:
-        DataError: not readable as UTF-8 CSV, empty, a column missing, or a cell empty or with line
-            breaks or NUL characters.
+        DataError: not readable as UTF-8 CSV, empty, a column missing, misspelled or named twice, or a cell
+            empty or with characters that cannot be printed.
     """
-    entries = _read_entries(path)
+    rows = read_listing(path)
+    header = [cell.strip() for cell in next(rows, (0, []))[1]]
+    if not is_text("".join(header).replace("\t", "")):
+        raise DataError(f"{path} does not begin with a header in UTF-8; save it as a CSV file in UTF-8")
+    columns = find_columns(path, header)
+    entries = tuple(_entry(path, line, columns, cells) for line, cells in rows)
+    if not entries:
+        raise DataError(f"{path} has a header and no rows; wanted one row per clip")
+    ignored = ", ".join(repr(name) for name, _ in columns.further)
     return Listing(
         name=path.resolve().parent.name if path.name == LABELS_FILE else path.stem,
         root=path.parent,
-        labels=_order((entry.label for entry in entries), labels),
+        labels=_order([entry.label for entry in entries], labels),
         entries=entries,
         missing_hint="paths are relative to the CSV file",
+        notes=(f"no use is made of the column(s) {ignored}",) if ignored else (),
+        labels_given=labels is not None,
     )
 
 
@@ -66,7 +79,8 @@ def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
         labels: the order the class indices follow; the sorted folder names without it.
 
     Raises:
-        DataError: no such folder, no ``SPLIT/LABEL`` below it, or no clip in them.
+        DataError: no such folder, no ``SPLIT/LABEL`` below it, no clip in them, or a split or label that has
+            no printable name.
     """
     if not root.is_dir():
         raise DataError(f"{root} is not a folder; wanted a dataset laid out as ROOT/SPLIT/LABEL/*")
@@ -76,6 +90,12 @@ def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
             f"{root} holds neither {LABELS_FILE} nor folders SPLIT/LABEL; lay the clips out as "
             f"{root.name}/train/happy/*, or list them in a {LABELS_FILE} with the columns path,label"
         )
+    for split, label in classes:
+        for folder in (split, label):
+            if not is_text(folder.name):
+                raise DataError(
+                    f"{str(folder)!r}: the name of a split or label must be text; rename the folder"
+                )
     entries = tuple(
         Entry(path=clip, label=label.name, split=split.name, file=label)
         for split, label in classes
@@ -86,45 +106,35 @@ def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
     return Listing(
         name=root.resolve().name,
         root=root,
-        labels=_order((label.name for _, label in classes), labels),
+        labels=_order([label.name for _, label in classes], labels),
         entries=entries,
         missing_hint="they disappeared while the folders were read; run it again",
+        labels_given=labels is not None,
     )
 
 
-def _read_entries(path: Path) -> tuple[Entry, ...]:
-    rows = read_rows(path, strict=True)
-    _, columns = next(rows, (0, []))
-    if not columns:
-        raise DataError(f"{path} is empty; wanted a header path,label[,subject][,split] and rows")
-    for column in ("path", "label"):
-        if column not in columns:
-            raise DataError(
-                f"{path} has no column {column!r}, only {', '.join(map(repr, columns))}; "
-                "wanted path,label[,subject][,split]"
-            )
-    entries = tuple(_entry(path, line, columns, cells) for line, cells in rows)
-    if not entries:
-        raise DataError(f"{path} has a header and no rows; wanted one row per clip")
-    return entries
-
-
-def _entry(file: Path, line: int, columns: Sequence[str], cells: Sequence[str]) -> Entry:
-    if len(cells) != len(columns):
+def _entry(file: Path, line: int, columns: Columns, cells: Sequence[str]) -> Entry:
+    if len(cells) != columns.width:
         raise DataError(
-            f"{file}, line {line}: {len(cells)} cells where the header has {len(columns)}; correct it"
+            f"{file}, line {line}: {len(cells)} cells where the header has {columns.width}; correct it"
         )
-    texts = dict(zip(columns, cells, strict=True))
-    for column in ("path", "label", "split", "subject"):
-        text = texts.get(column, "filled")
+    texts = {name: cells[place].strip() for name, place in columns.known.items()}
+    for column, text in texts.items():
         if not text and column != "subject":
             raise DataError(f"{file}, line {line}: the cell {column!r} is empty; fill it, or remove the row")
-        if not set(text).isdisjoint("\0\r\n"):
+    path = file.parent / texts["path"]
+    # A name may begin with a blank, hold a line break or be no text, if the file of that name is there.
+    exact = file.parent / cells[columns.known["path"]]
+    if exact != path and is_there(exact):
+        path = exact
+    for column, text in texts.items():
+        if not is_text(text) and not (column == "path" and is_there(path)):
             raise DataError(
-                f"{file}, line {line}: the cell {column!r} holds {text!r}; remove line breaks and NULs"
+                f"{file}, line {line}: the cell {column!r} holds {text!r}; wanted one line of text: "
+                "correct it, or save the file as UTF-8"
             )
     return Entry(
-        path=file.parent / texts["path"],
+        path=path,
         label=texts["label"],
         subject=texts.get("subject") or None,
         split=texts.get("split", DEFAULT_SPLIT),
@@ -133,9 +143,9 @@ def _entry(file: Path, line: int, columns: Sequence[str], cells: Sequence[str]) 
     )
 
 
-def _order(found: Iterable[str], labels: Sequence[str] | None) -> tuple[str, ...]:
+def _order(found: Sequence[str], labels: Sequence[str] | None) -> tuple[str, ...]:
     """``labels``, or without them those found, sorted."""
-    return tuple(sorted(set(found))) if labels is None else tuple(labels)
+    return tuple(sorted(set(found)) if labels is None else labels)
 
 
 def _folders(parent: Path) -> list[Path]:

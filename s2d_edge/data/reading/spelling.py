@@ -13,7 +13,18 @@ def bare(text: str) -> str:
     Two names with equal results look the same, or nearly so, and are most likely one name.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(c for c in folded if not c.isspace() and unicodedata.category(c) != "Cf")
+    seen = "".join(c for c in folded if not c.isspace() and unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", seen)
+
+
+def is_text(name: str) -> bool:
+    """True if every character can be written in UTF-8 and printed in one line."""
+    return all(unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") for c in name)
+
+
+def in_one_line(name: str) -> str:
+    """The name for messages, with escapes for what cannot be printed."""
+    return "".join(c if is_text(c) else repr(c)[1:-1] for c in name)
 
 
 def spelled_apart(names: Iterable[str]) -> list[tuple[str, ...]]:

@@ -33,23 +33,26 @@ def read_text(path: Path) -> str:
     Raises:
         DataError: it cannot be read, or is not UTF-8.
     """
+    raw = _read_bytes(path)
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise DataError(
             f"{path} cannot be read ({error.strerror}); check the path and its permissions"
         ) from None
 
 
-def read_rows(path: Path, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+def read_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Read a CSV file in UTF-8, row by row; blank lines are skipped.
-
-    Args:
-        strict: refuse quotes that are not closed, or not followed by a comma.
 
     Yields:
         The number of the row's last line, from 1, and its cells without surrounding blanks.
@@ -57,11 +60,32 @@ def read_rows(path: Path, *, strict: bool = False) -> Iterator[tuple[int, list[s
     Raises:
         DataError: it cannot be read, is not UTF-8, or is not CSV.
     """
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=strict)
+    for line, cells in _read_csv(path, read_text(path)):
+        yield line, [cell.strip() for cell in cells]
+
+
+def read_listing(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Read a CSV file that names files, row by row; blank lines are skipped.
+
+    Its cells are as written: a file's name may begin with a blank. It may also hold bytes that are not UTF-8;
+    they arrive as surrogates, as the operating system's functions return and take them.
+
+    Yields:
+        The number of the row's last line, from 1, and its cells.
+
+    Raises:
+        DataError: it cannot be read or is not CSV: quotes that are not closed, or not followed by a comma.
+    """
+    text = _read_bytes(path).decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    return _read_csv(path, text, strict=True)
+
+
+def _read_csv(path: Path, text: str, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=strict)
     try:
         for cells in reader:
             if cells:
-                yield reader.line_num, [cell.strip() for cell in cells]
+                yield reader.line_num, cells
     except csv.Error as error:
         raise DataError(
             f"{path}, line {reader.line_num}: not valid CSV ({error}); correct that line"

@@ -98,7 +98,7 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
         whose = "of subjects kept out of training" if known else "of unknown subjects"
         console.warn(
             f"dataset {dataset.name!r} has no 'val' split: {len(validation)} of its training clips, "
-            f"{whose}, choose the best epoch"
+            f"{whose}, choose the best epoch; one of them is {100 / len(validation):.1f} points of accuracy"
         )
         if lacking := unvalidated(training, validation, dataset.labels):
             console.warn(f"dataset {dataset.name!r}: {lacking}")

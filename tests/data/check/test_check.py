@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from s2d_edge.core.console import Console
+from s2d_edge.data.check import training
 from s2d_edge.data.check.check import check
 from s2d_edge.data.check.report import CheckReport
 from s2d_edge.data.reading.open import list_data
@@ -22,11 +23,17 @@ QUIET = Console(quiet=True)
 HEAD = "path,label,subject,split\n"
 
 
+@pytest.fixture(autouse=True)
+def few_clips_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn sets have few clips; tests/data/check/test_training.py looks at what is said of that."""
+    monkeypatch.setattr(training, "FEW_CLIPS", 1)
+
+
 @pytest.fixture
 def sound(tmp_path: Path) -> Path:
-    """Six folders of four frames and a picture: two people to a split, nothing wrong."""
+    """Seven folders of four frames and a picture: two people to a split, nothing wrong."""
     rows = []
-    for k, split in enumerate(("train", "train", "train", "val", "test", "test")):
+    for k, split in enumerate(("train", "train", "train", "val", "test", "test", "val")):
         write_frames(tmp_path / f"clip{k}", 4, first=10 * k)
         rows.append(f"clip{k},{('happy', 'sad')[k % 2]},{split}{k % 2},{split}")
     write_picture(tmp_path / "still.png", level=200)
@@ -55,10 +62,10 @@ def test_sound_data_passes_and_is_counted(sound: Path) -> None:
     report = look(sound)
     assert report.findings == ()
     assert report.passed
-    assert report.clips == 7
+    assert report.clips == 8
     assert report.counts == {
         "train": {"happy": 3, "sad": 1},
-        "val": {"sad": 1},
+        "val": {"happy": 1, "sad": 1},
         "test": {"happy": 1, "sad": 1},
     }
 
@@ -131,8 +138,9 @@ def test_renamed_frames_are_still_a_duplicate(sound: Path) -> None:
 def test_an_unknown_label(sound: Path) -> None:
     write_frames(sound / "more", 4, first=100)
     add(sound, "more,bored,,train")
-    what, detail = only(look(sound, labels=["happy", "sad"]), "unknown label")
-    assert (what, "line 9" in detail) == ("more", True)
+    report = look(sound, labels=["happy", "sad"])
+    (found,) = (finding for finding in report.findings if finding.trouble)
+    assert (found.kind, found.what, "line 10" in found.detail) == ("unknown label", "more", True)
     report = look(sound, labels=["happy", "sad"])
     assert report.labels == ("happy", "sad", "bored")
     assert report.counts["train"]["bored"] == 1
@@ -176,7 +184,7 @@ def test_the_verb_writes_everything_and_fails_on_faults(
     out, err = capsys.readouterr()
     payload = json.loads(out)
     assert payload["passed"] is True
-    assert payload["counts"]["val"] == {"happy": 0, "sad": 1}
+    assert payload["counts"]["val"] == {"happy": 1, "sad": 1}
     assert "nothing to put right" in err
     assert read_image(picture).std() > 10
     write_frames(sound / "short", 1, first=77)
@@ -199,7 +207,8 @@ def test_published_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert run("data", "check", f"dfew/1:{tmp_path}", "--frames", 3, "--json", "-", "--quiet") == 1
     payload = json.loads(capsys.readouterr().out)
     assert payload["name"] == "dfew-1"
-    assert payload["kinds"] == {"unknown label": 1, "missing": 1}
+    faults = {finding["kind"] for finding in payload["findings"] if finding["trouble"]}
+    assert faults == {"unknown label", "missing"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""What a training refuses of a listing, and what it warns of, before a clip is read.
+
+``train`` and ``data check`` both ask here, so that what one refuses the other reports.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import DataError
+from s2d_edge.data.check.report import Finding
+from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.listing import Listing, as_dataset
+from s2d_edge.data.reading.open import AVATARS, list_data, say_notes
+from s2d_edge.data.reading.spelling import spelled_apart
+from s2d_edge.data.reading.split_names import TRAIN, VAL, misspelled, rival_validations
+from s2d_edge.data.reading.splits import carve_validation, unvalidated
+
+FEW_CLIPS = 30  # one of fewer validation clips is more than 3 points of accuracy
+
+
+def open_training_data(
+    data: str | None, console: Console, *, missing_ok: bool = False, needs_validation: bool = True
+) -> Dataset:
+    """Open a dataset to train on; see :func:`s2d_edge.data.reading.open.open_dataset`.
+
+    Args:
+        needs_validation: False where another split than ``val`` chooses the best epoch.
+
+    Raises:
+        DataError: what ``open_dataset`` raises, or the first of :func:`training_findings` that is a fault.
+    """
+    listing = list_data(data or AVATARS, console)
+    say_notes(listing, console)
+    faults = []
+    for finding in training_findings(listing, needs_validation=needs_validation):
+        sentence = f"{finding.kind}: {finding.what}: {finding.detail}"
+        if finding.trouble:
+            faults.append(sentence)
+        else:
+            console.warn(f"{listing.name}: {sentence}")
+    dataset = as_dataset(listing, missing_ok=missing_ok)
+    if faults:
+        more = f" (and {len(faults) - 1} more, which 's2d-edge data check' lists)" if faults[1:] else ""
+        raise DataError(f"dataset {listing.name!r} cannot be trained on: {faults[0]}{more}")
+    return dataset
+
+
+def training_findings(listing: Listing, *, needs_validation: bool = True) -> Iterator[Finding]:
+    """Yield what stops a training on the listing, and what it should be warned of."""
+    yield from _spellings(listing)
+    clips = Counter(entry.split for entry in listing.entries)
+    if not clips[TRAIN]:
+        have = ", ".join(f"{split!r} ({count})" for split, count in sorted(clips.items()))
+        yield Finding(kind="no training split", what=TRAIN, detail=f"no clip is in it; there are {have}")
+        return
+    yield from _classes(listing)
+    if not needs_validation:
+        return
+    if rivals := rival_validations(clips):
+        yield Finding(
+            kind="no validation clips",
+            what=" and ".join(map(repr, rivals)),
+            detail=f"each could be the validation split; rename one to {VAL!r}",
+        )
+    else:
+        yield from _validation(listing)
+
+
+def _spellings(listing: Listing) -> Iterator[Finding]:
+    """Names that are one but for case, blanks or Unicode form."""
+    labels = Counter(entry.label for entry in listing.entries)
+    for group in () if listing.labels_given else spelled_apart(listing.labels):
+        yield Finding(
+            kind="label spelled in several ways",
+            what=" and ".join(f"{name!r} ({labels[name]})" for name in group),
+            detail="would be different classes; write one of them everywhere",
+        )
+    splits = Counter(entry.split for entry in listing.entries)
+    for name, wanted in misspelled(splits.elements()).items():
+        yield Finding(
+            kind="split spelled in several ways",
+            what=f"{name!r} ({splits[name]})",
+            detail=f"reads like {wanted!r} and is another split; write {wanted!r}",
+        )
+    for group in spelled_apart({entry.subject for entry in listing.entries if entry.subject}):
+        yield Finding(
+            kind="subject spelled in several ways",
+            what=" and ".join(map(repr, group)),
+            detail="taken for one person where validation clips are chosen; write one of them everywhere",
+        )
+
+
+def _classes(listing: Listing) -> Iterator[Finding]:
+    trained = {entry.label for entry in listing.entries if entry.split == TRAIN}
+    used = {entry.label for entry in listing.entries}
+    if len(trained) < 2:
+        yield Finding(
+            kind="one class",
+            what=next(iter(trained)),
+            detail="is the only label of the training clips; give clips of two classes at least",
+        )
+    for entry in listing.entries:
+        if entry.label in listing.labels and entry.label not in trained:
+            yield Finding(
+                kind="unknown label",
+                what=listing.relative(entry.path),
+                detail=f"{entry.label!r} ({entry.where}) is in {entry.split!r} and never in {TRAIN!r}",
+            )
+    for label in listing.labels:
+        if label not in used:
+            yield Finding(
+                kind="class without clips" if listing.labels_given else "class without training clips",
+                what=label,
+                detail="is in the set, and no clip has it; add some for training, or drop the label",
+            )
+
+
+def _validation(listing: Listing) -> Iterator[Finding]:
+    """Whether there are validation clips of every class, or could be."""
+    number = {label: k for k, label in enumerate(sorted({entry.label for entry in listing.entries}))}
+    samples = [
+        Sample(path=entry.path, label=number[entry.label], split=entry.split, subject=entry.subject)
+        for entry in listing.entries
+    ]
+    train = [sample for sample in samples if sample.split == TRAIN]
+    val = [sample for sample in samples if sample.split == VAL]
+    if val:
+        lacking = sorted({sample.label for sample in train} - {sample.label for sample in val})
+        names = list(number)
+        for label in lacking:
+            yield Finding(
+                kind="class without validation clips",
+                what=names[label],
+                detail=f"no clip of {VAL!r} shows it; the best epoch is chosen without it",
+            )
+        if len(val) < FEW_CLIPS:
+            yield Finding(
+                kind="few validation clips",
+                what=VAL,
+                detail=f"{len(val)} clips, of which one is {100 / len(val):.1f} points of accuracy",
+            )
+        return
+    try:
+        # Which classes can be shown depends neither on the fraction nor on the seed.
+        kept, carved = carve_validation(train, fraction=0.1, seed=0)
+    except DataError as error:
+        yield Finding(kind="no validation clips", what=TRAIN, detail=str(error))
+        return
+    if lacking_sentence := unvalidated(kept, carved, list(number)):
+        yield Finding(kind="class without validation clips", what=TRAIN, detail=lacking_sentence)

@@ -30,26 +30,36 @@ def list_ferplus(root: Path, console: Console) -> Listing:
 
     As in the authors' code: single votes are dropped, and the class with more than half of the remaining
     votes, those for "unknown" and "no face" among them, is the label; a picture without such a class is left
-    out. The pictures are those that the authors' script writes (``FER2013Train`` and so on), or else unpacked
-    from ``fer2013.csv`` into the cache.
+    out. The official file lists three pictures twice, with the same votes: each is taken once. The pictures
+    are those that the authors' script writes (``FER2013Train`` and so on), or else unpacked from
+    ``fer2013.csv`` into the cache.
 
     Raises:
         DataError: a file is missing or damaged.
     """
     file = root / _VOTES
     rows = _read_table(file, ("Usage", "Image name", *FERPLUS.labels, "unknown", "NF"))
-    unpacked = all((root / folder).is_dir() for folder in _FOLDERS.values())
+    named = {row[0] for _, row in rows}  # a copy may lack a part: rows and pictures of the test split, say
+    unpacked = all((root / folder).is_dir() for usage, folder in _FOLDERS.items() if usage in named)
     pictures = root if unpacked else _unpack(root / _PIXELS, rows, console)
-    entries, undecided = [], 0
+    entries, undecided, doubles = [], 0, 0
+    seen: set[tuple[str, ...]] = set()
     for line, row in rows:
         if not row[1]:  # not a face
             continue
+        if tuple(row) in seen:
+            doubles += 1
+            continue
+        seen.add(tuple(row))
         label = majority([_whole_number(file, line, vote) for vote in row[2:]])
         if label is None:
             undecided += 1
             continue
         path = pictures / _folder(file, line, row[0]) / _picture_name(file, line, row[1])
         entries.append(Entry(path=path, label=label, split=_SPLITS[row[0]], file=file, line=line))
+    notes = [f"{undecided} pictures without a majority are left out"]
+    if doubles:
+        notes.append(f"{doubles} rows list a picture again with the same votes; it is taken once")
     return Listing(
         name="ferplus",
         root=root,
@@ -57,7 +67,7 @@ def list_ferplus(root: Path, console: Console) -> Listing:
         entries=tuple(entries),
         missing_hint="unpack the pictures there, or continue without them with --skip-unreadable",
         published=FERPLUS,
-        notes=(f"{undecided} pictures without a majority are left out",),
+        notes=tuple(notes),
     )
 
 

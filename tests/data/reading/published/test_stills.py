@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -12,8 +13,10 @@ import pytest
 from s2d_edge.contracts.labels import AFFECTNET7, AFFECTNET8, FERPLUS, RAFDB
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
+from s2d_edge.data.check.training import training_findings
+from s2d_edge.data.reading.listing import as_dataset
 from s2d_edge.data.reading.open import open_dataset
-from s2d_edge.data.reading.published.ferplus import majority
+from s2d_edge.data.reading.published.ferplus import list_ferplus, majority
 from s2d_edge.media.pictures import read_image
 from tests.data.reading.published.layouts import write_picture, write_text
 
@@ -203,3 +206,42 @@ def test_ferplus_without_pictures(ferplus: Path) -> None:
 def test_grey_pictures_are_read_in_colour(ferplus: Path) -> None:
     path = open_dataset(f"ferplus:{ferplus}", QUIET).samples[0].path
     assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).ndim == 2
+
+
+def test_ferplus_takes_a_picture_that_is_listed_twice_once(
+    ferplus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = ferplus / "fer2013new.csv"
+    header, *rows = file.read_text().splitlines()
+    for name in ("FER2013Train", "FER2013Valid", "FER2013Test"):
+        (ferplus / name).mkdir()
+    file.write_text("\n".join([header, *rows, rows[1], rows[0], rows[0]]) + "\n")  # rows[1] is undecided
+    listing = list_ferplus(ferplus, QUIET)
+    assert [entry.line for entry in listing.entries] == [2, 5, 6]
+    assert not list(listing.repeats())
+    assert "1 pictures without a majority are left out" in listing.notes
+    assert any(note.startswith("3 rows list a picture again") for note in listing.notes)
+    file.write_text("\n".join([header, *rows, rows[0].replace(",9,0,", ",0,9,")]) + "\n")
+    ((entry, first),) = list_ferplus(ferplus, QUIET).repeats()
+    assert (entry.line, first.line) == (7, 2), "with other votes it is a fault"
+    with pytest.raises(DataError, match=r"line 7: .*fer0000000\.png.*line 2"):
+        open_dataset(f"ferplus:{ferplus}", QUIET, missing_ok=True)
+
+
+@pytest.mark.slow(seconds=4)
+def test_real_ferplus(shared_data: Path) -> None:
+    listing = list_ferplus(shared_data / "ferplus", QUIET)
+    assert Counter(entry.split for entry in listing.entries) == {"train": 25057, "val": 3199}
+    assert any(note.startswith("3 rows list a picture again") for note in listing.notes)
+    dataset = as_dataset(listing)
+    assert dataset.splits == {"train": 25057, "val": 3199}
+    assert not [finding for finding in training_findings(listing) if finding.trouble]
+
+
+def test_ferplus_without_a_part_of_it(ferplus: Path) -> None:
+    file = ferplus / "fer2013new.csv"
+    file.write_text("".join(line for line in file.read_text().splitlines(True) if "PrivateTest" not in line))
+    (ferplus / "fer2013.csv").unlink()
+    for folder, name in (("FER2013Train", "fer0000000"), ("FER2013Valid", "fer0000003")):
+        write_picture(ferplus / folder / f"{name}.png")
+    assert open_dataset(f"ferplus:{ferplus}", QUIET).splits == {"train": 1, "val": 1}

@@ -7,11 +7,11 @@ own (no tracking), so that a frame's crop depends on nothing but its clip.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
@@ -21,19 +21,19 @@ from numpy.typing import NDArray
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.core.files import sha256_of
+from s2d_edge.data.preparing.cropping import FrameCropper
+from s2d_edge.data.preparing.ends import read_ends
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
-from s2d_edge.media.crop import align_crop, resize_frame, whole_picture
 from s2d_edge.media.face import FaceFinder
 from s2d_edge.media.kinds import IMAGE_SUFFIXES, media_kind
 from s2d_edge.media.pictures import frame_paths, read_image
 from s2d_edge.media.sampling import (
     FolderWindows,
     folder_windows,
-    sample_by_time,
+    pace_of,
     uniform_indices,
     window_starts,
 )
-from s2d_edge.media.video import read_video
 
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 Points = NDArray[np.float32]  # (468, 2) pixels
@@ -54,6 +54,8 @@ class LoadedClip:
         faces_missed: number of distinct frames without a face; 0 without cropping.
         repeated: True when the clip had fewer than T samples, so that frames repeat. False for a picture,
             which is meant to stand still.
+        numbers: (F,) float64, where each frame of a video lies on the model's grid, whose points are
+            ``1 / fps`` seconds apart and begin with the first frame; None without a clock.
     """
 
     path: Path
@@ -62,6 +64,22 @@ class LoadedClip:
     faces_found: int
     faces_missed: int
     repeated: bool
+    numbers: NDArray[np.float64] | None = None
+
+    @property
+    def spans(self) -> list[tuple[float, float]]:
+        """Where each window begins and ends on the model's grid; none without a clock."""
+        if self.numbers is None:
+            return []
+        return [(float(self.numbers[row[0]]), float(self.numbers[row[-1]])) for row in self.index]
+
+    @property
+    def pace(self) -> float:
+        """Mean distance of samples in the slowest window, in periods of the model's rate; 1 with no clock."""
+        samples = [len(np.unique(row)) for row in self.index]
+        return max(
+            (pace_of(*span, count) for span, count in zip(self.spans, samples, strict=False)), default=1.0
+        )
 
     @property
     def windows(self) -> NDArray[np.uint8]:
@@ -116,7 +134,8 @@ class ClipLoader:
             return self.load_frames(frame_paths(path), path)
         if kind == "video":
             return self._load_video(path)
-        return self._assemble(path, [read_image(path)], self._repeat(1), repeated=False)
+        pictures, found = self._cropped(lambda: iter([read_image(path)]))
+        return self._assemble(path, pictures, found, self._repeat(1), repeated=False)
 
     def load_frames(self, frames: Sequence[Path | Frame], path: Path = Path("frames")) -> LoadedClip:
         """Make a clip of pictures in order, as of the pictures in a folder; one alone stands still.
@@ -130,55 +149,77 @@ class ClipLoader:
         """
         index = folder_windows(len(frames), self._spec.frames, self._windows)  # (V, T)
         used, places = np.unique(index, return_inverse=True)
-        taken = (frames[k] for k in used)
+        taken = [frames[k] for k in used]
+        pictures, found = self._cropped(
+            lambda: (read_image(frame) if isinstance(frame, Path) else frame for frame in taken)
+        )
         return self._assemble(
             path,
-            [read_image(frame) if isinstance(frame, Path) else frame for frame in taken],
+            pictures,
+            found,
             places.reshape(index.shape).astype(np.int64),
             repeated=len(frames) < self._spec.frames,
         )
 
     def _load_video(self, path: Path) -> LoadedClip:
         wanted = self._spec.frames
-        first: list[Frame] = []
-        later: deque[Frame] = deque(maxlen=wanted)  # the last samples only: a video may be long
-        for _, frame in sample_by_time(read_video(path), self._spec.fps):
-            (first if len(first) < wanted else later).append(frame)
-        kept = first + list(later)
-        if len(kept) < wanted:
-            return self._assemble(path, kept, self._repeat(len(kept)), repeated=True)
-        starts = np.array(window_starts(len(kept), wanted))
-        return self._assemble(path, kept, starts[:, None] + np.arange(wanted), repeated=False)
+        samples = read_ends(path, self._spec, self._cropper)
+        if len(samples) < wanted:
+            index = self._repeat(len(samples))
+        else:
+            starts = np.array(window_starts(len(samples), wanted))
+            index = starts[:, None] + np.arange(wanted)
+        return self._assemble(
+            path,
+            [sample.picture for sample in samples],
+            [sample.own_face for sample in samples],
+            index,
+            repeated=len(samples) < wanted,
+            numbers=np.array([sample.number for sample in samples]),
+        )
 
     def _repeat(self, available: int) -> NDArray[np.int64]:
         """(1, T) indices of one window that repeats frames evenly."""
         return uniform_indices(available, self._spec.frames)[None]
 
+    def _cropped(self, frames: Callable[[], Iterator[Frame]]) -> tuple[list[Frame], list[bool]]:
+        """The network's pictures, and which of them show their own face.
+
+        Args:
+            frames: gives all frames of the clip, once more if it is called again.
+        """
+        cropper = self._cropper()
+        pictures, found = [], []
+        for frame in frames():
+            picture, own = cropper.add(frame)
+            pictures.append(picture)
+            found.append(own)
+        for k, picture in enumerate(cropper.crop_again(islice(frames(), cropper.to_crop_again))):
+            pictures[k] = picture
+        return pictures, found
+
     def _assemble(
-        self, path: Path, frames: Sequence[Frame], index: NDArray[np.int64], *, repeated: bool
+        self,
+        path: Path,
+        pictures: Sequence[Frame],
+        found: Sequence[bool],
+        index: NDArray[np.int64],
+        *,
+        repeated: bool,
+        numbers: NDArray[np.float64] | None = None,
     ) -> LoadedClip:
-        pictures, found = self._pictures(frames)
         return LoadedClip(
             path=path,
             frames=np.stack(pictures),
             index=index,
-            faces_found=found,
-            faces_missed=0 if self._crop is None else len(frames) - found,
+            faces_found=sum(found),
+            faces_missed=0 if self._crop is None else len(found) - sum(found),
             repeated=repeated,
+            numbers=numbers,
         )
 
-    def _pictures(self, frames: Sequence[Frame]) -> tuple[list[Frame], int]:
-        """The network's pictures, and the number of them with a face."""
-        size = self._spec.size
-        if self._crop is None:
-            return [resize_frame(frame, size) for frame in frames], 0
-        own = [self._points(frame) for frame in frames]
-        pictures = []
-        for frame, points in zip(frames, _nearest(own), strict=True):
-            pictures.append(
-                whole_picture(frame, size) if points is None else align_crop(frame, points, self._crop)
-            )
-        return pictures, sum(points is not None for points in own)
+    def _cropper(self) -> FrameCropper:
+        return FrameCropper(self._spec.size, self._crop, self._points)
 
     def _points(self, frame: Frame) -> Points | None:
         faces = self._finder.find(frame)
@@ -197,16 +238,6 @@ class ClipLoader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _nearest(points: Sequence[Points | None]) -> list[Points | None]:
-    """Fill gaps from the nearest earlier entry, those at the beginning from the first one."""
-    last = next((entry for entry in points if entry is not None), None)
-    filled = []
-    for entry in points:
-        last = last if entry is None else entry
-        filled.append(last)
-    return filled
 
 
 def clip_sha256(path: Path) -> str:

@@ -59,7 +59,7 @@ class LiveSummary:
     repeated_frames: bool
 
     def to_text(self) -> str:
-        """The summary in one or two lines for people."""
+        """The summary in a few lines for people."""
         counts = self.counts
         share = counts.with_face / counts.analysed if counts.analysed else 0.0
         lines = [
@@ -68,6 +68,11 @@ class LiveSummary:
             f"{counts.analysed} searched, {counts.results} results, dropped {counts.dropped_frames} frames "
             f"and {counts.dropped_clips} clips"
         ]
+        if counts.slow_results:
+            lines.append(
+                f"{counts.slow_results} of the results rest on samples further apart than the model learned "
+                f"(the last: {counts.pace:.2g} times)"
+            )
         queued = "" if self.live else ", waiting in queues included"
         if counts.latency_p50_ms is not None:
             lines.append(
@@ -170,7 +175,7 @@ def stream(
         )
         started_s = time.monotonic()
         with display.shown(), _until_signal() as caught:
-            stopped_by = _run_to_end(pipeline, display, window, caught, max_seconds)
+            stopped_by = _run_to_end(pipeline, display, window, caught, max_seconds, console, engine.spec.fps)
         counts = pipeline.counts
         if not source.live and stopped_by is None:
             require_results(source, counts)
@@ -198,10 +203,16 @@ def _run_to_end(
     window: Window | None,
     caught: list[int],
     max_seconds: float | None,
+    console: Console,
+    fps: float,
 ) -> str | None:
-    """Run the pipeline and show it; returns the reason it was stopped, None if the source ended."""
+    """Run the pipeline and show it; returns the reason it was stopped, None if the source ended.
+
+    Warns once, when the samples first come slower than ``fps`` per second, the model's rate.
+    """
     deadline_s = time.monotonic() + max_seconds if max_seconds is not None else None
     stopped_by: str | None = None
+    slow = False
     pipeline.start()
     try:
         while pipeline.running:
@@ -211,14 +222,30 @@ def _run_to_end(
                     stopped_by = "window closed"
                 if stopped_by is not None:
                     pipeline.stop()
-            display.update(pipeline.snapshot())
+            snapshot = pipeline.snapshot()
+            display.update(snapshot)
+            slow = slow or _warn_slow(console, snapshot.counts, fps)
             time.sleep(REFRESH_S)
     except BaseException:
         pipeline.abort()
         pipeline.wait(ABORT_WAIT_S)  # the engine and the detector are closed next
         raise
     pipeline.join()
+    if not slow:  # a short file is over before the first look
+        _warn_slow(console, pipeline.counts, fps)
     return stopped_by
+
+
+def _warn_slow(console: Console, counts: Counts, fps: float) -> bool:
+    """Warn if samples came slower than the model learned; returns True if they did."""
+    if not counts.slow_results:
+        return False
+    console.warn(
+        f"samples come {counts.pace:.2g} times as far apart as the model learned ({fps / counts.pace:.2g} "
+        f"per second instead of {fps:g}), so motion looks quicker to it than it is; results of such samples "
+        'say "pace". Use a faster camera or device, or a model with a lower rate'
+    )
+    return True
 
 
 def _reason_to_stop(caught: list[int], deadline_s: float | None) -> str | None:

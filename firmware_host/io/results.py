@@ -13,6 +13,7 @@ from typing import IO
 
 from s2d_edge.core.errors import MediaError
 from s2d_edge.core.files import whole_file
+from s2d_edge.media.sampling import SLOW_PACE
 from s2d_edge.media.tracking import Box
 
 
@@ -32,7 +33,9 @@ class LiveResult:
         infer_ms: part of the latency that the model took.
         dropped: frames not searched so far, because the face search was slower than the camera.
         dropped_clips: clips not predicted so far, because the model was slower than the samples.
-        warming: True while a stream has seen fewer frames of this face than the model's T.
+        warming: True while a stream knows this face for a shorter time than the model's T frames last.
+        pace: mean distance of the clip's samples in time, in periods of the model's rate. Above 1.2 the
+            source or the face search is slower than what the model learned: motion looks quicker than it is.
     """
 
     t_s: float
@@ -47,9 +50,10 @@ class LiveResult:
     dropped: int
     dropped_clips: int
     warming: bool = False
+    pace: float = 1.0
 
     def to_json(self) -> str:
-        """The result as one line of JSON; ``warming`` is in it only where it is true."""
+        """The result as one line of JSON; ``warming`` only where it is true, ``pace`` only above 1.2."""
         return json.dumps(
             {
                 "t_s": round(self.t_s, 4),
@@ -64,7 +68,8 @@ class LiveResult:
                 "dropped": self.dropped,
                 "dropped_clips": self.dropped_clips,
             }
-            | ({"warming": True} if self.warming else {}),
+            | ({"warming": True} if self.warming else {})
+            | ({"pace": round(self.pace, 3)} if self.pace > SLOW_PACE else {}),
             allow_nan=False,
             ensure_ascii=False,
         )

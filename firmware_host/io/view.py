@@ -55,6 +55,8 @@ class Counts:
         analysed: of these, searched for faces.
         with_face: of these, with a followed face.
         results: predictions of the model.
+        slow_results: of these, made of samples more than 1.2 times as far apart as the model learned.
+        pace: of the newest of these: mean distance of its samples, in periods of the model's rate; 1 if none.
         dropped_frames: not searched, because the face search was slower than the source.
         dropped_clips: not predicted, because the model was slower than the samples.
         unwritten_frames: not in the annotated video, because writing it was slower than the source.
@@ -69,6 +71,8 @@ class Counts:
     analysed: int
     with_face: int
     results: int
+    slow_results: int
+    pace: float
     dropped_frames: int
     dropped_clips: int
     unwritten_frames: int

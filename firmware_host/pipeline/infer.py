@@ -84,8 +84,9 @@ class InferStage(Stage):
             dropped=self._frames.dropped,
             dropped_clips=self._requests.dropped,
             warming=prediction.warming,
+            pace=prediction.pace,
         )
-        self._stats.result_came(result.latency_ms, result.infer_ms)
+        self._stats.result_came(result.latency_ms, result.infer_ms, result.pace)
         if self._on_result is not None:
             self._on_result(result)
         return result

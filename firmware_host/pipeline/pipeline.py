@@ -30,6 +30,7 @@ from s2d_edge.firmware_host.pipeline.stats import LiveStats
 from s2d_edge.media.face import FaceDetector
 
 FRAMES_QUEUED = 4
+LIVE_FRAMES_QUEUED = 1  # the newest: a search that is slower than the camera never looks at an old frame
 CLIPS_QUEUED = 2
 LIVE_CLIPS_QUEUED = 1
 RECORD_QUEUED = 8
@@ -73,7 +74,9 @@ class Pipeline:
         policy = WhenFull.DROP_OLDEST if live else WhenFull.WAIT
         clips_queued = (LIVE_CLIPS_QUEUED if live else CLIPS_QUEUED) * seats
         self._source = source
-        self._frames: BoundedQueue[Frame] = BoundedQueue(FRAMES_QUEUED, policy)
+        self._frames: BoundedQueue[Frame] = BoundedQueue(
+            LIVE_FRAMES_QUEUED if live else FRAMES_QUEUED, policy
+        )
         self._requests: BoundedQueue[ClipRequest] = BoundedQueue(clips_queued, policy)
         self._record: BoundedQueue[SearchedFrame] = BoundedQueue(
             LIVE_RECORD_QUEUED if live else RECORD_QUEUED, policy

@@ -7,19 +7,23 @@ from collections import deque
 from threading import Lock
 
 import numpy as np
+from numpy.typing import NDArray
 
 from s2d_edge.firmware_host.io.view import Counts
+from s2d_edge.media.sampling import SLOW_PACE
 
 RATE_OVER_S = 3.0
-LATENCIES_KEPT = 10_000
+TIMES_KEPT = 10_000
+_EVENTS_KEPT = 1024
+_LEAST_EVENTS = 3  # however slow: two intervals
 
 
 class Rate:
-    """Events per second over the last seconds."""
+    """Events per second over the last seconds; of slow events, over the last few."""
 
     def __init__(self, over_s: float = RATE_OVER_S) -> None:
         self._over_s = over_s
-        self._times: deque[float] = deque()
+        self._times: deque[float] = deque(maxlen=_EVENTS_KEPT)
 
     def tick(self, now_s: float) -> None:
         """Count one event at ``now_s`` seconds; times rise."""
@@ -27,23 +31,49 @@ class Rate:
         self._forget(now_s)
 
     def per_second(self, now_s: float) -> float:
-        """Intervals between the events of the last seconds, over the time since the first of them.
+        """Return how often events come.
+
+        Between two events of a steady pace this is the pace. It falls as soon as an event is overdue.
 
         Returns:
-            0 with fewer than two events; it falls while no event comes.
+            0 with fewer than two events, and when none came for the time of several.
         """
         self._forget(now_s)
-        if len(self._times) < 2:
+        intervals = len(self._times) - 1
+        if intervals < 1:
             return 0.0
-        return (len(self._times) - 1) / max(now_s - self._times[0], 1e-6)
+        first_s, last_s = self._times[0], self._times[-1]
+        usual_s = (last_s - first_s) / intervals
+        if now_s - last_s > max(self._over_s, 3 * usual_s):
+            return 0.0
+        return intervals / max(last_s - first_s, now_s - first_s - usual_s, 1e-6)
 
     def _forget(self, now_s: float) -> None:
-        while self._times and now_s - self._times[0] > self._over_s:
+        while len(self._times) > _LEAST_EVENTS and now_s - self._times[0] > self._over_s:
             self._times.popleft()
 
 
+class _Times:
+    """The last times that something took, milliseconds, in memory of one size."""
+
+    def __init__(self) -> None:
+        self._kept_ms: NDArray[np.float32] = np.zeros(TIMES_KEPT, np.float32)
+        self._count = 0
+
+    def add(self, took_ms: float) -> None:
+        self._kept_ms[self._count % TIMES_KEPT] = took_ms
+        self._count += 1
+
+    def copy(self) -> NDArray[np.float32]:
+        """(n,) float32, in any order."""
+        return self._kept_ms[: self._count].copy()
+
+
 class LiveStats:
-    """Counts events of all stages; every method can be called from any thread."""
+    """Counts events of all stages; every method can be called from any thread.
+
+    The lock is held to count and to copy; everything that is computed from the copies is computed outside.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -51,16 +81,19 @@ class LiveStats:
         self._analysed = 0
         self._with_face = 0
         self._results = 0
+        self._slow_results = 0
+        self._pace = 1.0
         self._frame_rate = Rate()
         self._result_rate = Rate()
-        self._latency_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
-        self._infer_ms: deque[float] = deque(maxlen=LATENCIES_KEPT)
+        self._latency = _Times()
+        self._infer = _Times()
 
     def frame_came(self) -> None:
         """Count a frame that was taken from the source."""
+        now_s = time.perf_counter()
         with self._lock:
             self._frames += 1
-            self._frame_rate.tick(time.perf_counter())
+            self._frame_rate.tick(now_s)
 
     def frame_analysed(self, *, face: bool) -> None:
         """Count a frame that was searched; ``face`` says if a followed one is in it."""
@@ -68,30 +101,51 @@ class LiveStats:
             self._analysed += 1
             self._with_face += face
 
-    def result_came(self, latency_ms: float, infer_ms: float) -> None:
-        """Count a result and its times, milliseconds."""
-        with self._lock:
-            self._results += 1
-            self._result_rate.tick(time.perf_counter())
-            self._latency_ms.append(latency_ms)
-            self._infer_ms.append(infer_ms)
+    def result_came(self, latency_ms: float, infer_ms: float, pace: float) -> None:
+        """Count a result.
 
-    def counts(self, *, dropped_frames: int, dropped_clips: int, unwritten_frames: int) -> Counts:
-        """Everything so far, and what the queues dropped."""
+        Args:
+            latency_ms: from decoding the frame to the result.
+            infer_ms: the model's part of it.
+            pace: mean distance of its samples, in periods of the model's rate.
+        """
         now_s = time.perf_counter()
         with self._lock:
-            latency, infer = np.array(self._latency_ms), np.array(self._infer_ms)
-            return Counts(
-                frames=self._frames,
-                analysed=self._analysed,
-                with_face=self._with_face,
-                results=self._results,
-                dropped_frames=dropped_frames,
-                dropped_clips=dropped_clips,
-                unwritten_frames=unwritten_frames,
-                source_fps=self._frame_rate.per_second(now_s),
-                results_per_s=self._result_rate.per_second(now_s),
-                latency_p50_ms=float(np.percentile(latency, 50)) if latency.size else None,
-                latency_p95_ms=float(np.percentile(latency, 95)) if latency.size else None,
-                infer_p50_ms=float(np.percentile(infer, 50)) if infer.size else None,
-            )
+            self._results += 1
+            self._result_rate.tick(now_s)
+            self._latency.add(latency_ms)
+            self._infer.add(infer_ms)
+            if pace > SLOW_PACE:
+                self._slow_results += 1
+                self._pace = pace
+
+    def counts(self, *, dropped_frames: int, dropped_clips: int, unwritten_frames: int) -> Counts:
+        """Everything so far, and what the queues dropped; percentiles are of the last 10,000 results."""
+        with self._lock:
+            now_s = time.perf_counter()
+            frames, analysed, with_face = self._frames, self._analysed, self._with_face
+            results, slow_results, pace = self._results, self._slow_results, self._pace
+            source_fps = self._frame_rate.per_second(now_s)
+            results_per_s = self._result_rate.per_second(now_s)
+            latency, infer = self._latency.copy(), self._infer.copy()
+        return Counts(
+            frames=frames,
+            analysed=analysed,
+            with_face=with_face,
+            results=results,
+            slow_results=slow_results,
+            pace=pace,
+            dropped_frames=dropped_frames,
+            dropped_clips=dropped_clips,
+            unwritten_frames=unwritten_frames,
+            source_fps=source_fps,
+            results_per_s=results_per_s,
+            latency_p50_ms=_percentile(latency, 50),
+            latency_p95_ms=_percentile(latency, 95),
+            infer_p50_ms=_percentile(infer, 50),
+        )
+
+
+def _percentile(times_ms: NDArray[np.float32], percent: int) -> float | None:
+    """A percentile of (n,) times, interpolated; None of none."""
+    return float(np.percentile(times_ms, percent)) if times_ms.size else None

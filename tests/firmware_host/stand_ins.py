@@ -1,10 +1,14 @@
-"""A connection, a sampled face and a result, made by hand."""
+"""A connection, a sampled face, a result and a console, made by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import StringIO
+
+from rich.console import Console as RichConsole
 
 from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.core.console import Console
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.pipeline.messages import SampledFace
 from s2d_edge.media.crop import Picture
@@ -46,3 +50,11 @@ class FakeCapture:
 def sample(index: int, fps: float = 10.0, t_s: float | None = None) -> SampledFace:
     at_s = index / fps if t_s is None else t_s
     return SampledFace(at_s * fps, at_s, index, 0.0, (0, 0, 10, 10), plain((index, 0, 0), 32, 32))
+
+
+def said() -> tuple[Console, StringIO]:
+    """A console, and what it prints."""
+    text = StringIO()
+    console = Console()
+    console.rich = RichConsole(file=text, width=400)
+    return console, text

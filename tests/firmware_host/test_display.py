@@ -62,7 +62,7 @@ def snapshot(result: LiveResult | None) -> Snapshot:
     stats.frame_came()
     stats.frame_analysed(face=True)
     if result is not None:
-        stats.result_came(result.latency_ms, result.infer_ms)
+        stats.result_came(result.latency_ms, result.infer_ms, result.pace)
     return Snapshot(
         frame=None,
         overlay=Overlay(

@@ -19,7 +19,7 @@ from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Clip, Engine, Logits
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.results import LiveResult
-from s2d_edge.firmware_host.pipeline.pipeline import FRAMES_QUEUED, LIVE_RECORD_QUEUED, Pipeline
+from s2d_edge.firmware_host.pipeline.pipeline import LIVE_FRAMES_QUEUED, LIVE_RECORD_QUEUED, Pipeline
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.tracking import Box, Face
 from s2d_edge.media.video import probe_video, read_video
@@ -80,7 +80,7 @@ def test_slow_face_search_drops_frames_which_are_recorded_all_the_same(
     summary = play(bundle, camera, detector=LateDetector(camera, 30), save=tmp_path / "out.mp4")
     counts = summary.counts
     assert counts.frames == 80
-    assert counts.dropped_frames >= 30 - 1 - FRAMES_QUEUED  # one was being searched
+    assert counts.dropped_frames >= 30 - 1 - LIVE_FRAMES_QUEUED  # one was being searched
     assert counts.analysed == counts.frames - counts.dropped_frames
     written = probe_video(tmp_path / "out.mp4")
     assert written.frames == counts.frames - counts.unwritten_frames

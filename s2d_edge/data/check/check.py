@@ -20,7 +20,7 @@ from s2d_edge.data.reading.spelling import bare
 from s2d_edge.data.reading.tables import is_there
 from s2d_edge.media.kinds import media_kind
 from s2d_edge.media.pictures import frame_paths, read_image
-from s2d_edge.media.sampling import sample_by_time
+from s2d_edge.media.sampling import SLOW_PACE, pace_of, sample_by_time
 from s2d_edge.media.video import read_video
 
 # Worker processes take a second to start; fewer clips are checked sooner without.
@@ -33,11 +33,13 @@ class ClipState:
 
     Attributes:
         frames: pictures of a folder, or samples of a video; None for a single picture.
+        pace: mean distance of a video's samples, in periods of the rate; 1 without a clock.
         sha256: hash of its content; empty where it cannot be read.
         problem: the reason why it cannot be read; empty where it can.
     """
 
     frames: int | None = None
+    pace: float = 1.0
     sha256: str = ""
     problem: str = ""
 
@@ -67,6 +69,7 @@ def check(
             *_listed_twice(listing),
             *_broken(listing, states),
             *_short(listing, states, frames),
+            *_slow(listing, states, fps),
             *_shared_subjects(listing),
             *_duplicates(listing, states),
             *training_findings(listing),
@@ -78,15 +81,17 @@ def check(
 def inspect(path: Path, fps: float) -> ClipState:
     """Decode one clip to its end."""
     try:
-        kind = media_kind(path)
+        kind, pace = media_kind(path), 1.0
         if kind == "folder":
             count: int | None = sum(1 for frame in frame_paths(path) if read_image(frame).size)
         elif kind == "video":
-            count = sum(1 for _ in sample_by_time(read_video(path), fps))
+            numbers = [number for number, _ in sample_by_time(read_video(path), fps)]
+            count = len(numbers)
+            pace = pace_of(numbers[0], numbers[-1], count) if numbers else 1.0
         else:
             read_image(path)
             count = None
-        return ClipState(frames=count, sha256=clip_sha256(path))
+        return ClipState(frames=count, pace=pace, sha256=clip_sha256(path))
     except (MediaError, OSError) as error:
         return ClipState(problem=str(error))
 
@@ -154,6 +159,17 @@ def _short(listing: Listing, states: Mapping[Path, ClipState], frames: int) -> I
                 kind="too few frames",
                 what=listing.relative(path),
                 detail=f"{state.frames} of {frames}; training would repeat frames",
+            )
+
+
+def _slow(listing: Listing, states: Mapping[Path, ClipState], fps: float) -> Iterator[Finding]:
+    for path, state in states.items():
+        if state.pace > SLOW_PACE:
+            yield Finding(
+                kind="slower than the model's rate",
+                what=listing.relative(path),
+                detail=f"{fps / state.pace:.3g} samples per second where {fps:g} are wanted; its motion "
+                "would look quicker than it is: record it at a higher rate, or choose a lower --fps",
             )
 
 

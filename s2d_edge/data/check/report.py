@@ -13,6 +13,7 @@ Kind = Literal[
     "missing",
     "unreadable",
     "too few frames",
+    "slower than the model's rate",
     "subject in several splits",
     "duplicate across splits",
     "duplicate within a split",
@@ -30,6 +31,7 @@ Kind = Literal[
 ]
 WARNINGS: frozenset[Kind] = frozenset(
     {
+        "slower than the model's rate",
         "duplicate within a split",
         "class without clips",
         "subject spelled in several ways",

@@ -1,4 +1,4 @@
-"""Count skipped clips, missing faces and repeated frames while clips are loaded."""
+"""Count skipped and slow clips, missing faces and repeated frames while clips are loaded."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from s2d_edge.core.console import Advance, Console
 from s2d_edge.core.errors import MediaError
 from s2d_edge.data.preparing.clips import LoadedClip
 from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.media.sampling import SLOW_PACE
 
 
 class LoadingTally:
-    """Counts unreadable clips, frames without a face and repeated frames, and reports them."""
+    """Counts unreadable and slow clips, frames without a face and repeated frames, and reports them."""
 
     def __init__(self) -> None:
         self.frames = 0
         self.faces_missed = 0
         self.faceless: list[Path] = []
         self.repeated: list[Path] = []
+        self.slow: list[Path] = []
         self.unreadable: list[Path] = []
 
     def skip(self, path: Path, error: MediaError) -> None:
@@ -39,6 +41,8 @@ class LoadingTally:
                 self.faceless.append(clip.path)
             if clip.repeated:
                 self.repeated.append(clip.path)
+            if clip.pace > SLOW_PACE:
+                self.slow.append(clip.path)
             yield clip
             advance(1)
 
@@ -55,6 +59,11 @@ class LoadingTally:
         if self.repeated:
             console.warn(
                 f"frames were repeated to fill {_clips(self.repeated, 'short ')}{_first(self.repeated)}"
+            )
+        if self.slow:
+            console.warn(
+                f"{_clips(self.slow)} came slower than the model's rate, so motion looks quicker to it "
+                f"than it is{_first(self.slow)}"
             )
 
 

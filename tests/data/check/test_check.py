@@ -105,6 +105,18 @@ def test_a_video_is_short_by_its_samples(sound: Path) -> None:
     assert only(look(sound), "unreadable")[0] == "film.avi"
 
 
+@pytest.mark.parametrize(("video_fps", "slow"), [(2.0, True), (4.0, True), (4.5, False), (30.0, False)])
+def test_a_video_slower_than_the_models_rate_is_a_warning(sound: Path, video_fps: float, slow: bool) -> None:
+    frames = (plain((k, k, k), 32, 32) for k in range(int(5 * video_fps)))
+    write_video(sound / "film.avi", frames, video_fps)
+    add(sound, "film.avi,sad,,train")
+    report = look(sound, fps=5.0)
+    found = [finding for finding in report.findings if finding.kind == "slower than the model's rate"]
+    assert [finding.what for finding in found] == (["film.avi"] if slow else [])
+    assert all(f"{video_fps:g} samples" in finding.detail for finding in found)
+    assert report.passed
+
+
 def test_a_shared_subject(sound: Path) -> None:
     write_frames(sound / "more", 4, first=100)
     add(sound, "more,sad,train1,test")

@@ -196,11 +196,15 @@ def test_tally_reports_missing_faces_and_repeats(
     save(tmp_path / "short" / "0.png", with_square((200, 60, 60)))
     tally = LoadingTally()
     steps: list[int] = []
-    list(tally.watch(load_many([face, empty, tmp_path / "short"], SPEC, CROP), steps.append))
-    assert steps == [1, 1, 1]
+    slow = write_video(tmp_path / "slow.avi", [with_square((200, 60, 60))] * 5, 2.5)
+    brisk = write_video(tmp_path / "brisk.avi", [with_square((200, 60, 60))] * 9, 10.0)
+    list(tally.watch(load_many([face, empty, tmp_path / "short", slow, brisk], SPEC, CROP), steps.append))
+    assert steps == [1] * 5
     tally.report(Console(quiet=True))
     printed = " ".join(capsys.readouterr().err.split())
-    assert "no face was found in 1 of 3 frames" in printed
+    assert "no face was found in 1 of 13 frames" in printed
+    assert "slow.avi" in printed
+    assert "brisk.avi" not in printed
     assert "empty.png" in printed
     assert "repeated to fill 1 short clip (first:" in printed
 

@@ -30,7 +30,7 @@ from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.selftest.trust import require_trust
 from s2d_edge.firmware_host.watch import open_face_finder, require_results
-from s2d_edge.media.face import FaceDetector
+from s2d_edge.media.faces.finder import FaceDetector
 
 REFRESH_S = 1 / 15
 ABORT_WAIT_S = 10.0  # a stage may hang, such as in a write to a pipe that nobody reads

@@ -19,7 +19,7 @@ from s2d_edge.firmware_host.io.view import Counts
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, QueueClosed, WhenFull
-from s2d_edge.media.face import FaceDetector, FaceFinder
+from s2d_edge.media.faces.finder import FaceDetector, FaceFinder
 
 FACES_SEARCHED = 4  # at least, so that a followed face is found again among others
 RESULTS_QUEUED = 2  # few: behind a slow reader of a camera, clips are dropped and results stay fresh

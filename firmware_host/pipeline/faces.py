@@ -12,7 +12,7 @@ from s2d_edge.firmware_host.pipeline.messages import ClipRequest, SearchedFrame
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue
 from s2d_edge.firmware_host.pipeline.stage import Stage
 from s2d_edge.firmware_host.pipeline.stats import LiveStats
-from s2d_edge.media.face import FaceDetector
+from s2d_edge.media.faces.finder import FaceDetector
 from s2d_edge.media.tracking import FaceTracker, Sighting
 
 

@@ -27,7 +27,7 @@ from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, WhenFull
 from s2d_edge.firmware_host.pipeline.record import FrameSink, RecordStage
 from s2d_edge.firmware_host.pipeline.stage import Stage
 from s2d_edge.firmware_host.pipeline.stats import LiveStats
-from s2d_edge.media.face import FaceDetector
+from s2d_edge.media.faces.finder import FaceDetector
 
 FRAMES_QUEUED = 4
 LIVE_FRAMES_QUEUED = 1  # the newest: a search that is slower than the camera never looks at an old frame

@@ -15,7 +15,7 @@ from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.source import Frame, Source, SourceState
 from s2d_edge.firmware_host.live import LiveSummary, stream
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
-from s2d_edge.media.face import FaceDetector
+from s2d_edge.media.faces.finder import FaceDetector
 from tests.pictures import SquareDetector, with_square
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)

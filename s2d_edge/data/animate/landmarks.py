@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from s2d_edge.data.animate.mesh import EYES, LIPS
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.faces.finder import FaceFinder
 from s2d_edge.media.tracking import box_overlap
 
 Points = NDArray[np.float64]  # (468, 2) pixels

@@ -10,7 +10,7 @@ from pathlib import Path
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
 from s2d_edge.data.preparing.parallel import in_parallel
-from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.faces.finder import FaceFinder
 from s2d_edge.media.kinds import media_kind
 from s2d_edge.media.pictures import frame_paths, read_image
 from s2d_edge.media.sampling import sample_by_time

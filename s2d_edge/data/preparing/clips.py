@@ -24,7 +24,7 @@ from s2d_edge.core.files import sha256_of
 from s2d_edge.data.preparing.cropping import FrameCropper
 from s2d_edge.data.preparing.ends import read_ends
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
-from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.faces.finder import FaceFinder
 from s2d_edge.media.kinds import IMAGE_SUFFIXES, media_kind
 from s2d_edge.media.pictures import frame_paths, read_image
 from s2d_edge.media.sampling import (

@@ -27,7 +27,7 @@ from s2d_edge.data.reading.tables import read_arrays
 from s2d_edge.media.sampling import FolderWindows
 
 # Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
-PREPARATION_VERSION = 3
+PREPARATION_VERSION = 4
 _FRAMES, _INDEX, _ABOUT = "frames.u8", "index.npz", "about.json"
 _REMEDY = "the clips are prepared again"
 

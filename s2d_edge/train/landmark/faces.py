@@ -20,7 +20,7 @@ from s2d_edge.data.augment.transforms import apply_colour, draw_colour
 from s2d_edge.data.avatars import read_landmarks
 from s2d_edge.data.reading.dataset import Dataset, Sample
 from s2d_edge.media.crop import Picture, align_crop
-from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.faces.finder import FaceFinder
 from s2d_edge.media.kinds import media_kind
 from s2d_edge.media.pictures import frame_paths, read_image
 from s2d_edge.media.video import probe_video, read_video

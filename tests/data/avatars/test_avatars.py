@@ -30,7 +30,7 @@ from s2d_edge.data.avatars import (
     write_avatars,
 )
 from s2d_edge.data.reading.dataset import Dataset
-from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.faces.finder import FaceFinder
 from s2d_edge.media.pictures import frame_paths, read_image
 from s2d_edge.media.video import read_video
 from s2d_edge.verbs.main import app

@@ -13,7 +13,7 @@ import pytest
 
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.media.crop import align_crop, whole_picture
-from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.faces.finder import FaceFinder
 from s2d_edge.media.tracking import FaceTracker, box_overlap
 from s2d_edge.media.video import read_video
 
@@ -109,7 +109,7 @@ def test_stderr_stays_silent_with_a_face(shared_data: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from s2d_edge.media.face import FaceFinder
+from s2d_edge.media.faces.finder import FaceFinder
 from s2d_edge.media.tracking import FaceTracker, box_overlap
 from s2d_edge.media.video import read_video
 frames = [frame for _, frame in read_video(Path({str(shared_data / "clips" / "d18.mp4")!r}))][:3]

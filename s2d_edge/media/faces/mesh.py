@@ -1,0 +1,80 @@
+"""The face mesh: 468 points of every face of a picture, or of a stream's next frame.
+
+The order of the steps is that of MediaPipe 0.10.21's face_landmark_front_cpu.pbtxt, and the constants are
+its own, under mediapipe/modules/face_landmark. The method: Y. Kartynnik et al., "Real-time Facial Surface
+Geometry from Monocular Video on Mobile GPUs", arXiv 1907.06724.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from s2d_edge.media.crop import MESH_POINTS, Picture, Points
+from s2d_edge.media.faces.detector import Detector
+from s2d_edge.media.faces.region import Region
+
+Floats = NDArray[np.float32]
+# (1, 192, 192, 3) float32 in [0, 1] to 1,404 coordinates (x, y, z of each point, pixels), and a logit.
+MeshGraph = Callable[[Floats], tuple[Floats, Floats]]
+
+MESH_SIZE = 192
+# Outer corners of the eyes, between which the line levels a region. face_landmark_landmarks_to_roi.pbtxt:
+# rotation_vector_start_keypoint_index, rotation_vector_end_keypoint_index.
+OUTER_EYES = (33, 263)
+# A region of the frame before replaces a detection that overlaps more with it: min_similarity_threshold.
+SAME_REGION = 0.5
+
+
+class Mesh:
+    """Finds the points of faces; in a stream, where they were in the frame before."""
+
+    def __init__(
+        self, graph: MeshGraph, detector: Detector, *, static: bool, max_faces: int, min_presence: float
+    ) -> None:
+        """Join the mesh's graph to a detector.
+
+        Args:
+            static: True for unrelated pictures, False for the frames of one stream.
+            max_faces: the detector is not asked once that many faces are followed.
+            min_presence: probability below which a region shows no face, in (0, 1).
+        """
+        self._graph, self._detector = graph, detector
+        self._static, self._max_faces = static, max_faces
+        self._min_logit = math.log(min_presence / (1 - min_presence))
+        self._followed: list[Region] = []
+
+    def find(self, frame: Picture) -> list[Points]:
+        """Return the points of each face in a (H, W, 3) uint8 RGB frame, (468, 2) float32 pixels."""
+        regions = self._followed
+        if len(regions) < self._max_faces:
+            detected = [each.region() for each in self._detector.find(frame)[: self._max_faces]]
+            regions = _joined(detected, regions)
+        faces = [points for region in regions if (points := self._points_in(frame, region)) is not None]
+        if not self._static:
+            self._followed = [region_of(points) for points in faces]
+        return faces
+
+    def _points_in(self, frame: Picture, region: Region) -> Points | None:
+        if not region.side >= 1:  # a box without an area, or NaN from a device
+            return None
+        picture = region.cut(frame, MESH_SIZE, cv2.BORDER_REPLICATE)
+        points, presence = self._graph(picture[None].astype(np.float32) / np.float32(255))
+        if not presence.item() >= self._min_logit:
+            return None
+        return region.to_frame(points.reshape(MESH_POINTS, 3)[:, :2] / np.float32(MESH_SIZE))
+
+
+def region_of(points: Points) -> Region:
+    """Return the region in which a face is searched next, from its (468, 2) points."""
+    return Region.around(points.min(axis=0), points.max(axis=0), points[list(OUTER_EYES)])
+
+
+def _joined(detected: Sequence[Region], followed: Sequence[Region]) -> list[Region]:
+    """The detected regions that no followed one overlaps with, then the followed ones."""
+    new = [each for each in detected if all(each.overlap(other) <= SAME_REGION for other in followed)]
+    return [*new, *followed]

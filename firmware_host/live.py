@@ -15,14 +15,14 @@ from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, Bundle, open_bundle
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.runs import RUN_FILE
+from s2d_edge.core.claims import refuse_same
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.opening import open_source
+from s2d_edge.firmware_host.io.outputs import open_outputs
 from s2d_edge.firmware_host.io.panel import Display
-from s2d_edge.firmware_host.io.recorder import Recorder
-from s2d_edge.firmware_host.io.results import JsonLines
 from s2d_edge.firmware_host.io.source import Source
 from s2d_edge.firmware_host.io.view import Counts
 from s2d_edge.firmware_host.io.window import Window, open_window
@@ -33,6 +33,7 @@ from s2d_edge.firmware_host.watch import open_face_finder, require_results
 from s2d_edge.media.faces.finder import FaceDetector
 
 REFRESH_S = 1 / 15
+WRITE_FAILED = 1
 ABORT_WAIT_S = 10.0  # a stage may hang, such as in a write to a pipe that nobody reads
 
 
@@ -45,9 +46,11 @@ class LiveSummary:
         seconds: wall time.
         engine: description of the engine.
         ended_by: reason for the end, for people.
-        exit_code: 0, or 128 + the number of the signal that ended it.
+        exit_code: 1 if something could not be written; else 0, or 128 + the signal that ended it.
         live: True if the source set the pace, as a camera does.
         repeated_frames: True if a short file's frames were repeated to fill a clip.
+        lost_results: results that could not be written.
+        lost_frames: frames that could not be written to the annotated video.
     """
 
     counts: Counts
@@ -57,6 +60,8 @@ class LiveSummary:
     exit_code: int
     live: bool
     repeated_frames: bool
+    lost_results: int = 0
+    lost_frames: int = 0
 
     def to_text(self) -> str:
         """The summary in a few lines for people."""
@@ -116,12 +121,13 @@ def run_live(
         ConfigError: an argument out of range.
         SelfTestError: the device's logits are not those of the bundle's self-test.
         S2DEdgeError: no bundle, device, source or display; a source that cannot be read to its end; an
-            output that cannot be written; a file in which no face was found.
+            output that cannot be opened; a file in which no face was found.
     """
     if max_seconds is not None and not max_seconds > 0:
         raise ConfigError(f"--max-seconds {max_seconds} must be positive")
     if save is not None and save.suffix.lower() != ".mp4":
         raise ConfigError(f"--save {save}: annotated video is written as .mp4; name it so")
+    _keep_apart(source, save, json)
     config = config or PipelineConfig()
     with ExitStack() as stack:
         window = stack.enter_context(open_window()) if show else None
@@ -145,6 +151,16 @@ def run_live(
         )
 
 
+def _keep_apart(source: int | str | Path | Source, save: Path | None, json: str | None) -> None:
+    """Refuse to write over the source, or both outputs into one file."""
+    outputs = {"--save": save, "--json": None if json in (None, "-") else Path(json)}
+    inputs = [Path(source)] if isinstance(source, str | Path) else []
+    for option, path in outputs.items():
+        if path is not None:
+            refuse_same(path, option, inputs)
+            inputs.append(path)
+
+
 def stream(
     console: Console,
     *,
@@ -160,40 +176,44 @@ def stream(
 ) -> LiveSummary:
     """Run parts that are open already, to the end; :func:`run_live` opens them."""
     display = Display(console, engine=engine.description, source=source, labels=engine.labels)
-    with ExitStack() as outputs:
-        json_lines = outputs.enter_context(JsonLines(json)) if json else None
-        rate = None if source.live else source.fps
-        recorder = outputs.enter_context(Recorder(save, rate)) if save else None
+    with open_outputs(console, source, json, save) as outputs:
         pipeline = Pipeline(
             source=source,
             detector=detector,
             engine=engine,
             recipe=recipe,
             config=config,
-            on_result=json_lines.write if json_lines is not None else None,
-            frame_sink=recorder,
+            on_result=outputs.lines.write if outputs.lines is not None else None,
+            frame_sink=outputs.recorder,
         )
         started_s = time.monotonic()
+        deadline_s = started_s + max_seconds if max_seconds is not None else None
         with display.shown(), _until_signal() as caught:
-            stopped_by = _run_to_end(pipeline, display, window, caught, max_seconds, console, engine.spec.fps)
+
+            def reason_to_stop() -> str | None:
+                if outputs.all_fail and not source.live:  # a disk may have room again before a camera ends
+                    return "nothing can be written"
+                return _reason_to_stop(caught, deadline_s)
+
+            stopped_by = _run_to_end(pipeline, display, window, reason_to_stop, console, engine.spec.fps)
         counts = pipeline.counts
         if not source.live and stopped_by is None:
             require_results(source, counts)
+    failed = outputs.lost_results or outputs.lost_frames
     summary = LiveSummary(
         counts=counts,
         seconds=time.monotonic() - started_s,
         engine=engine.description,
         ended_by=stopped_by or ("end of the stream" if source.live else "end of the file"),
-        exit_code=128 + caught[0] if caught else 0,
+        exit_code=WRITE_FAILED if failed else 128 + caught[0] if caught else 0,
         live=source.live,
         repeated_frames=pipeline.repeated_frames,
+        lost_results=outputs.lost_results,
+        lost_frames=outputs.lost_frames,
     )
     console.say(summary.to_text())
     _warn(console, summary, pipeline, engine, source)
-    if save is not None and counts.frames:
-        console.say(f"annotated video: {save}")
-    if json not in (None, "-"):
-        console.say(f"results: {json}")
+    outputs.report(console, counts.results)
     return summary
 
 
@@ -201,8 +221,7 @@ def _run_to_end(
     pipeline: Pipeline,
     display: Display,
     window: Window | None,
-    caught: list[int],
-    max_seconds: float | None,
+    reason_to_stop: Callable[[], str | None],
     console: Console,
     fps: float,
 ) -> str | None:
@@ -210,14 +229,13 @@ def _run_to_end(
 
     Warns once, when the samples first come slower than ``fps`` per second, the model's rate.
     """
-    deadline_s = time.monotonic() + max_seconds if max_seconds is not None else None
     stopped_by: str | None = None
     slow = False
     pipeline.start()
     try:
         while pipeline.running:
             if stopped_by is None:
-                stopped_by = _reason_to_stop(caught, deadline_s)
+                stopped_by = reason_to_stop()
                 if stopped_by is None and window is not None and not _show(window, pipeline):
                     stopped_by = "window closed"
                 if stopped_by is not None:

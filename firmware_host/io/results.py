@@ -1,18 +1,10 @@
-"""The result about one face at one time, and writing results as JSON lines."""
+"""The result about one face at one time."""
 
 from __future__ import annotations
 
 import json
-import os
-import sys
-from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import IO
 
-from s2d_edge.core.errors import MediaError
-from s2d_edge.core.files import whole_file
 from s2d_edge.media.sampling import SLOW_PACE
 from s2d_edge.media.tracking import Box
 
@@ -72,68 +64,4 @@ class LiveResult:
             | ({"pace": round(self.pace, 3)} if self.pace > SLOW_PACE else {}),
             allow_nan=False,
             ensure_ascii=False,
-        )
-
-
-class JsonLines:
-    """Writes results to a file, whole or not at all, or to stdout as they come.
-
-    A destination that exists and is no regular file, such as a pipe, is written directly.
-    """
-
-    def __init__(self, destination: str) -> None:
-        """Open the destination.
-
-        Raises:
-            MediaError: it cannot be written.
-        """
-        self._name = "stdout" if destination == "-" else destination
-        self._cleanup = ExitStack()
-        path = Path(destination)
-        try:
-            if destination == "-":
-                self._file: IO[str] = sys.stdout
-            elif path.exists() and not path.is_file():
-                self._file = self._cleanup.enter_context(path.open("w", encoding="utf-8"))
-            else:
-                scratch = self._cleanup.enter_context(whole_file(path))
-                self._file = self._cleanup.enter_context(scratch.open("w", encoding="utf-8"))
-        except OSError as error:
-            raise MediaError(f"cannot write {destination}: {error.strerror}; choose another --json") from None
-
-    def write(self, result: LiveResult) -> None:
-        """Append one line and flush it.
-
-        Raises:
-            MediaError: the disk is full, or the reader of the pipe closed it.
-        """
-        try:
-            self._file.write(result.to_json() + "\n")
-            self._file.flush()
-        except BrokenPipeError:
-            if self._file is sys.stdout:  # or the interpreter complains again when it exits
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise MediaError(
-                f"the reader of {self._name} closed it, so no more results can be written; "
-                "keep it open, or give --json a file"
-            ) from None
-        except OSError as error:
-            raise self._unwritable(error) from None
-
-    def __enter__(self) -> JsonLines:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self._cleanup.__exit__(kind, error, trace)
-        except OSError as problem:
-            if error is None:
-                raise self._unwritable(problem) from None
-
-    def _unwritable(self, error: OSError) -> MediaError:
-        return MediaError(
-            f"cannot write {self._name}: {error.strerror}; nothing was kept: "
-            "make room, or choose another --json"
         )

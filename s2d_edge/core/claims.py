@@ -11,14 +11,14 @@ import errno
 import functools
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from s2d_edge.core.disk import refused
-from s2d_edge.core.errors import S2DEdgeError
+from s2d_edge.core.errors import ConfigError, S2DEdgeError
 
 try:
     import fcntl
@@ -105,6 +105,25 @@ def require_vacant(out: Path) -> Path:
     if out.exists():
         raise _taken(out)
     return out
+
+
+def refuse_same(out: Path, option: str, inputs: Sequence[Path]) -> None:
+    """Refuse an output that is one of the command's inputs, under whatever name.
+
+    Raises:
+        ConfigError: it is.
+    """
+    for path in inputs:
+        if os.path.realpath(out) == os.path.realpath(path) or _same_file(out, path):
+            raise ConfigError(f"{option} {out} would write over {path}; give it another name")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    """True for two names of one regular file, which links and disks without case make."""
+    try:
+        return one.is_file() and one.samefile(other)
+    except OSError:
+        return False
 
 
 def is_ours(folder: Path) -> bool:

@@ -40,11 +40,20 @@ def run(
     ] = 1,
     show: Annotated[bool, typer.Option("--show", help="Open a window; q closes it.")] = False,
     save: Annotated[
-        Path | None, typer.Option(metavar="FILE.mp4", help="Write every frame, annotated.")
+        Path | None,
+        typer.Option(
+            metavar="FILE.mp4",
+            help="Write every frame, annotated, at its own time. With the extra av, a camera's video plays "
+            "even after a power cut.",
+        ),
     ] = None,
     json: Annotated[
         str | None,
-        typer.Option("--json", metavar="FILE|-", help="Write one JSON object per result and line."),
+        typer.Option(
+            "--json",
+            metavar="FILE|-",
+            help="Write one JSON object per result and line; those of a camera are appended as they come.",
+        ),
     ] = None,
     max_seconds: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="End after so much time.")

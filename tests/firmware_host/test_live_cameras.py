@@ -184,3 +184,35 @@ def test_signal_keeps_what_was_done(
     written = probe_video(tmp_path / "out.mp4").frames
     assert 0 < written < 1500
     assert len(list(read_video(tmp_path / "out.mp4"))) == written
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from s2d_edge.contracts.bundle import open_bundle
+from tests.firmware_host.live import QUIET, FakeCamera, play
+
+folder = Path(sys.argv[1])
+play(
+    open_bundle(Path(sys.argv[2])), FakeCamera(1_000_000), console=QUIET,
+    json=str(folder / "out.jsonl"), save=folder / "out.mp4",
+)
+"""
+
+
+@pytest.mark.slow(seconds=5)
+def test_a_killed_run_leaves_its_results_and_a_video_that_plays(bundle: Bundle, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path), str(bundle.path)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as process:
+        out = tmp_path / "out.jsonl"
+        while not out.exists() or out.read_bytes().count(b"\n") < 30:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    *whole, _ = out.read_text().splitlines()
+    results = [json.loads(line) for line in whole]
+    assert len(results) >= 29
+    last_s, _ = list(read_video(tmp_path / "out.mp4"))[-1]
+    assert last_s >= results[-1]["t_s"] - 2

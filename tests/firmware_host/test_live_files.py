@@ -115,15 +115,28 @@ def test_truncated_file_is_an_error_and_leaves_nothing(bundle: Bundle, tmp_path:
     assert [entry.name for entry in tmp_path.iterdir()] == ["cut.avi"]
 
 
-def test_disk_that_fills_up_while_saving(
-    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_disk_that_fills_up_under_the_video_leaves_the_results_whole(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clip = write_video(tmp_path / "clip.avi", [with_square(RED)] * 60, fps=10)
     free = iter([1 << 30, 1 << 30])
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": next(free, 1000)})())
-    with pytest.raises(MediaError, match=r"out\.mp4"):
-        play(bundle, FileSource(clip), json=str(tmp_path / "out"), save=tmp_path / "out.mp4")
-    assert [entry.name for entry in tmp_path.iterdir()] == ["clip.avi"]
+    summary = play(bundle, FileSource(clip), json=str(tmp_path / "out"), save=tmp_path / "out.mp4")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["clip.avi", "out"]
+    assert len(results_in(tmp_path / "out")) == summary.counts.results == 57
+    assert (summary.exit_code, summary.lost_frames > 0, summary.lost_results) == (1, True, 0)
+    assert "out.mp4" in capsys.readouterr().err
+
+
+def test_a_file_of_which_nothing_can_be_written_ends_early(
+    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_video(tmp_path / "clip.avi", [with_square(RED)] * 400, fps=10)
+    summary = play(bundle, FileSource(clip), json="/dev/full")
+    assert summary.exit_code == 1
+    assert summary.counts.frames < 400
+    assert summary.lost_results == summary.counts.results
+    assert "/dev/full" in capsys.readouterr().err
 
 
 def test_failing_model_ends_everything(tmp_path: Path) -> None:

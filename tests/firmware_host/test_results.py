@@ -1,15 +1,11 @@
-"""Results: smoothed over time, and written as JSON lines."""
+"""Results: smoothed over time, and as lines of JSON."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
-import pytest
 
-from s2d_edge.core.errors import MediaError
-from s2d_edge.firmware_host.io.results import JsonLines
 from s2d_edge.firmware_host.pipeline.per_face import Smoother
 from tests.firmware_host.stand_ins import RESULT
 
@@ -47,24 +43,3 @@ def test_json_line_has_the_agreed_fields() -> None:
         "dropped": 3,
         "dropped_clips": 1,
     }
-
-
-def test_json_lines_are_whole_or_absent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "out.jsonl"
-    with JsonLines(str(path)) as lines:
-        lines.write(RESULT)
-        assert not path.exists()
-    assert len(path.read_text().splitlines()) == 1
-    with pytest.raises(ZeroDivisionError), JsonLines(str(path)) as lines:
-        lines.write([RESULT][1 // 0])
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.jsonl"]
-    assert len(path.read_text().splitlines()) == 1
-    with JsonLines("-") as lines:
-        lines.write(RESULT)
-    assert json.loads(capsys.readouterr().out)["label"] == "sad"
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_disk_under_json_is_one_clear_error() -> None:
-    with pytest.raises(MediaError, match="/dev/full"), JsonLines("/dev/full") as lines:
-        lines.write(RESULT)

@@ -61,6 +61,23 @@ def test_arguments_out_of_range_are_refused() -> None:
             run_live(QUIET, **arguments)
 
 
+def test_an_output_over_the_source_is_refused(tmp_path: Path) -> None:
+    clip = write_video(tmp_path / "clip.mp4", [with_square(RED)] * 4, code="mp4v")
+    before = clip.read_bytes()
+    (tmp_path / "link.mp4").symlink_to(clip)
+    (tmp_path / "hard.mp4").hardlink_to(clip)
+    (tmp_path / "away").symlink_to(tmp_path)
+    for name in ("clip.mp4", "link.mp4", "hard.mp4", "away/clip.mp4", "nowhere/../clip.mp4"):
+        for source in (clip, str(clip)):
+            with pytest.raises(ConfigError, match="--save"):
+                run_live(QUIET, source=source, save=tmp_path / name)
+            with pytest.raises(ConfigError, match="--json"):
+                run_live(QUIET, source=source, json=str(tmp_path / name))
+    with pytest.raises(ConfigError, match="--json"):
+        run_live(QUIET, source=clip, save=tmp_path / "out.mp4", json=str(tmp_path / "away" / "out.mp4"))
+    assert clip.read_bytes() == before
+
+
 @pytest.mark.usefixtures("no_starter")
 def test_run_folder_and_missing_bundle_say_what_to_do(tmp_path: Path) -> None:
     clip = write_video(tmp_path / "clip.avi", [with_square(RED)] * 4)

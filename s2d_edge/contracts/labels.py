@@ -98,11 +98,11 @@ def parse_label_set(text: str, fps: float | None = None) -> LabelSet:
     """
     known = KNOWN.get(text.strip().lower())
     if known is not None:
-        return replace(known, fps=fps or known.fps)
+        return replace(known, fps=known.fps if fps is None else fps)
     labels = tuple(part.strip() for part in text.split(","))
     if len(labels) < 2 or not all(labels):
         raise ConfigError(
             f"--labels {text!r} is neither a known set ({', '.join(KNOWN)}) nor two or more class "
             "names separated by commas"
         )
-    return LabelSet(name="custom", labels=labels, fps=fps or DEFAULT_FPS)
+    return LabelSet(name="custom", labels=labels, fps=DEFAULT_FPS if fps is None else fps)

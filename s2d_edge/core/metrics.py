@@ -5,11 +5,14 @@ the classes that have support. Intervals are percentile bootstraps over clips, s
 each class is resampled within itself. So a class with few clips never vanishes from a resample, which would
 make UAR jump. The price is that WAR's interval leaves out how the class mix itself could vary. Intervals of
 single recalls are Wilson's.
+
+Where all clips of every class have equal outcomes, all resamples are equal, and a bootstrap has no width. The
+interval then comes from Wilson's (:func:`_wilson_mean`), and is as wide as so few clips demand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from math import comb, sqrt
 
 import numpy as np
@@ -20,6 +23,7 @@ from s2d_edge.core.errors import DataError
 Labels = NDArray[np.int64]  # (n,) class indices
 Counts = NDArray[np.int64]  # (K, K), rows truth, columns prediction
 Interval = tuple[float, float]
+_Values = NDArray[np.float64] | NDArray[np.bool_]  # (n,), of each clip
 
 RESAMPLES = 2000
 _COVERAGE = (2.5, 97.5)  # percentiles of a 95 % interval
@@ -70,12 +74,18 @@ def macro_f1(counts: Counts) -> float:
 
 def war_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 0) -> Interval:
     """95 % interval of WAR."""
-    return _interval(_resampled_war(truth, truth == predicted, classes, seed))
+    hit = truth == predicted
+    if has_one_outcome(truth, hit, classes):
+        return wilson_interval(int(hit.sum()), len(hit))
+    return _interval(_resampled_war(truth, hit, classes, seed))
 
 
 def uar_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 0) -> Interval:
     """95 % interval of UAR."""
-    return _interval(_resampled_uar(truth, truth == predicted, classes, seed))
+    hit = truth == predicted
+    if has_one_outcome(truth, hit, classes):
+        return _wilson_mean(_of_each_class(truth, hit, classes))
+    return _interval(_resampled_uar(truth, hit, classes, seed))
 
 
 def macro_f1_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 0) -> Interval:
@@ -83,6 +93,11 @@ def macro_f1_interval(truth: Labels, predicted: Labels, classes: int, *, seed: i
     counts = confusion(truth, predicted, classes)
     support = counts.sum(axis=1)
     present = np.flatnonzero(support)  # (C,)
+    if all(np.count_nonzero(counts[k]) == 1 for k in present):  # as far from it as the mean recall may be
+        hit = truth == predicted
+        low, high = _wilson_mean(_of_each_class(truth, hit, classes))
+        off = macro_f1(counts) - uar(counts)
+        return max(0.0, low + off), min(1.0, high + off)
     generator = np.random.default_rng(seed)
     # Drawing a class's clips with replacement is drawing their predicted labels.
     drawn = np.stack(
@@ -97,14 +112,29 @@ def war_drop_interval(
     truth: Labels, before: Labels, after: Labels, classes: int, *, seed: int = 0
 ) -> Interval:
     """95 % interval of WAR(before) − WAR(after), paired: a clip is resampled with both predictions."""
-    return _paired(_resampled_war, truth, before, after, classes, seed)
+    lost = _lost(truth, before, after, classes)
+    if has_one_outcome(truth, lost, classes):
+        return _wilson_mean([lost])
+    return _interval(_resampled_war(truth, lost, classes, seed))
 
 
 def uar_drop_interval(
     truth: Labels, before: Labels, after: Labels, classes: int, *, seed: int = 0
 ) -> Interval:
     """95 % interval of UAR(before) − UAR(after), paired: a clip is resampled with both predictions."""
-    return _paired(_resampled_uar, truth, before, after, classes, seed)
+    lost = _lost(truth, before, after, classes)
+    if has_one_outcome(truth, lost, classes):
+        return _wilson_mean(_of_each_class(truth, lost, classes))
+    return _interval(_resampled_uar(truth, lost, classes, seed))
+
+
+def has_one_outcome(truth: Labels, values: _Values, classes: int) -> bool:
+    """True if the clips of each class have one value: a bootstrap of them has no width.
+
+    Args:
+        values: (n,) of each clip, such as whether it was predicted correctly.
+    """
+    return all(len(np.unique(group)) == 1 for group in _of_each_class(truth, values, classes))
 
 
 def wilson_interval(hits: int, n: int) -> Interval:
@@ -120,7 +150,7 @@ def wilson_interval(hits: int, n: int) -> Interval:
     share, square = hits / n, _Z95**2
     centre = (share + square / (2 * n)) / (1 + square / n)
     half = _Z95 / (1 + square / n) * sqrt(share * (1 - share) / n + square / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, centre - half) if hits else 0.0, min(1.0, centre + half) if hits < n else 1.0
 
 
 def agreement(before: Labels, after: Labels) -> float:
@@ -161,7 +191,7 @@ def _check(truth: Labels, predicted: Labels, classes: int) -> None:
 
 
 def _resampled_hits(
-    truth: Labels, hit: NDArray[np.float64] | NDArray[np.bool_], classes: int, seed: int
+    truth: Labels, hit: _Values, classes: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Sum of ``hit`` per class in each resample.
 
@@ -182,16 +212,12 @@ def _resampled_hits(
     return np.stack(sums, axis=1), np.array(supports, dtype=np.int64)
 
 
-def _resampled_war(
-    truth: Labels, hit: NDArray[np.float64] | NDArray[np.bool_], classes: int, seed: int
-) -> NDArray[np.float64]:
+def _resampled_war(truth: Labels, hit: _Values, classes: int, seed: int) -> NDArray[np.float64]:
     sums, supports = _resampled_hits(truth, hit, classes, seed)
     return np.asarray(sums.sum(axis=1) / supports.sum(), dtype=np.float64)
 
 
-def _resampled_uar(
-    truth: Labels, hit: NDArray[np.float64] | NDArray[np.bool_], classes: int, seed: int
-) -> NDArray[np.float64]:
+def _resampled_uar(truth: Labels, hit: _Values, classes: int, seed: int) -> NDArray[np.float64]:
     sums, supports = _resampled_hits(truth, hit, classes, seed)
     return np.asarray((sums / supports).mean(axis=1), dtype=np.float64)
 
@@ -201,16 +227,37 @@ def _interval(values: NDArray[np.float64]) -> Interval:
     return float(low), float(high)
 
 
-def _paired(
-    statistic: Callable[[Labels, NDArray[np.float64], int, int], NDArray[np.float64]],
-    truth: Labels,
-    before: Labels,
-    after: Labels,
-    classes: int,
-    seed: int,
-) -> Interval:
+def _lost(truth: Labels, before: Labels, after: Labels, classes: int) -> NDArray[np.float64]:
+    """(n,): 1 where a right prediction became wrong, -1 where a wrong one became right, else 0.
+
+    Both rates are linear in the hits, so their drop is the rate of these.
+    """
     _check(truth, before, classes)
     _check(truth, after, classes)
-    # Both statistics are linear in the hits, so the drop is the statistic of the difference (−1, 0 or 1).
-    lost = (before == truth).astype(np.float64) - (after == truth).astype(np.float64)
-    return _interval(statistic(truth, lost, classes, seed))
+    return np.asarray((before == truth).astype(np.float64) - (after == truth).astype(np.float64))
+
+
+def _of_each_class(truth: Labels, values: _Values, classes: int) -> list[_Values]:
+    """The values of the clips of each class that has some."""
+    return [values[truth == k] for k in range(classes) if (truth == k).any()]
+
+
+def _wilson_mean(groups: Sequence[_Values]) -> Interval:
+    """95 % interval of the mean, over groups, of each group's mean of values -1, 0 and 1.
+
+    Every group's shares of 1 and of -1 have Wilson's intervals; their distances from the shares add up as
+    squares (MOVER: Zou and Donner 2008).
+    """
+    means, below, above = [], 0.0, 0.0
+    for values in groups:
+        n = len(values)
+        won, lost = (int(np.sum(values == sign)) for sign in (1, -1))
+        (won_low, won_high), (lost_low, lost_high) = wilson_interval(won, n), wilson_interval(lost, n)
+        if values.dtype == bool:  # nothing can be lost
+            lost_high = 0.0
+        means.append((won - lost) / n)
+        below += (won / n - won_low) ** 2 + (lost_high - lost / n) ** 2
+        above += (won_high - won / n) ** 2 + (lost / n - lost_low) ** 2
+    mean = sum(means) / len(means)
+    low, high = mean - sqrt(below) / len(groups), mean + sqrt(above) / len(groups)
+    return max(0.0 if groups[0].dtype == bool else -1.0, low), min(1.0, high)

@@ -117,7 +117,7 @@ def _infer_config(
         patch_size=patch_size,
         width=width,
         depth=len({name.split(".")[1] for name in tensors if name.startswith("blocks.")}),
-        heads=heads or width // 64,
+        heads=width // 64 if heads is None else heads,
         mlp_ratio=hidden / width,
     )
     temporal, frames = None, 1

@@ -29,11 +29,13 @@ from s2d_edge.train.plan.plan import (
     plan_from_record,
     resolve_settings,
     usual_recipe,
+    warn_of_warmups,
 )
 from s2d_edge.train.plan.start import (
     Start,
     choose_folders,
     find_init,
+    require_sizes,
     sibling_folder,
     usual_fps,
     video_sizes,
@@ -129,6 +131,7 @@ def train(
         with open_context(device, console) as context:
             return [train_landmark(data, model, settings, out, context)]
     stages, sampled = parse_stages(stage), as_protocol(protocol)
+    require_sizes(frames=frames, fps=fps, image_size=image_size)
     if teacher is not None and "video" not in stages:
         raise ConfigError("--teacher is for the video stage; leave it out of --stage image")
 
@@ -163,7 +166,7 @@ def train(
             frames=sizes.frames,
             temporal="causal" if sizes.causal else "bidirectional",
             teacher="" if teacher is None else str(teacher.resolve()),
-            fps=fps or usual_fps(dataset, weights.run),
+            fps=usual_fps(dataset, weights.run) if fps is None else fps,
             protocol=sampled,
             skip_unreadable=skip_unreadable,
             settings=settings,
@@ -199,6 +202,7 @@ def _run(start: Start, landmark: Path | None, out: Path | None, context: Context
         spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=start.config.vit.image_size)
         require_fitting(Path(plan.teacher), spec, dataset.labels)
     describe(plan, context.console)
+    warn_of_warmups(plan, context.console)
     folders = processes.on_rank_0(lambda: choose_folders(out, f"{dataset.name}-{plan.model}", plan.stages))
     sizes, weights = start.config.landmark, None
     if landmark is not None:

@@ -22,7 +22,7 @@ def calibrate(
         str, typer.Option(help="The accuracy drop is measured on this split, once, at the end.")
     ] = "test",
     subset: Annotated[int, typer.Option(help="Calibration clips, chosen evenly over the classes.")] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of that choice and of the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of that choice and of the intervals.")] = 0,
     val_split: Annotated[
         str | None,
         typer.Option(

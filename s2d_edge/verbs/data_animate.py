@@ -22,7 +22,7 @@ def animate(
     size: Annotated[
         int | None, typer.Option(help="Longer side of the frames, pixels; default: the still's own.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     direction: Annotated[
         bool,
         typer.Option(

@@ -19,7 +19,7 @@ def avatars(
     fps: Annotated[float, typer.Option(help="Frames per second.")] = 4.0,
     size: Annotated[int, typer.Option(help="Side of the frames, pixels.")] = 160,
     seed: Annotated[
-        int, typer.Option(help="Seed of everything drawn: the same seed gives the same bytes.")
+        int, typer.Option(min=0, help="Seed of everything drawn: the same seed gives the same bytes.")
     ] = 0,
     quiet: Quiet = False,
     debug: Debug = False,

@@ -14,7 +14,7 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="Folder for everything the demo makes; default: demo.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the training.")] = 0,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:

@@ -28,7 +28,7 @@ def evaluate(
     ] = None,
     data: Data = None,
     split: Annotated[str, typer.Option(help="Which split to score.")] = "test",
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap behind the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap behind the intervals.")] = 0,
     protocol: Protocol = "default",
     skip_unreadable: SkipUnreadable = False,
     device: Device = "auto",
@@ -51,6 +51,11 @@ def evaluate(
         console=console,
     )
     console.show(_score_table(result))
+    if result["ci95_method"] == "wilson":
+        console.say(
+            "the intervals of WAR and UAR are Wilson's: the clips of each class are all right or all wrong, "
+            "so resampling them would show no width"
+        )
     console.show(_confusion_table(result, console.rich.width))
     if json is not None:
         write_json(json, result)

@@ -38,6 +38,7 @@ def test_score_has_exactly_the_agreed_fields() -> None:
         "macro_f1",
         "war_ci95",
         "uar_ci95",
+        "ci95_method",
         "per_class",
         "confusion",
     ]

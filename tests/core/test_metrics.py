@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from s2d_edge.contracts.evaluation import score
 from s2d_edge.core import metrics
 from s2d_edge.core.errors import DataError
 
@@ -63,7 +64,8 @@ def test_intervals_are_ordered_seeded_and_blind_to_the_order_of_clips(
         low, high = interval(truth, predicted, count, seed=seed)
         assert 0 <= low <= high <= 1
         assert interval(truth[order], predicted[order], count, seed=seed) == (low, high)
-        assert interval(truth, truth, count, seed=seed) == (1, 1)
+        low, high = interval(truth, truth, count, seed=seed)
+        assert 0 < low < high == pytest.approx(1)
 
 
 @given(n=st.integers(1, 500), data=st.data())
@@ -181,11 +183,42 @@ def test_paired_drop_is_narrower_than_the_difference_of_two_intervals() -> None:
     assert low > 0  # the drop is certain, though it is smaller than WAR's own interval
 
 
-def test_paired_drop_of_equal_predictions_is_zero() -> None:
+def test_paired_drop_of_equal_predictions_is_as_wide_as_so_few_clips_demand() -> None:
     truth, predicted = noisy_predictions(50, 0.7, seed=3)
-    assert metrics.war_drop_interval(truth, predicted, predicted, 3) == (0, 0)
-    assert metrics.uar_drop_interval(truth, predicted, predicted, 3) == (0, 0)
+    _, most = metrics.wilson_interval(0, 50)  # share of clips that may change all the same
+    for interval in (metrics.war_drop_interval, metrics.uar_drop_interval):
+        low, high = interval(truth, predicted, predicted, 3)
+        assert high == pytest.approx(-low)
+        assert low <= -most
+    assert metrics.war_drop_interval(truth, predicted, predicted, 3) == pytest.approx((-most, most))
     assert metrics.mcnemar_p(truth, predicted, predicted) == 1
+
+
+@pytest.mark.parametrize("right", [(True, True), (False, False), (True, False)])
+def test_no_interval_of_few_clips_is_without_a_width(right: tuple[bool, bool]) -> None:
+    """Where resampling shows none, all clips of each class being right or wrong."""
+    truth = classes(*[0] * 7, *[1] * 7)
+    predicted = np.where(np.array(right)[truth], truth, 1 - truth)
+    hits = int((predicted == truth).sum())
+    assert metrics.war_interval(truth, predicted, 2) == metrics.wilson_interval(hits, 14)
+    rates = metrics.confusion(truth, predicted, 2)
+    for rate, interval in (
+        (metrics.uar, metrics.uar_interval),
+        (metrics.macro_f1, metrics.macro_f1_interval),
+    ):
+        low, high = interval(truth, predicted, 2)
+        assert 0 <= low <= rate(rates) <= high <= 1
+        assert high - low > 0.2
+    for drop in (metrics.war_drop_interval, metrics.uar_drop_interval):  # a whole class changes, or all
+        low, high = drop(truth, truth, predicted, 2)
+        assert -1 <= low <= 1 - hits / 14 <= high <= 1
+        assert high - low > 0.2
+    assert score(truth, predicted, ("a", "b"))["ci95_method"] == "wilson"
+
+
+def test_a_bootstrap_says_that_it_is_one() -> None:
+    truth, predicted = noisy_predictions(50, 0.7, seed=3)
+    assert score(truth, predicted, ("a", "b", "c"))["ci95_method"] == "bootstrap"
 
 
 def test_mcnemar_is_the_exact_binomial() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +14,17 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.train.command import train
 from s2d_edge.train.plan.overrides import flatten, parse_assignments, read_config, with_changes
-from s2d_edge.train.plan.plan import Plan, parse_stages, plan_from_record, resolve_settings, usual_recipe
+from s2d_edge.train.plan.plan import (
+    Plan,
+    parse_stages,
+    plan_from_record,
+    resolve_settings,
+    usual_recipe,
+    warn_of_warmups,
+)
 from s2d_edge.train.plan.settings import AugmentSettings, StageSettings, TrainSettings
 from s2d_edge.train.recipes import NAMES, recipe
+from s2d_edge.verbs.import_ import import_run
 
 QUIET = Console(quiet=True)
 
@@ -86,9 +97,12 @@ def test_an_unknown_setting_is_an_error_that_suggests_the_nearest(name: str, mes
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image.epochs=many", "image.epochs='many'.* int"),
-        ("image.epochs=1.5", "image.epochs=1.5.* int"),
-        ("amp=1", "amp=1.* bool"),
+        ("image.epochs=many", "image.epochs='many'.* whole number"),
+        ("image.epochs=1.5", "image.epochs=1.5.* whole number"),
+        ("amp=1", "amp=1.* true or false"),
+        ("amp=yes", "amp='yes'.* true or false"),
+        ("image.sdl.starts=0.3", r"image\.sdl\.starts=0\.3 .*\[0\.25, 0\.5\]"),
+        ("image.select=[1]", r"image\.select=\[1\] .*text"),
         ("image.epochs=0", "epochs=0"),
         ("image.select=f1", "select='f1'"),
         ("image", "'image'"),
@@ -195,3 +209,82 @@ def test_damaged_settings_files_are_refused_by_name(tmp_path: Path, text: str) -
     (tmp_path / "damaged.toml").write_text(text)
     with pytest.raises(ConfigError, match=r"damaged\.toml"):
         read_config(tmp_path / "damaged.toml")
+
+
+NUMBERS = [name for name, value in flatten(TrainSettings()).items() if type(value) in (int, float)]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_number_may_be_negative_infinite_or_huge(name: str) -> None:
+    for text in (
+        ("-1", "1" + "0" * 30)
+        if type(flatten(TrainSettings())[name]) is int
+        else ("-1", "inf", "nan", "1e30")
+    ):
+        with pytest.raises(ConfigError, match=rf"^--set: {re.escape(name)}=") as caught:
+            with_changes(TrainSettings(), parse_assignments([f"{name}={text}"]), "--set")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**40])
+def test_seeds_out_of_range_are_refused(seed: int) -> None:
+    with pytest.raises(ConfigError, match=f"--seed: seed={seed} "):
+        resolve_settings("demo", seed=seed)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "flag"),
+    [
+        ("frames", 0, "--frames 0"),
+        ("frames", -3, "--frames -3"),
+        ("frames", 10**9, "--frames 1000000000"),
+        ("fps", 0.0, r"--fps 0\.0"),
+        ("fps", -1.0, r"--fps -1\.0"),
+        ("fps", math.inf, "--fps inf"),
+        ("fps", math.nan, "--fps nan"),
+        ("image_size", 0, "--image-size 0"),
+        ("image_size", 10**6, "--image-size 1000000"),
+        ("epochs", 0, r"--epochs: image\.epochs=0"),
+        ("epochs", -1, r"--epochs: image\.epochs=-1"),
+    ],
+)
+def test_an_option_of_nought_is_refused_and_not_taken_for_missing(
+    option: str, value: float, flag: str
+) -> None:
+    given: dict[str, Any] = {option: value}
+    with pytest.raises(ConfigError, match=flag):
+        train(**given, console=QUIET)
+
+
+def test_nought_heads_or_rate_of_an_import_are_refused(tmp_path: Path, shared_data: Path) -> None:
+    official, landmark = shared_data / "parity/s2d_small_official.pth", shared_data / "landmark"
+    wrong: list[tuple[dict[str, Any], str]] = [({"heads": 0}, "heads=0"), ({"fps": 0.0}, r"fps=0\.0")]
+    for given, name in wrong:
+        with pytest.raises(ConfigError, match=name):
+            import_run(
+                official,
+                landmark=landmark / "mobilefacenet_300w.pth",
+                labels="dfew",
+                out=tmp_path / "run",
+                console=QUIET,
+                **given,
+            )
+    assert not (tmp_path / "run").exists()
+
+
+def test_epochs_within_the_warm_up_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    for epochs, warned in ((2, True), (3, False)):
+        plan = Plan(
+            data="avatars",
+            model="base",
+            stages=("image",),
+            frames=8,
+            temporal="causal",
+            teacher="",
+            fps=4.0,
+            settings=resolve_settings("paper", epochs=epochs),
+        )
+        warn_of_warmups(plan, QUIET)
+        said = capsys.readouterr().err
+        assert ("image.epochs=2" in said and "image.warmup_epochs=2" in said) == warned
+        assert "video" not in said

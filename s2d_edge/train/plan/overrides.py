@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
@@ -17,6 +18,14 @@ else:
     import tomli as tomllib
 
 Settings = TypeVar("Settings")
+
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    tuple: "a list such as [0.25, 0.5]",
+}
 
 
 def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
@@ -46,7 +55,10 @@ def with_changes(settings: Settings, changes: Mapping[str, Any], source: str) ->
         if name not in known:
             raise ConfigError(f"{source}: there is no setting {name!r}{_suggestion(name, known)}")
         typed[name] = _as_type_of(known[name], value, name, source)
-    return cast(Settings, _replaced(settings, typed))
+    try:
+        return cast(Settings, _replaced(settings, typed))
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -119,7 +131,12 @@ def _replaced(settings: Any, changes: Mapping[str, Any]) -> Any:
             inner.setdefault(first, {})[rest] = value
         else:
             values[first] = value
-    values |= {first: _replaced(getattr(settings, first), rest) for first, rest in inner.items()}
+    for first, changed in inner.items():
+        try:
+            values[first] = _replaced(getattr(settings, first), changed)
+        except ConfigError as error:  # it names the setting, as the others of its group know it
+            stage = "" if str(error).startswith(f"{first}.") else f"{first}."
+            raise ConfigError(f"{stage}{error}") from None
     return replace(settings, **values)
 
 
@@ -134,9 +151,14 @@ def _as_type_of(old: Any, value: Any, name: str, source: str) -> Any:
         return tuple(_as_type_of(old[0], each, name, source) for each in value)
     if type(value) is not wanted:
         raise ConfigError(
-            f"{source}: {name}={value!r} must be of type {wanted.__name__}, like its present value {old!r}"
+            f"{source}: {name}={value!r} must be {_WORDS[wanted]}, like its present {_toml(old)}"
         )
     return value
+
+
+def _toml(value: Any) -> str:
+    """A value as a user writes it."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
 def _suggestion(name: str, known: Mapping[str, Any]) -> str:

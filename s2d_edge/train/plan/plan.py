@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -136,7 +136,7 @@ def resolve_settings(
         settings = with_changes(settings, read_config(config), f"--config {config}")
     settings = with_changes(settings, parse_assignments(changes), "--set")
     if seed is not None:
-        settings = replace(settings, seed=seed)
+        settings = with_changes(settings, {"seed": seed}, "--seed")
     if epochs is not None:
         settings = with_changes(settings, {f"{stage}.epochs": epochs for stage in stages}, "--epochs")
     return settings
@@ -164,6 +164,18 @@ def parse_stages(name: str | None) -> tuple[Stage, ...]:
             f"{LANDMARK_STAGE!r} for a landmark network alone"
         )
     return found
+
+
+def warn_of_warmups(plan: Plan, console: Console) -> None:
+    """Name the stages that end before their learning rate has risen."""
+    for stage in plan.stages:
+        settings = plan.stage_settings(stage)
+        if settings.epochs <= settings.warmup_epochs:
+            console.warn(
+                f"{stage}.epochs={settings.epochs} lies within {stage}.warmup_epochs="
+                f"{settings.warmup_epochs:g}: the learning rate does not reach {stage}.lr={settings.lr:g}; "
+                f"train longer, or --set {stage}.warmup_epochs={settings.epochs / 10:g}"
+            )
 
 
 def describe(plan: Plan, console: Console) -> None:

@@ -10,16 +10,27 @@ from s2d_edge.core.errors import ConfigError
 Selection = Literal["war", "uar"]
 
 
-def _at_least(low: float, owner: str, **values: float) -> None:
-    for name, value in values.items():
-        if not value >= low:
-            raise ConfigError(f"{owner}{name}={value} must be at least {low:g}")
+# Beyond any training; what is larger is a typing error, and would end in an overflow or without memory.
+_MOST_COUNTED, _MOST_KEPT, _LARGEST = 10**9, 10**4, 1e6
+MOST_SEED = 2**63 - 1  # TOML's largest whole number, and PyTorch takes it
 
 
-def _fraction(owner: str, **values: float) -> None:
+def _within(low: float, high: float, owner: str = "", **values: float) -> None:
     for name, value in values.items():
-        if not 0 <= value <= 1:
-            raise ConfigError(f"{owner}{name}={value} must lie in [0, 1]")
+        if not low <= value <= high:  # NaN is in no range
+            raise ConfigError(f"{owner}{name}={value} must lie in [{low:g}, {high:g}]")
+
+
+def _above(low: float, high: float, owner: str = "", **values: float) -> None:
+    for name, value in values.items():
+        if not low < value <= high:
+            raise ConfigError(f"{owner}{name}={value} must lie in ({low:g}, {high:g}]")
+
+
+def _below(low: float, high: float, owner: str = "", **values: float) -> None:
+    for name, value in values.items():
+        if not low <= value < high:
+            raise ConfigError(f"{owner}{name}={value} must lie in [{low:g}, {high:g})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,22 +72,16 @@ class AugmentSettings:
     cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        _fraction("augment.", flip=self.flip, erase=self.erase, brightness=self.brightness)
-        _fraction("augment.", contrast=self.contrast, saturation=self.saturation)
-        _at_least(0, "augment.", mixup=self.mixup, cutmix=self.cutmix)
-        _at_least(0, "augment.", randaugment_ops=self.randaugment_ops)
-        if not 0 <= self.randaugment_magnitude <= 10:
-            raise ConfigError(
-                f"augment.randaugment_magnitude={self.randaugment_magnitude} must lie in [0, 10]"
-            )
-        if not 0 < self.crop <= 1:
-            raise ConfigError(f"augment.crop={self.crop} must lie in (0, 1]")
-        if not 0 <= self.rotate_deg <= 180:
-            raise ConfigError(f"augment.rotate_deg={self.rotate_deg} must lie in [0, 180]")
-        if not 0 <= self.scale < 1 or not 0 <= self.shift <= 0.5:
-            raise ConfigError(
-                f"augment.scale={self.scale} must lie in [0, 1) and augment.shift={self.shift} in [0, 0.5]"
-            )
+        owner = "augment."
+        _within(0, 1, owner, flip=self.flip, erase=self.erase, brightness=self.brightness)
+        _within(0, 1, owner, contrast=self.contrast, saturation=self.saturation)
+        _within(0, _LARGEST, owner, mixup=self.mixup, cutmix=self.cutmix)
+        _within(0, 100, owner, randaugment_ops=self.randaugment_ops)
+        _within(0, 10, owner, randaugment_magnitude=self.randaugment_magnitude)
+        _above(0, 1, owner, crop=self.crop)
+        _within(0, 180, owner, rotate_deg=self.rotate_deg)
+        _below(0, 1, owner, scale=self.scale)
+        _within(0, 0.5, owner, shift=self.shift)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +103,10 @@ class SdlSettings:
     top_k: int = 2
 
     def __post_init__(self) -> None:
-        if self.weight < 0:
-            raise ConfigError(f"sdl.weight={self.weight} must be at least 0")
+        _within(0, _LARGEST, "sdl.", weight=self.weight)
+        _within(1, _MOST_KEPT, "sdl.", queue=self.queue)
+        for start, share in zip(self.starts, self.shares, strict=False):
+            _within(0, 1, "sdl.", starts=start, shares=share)
         if not 1 <= self.top_k <= self.queue:
             raise ConfigError(f"sdl.top_k={self.top_k} must lie in [1, sdl.queue={self.queue}]")
         if len(self.starts) != len(self.shares) or list(self.starts) != sorted(self.starts):
@@ -169,28 +176,17 @@ class StageSettings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
-        _at_least(1, "", epochs=self.epochs, batch_clips=self.batch_clips, accumulate=self.accumulate)
-        _at_least(
-            0,
-            "",
-            epoch_clips=self.epoch_clips,
-            weight_decay=self.weight_decay,
-            warmup_epochs=self.warmup_epochs,
-            clip_norm=self.clip_norm,
+        _within(
+            1, _MOST_COUNTED, epochs=self.epochs, batch_clips=self.batch_clips, accumulate=self.accumulate
         )
-        _fraction("", final_lr_fraction=self.final_lr_fraction, balance=self.balance)
-        _fraction("", landmark_lr=self.landmark_lr)
-        _at_least(0, "", distill=self.distill)
-        if not self.lr > 0 or not self.temperature > 0:
-            raise ConfigError(f"lr={self.lr} and temperature={self.temperature} must be positive")
-        if not 0 < self.layer_decay <= 1 or not 0 <= self.ema < 1:
-            raise ConfigError(
-                f"layer_decay={self.layer_decay} must lie in (0, 1], and ema={self.ema} in [0, 1)"
-            )
-        if not 0 <= self.label_smoothing < 1 or not 0 <= self.dropout < 1:
-            raise ConfigError(
-                f"label_smoothing={self.label_smoothing} and dropout={self.dropout} must lie in [0, 1)"
-            )
+        _within(0, _MOST_COUNTED, epoch_clips=self.epoch_clips, clip_norm=self.clip_norm)
+        _within(0, _LARGEST, weight_decay=self.weight_decay, warmup_epochs=self.warmup_epochs)
+        _within(0, _LARGEST, distill=self.distill)
+        _above(0, _LARGEST, lr=self.lr, temperature=self.temperature)
+        _within(0, 1, final_lr_fraction=self.final_lr_fraction, balance=self.balance)
+        _within(0, 1, landmark_lr=self.landmark_lr)
+        _above(0, 1, layer_decay=self.layer_decay)
+        _below(0, 1, ema=self.ema, label_smoothing=self.label_smoothing, dropout=self.dropout)
         if self.sdl.weight and (self.augment.mixup or self.augment.cutmix):
             raise ConfigError(
                 f"sdl.weight={self.sdl.weight} does nothing with augment.mixup={self.augment.mixup} and "
@@ -218,10 +214,9 @@ class LandmarkSettings:
     pool_frames: int = 2000
 
     def __post_init__(self) -> None:
-        _at_least(1, "landmark.", steps=self.steps, batch_frames=self.batch_frames)
-        _at_least(1, "landmark.", pool_frames=self.pool_frames)
-        if not self.lr > 0:
-            raise ConfigError(f"landmark.lr={self.lr} must be positive")
+        _within(1, _MOST_COUNTED, "landmark.", steps=self.steps, batch_frames=self.batch_frames)
+        _within(1, _MOST_COUNTED, "landmark.", pool_frames=self.pool_frames)
+        _above(0, _LARGEST, "landmark.", lr=self.lr)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,8 +261,12 @@ class TrainSettings:
     landmark: LandmarkSettings = field(default_factory=LandmarkSettings)
 
     def __post_init__(self) -> None:
-        _at_least(0, "", seed=self.seed, workers=self.workers, temporal_scale=self.temporal_scale)
-        _at_least(0, "", head_scale=self.head_scale, snapshot_minutes=self.snapshot_minutes)
+        if not 0 <= self.seed <= MOST_SEED:
+            raise ConfigError(f"seed={self.seed} must be a whole number from 0 to {MOST_SEED}")
+        _within(0, _MOST_KEPT, workers=self.workers)
+        _within(0, _LARGEST, temporal_scale=self.temporal_scale, head_scale=self.head_scale)
+        _within(0, _LARGEST, snapshot_minutes=self.snapshot_minutes)
+        _within(0, 2, margin=self.margin)
         if self.video.landmark_lr:
             raise ConfigError(
                 f"video.landmark_lr={self.video.landmark_lr} must be 0: the video stage freezes the landmark "

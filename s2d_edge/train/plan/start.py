@@ -16,6 +16,9 @@ from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.train.plan.plan import DEFAULT_MODEL, STAGES, Plan, Stage
 
+_MOST_FRAMES = 1024
+_HIGHEST_FPS, _SMALLEST_PICTURE, _LARGEST_PICTURE = 240, 32, 1024  # as `ClipSpec` has them
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
@@ -80,6 +83,22 @@ def find_init(path: Path | None, stages: Sequence[Stage], console: Console) -> I
     return Init(path=path, run=read_run(path) if path is not None and path.is_dir() else None)
 
 
+def require_sizes(*, frames: int | None, fps: float | None, image_size: int | None) -> None:
+    """Check the options that say what a clip is, where they are given.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+    if frames is not None and not 1 <= frames <= _MOST_FRAMES:
+        raise ConfigError(f"--frames {frames} must be a whole number from 1 to {_MOST_FRAMES:,}")
+    if fps is not None and not 0 < fps <= _HIGHEST_FPS:
+        raise ConfigError(f"--fps {fps} must be above 0 and at most {_HIGHEST_FPS}")
+    if image_size is not None and not _SMALLEST_PICTURE <= image_size <= _LARGEST_PICTURE:
+        raise ConfigError(
+            f"--image-size {image_size} must be a whole number from {_SMALLEST_PICTURE} to {_LARGEST_PICTURE}"
+        )
+
+
 def video_sizes(
     init: Init,
     model: str | None,
@@ -104,10 +123,10 @@ def video_sizes(
     run = init.run
     if run is None or model is not None:
         sizes = preset(model or init.model_name)
-        sizes = sizes.as_video(frames or sizes.frames, sizes.temporal)
+        sizes = sizes.as_video(sizes.frames if frames is None else frames, sizes.temporal)
     elif run.model.temporal is None:
-        frames = frames or int(run.settings.get("frames", S2DConfig().frames))
-        sizes = video_sizes_after(run, init.model_name, frames)
+        length = int(run.settings.get("frames", S2DConfig().frames)) if frames is None else frames
+        sizes = video_sizes_after(run, init.model_name, length)
     elif frames in (None, run.model.frames):
         sizes = run.model
     else:

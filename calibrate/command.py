@@ -26,6 +26,7 @@ from s2d_edge.contracts.bundle import (
     seal,
     writing_bundle,
 )
+from s2d_edge.contracts.names import name_of
 from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, ConfigError
@@ -85,7 +86,7 @@ def calibrate_bundle(
 
     clips = choose_clips(choice, manifest, console)
     tuning = None if tuner is None else prepare_tuning(tuner, clips, manifest, console)
-    workshop = Workshop(source=source, name=out.name, clips=clips)
+    workshop = Workshop(source=source, name=name_of(out), clips=clips)
     console.say(
         f"quantizing {source.path} for {manifest.target} on {len(clips.calibration)} clips of "
         f"{clips.dataset.name}/{choice.split}"

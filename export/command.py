@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from s2d_edge.contracts.bundle import (
     writing_bundle,
 )
 from s2d_edge.contracts.engine import Clip
+from s2d_edge.contracts.names import name_of
 from s2d_edge.contracts.runs import RUNS, RunInfo, newest_run
 from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console
@@ -34,7 +35,7 @@ from s2d_edge.export.graph import Graph, step_graph, window_graph
 from s2d_edge.export.onnx_graph import write_onnx
 from s2d_edge.export.openvino_graph import write_openvino
 from s2d_edge.export.parity import check_parity, load_parity_clips
-from s2d_edge.export.targets import EXECUTION, TARGETS, GraphFormat, parse_target
+from s2d_edge.export.targets import EXECUTION, GRAPH_FILES, TARGETS, GraphFormat, parse_target
 from s2d_edge.firmware_host.bench.timing import alternate
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.selftest.selftest import write_self_test
@@ -44,10 +45,6 @@ from s2d_edge.model.engine import TorchEngine
 from s2d_edge.model.s2d import S2D
 
 WRITERS = {"onnx": write_onnx, "openvino": write_openvino}
-_GRAPHS: dict[GraphFormat, Literal["model.onnx", "model.xml"]] = {
-    "onnx": "model.onnx",
-    "openvino": "model.xml",
-}
 _TIMED_S = 3.0  # for all formats together, when the faster is chosen
 
 
@@ -84,7 +81,7 @@ def export_run(
     device, graph_mode = parse_target(target), _parse_mode(mode)
     if parity_clips < 1:
         raise ConfigError(f"--parity-clips {parity_clips}: at least one clip is needed; give 1 or more")
-    path = run or newest_run(RUNS)
+    path = run or newest_run(RUNS, console=console)
     model, info = load_run(path)
     name = f"{info.name}-{device}{'-stream' if graph_mode == 'stream' else ''}"
     out = choose_output(out, BUNDLES / name)
@@ -95,7 +92,7 @@ def export_run(
     with writing_bundle(out) as scratch, TorchEngine(model, info) as reference:
         candidates: list[tuple[Bundle, ParityRecord]] = []
         for form, graph in graphs.items():
-            draft = _draft(scratch / form, form, graph, info, out.name, device, console)
+            draft = _draft(scratch / form, form, graph, info, name_of(out), device, console)
             with open_engine(draft, "cpu") as engine:
                 parity = check_parity(reference, engine, clips, source, console)
                 console.say(f"parity on {engine.description}: {parity.max_abs_logit_diff:.1e}")
@@ -106,7 +103,7 @@ def export_run(
         for draft, _ in candidates:
             shutil.rmtree(draft.path)
         if device == "jetson":
-            write_build_script(scratch, out.name, "fp32")
+            write_build_script(scratch, name_of(out), "fp32")
         self_test = write_self_test(Bundle(scratch, chosen.manifest), console)
         seal(scratch, chosen.manifest.model_copy(update={"parity": parity, "self_test": self_test}))
     console.say(f"wrote {out} ({open_bundle(out).size_bytes / 1e6:.1f} MB)")
@@ -147,8 +144,8 @@ def _draft(
     """Write the graph in one format into ``folder``, with a manifest that has no parity figures yet."""
     folder.mkdir()
     console.say(f"writing the {form} graph")
-    WRITERS[form](graph, folder / _GRAPHS[form])
-    require_fit(folder / _GRAPHS[form], target, console)
+    WRITERS[form](graph, folder / GRAPH_FILES[form])
+    require_fit(folder / GRAPH_FILES[form], target, console)
     # Not validated before its parity is known: seal() does.
     manifest = Manifest.model_construct(
         format_version=FORMAT_VERSION,
@@ -159,7 +156,7 @@ def _draft(
         mode=graph.mode,
         frames=info.spec.frames,
         fps=info.fps,
-        graph=_GRAPHS[form],
+        graph=GRAPH_FILES[form],
         inputs=graph.inputs,
         outputs=graph.outputs,
         labels=info.labels,

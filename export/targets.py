@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, get_args
 
-from s2d_edge.contracts.bundle import Target
+from s2d_edge.contracts.bundle import GRAPHS, GraphFile, Target
 from s2d_edge.core.errors import ConfigError
 
 GraphFormat = Literal["onnx", "openvino"]
+GRAPH_FILES: dict[GraphFormat, GraphFile] = {"onnx": "model.onnx", "openvino": "model.xml"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,17 +22,20 @@ class TargetSpec:
     """
 
     formats: tuple[GraphFormat, ...]
-    not_run: str = field(default="")
+    not_run: str
 
 
+_NOT_RUN: dict[Target, str] = {
+    "jetson": "TensorRT: the engine is built and checked on the Jetson",
+    "intel-npu": "the NPU",
+    "intel-gpu": "the GPU",
+}
 TARGETS: dict[Target, TargetSpec] = {
-    "jetson": TargetSpec(
-        formats=("onnx",), not_run="TensorRT: the engine is built and checked on the Jetson"
-    ),
-    "intel-npu": TargetSpec(formats=("openvino",), not_run="the NPU"),
-    "intel-gpu": TargetSpec(formats=("openvino",), not_run="the GPU"),
-    "intel-cpu": TargetSpec(formats=("openvino",)),
-    "cpu": TargetSpec(formats=("openvino", "onnx")),
+    target: TargetSpec(
+        formats=tuple(form for file in files for form, own in GRAPH_FILES.items() if own == file),
+        not_run=_NOT_RUN.get(target, ""),
+    )
+    for target, files in GRAPHS.items()
 }
 
 # Per format and device, the runtime properties of a full-precision graph. OpenVINO's CPU and GPU would

@@ -5,7 +5,7 @@ This is the only place that decides it. Every verb and the Python API come here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -17,7 +17,8 @@ from s2d_edge.contracts.bundle import (
     Precision,
     Target,
     find_bundles,
-    read_manifest,
+    open_bundle,
+    warn_of_skipped,
 )
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError
@@ -52,7 +53,7 @@ def find_bundle(given: BundleName | None, device: str, console: Console, *, root
         return resolve(given, device, console)
     require_device(device)
     if has_bundles(root) or not ships_starter():
-        return newest_fitting(root, device)
+        return newest_fitting(root, device, console)
     chosen = starter_for(device)
     console.say(
         f"no bundle under {root}/: taking {display_name(chosen)}, a small model that s2d-edge ships; what it "
@@ -67,8 +68,8 @@ def find_bundles_to_run(
     """Return the folders of the bundles to time beside each other.
 
     Args:
-        given: see :func:`resolve`. None given takes every bundle under ``root`` that ``device`` can run, and
-            where ``root`` holds no bundle, the starter.
+        given: see :func:`resolve`. None given takes every sound bundle under ``root`` that ``device`` can
+            run, and where ``root`` holds no bundle, the starter.
 
     Raises:
         DeviceError, BundleError: as :func:`find_bundle` does.
@@ -76,8 +77,8 @@ def find_bundles_to_run(
     if given:
         return [resolve(each, device, console) for each in given]
     require_device(device)
-    fitting = [path for path, manifest in find_bundles(root) if fit_of(manifest, device)]
-    return fitting or [find_bundle(None, device, console, root=root)]
+    fitting = [path for path, manifest in find_bundles(root, console) if fit_of(manifest, device)]
+    return all_sound(fitting, console) if fitting else [find_bundle(None, device, console, root=root)]
 
 
 def find_precision(
@@ -103,16 +104,17 @@ def find_precision(
         return resolve(given, device, console)
     if device is not None:
         require_device(device)
-    found = [(path, manifest) for path, manifest in find_bundles(root) if manifest.precision == precision]
+    readable = find_bundles(root, console)
+    found = [(path, manifest) for path, manifest in readable if manifest.precision == precision]
     if not found:
         verb = "export" if precision == "fp32" else "calibrate"
         raise BundleError(
             f"there is no {precision.upper()} bundle under {root}/ here; make one with 's2d-edge {verb}'"
         )
-    for path, manifest in found:
-        if device is None or fit_of(manifest, device):
-            return path
-    raise BundleError(_none_runs(found, device or "auto", f"{precision.upper()} bundle under {root}/"))
+    fitting = [path for path, manifest in found if device is None or fit_of(manifest, device)]
+    if not fitting:
+        raise BundleError(_none_runs(found, device or "auto", f"{precision.upper()} bundle under {root}/"))
+    return first_sound(fitting, console)
 
 
 def resolve(given: BundleName, device: str | None, console: Console, *, graph: str | None = None) -> Path:
@@ -151,32 +153,83 @@ def resolve(given: BundleName, device: str | None, console: Console, *, graph: s
     return STARTER_FOLDER / target
 
 
-def newest_fitting(root: Path, device: str = "auto") -> Path:
+def newest_fitting(root: Path, device: str, console: Console) -> Path:
     """Return the newest bundle under ``root`` that fits this machine, or its INT8 sibling.
 
     Bundles whose target device this machine has go before those that would fall back to the CPU. Among the
     bundles made from the run of the newest fitting one, in the same mode, an INT8 one is preferred.
 
+    Args:
+        console: names the bundles that are skipped since they cannot be read or are damaged.
+
     Raises:
         BundleError: no bundle under ``root``, only unreadable ones, or none that ``device`` can run.
     """
-    found = _readable(root)
+    found = _readable(root, console)
     if not found:
         raise BundleError(
             f"there is no bundle under {root}/; make one with 's2d-edge export' and 's2d-edge calibrate', "
             "or name one"
         )
-    fitting = _best_fitting(found, device)
-    if not fitting:
+    if not _best_fitting(found, device):
         raise BundleError(_none_runs(found, device, f"bundle under {root}/"))
-    newest_path, newest = fitting[0]
-    siblings = [
-        path
-        for path, manifest in fitting
-        if manifest.precision == "int8"
-        and (manifest.source_run, manifest.mode) == (newest.source_run, newest.mode)
-    ]
-    return siblings[0] if siblings else newest_path
+    return first_sound(_by_preference(found, device), console)
+
+
+def _by_preference(found: Sequence[tuple[Path, Manifest]], device: str) -> Iterator[Path]:
+    """Yield the bundles that ``device`` can run, the one to take by default first."""
+    left = list(found)
+    while fitting := _best_fitting(left, device):
+        newest = fitting[0][1]
+        siblings = [
+            entry
+            for entry in fitting
+            if entry[1].precision == "int8"
+            and (entry[1].source_run, entry[1].mode) == (newest.source_run, newest.mode)
+        ]
+        chosen = (siblings or fitting)[0]
+        yield chosen[0]
+        left.remove(chosen)
+
+
+def first_sound(paths: Iterable[Path], console: Console) -> Path:
+    """Return the first bundle whose files are as its manifest records them; name the damaged ones before it.
+
+    Args:
+        paths: one at least.
+
+    Raises:
+        BundleError: all are damaged; the first one's.
+    """
+    return next(_sound(paths, console))
+
+
+def all_sound(paths: Iterable[Path], console: Console) -> list[Path]:
+    """Return the bundles whose files are as their manifests record them; name the damaged ones.
+
+    Raises:
+        BundleError: all are damaged; the first one's.
+    """
+    return list(_sound(paths, console))
+
+
+def _sound(paths: Iterable[Path], console: Console) -> Iterator[Path]:
+    damaged: list[BundleError] = []
+    any_sound = False
+    for path in paths:
+        try:
+            open_bundle(path)
+        except BundleError as error:
+            damaged.append(error)
+            continue
+        while damaged:
+            warn_of_skipped(damaged.pop(0), console)
+        any_sound = True
+        yield path
+    if not any_sound and damaged:
+        raise damaged[0]
+    for each in damaged:
+        warn_of_skipped(each, console)
 
 
 def starter_for(device: str | None = "auto", *, graph: str | None = None) -> Path:
@@ -192,7 +245,7 @@ def starter_for(device: str | None = "auto", *, graph: str | None = None) -> Pat
     Raises:
         BundleError: none is shipped, only unreadable ones, or none that ``device`` can run.
     """
-    shipped = _readable(STARTER_FOLDER)
+    shipped = _readable(STARTER_FOLDER, None)
     found = [(path, manifest) for path, manifest in shipped if graph in (None, manifest.graph)]
     if not found:
         kind = f"starter model with {graph}" if graph else "starter model"
@@ -235,19 +288,19 @@ def _is_name(given: BundleName) -> bool:
     )
 
 
-def _readable(root: Path) -> list[tuple[Path, Manifest]]:
+def _readable(root: Path, console: Console | None) -> list[tuple[Path, Manifest]]:
     """Return the bundles under ``root``, newest first; if none can be read, raise the first one's error."""
-    found = find_bundles(root)
-    if not found:
-        for file in sorted(root.glob(f"*/{MANIFEST}")):
-            read_manifest(file.parent)
+    found = find_bundles(root, console)
+    for file in sorted(root.glob(f"*/{MANIFEST}")):
+        if not found and not file.parent.name.startswith("."):
+            open_bundle(file.parent)
     return found
 
 
 def _best_fitting(found: Sequence[tuple[Path, Manifest]], device: str) -> list[tuple[Path, Manifest]]:
     """Return those of ``found`` that fit this machine best, in the same order; none if none can run."""
     fits = [(fit_of(manifest, device), path, manifest) for path, manifest in found]
-    best = max(fit for fit, _, _ in fits)
+    best = max((fit for fit, _, _ in fits), default=Fit.NOT_AT_ALL)
     return [(path, manifest) for fit, path, manifest in fits if fit is best and fit is not Fit.NOT_AT_ALL]
 
 

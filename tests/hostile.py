@@ -18,7 +18,7 @@ DAMAGED = [
     b'"text"',
     b"\x00",
     b"\xff\xfe\x00",
-    b"\xef\xbb\xbf{}",  # a byte order mark
+    b"\xef\xbb\xbf{",  # after a byte order mark
     b'{"a": "\xe9"}',  # Latin-1
     b"[" * 100_000,
     b'{"a":' * 100_000,

@@ -7,7 +7,7 @@ from pathlib import Path
 from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, Bundle, find_bundles, open_bundle, read_manifest
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
-from s2d_edge.contracts.runs import RUN_FILE, RUNS, find_runs, read_run
+from s2d_edge.contracts.runs import RUN_FILE, RUNS, find_runs, newest_run, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.core.files import sha256_of
@@ -26,8 +26,9 @@ def choose_model(given: BundleName | None, device: str, console: Console) -> Pat
     Raises:
         S2DEdgeError: there is none, none that ``device`` can run, or no such device on this machine.
     """
-    if given is None and not find_bundles(BUNDLES) and (runs := find_runs(RUNS)):
-        return runs[0]  # PyTorch has devices of its own
+    if given is None and not find_bundles(BUNDLES) and find_runs(RUNS):
+        find_bundles(BUNDLES, console)  # names those that cannot be read
+        return newest_run(RUNS, console=console)  # PyTorch has devices of its own
     return find_bundle(given, device, console)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from s2d_edge.contracts.names import labels_fault
 from s2d_edge.core.errors import ConfigError
 
 
@@ -24,8 +25,10 @@ class LabelSet:
     stills: bool = False
 
     def __post_init__(self) -> None:
-        if len(set(self.labels)) != len(self.labels) or not self.labels:
-            raise ConfigError(f"labels={','.join(self.labels)!r} must name each class once")
+        if not self.labels:
+            raise ConfigError("labels must name a class at least")
+        if fault := labels_fault(self.labels):
+            raise ConfigError(f"labels={','.join(self.labels)!r}: {fault}; name each class once")
         if not self.fps > 0:
             raise ConfigError(f"fps={self.fps} must be positive")
 

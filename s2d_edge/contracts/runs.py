@@ -17,8 +17,10 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.model_config import S2DConfig
+from s2d_edge.contracts.names import labels_fault, name_fault
+from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
-from s2d_edge.core.files import read_json, write_text
+from s2d_edge.core.files import read_json, sha256_of, write_text
 
 RUNS = Path("runs")  # under the working directory, unless --out says otherwise
 RUN_FILE = "run.json"
@@ -58,6 +60,10 @@ class RunInfo:
     format_version: Literal[1] = 1
 
     def __post_init__(self) -> None:
+        if fault := name_fault(self.name):
+            raise ConfigError(f"name={self.name!r} {fault}")
+        if fault := labels_fault(self.labels):
+            raise ConfigError(f"labels: {fault}")
         if len(self.labels) != self.model.classes:
             raise ConfigError(
                 f"{len(self.labels)} labels for model.classes={self.model.classes}; give one label per class"
@@ -121,33 +127,69 @@ def run_text(info: RunInfo) -> str:
     return json.dumps(asdict(info), indent=2) + "\n"
 
 
-def find_runs(root: Path, stage: str | None = None) -> list[Path]:
-    """Readable run folders with weights directly under ``root``, newest first; others are skipped.
+def verify_weights(path: Path, info: RunInfo) -> None:
+    """Compare the weights in the run folder ``path`` with the hash that its ``run.json`` holds.
+
+    Raises:
+        CheckpointError: they differ, or cannot be read.
+    """
+    weights = path / WEIGHTS
+    try:
+        found = sha256_of(weights)
+    except OSError as error:
+        raise CheckpointError(f"{weights} cannot be read ({error.strerror}); {_REMEDY}") from None
+    if found != info.weights_sha256:
+        raise CheckpointError(
+            f"{weights} differs from what {RUN_FILE} recorded (sha256): it was altered or damaged; "
+            "take it from a backup, or train again"
+        )
+
+
+def find_runs(root: Path, stage: str | None = None, console: Console | None = None) -> list[Path]:
+    """Find the run folders with weights directly under ``root``, newest first; hashes are not checked.
 
     Args:
         stage: only runs of this stage, ``image`` or ``video``.
+        console: names every run that is skipped since it cannot be read, with the reason; None names none.
     """
     found = []
-    for file in root.glob(f"*/{RUN_FILE}"):
+    for file in sorted(root.glob(f"*/{RUN_FILE}")):
+        path = file.parent
         try:
-            info = read_run(file.parent)
-        except CheckpointError:
-            continue
-        if stage is None or info.stage == stage:
-            found.append(((file.parent / WEIGHTS).stat().st_mtime, file.parent))
+            info = read_run(path, need_weights=False)
+            if (path / WEIGHTS).is_file() and stage in (None, info.stage):  # else its training only began
+                found.append(((path / WEIGHTS).stat().st_mtime, path))
+        except (CheckpointError, OSError) as error:
+            _warn_of_skipped(error, console)
     return [path for _, path in sorted(found, reverse=True)]
 
 
-def newest_run(root: Path, stage: str | None = None) -> Path:
-    """The run under ``root`` whose weights are newest.
+def newest_run(root: Path, stage: str | None = None, console: Console | None = None) -> Path:
+    """Return the run under ``root`` whose weights are newest; runs with damaged weights are skipped.
+
+    Args:
+        stage: only runs of this stage, ``image`` or ``video``.
+        console: names every run that is skipped, with the reason; None names none.
 
     Raises:
-        CheckpointError: none under ``root``.
+        CheckpointError: none under ``root``, or only damaged ones.
     """
-    runs = find_runs(root, stage)
-    if not runs:
-        wanted = f"{stage} run" if stage else "run"
-        raise CheckpointError(
-            f"there is no {wanted} with weights under {root}; make one with 's2d-edge train'"
-        )
-    return runs[0]
+    damaged: list[CheckpointError] = []
+    for path in find_runs(root, stage, console):
+        try:
+            verify_weights(path, read_run(path))
+        except CheckpointError as error:
+            damaged.append(error)
+            continue
+        for each in damaged:
+            _warn_of_skipped(each, console)
+        return path
+    if damaged:
+        raise damaged[0]
+    wanted = f"{stage} run" if stage else "run"
+    raise CheckpointError(f"there is no {wanted} with weights under {root}; make one with 's2d-edge train'")
+
+
+def _warn_of_skipped(error: Exception, console: Console | None) -> None:
+    if console is not None:
+        console.warn(f"skipped a run: {error}")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from s2d_edge.contracts.model_config import LandmarkConfig
-from s2d_edge.contracts.runs import RUN_FILE, WEIGHTS, RunInfo, read_run, run_text
+from s2d_edge.contracts.runs import RUN_FILE, WEIGHTS, RunInfo, read_run, run_text, verify_weights
 from s2d_edge.core.errors import CheckpointError
 from s2d_edge.core.files import sha256_of, whole_file
 from s2d_edge.model.landmark import MobileFaceNet
@@ -145,13 +145,9 @@ def load_run(path: Path) -> tuple[S2D, RunInfo]:
         CheckpointError: no run, no weights, weights altered or not of the described model.
     """
     info = read_run(path)
-    weights = path / WEIGHTS
-    if sha256_of(weights) != info.weights_sha256:
-        raise CheckpointError(
-            f"{weights} differs from what run.json recorded (sha256): it was altered or damaged; "
-            "take it from a backup, or train again"
-        )
+    verify_weights(path, info)
     model = S2D(info.model)
+    weights = path / WEIGHTS
     load_strictly(model, read_tensors(weights), str(weights))
     return model.eval(), info
 

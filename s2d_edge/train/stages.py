@@ -12,6 +12,7 @@ from torch import Tensor
 from s2d_edge.contracts.bundle import tool_versions
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.model_config import S2DConfig
+from s2d_edge.contracts.names import name_of
 from s2d_edge.contracts.runs import RUN_FILE, RunInfo, read_run
 from s2d_edge.model.initialise import FRESH_ADAPTERS, initialise
 from s2d_edge.model.s2d import S2D
@@ -87,7 +88,7 @@ class Stages:
     def _describe(self, stage: Stage, folder: Path, model: S2D, init: Path | None) -> RunInfo:
         plan, dataset = self._plan, self._supply.dataset
         return RunInfo(
-            name=folder.name,
+            name=name_of(folder),
             stage=stage,
             labels=dataset.labels,
             fps=plan.fps,

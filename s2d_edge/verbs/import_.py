@@ -76,6 +76,7 @@ def import_run(
     from s2d_edge.contracts.bundle import tool_versions
     from s2d_edge.contracts.clip import CropRecipe
     from s2d_edge.contracts.labels import parse_label_set
+    from s2d_edge.contracts.names import name_of
     from s2d_edge.contracts.runs import RUNS, RunInfo
     from s2d_edge.core.claims import choose_output
     from s2d_edge.core.files import sha256_of, whole_folder
@@ -87,7 +88,7 @@ def import_run(
     config = imported.model.config
     out = choose_output(out, RUNS / checkpoint.stem)
     info = RunInfo(
-        name=out.name,
+        name=name_of(out),
         stage="image" if config.temporal is None else "video",
         labels=label_set.labels,
         fps=label_set.fps,

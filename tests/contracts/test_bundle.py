@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s2d_edge.contracts.bundle import (
+    GRAPHS,
     MANIFEST,
     AccuracyRecord,
     CalibrationRecord,
     Manifest,
     ParityRecord,
-    Target,
     TensorSpec,
     find_bundles,
     open_bundle,
@@ -45,9 +45,9 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def shared_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle whose manifest tests may overwrite; ``original.json`` holds it."""
+    """A bundle whose manifest tests may overwrite; ``original.json`` beside it holds it."""
     path = make_bundle(tmp_path_factory.mktemp("bundles") / "bundle").path
-    (path / "original.json").write_bytes((path / MANIFEST).read_bytes())
+    (path.parent / "original.json").write_bytes((path / MANIFEST).read_bytes())
     return path
 
 
@@ -66,12 +66,17 @@ ACCURACIES = st.builds(
 )
 
 
+LABELS = st.text(
+    st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp"), exclude_characters="/\\:"), max_size=20
+).filter(lambda text: bool(text.strip(" .")) and bool(text.strip()))
+
+
 @st.composite
 def manifests(draw: st.DrawFn) -> Manifest:
     """Valid manifests of window and stream graphs, of both formats and precisions."""
     frames, size = draw(st.integers(2, 32)), draw(st.integers(32, 1024))
     stream, int8 = draw(st.booleans()), draw(st.booleans())
-    labels = tuple(draw(st.lists(st.text(max_size=8), min_size=2, max_size=9)))
+    labels = tuple(draw(st.lists(LABELS, min_size=2, max_size=9, unique=True)))
     shape = (1, size, size, 3) if stream else (1, frames, size, size, 3)
     picture = TensorSpec(
         name="clip", layout="BHWC", shape=shape, dtype="uint8", colour="RGB", range=(0.0, 255.0)
@@ -91,9 +96,9 @@ def manifests(draw: st.DrawFn) -> Manifest:
     texts = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
     return Manifest(
         format_version=draw(st.sampled_from([1, 2])),
-        name=draw(st.text()),
-        source_run=draw(st.text()),
-        target=draw(st.sampled_from(get_args(Target))),
+        name=draw(LABELS),
+        source_run=draw(LABELS),
+        target=draw(st.sampled_from([target for target in GRAPHS if "model.xml" in GRAPHS[target]])),
         precision="int8" if int8 else "fp32",
         mode="stream" if stream else "window",
         frames=frames,
@@ -105,7 +110,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
         crop=CropRecipe(margin=draw(st.floats(0, 2)), size=size),
         execution=draw(st.dictionaries(st.text(max_size=5), texts, max_size=2)),
         tools=draw(texts),
-        files=draw(texts) | {"model.xml": "0"},
+        files=draw(st.dictionaries(LABELS, st.text(max_size=5), max_size=3)) | {"model.xml": "0"},
         parity=draw(st.builds(ParityRecord, tolerance=SIZES, max_abs_logit_diff=SIZES)),
         calibration=draw(CALIBRATIONS) if int8 else None,
         accuracy=draw(st.none() | ACCURACIES),
@@ -164,7 +169,7 @@ def test_damaged_manifest_is_refused_by_name(bundle: Path, content: bytes) -> No
 
 @given(data=st.data())
 def test_manifest_with_a_random_value_is_read_or_refused(shared_bundle: Path, data: st.DataObject) -> None:
-    content = json.loads((shared_bundle / "original.json").read_text())
+    content = json.loads((shared_bundle.parent / "original.json").read_text())
     path = data.draw(st.sampled_from(list(places(content))))
     (shared_bundle / MANIFEST).write_text(json.dumps(mutated(content, path, data.draw(JSON))))
     try:

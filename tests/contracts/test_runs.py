@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ from s2d_edge.contracts.runs import (
     read_run,
     write_run_info,
 )
+from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
+from s2d_edge.core.files import sha256_of
 from tests.hostile import DAMAGED, JSON, mutated, places
 
 
@@ -42,8 +45,8 @@ def run(tmp_path: Path) -> Path:
 
 def write_run(folder: Path, name: str = "demo") -> Path:
     folder.mkdir()
-    write_run_info(folder, info(name))
     (folder / WEIGHTS).touch()
+    write_run_info(folder, replace(info(name), weights_sha256=sha256_of(folder / WEIGHTS)))
     return folder
 
 
@@ -54,7 +57,8 @@ def edit(run: Path, **changes: Any) -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_read_as_written(tmp_path: Path, name: str) -> None:
-    assert read_run(write_run(tmp_path / "run", name)) == info(name)
+    read = read_run(write_run(tmp_path / "run", name))
+    assert replace(read, weights_sha256="") == info(name)
 
 
 @pytest.mark.parametrize(
@@ -105,10 +109,12 @@ def test_run_without_weights_is_refused_unless_allowed(run: Path) -> None:
     (run / WEIGHTS).unlink()
     with pytest.raises(CheckpointError, match=WEIGHTS):
         read_run(run)
-    assert read_run(run, need_weights=False) == info()
+    assert read_run(run, need_weights=False).labels == info().labels
 
 
-def test_finding_runs_skips_broken_ones_and_sorts_newest_first(tmp_path: Path) -> None:
+def test_finding_runs_skips_and_names_broken_ones_and_sorts_newest_first(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for age, name in enumerate(("new", "old", "broken", "crop", "unweighted")):
         os.utime(write_run(tmp_path / name) / WEIGHTS, (1e9 - age, 1e9 - age))
     (tmp_path / "broken" / RUN_FILE).write_text("{")
@@ -116,7 +122,26 @@ def test_finding_runs_skips_broken_ones_and_sorts_newest_first(tmp_path: Path) -
     (tmp_path / "unweighted" / WEIGHTS).unlink()
     assert [path.name for path in find_runs(tmp_path)] == ["new", "old"]
     assert newest_run(tmp_path).name == "new"
+    assert capfd.readouterr().err == ""
+    assert newest_run(tmp_path, console=Console(quiet=True)).name == "new"
+    said = capfd.readouterr().err
+    assert "broken/run.json" in said
+    assert "crop/run.json" in said
+    assert "unweighted" not in said  # its training only began
     with pytest.raises(CheckpointError, match="image"):
         newest_run(tmp_path, "image")
     with pytest.raises(CheckpointError, match="nothing"):
         newest_run(tmp_path / "nothing")
+
+
+def test_a_run_with_damaged_weights_is_skipped_for_an_older_one_and_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for age, name in enumerate(("damaged", "old")):
+        os.utime(write_run(tmp_path / name) / WEIGHTS, (1e9 - age, 1e9 - age))
+    (tmp_path / "damaged" / WEIGHTS).write_bytes(b"x")
+    assert newest_run(tmp_path, console=Console()).name == "old"
+    assert f"damaged/{WEIGHTS}" in capfd.readouterr().err
+    (tmp_path / "old" / WEIGHTS).write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=f"old/{WEIGHTS}|damaged/{WEIGHTS}"):
+        newest_run(tmp_path)

@@ -151,6 +151,12 @@ def test_damaged_json_raises_the_given_error(tmp_path: Path, content: bytes) -> 
         read_json(file, BundleError, "make it again")
 
 
+def test_a_byte_order_mark_before_json_is_no_damage(tmp_path: Path) -> None:
+    file = tmp_path / "from-windows.json"
+    file.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(file, BundleError, "make it again") == {"a": 1}
+
+
 def test_missing_json_raises_the_given_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"absent\.json"):
         read_json(tmp_path / "absent.json", BundleError, "make it again")

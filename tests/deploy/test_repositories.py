@@ -15,7 +15,7 @@ from google.protobuf import text_format
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
 from s2d_edge.calibrate.quantize.recipe import recipe_for
-from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
+from s2d_edge.contracts.bundle import MANIFEST, Bundle, open_bundle, seal
 from s2d_edge.core import processor
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError, S2DEdgeError
@@ -264,3 +264,18 @@ def test_invalid_options_and_damaged_bundles_are_rejected(jetson: Bundle, tmp_pa
     with pytest.raises(BundleError, match="sha256"):
         deploy(jetson, "triton")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/srv/x", "", "..", "a/b", "a\0b", "a\nb"])
+def test_a_name_that_leads_out_of_the_folder_is_never_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = make_bundle(tmp_path / "a/b/c/bundle").path
+    content = json.loads((path / MANIFEST).read_text())
+    (path / MANIFEST).write_text(json.dumps(content | {"name": name}))
+    monkeypatch.chdir(tmp_path / "a/b/c")
+    before = sorted(tmp_path.rglob("*"))
+    for out in (None, Path("own")):
+        with pytest.raises(BundleError, match="name"):
+            deploy_bundle(path, to="ovms", out=out, console=QUIET)
+    assert sorted(tmp_path.rglob("*")) == before

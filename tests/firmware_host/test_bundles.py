@@ -232,24 +232,24 @@ def test_the_default_prefers_int8_of_the_newest_run_that_fits(
     monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu",))
     root = tmp_path / "bundles"
     with pytest.raises(BundleError, match="s2d-edge export"):
-        newest_fitting(root)
+        newest_fitting(root, "auto", QUIET)
     (root / "damaged").mkdir(parents=True)
     (root / "damaged/manifest.json").write_text('{"format_version": 99}')
     with pytest.raises(BundleError, match="format_version 99"):
-        newest_fitting(root)
+        newest_fitting(root, "auto", QUIET)
     _aged(make_bundle(root / "jetson", graph="model.onnx", target="jetson"), 0)
-    assert newest_fitting(root).name == "jetson"  # on the CPU, for want of anything better
+    assert newest_fitting(root, "auto", QUIET).name == "jetson"  # on the CPU, for want of anything better
     _aged(make_bundle(root / "new", source_run="b"), 10)
-    assert newest_fitting(root).name == "new"
+    assert newest_fitting(root, "auto", QUIET).name == "new"
     _aged(make_bundle(root / "new-int8", source_run="b", precision="int8", calibration=CALIBRATED), 20)
     _aged(make_bundle(root / "old-int8", source_run="a", precision="int8", calibration=CALIBRATED), 5000)
-    assert newest_fitting(root).name == "new-int8"
+    assert newest_fitting(root, "auto", QUIET).name == "new-int8"
     # A newer stream of the same run is not passed over for an older INT8 window.
     write_random_run(tmp_path / "b", CAUSAL)
     stream = export_run(
         target="intel-cpu", mode="stream", run=tmp_path / "b", out=root / "stream", console=QUIET
     )
     _aged(open_bundle(stream), 5)
-    assert newest_fitting(root).name == "stream"
+    assert newest_fitting(root, "auto", QUIET).name == "stream"
     with pytest.raises(BundleError, match="--device tensorrt"):
-        newest_fitting(root, "tensorrt")
+        newest_fitting(root, "tensorrt", QUIET)

@@ -204,7 +204,17 @@ def test_an_imported_run_has_no_plan_to_resume() -> None:
         plan_from_record({}, Path("runs/x"))
 
 
-@pytest.mark.parametrize("text", ["x = " + "[" * 50_000, "x = " + "9" * 5000, "x = \x00", "x = 1\nx = 2"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x = " + "[" * 50_000,
+        ".".join("x" * 5000) + " = 1",
+        f"[{'.'.join('x' * 900)}]\nx = 1",
+        "x = " + "9" * 5000,
+        "x = \x00",
+        "x = 1\nx = 2",
+    ],
+)
 def test_damaged_settings_files_are_refused_by_name(tmp_path: Path, text: str) -> None:
     (tmp_path / "damaged.toml").write_text(text)
     with pytest.raises(ConfigError, match=r"damaged\.toml"):
@@ -288,3 +298,8 @@ def test_epochs_within_the_warm_up_are_warned_of(capsys: pytest.CaptureFixture[s
         said = capsys.readouterr().err
         assert ("image.epochs=2" in said and "image.warmup_epochs=2" in said) == warned
         assert "video" not in said
+
+
+def test_a_byte_order_mark_before_settings_is_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbfseed = 3")
+    assert read_config(tmp_path / "mine.toml") == {"seed": 3}

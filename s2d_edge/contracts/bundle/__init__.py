@@ -10,12 +10,14 @@ from s2d_edge.contracts.bundle.manifest import (
     EXPERIMENTAL,
     EXPERIMENTAL_TARGETS,
     FORMAT_VERSION,
+    GRAPHS,
     HALF_GRAPH,
     MANIFEST,
     AccuracyRecord,
     CalibrationClip,
     CalibrationRecord,
     EngineIdentity,
+    GraphFile,
     Manifest,
     Mode,
     ParityRecord,
@@ -24,7 +26,14 @@ from s2d_edge.contracts.bundle.manifest import (
     Target,
     TensorSpec,
 )
-from s2d_edge.contracts.bundle.opening import BUNDLES, Bundle, find_bundles, open_bundle, read_manifest
+from s2d_edge.contracts.bundle.opening import (
+    BUNDLES,
+    Bundle,
+    find_bundles,
+    open_bundle,
+    read_manifest,
+    warn_of_skipped,
+)
 from s2d_edge.contracts.bundle.sealing import seal, tool_versions, writing_bundle
 
 __all__ = [
@@ -33,6 +42,7 @@ __all__ = [
     "EXPERIMENTAL",
     "EXPERIMENTAL_TARGETS",
     "FORMAT_VERSION",
+    "GRAPHS",
     "HALF_GRAPH",
     "MANIFEST",
     "AccuracyRecord",
@@ -40,6 +50,7 @@ __all__ = [
     "CalibrationClip",
     "CalibrationRecord",
     "EngineIdentity",
+    "GraphFile",
     "Manifest",
     "Mode",
     "ParityRecord",
@@ -52,5 +63,6 @@ __all__ = [
     "read_manifest",
     "seal",
     "tool_versions",
+    "warn_of_skipped",
     "writing_bundle",
 ]

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
+from s2d_edge.contracts.names import file_fault, labels_fault, name_fault, text_fault
 
 FORMAT_VERSION = 2  # 1 had no self-test
 READABLE_VERSIONS = (1, 2)
@@ -18,6 +19,15 @@ BUILD_SCRIPT = "build_engine.sh"  # builds TensorRT's plan on the device
 
 Mode = Literal["window", "stream"]
 Target = Literal["jetson", "intel-npu", "intel-gpu", "intel-cpu", "cpu"]
+GraphFile = Literal["model.onnx", "model.xml"]
+# The graphs that a target's runtimes read; of two, export takes the faster on this machine.
+GRAPHS: dict[Target, tuple[GraphFile, ...]] = {
+    "jetson": ("model.onnx",),
+    "intel-npu": ("model.xml",),
+    "intel-gpu": ("model.xml",),
+    "intel-cpu": ("model.xml",),
+    "cpu": ("model.xml", "model.onnx"),
+}
 # Targets whose devices were never available here; the sentence stands wherever they are offered.
 EXPERIMENTAL_TARGETS: frozenset[Target] = frozenset({"jetson", "intel-npu", "intel-gpu"})
 EXPERIMENTAL = "experimental: built to the documentation, not run on a device"
@@ -158,7 +168,7 @@ class Manifest(_Record):
     mode: Mode
     frames: int = Field(ge=1)
     fps: float = Field(gt=0, le=240)
-    graph: Literal["model.onnx", "model.xml"]
+    graph: GraphFile
     inputs: tuple[TensorSpec, ...] = Field(min_length=1)
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
     labels: tuple[str, ...] = Field(min_length=2)
@@ -180,6 +190,7 @@ class Manifest(_Record):
             raise ValueError(
                 f"inputs[0] is {pictures.dtype} {pictures.shape}, frames and crop.size want uint8 {wanted}"
             )
+        self._check_names()
         self._check_state()
         if logits.shape != (1, len(self.labels)):
             raise ValueError(f"outputs[0] has shape {logits.shape} for {len(self.labels)} labels")
@@ -192,6 +203,25 @@ class Manifest(_Record):
         if self.self_test is not None and self.self_test.file not in self.files:
             raise ValueError(f"files lists no {self.self_test.file}")
         return self
+
+    def _check_names(self) -> None:
+        for field, name in (("name", self.name), ("source_run", self.source_run)):
+            if fault := name_fault(name):
+                raise ValueError(f"{field} {name!r} {fault}")
+        if fault := labels_fault(self.labels):
+            raise ValueError(f"labels: {fault}")
+        for field, tensors in (("inputs", self.inputs), ("outputs", self.outputs)):
+            names = [tensor.name for tensor in tensors]
+            for number, name in enumerate(names):
+                if fault := text_fault(name) or ("is there twice" if name in names[:number] else ""):
+                    raise ValueError(f"{field}.{number}.name {name!r} {fault}")
+        for name in self.files:
+            if fault := file_fault(name):
+                raise ValueError(f"files: {name!r} {fault}")
+            if name == MANIFEST:
+                raise ValueError(f"files lists {MANIFEST}, which holds them")
+        if self.graph not in (taken := GRAPHS[self.target]):
+            raise ValueError(f"graph is {self.graph}, and target {self.target} takes {' or '.join(taken)}")
 
     def _check_state(self) -> None:
         if self.mode == "window":

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from s2d_edge.contracts.bundle.manifest import MANIFEST, READABLE_VERSIONS, Manifest
+from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError
 from s2d_edge.core.files import read_json, sha256_of
 
 BUNDLES = Path("bundles")  # under the working directory, unless --out says otherwise
+
+# What desktops, network disks, git and model hubs leave in a folder. Nothing of it is ever read.
+_NOT_OURS = (
+    *(".DS_Store", "._*", ".nfs*", "Thumbs.db", "desktop.ini", ".git", ".gitattributes", ".gitignore"),
+    *(".cache", ".huggingface", "README.md", "LICENSE*"),
+)
 
 
 class Bundle:
@@ -34,7 +44,7 @@ class Bundle:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read and validate ``manifest.json`` in the bundle folder ``path``; hashes are not checked.
+    """Read and validate ``manifest.json`` in the bundle folder ``path``; other files are not looked at.
 
     Raises:
         BundleError: no such folder or manifest, an unknown version, a missing, unknown or wrong field.
@@ -64,12 +74,21 @@ def read_manifest(path: Path) -> Manifest:
 def open_bundle(path: Path) -> Bundle:
     """Read a bundle and verify every file's hash.
 
+    A file may be a link to another place, as in a hub's cache: its hash says whether it is the right one.
+
     Raises:
-        BundleError: what :func:`read_manifest` raises; a listed file missing or altered.
+        BundleError: what :func:`read_manifest` raises; a listed file missing or altered; a file not listed.
     """
     manifest = read_manifest(path)
+    _check_files(path, manifest)
     for name, expected in manifest.files.items():
-        if sha256_of(_listed_file(path, name)) != expected:
+        try:
+            found = sha256_of(path / name)
+        except OSError as error:
+            raise BundleError(
+                f"{path / name} cannot be read ({error.strerror}); copy or export the bundle again"
+            ) from None
+        if found != expected:
             raise BundleError(
                 f"{path}: {name} differs from what the manifest recorded (sha256); it was altered or "
                 "damaged: copy or export the bundle again"
@@ -77,33 +96,68 @@ def open_bundle(path: Path) -> Bundle:
     return Bundle(path, manifest)
 
 
-def _listed_file(bundle: Path, name: str) -> Path:
-    """The file that the manifest lists as ``name``, if it is there and inside the bundle."""
-    file = bundle / name
-    try:
-        inside, there = bundle.resolve() in file.resolve().parents, file.is_file()
-    except (OSError, ValueError) as error:  # a name that no file can have
-        raise BundleError(
-            f"{bundle}: the manifest lists {name!r}, which is no file name ({error}); export the bundle again"
-        ) from None
-    if not inside:
-        raise BundleError(
-            f"{bundle}: the manifest lists {name!r}, outside the bundle; export the bundle again"
-        )
-    if not there:
-        raise BundleError(f"{bundle}: {name!r} is missing; copy or export the bundle again")
-    return file
+def _check_files(path: Path, manifest: Manifest) -> None:
+    """Compare the files in a bundle's folder with those that its manifest lists; hashes are not checked.
+
+    Raises:
+        BundleError: a listed file is missing, or a file is not listed, so that nothing vouches for it.
+    """
+    for name in manifest.files:
+        try:
+            there = (path / name).is_file()
+        except (OSError, ValueError) as error:  # a name that no file can have, a folder that cannot be read
+            raise BundleError(f"{path}: {name!r} cannot be read ({error}); export the bundle again") from None
+        if not there:
+            raise BundleError(f"{path}: {name!r} is missing; copy or export the bundle again")
+    for name in _files_in(path):
+        if name not in manifest.files and name != MANIFEST:
+            raise BundleError(
+                f"{path}: {name!r} is not listed in {MANIFEST}, so nothing says whose it is; "
+                "move it out of the bundle, or export the bundle again"
+            )
 
 
-def find_bundles(root: Path) -> list[tuple[Path, Manifest]]:
-    """Readable bundles directly under ``root``, newest first; other folders are skipped."""
+def _files_in(path: Path) -> Iterator[str]:
+    """The names of everything under ``path`` that is no folder, in order, ``/`` between their parts."""
+    for folder, folders, files in os.walk(path):
+        folders[:] = sorted(name for name in folders if not _is_foreign(name))
+        links = [name for name in folders if Path(folder, name).is_symlink()]  # which are not walked into
+        for name in sorted([*files, *links]):
+            if not _is_foreign(name):
+                yield Path(folder, name).relative_to(path).as_posix()
+
+
+def _is_foreign(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in _NOT_OURS)
+
+
+def find_bundles(root: Path, console: Console | None = None) -> list[tuple[Path, Manifest]]:
+    """Find the bundles directly under ``root`` whose manifest can be read and whose files are there.
+
+    Hashes are not checked. Hidden folders, such as the remains of a killed export, are no bundles.
+
+    Args:
+        console: names every bundle that is skipped, with the reason; None names none.
+
+    Returns:
+        The folder and manifest of each, newest first.
+    """
     found: list[tuple[float, Path, Manifest]] = []
-    for file in root.glob(f"*/{MANIFEST}"):
-        if file.parent.name.startswith("."):
+    for file in sorted(root.glob(f"*/{MANIFEST}")):
+        path = file.parent
+        if path.name.startswith("."):
             continue
         try:
-            found.append((file.stat().st_mtime, file.parent, read_manifest(file.parent)))
-        except (BundleError, OSError):
-            continue
+            manifest = read_manifest(path)
+            _check_files(path, manifest)
+            found.append((file.stat().st_mtime, path, manifest))
+        except (BundleError, OSError) as error:
+            if console is not None:
+                warn_of_skipped(error, console)
     found.sort(key=lambda entry: entry[0], reverse=True)
     return [(path, manifest) for _, path, manifest in found]
+
+
+def warn_of_skipped(error: Exception, console: Console) -> None:
+    """Name a bundle that a choice by default leaves out; ``error`` says which, and why."""
+    console.warn(f"skipped a bundle: {error}")

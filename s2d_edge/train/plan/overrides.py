@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from s2d_edge.core.errors import ConfigError
+from s2d_edge.core.files import check_depth
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -68,7 +69,7 @@ def read_config(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows' editors begin with a byte order mark
     except OSError as error:
         raise ConfigError(f"--config {path} cannot be read ({error.strerror}); check the path") from None
     except UnicodeDecodeError as error:
@@ -84,6 +85,7 @@ def parse_toml(text: str, source: str) -> dict[str, Any]:
     """
     try:
         tree: dict[str, Any] = tomllib.loads(text)
+        check_depth(tree)
     except (ValueError, RecursionError) as error:  # not TOML, a number of too many digits, nested too deeply
         raise ConfigError(f"{source} is not valid TOML: {error}") from None
     return tree

@@ -73,10 +73,10 @@ def find_init(path: Path | None, stages: Sequence[Stage], console: Console) -> I
     """
     if path is None and stages == ("video",):
         try:
-            path = newest_run(RUNS, "image")
-        except CheckpointError:
+            path = newest_run(RUNS, "image", console)
+        except CheckpointError as error:
             raise CheckpointError(
-                f"--stage video starts from an image run and there is none under {RUNS}; train one with "
+                f"--stage video starts from an image run: {error}; train one with "
                 "'s2d-edge train --stage image', or name one with --init"
             ) from None
         console.say(f"starting from the newest image run, {path}")

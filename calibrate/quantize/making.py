@@ -72,6 +72,7 @@ class Workshop:
             recipe=recipe.as_record(),
             int8_mac_fraction=macs.fraction,
             clips=self.clips.records,
+            source_sha256=self.source.graph_sha256,
         )
         return Bundle(folder, seal(folder, self._manifest(calibration, recipe)))
 

@@ -63,7 +63,7 @@ def measure_report(
         int8=measured[1].predictions,
     )
     fp32_side, int8_side = (
-        score_side(bundle.manifest.name, one, predictions.truth, labels, bundle.size_bytes, choice.seed)
+        score_side(bundle, one, predictions.truth, choice.seed)
         for bundle, one in zip((source, int8), measured, strict=True)
     )
     assert int8.manifest.calibration is not None  # the manifest's own check

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,17 @@ from s2d_edge.calibrate.report.records import Details, DropReport, Verdict
 from s2d_edge.calibrate.report.side import recall_drops
 from s2d_edge.calibrate.report.verdict import gate_sentence
 from s2d_edge.calibrate.search.gate import GateReport
+from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.errors import BundleError
 from s2d_edge.core.files import read_json, write_text
 
 REPORT = "report.json"
 CLIPS = "report-clips.csv"
 HTML = "report.html"
-FORMAT_VERSION = 3  # 2 had no gate; 1 had no details ("findings"), and did not name its version
-_READABLE = (1, 2, FORMAT_VERSION)
+# 3 did not name its graphs by hash, and always decided; 2 had no gate; 1 had no details ("findings"), and did
+# not name its version.
+FORMAT_VERSION = 4
+_READABLE = (1, 2, 3, FORMAT_VERSION)
 # Fields of the report whose keys in JSON have other names.
 _RENAMED = {"evaluation_data": "data", "evaluation_split": "split", "details": "findings"}
 _REPORT: TypeAdapter[DropReport] = TypeAdapter(DropReport)
@@ -122,6 +126,10 @@ def read_report(folder: Path) -> tuple[DropReport, Verdict, dict[str, Any]]:
             f"{folder} holds no {REPORT}; INT8 bundles have one: make one with 's2d-edge calibrate'"
         )
     payload = read_json(file, BundleError, "calibrate again")
+    try:
+        json.dumps(payload, allow_nan=False)
+    except ValueError:
+        raise BundleError(f"{file} holds NaN or Infinity, which is no measurement; calibrate again") from None
     version = payload.get("format_version", 1)
     if version not in _READABLE:
         raise BundleError(
@@ -144,6 +152,21 @@ def read_report(folder: Path) -> tuple[DropReport, Verdict, dict[str, Any]]:
     except KeyError as error:
         raise BundleError(f"{file}: field {error} is missing; calibrate again") from None
     return report, verdict, payload
+
+
+def report_of(bundle: Bundle) -> tuple[DropReport, Verdict, dict[str, Any]]:
+    """Read the report of a bundle, if it is about this bundle's graph.
+
+    Raises:
+        BundleError: what :func:`read_report` raises, or the figures are another graph's.
+    """
+    found = read_report(bundle.path)
+    if found[0].int8.graph_sha256 not in (None, bundle.graph_sha256):
+        raise BundleError(
+            f"{bundle.path / REPORT} holds figures of another graph than this bundle's (sha256); "
+            "calibrate again"
+        )
+    return found
 
 
 def save_clips(clips: ClipPredictions, labels: tuple[str, ...], path: Path) -> None:

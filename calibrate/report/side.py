@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import PositiveFloat, PositiveInt
 
 from s2d_edge.calibrate.measure.pair import Measurement
+from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.evaluation import score
 from s2d_edge.core import metrics
 
@@ -23,6 +23,8 @@ class Side:
         score: as :func:`s2d_edge.contracts.evaluation.score` returns it.
         size_bytes: graph and weights on disk.
         latency_p50_ms, latency_p95_ms: of one prediction.
+        graph_sha256: see :attr:`s2d_edge.contracts.bundle.Bundle.graph_sha256`; None in reports before
+            version 4.
     """
 
     bundle: str
@@ -31,28 +33,23 @@ class Side:
     size_bytes: PositiveInt
     latency_p50_ms: PositiveFloat
     latency_p95_ms: PositiveFloat
+    graph_sha256: str | None = None
 
 
-def score_side(
-    bundle: str,
-    measured: Measurement,
-    truth: metrics.Labels,
-    labels: Sequence[str],
-    size_bytes: int,
-    seed: int,
-) -> Side:
+def score_side(bundle: Bundle, measured: Measurement, truth: metrics.Labels, seed: int) -> Side:
     """Score one graph's predictions.
 
     Args:
+        bundle: the graph's.
         truth: (n,) class indices.
-        labels: class names in index order.
         seed: of the bootstraps.
     """
     return Side(
-        bundle=bundle,
+        bundle=bundle.manifest.name,
         engine=measured.engine,
-        score=score(truth, measured.predictions.predicted, labels, seed=seed),
-        size_bytes=size_bytes,
+        score=score(truth, measured.predictions.predicted, bundle.manifest.labels, seed=seed),
+        size_bytes=bundle.size_bytes,
+        graph_sha256=bundle.graph_sha256,
         latency_p50_ms=measured.percentile_ms(50),
         latency_p95_ms=measured.percentile_ms(95),
     )

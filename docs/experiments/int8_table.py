@@ -121,7 +121,7 @@ class Stills:
         with open_engine(fp32, "auto") as before, open_engine(int8, "auto") as after:
             one, other = measure_pair(before, after, self._clips)
         sides = [
-            score_side(bundle.manifest.name, measured, truth, self.labels, bundle.size_bytes, self._seed)
+            score_side(bundle, measured, truth, self._seed)
             for bundle, measured in ((fp32, one), (int8, other))
         ]
         classes = len(self.labels)

@@ -18,7 +18,7 @@ from s2d_edge.core.errors import BundleError
 from s2d_edge.core.files import write_text
 from s2d_edge.core.processor import processor
 from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
-from s2d_edge.firmware_host.bundles import BundleName, resolve
+from s2d_edge.firmware_host.bundles import BundleName, all_sound, resolve
 from s2d_edge.verbs.benchmark_models import benchmark_models
 from s2d_edge.verbs.compare_rows import Row, reports_near, row_of
 
@@ -37,7 +37,7 @@ def compare_bundles(
     """Print one table of bundles, and return it for JSON.
 
     Args:
-        given: bundles; none given takes every bundle under ``bundles``.
+        given: bundles; none given takes every bundle under ``bundles``; damaged ones are skipped and named.
         measure_rounds: time them now, in turn, with so many inferences each; None quotes their reports.
         device: to time them on.
         out: the table is also written to this file, as ``.md`` or ``.csv``.
@@ -47,13 +47,14 @@ def compare_bundles(
         BundleError: there is none, or one is incomplete.
         S2DEdgeError: what timing raises.
     """
-    named = dict.fromkeys(resolve(each, device, console) for each in given)
-    chosen = list(named) or [path for path, _ in find_bundles(BUNDLES)]
+    chosen = list(dict.fromkeys(resolve(each, device, console) for each in given))
+    if not given:
+        chosen = all_sound((path for path, _ in find_bundles(BUNDLES, console)), console)
     if not chosen:
         raise BundleError(f"there is no bundle under {BUNDLES}/ to compare; make one with 's2d-edge export'")
     bundles = [open_bundle(path) for path in chosen]
-    near = reports_near(chosen)
-    rows = [row_of(bundle, near) for bundle in bundles]
+    reports = reports_near(chosen, console)
+    rows = [row_of(bundle, reports) for bundle in bundles]
     if measure_rounds is not None:
         options = BenchmarkOptions(rounds=measure_rounds)
         timings = benchmark_models(chosen, None, options, device=device, threads=None, console=console)
@@ -124,7 +125,10 @@ def _data_notes(rows: Sequence[Row], marks: dict[Hashable, str]) -> Iterable[str
         unsure = "" if row.clips_sha256 else " (an earlier report, which does not name its clips)"
         yield f"{mark}: {row.clips} clips of {row.data}{unsure}"
     if any(row.measured_on is None for row in rows):
-        yield f"{_UNKNOWN}: not measured; 's2d-edge calibrate' measures FP32 and INT8 together"
+        yield (
+            f"{_UNKNOWN}: not measured, or no report here names this graph by its hash; "
+            "'s2d-edge calibrate' measures FP32 and INT8 together"
+        )
 
 
 def _time_notes(rows: Sequence[Row], *, measured_now: bool) -> Iterable[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from s2d_edge.calibrate.report.records import DropReport
-from s2d_edge.calibrate.report.report_file import REPORT, read_report
+from s2d_edge.calibrate.report.report_file import REPORT, report_of
 from s2d_edge.calibrate.report.side import Side
 from s2d_edge.contracts.bundle import Bundle, Manifest, find_bundles
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import BundleError
 from s2d_edge.firmware_host.bundles import display_name
 
 
@@ -49,18 +51,34 @@ class Row:
         return None if self.data is None else (self.data, self.clips, self.clips_sha256)
 
 
-def reports_near(paths: Iterable[Path]) -> list[tuple[Manifest, DropReport]]:
-    """Return the reports of the INT8 bundles in the same folders as these, newest first."""
-    found = []
-    for folder in dict.fromkeys(path.resolve().parent for path in paths):
+Reports = Mapping[Path, tuple[Manifest, DropReport]]
+
+
+def reports_near(paths: Iterable[Path], console: Console) -> Reports:
+    """Read the reports of the INT8 bundles in the same folders as these.
+
+    Args:
+        console: names every report that cannot be read, or holds another graph's figures; it is skipped.
+
+    Returns:
+        By the bundle's folder, links followed, the manifest and the report; the newest of a folder first.
+    """
+    found: dict[Path, tuple[Manifest, DropReport]] = {}
+    folders = dict.fromkeys(folder for path in paths for folder in (path.parent, path.resolve().parent))
+    for folder in folders:
         for path, manifest in find_bundles(folder):
-            if manifest.precision == "int8" and (path / REPORT).is_file():
-                found.append((manifest, read_report(path)[0]))
+            key = path.resolve()
+            if manifest.precision != "int8" or key in found or REPORT not in manifest.files:
+                continue
+            try:
+                found[key] = manifest, report_of(Bundle(path, manifest))[0]
+            except BundleError as error:
+                console.warn(f"skipped a report: {error}")
     return found
 
 
-def row_of(bundle: Bundle, near: Sequence[tuple[Manifest, DropReport]]) -> Row:
-    """Return the line of a bundle; an FP32 bundle has its figures from a report among ``near``."""
+def row_of(bundle: Bundle, reports: Reports) -> Row:
+    """Return the line of a bundle; an FP32 bundle's figures are those that a report measured on its graph."""
     manifest = bundle.manifest
     row = Row(
         bundle=display_name(bundle.path),
@@ -71,19 +89,13 @@ def row_of(bundle: Bundle, near: Sequence[tuple[Manifest, DropReport]]) -> Row:
         size_bytes=bundle.size_bytes,
     )
     if manifest.precision == "int8":
-        if not (bundle.path / REPORT).is_file():
+        if (own := reports.get(bundle.path.resolve())) is None:
             return row
-        report = read_report(bundle.path)[0]
-        drop = report.drop
+        drop = own[1].drop
         row = replace(row, drop_war_pp=drop.war_pp, drop_war_pp_ci95=drop.war_pp_ci95)
-        return _measured(row, report, report.int8, manifest.name)
-    for other, report in near:  # an FP32 bundle was measured when it was quantized
-        same = (other.source_run, other.target, other.mode) == (
-            manifest.source_run,
-            manifest.target,
-            manifest.mode,
-        )
-        if same and (report.fp32.bundle, report.fp32.size_bytes) == (manifest.name, bundle.size_bytes):
+        return _measured(row, own[1], own[1].int8, manifest.name)
+    for other, report in reports.values():  # an FP32 bundle was measured when it was quantized
+        if report.fp32.graph_sha256 == bundle.graph_sha256:  # a name may have another model now
             return _measured(row, report, report.fp32, other.name)
     return row
 

@@ -20,7 +20,7 @@ from s2d_edge.calibrate.report.render import (
     layer_rows,
     worst_class_sentence,
 )
-from s2d_edge.calibrate.report.report_file import HTML, read_report
+from s2d_edge.calibrate.report.report_file import HTML, report_of
 from s2d_edge.calibrate.report.scope import not_measured
 from s2d_edge.contracts.bundle import open_bundle
 from s2d_edge.core.console import Console, write_json
@@ -47,7 +47,7 @@ def show_report(given: BundleName | None, *, open_page: bool, json: str | None, 
             f"{bundle.path} is FP32, and a report shows what INT8 costs; "
             f"make one with 's2d-edge calibrate {bundle.path}'"
         )
-    report, verdict, payload = read_report(bundle.path)
+    report, verdict, payload = report_of(bundle)
     _show(report, verdict, console)
     page = bundle.path / HTML
     if page.is_file():

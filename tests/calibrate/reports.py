@@ -10,10 +10,10 @@ from s2d_edge.calibrate.measure.drop import drop_between
 from s2d_edge.calibrate.measure.pair import Measurement
 from s2d_edge.calibrate.report.details import ClipPredictions, count_outcomes, most_changed, worst_class
 from s2d_edge.calibrate.report.records import Details, DropReport
-from s2d_edge.calibrate.report.side import score_side
+from s2d_edge.calibrate.report.side import Side
 from s2d_edge.calibrate.search.gate import GateLimits, GateReport, Trial, allowance
 from s2d_edge.contracts.bundle import CalibrationClip, CalibrationRecord, EngineIdentity
-from s2d_edge.contracts.evaluation import gather
+from s2d_edge.contracts.evaluation import gather, score
 
 LABELS = ("red", "green", "blue")
 LAYERS = (
@@ -53,6 +53,18 @@ def _details(clips: ClipPredictions) -> Details:
     )
 
 
+def _side(bundle: str, measurement: Measurement, truth: NDArray[np.int64], size_bytes: int) -> Side:
+    return Side(
+        bundle=bundle,
+        engine=measurement.engine,
+        score=score(truth, measurement.predictions.predicted, LABELS),
+        size_bytes=size_bytes,
+        latency_p50_ms=measurement.percentile_ms(50),
+        latency_p95_ms=measurement.percentile_ms(95),
+        graph_sha256=f"hash of {bundle}",
+    )
+
+
 def report_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArray[np.int64]) -> DropReport:
     fp32, int8 = measured(before, "FP32 on X", 40.0), measured(after, "INT8 on X", 10.0)
     calibration = CalibrationRecord(
@@ -65,8 +77,8 @@ def report_of(truth: NDArray[np.int64], before: NDArray[np.int64], after: NDArra
     )
     return DropReport(
         target="intel-cpu",
-        fp32=score_side("b", fp32, truth, LABELS, 4_000_000, seed=0),
-        int8=score_side("b-int8", int8, truth, LABELS, 1_000_000, seed=0),
+        fp32=_side("b", fp32, truth, 4_000_000),
+        int8=_side("b-int8", int8, truth, 1_000_000),
         drop=drop_between(fp32.predictions, int8.predictions, truth, 3, seed=0),
         calibration=calibration,
         evaluation_data="colours",

@@ -287,6 +287,16 @@ def test_reports_of_version_2_are_read(tmp_path: Path) -> None:
     assert (old.gate, old.details) == (None, report.details)
 
 
+def test_reports_of_version_3_are_read_and_name_no_graph(tmp_path: Path) -> None:
+    report = report_of(TRUTH, GOOD, GOOD)
+    payload = as_json(report, judge(report)) | {"format_version": 3}
+    for side in ("fp32", "int8"):
+        del payload[side]["graph_sha256"]
+    (tmp_path / "report.json").write_text(json.dumps(payload))
+    old, _, _ = read_report(tmp_path)
+    assert (old.fp32.graph_sha256, old.int8.graph_sha256) == (None, None)
+
+
 def test_reports_of_version_1_are_read(tmp_path: Path) -> None:
     report = report_of(TRUTH, GOOD, GOOD)
     payload = as_json(report, judge(report))
@@ -301,7 +311,7 @@ def test_reports_of_version_1_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ('{"format_version": 4}', "format_version 4"),
+        ('{"format_version": 5}', "format_version 5"),
         ('{"format_version": 3, "target": "cpu"}', "'fp32'"),
         ('{"data": "a", "split": "b"}', "'target'"),
     ],
@@ -334,8 +344,9 @@ def test_a_report_with_one_other_value_is_rejected_or_read(
     folder = tmp_path_factory.getbasetemp()
     (folder / "report.json").write_text(json.dumps(mutated(_PAYLOAD, place, value)))
     with suppress(BundleError):
-        report, verdict, _ = read_report(folder)
-        assert as_json(report, verdict)["format_version"] == 3
+        report, verdict, payload = read_report(folder)
+        assert as_json(report, verdict)["format_version"] == 4
+        json.dumps(payload, allow_nan=False)  # as `report --json` writes it
         assert not_measured(report)
         assert as_markdown(report, verdict)
 

@@ -95,7 +95,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
     logits = TensorSpec(name="logits", layout="BK", shape=(1, len(labels)), dtype="float32")
     texts = st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3)
     return Manifest(
-        format_version=draw(st.sampled_from([1, 2])),
+        format_version=3,
         name=draw(LABELS),
         source_run=draw(LABELS),
         target=draw(st.sampled_from([target for target in GRAPHS if "model.xml" in GRAPHS[target]])),
@@ -138,7 +138,7 @@ def test_round_trip(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 3}, "format_version 3"),
+        ({"format_version": 4}, "format_version 4"),
         ({"format_version": None}, "format_version None"),
         ({"labels": None}, "field 'labels'"),
         ({"surprise": 1}, "field 'surprise'"),

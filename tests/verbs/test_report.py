@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from s2d_edge.api.opening import choose_model
 from s2d_edge.api.stages import calibrate
-from s2d_edge.contracts.bundle import open_bundle, seal
+from s2d_edge.contracts.bundle import MANIFEST, open_bundle, read_manifest, seal
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, S2DEdgeError
 from s2d_edge.core.processor import processor
+from s2d_edge.firmware_host.bundles import find_bundle, find_bundles_to_run, find_precision
 from s2d_edge.verbs.compare_bundles import compare_bundles
 from s2d_edge.verbs.report_text import show_report
 from tests.colours import write_colours
@@ -152,6 +158,85 @@ def test_compare_marks_bundles_that_were_measured_on_other_clips(
     assert result["bundles"][2]["war"] is None
     assert "–: not measured" in printed
     assert out.read_text().count("\n| ") == 4
+
+
+def _train_again(bundle: Path) -> None:
+    """Give a bundle other weights of the same size, and seal it under the same name."""
+    weights = np.frombuffer((bundle / "model.bin").read_bytes(), np.uint8)
+    (bundle / "model.bin").write_bytes((weights ^ 1).tobytes())
+    seal(bundle, read_manifest(bundle))
+
+
+def test_a_model_trained_again_under_the_same_name_has_no_accuracy_of_the_one_before(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(folder / "bundles", tmp_path / "bundles")
+    _train_again(tmp_path / "bundles" / "colours")
+    monkeypatch.chdir(tmp_path)
+    result = compare_bundles([], measure_rounds=None, device="auto", out=None, console=Console())
+    fp32, int8 = result["bundles"]
+    assert (fp32["bundle"], fp32["war"], fp32["report"]) == ("colours", None, None)
+    assert int8["war"] == pytest.approx(2 / 3)
+    # A report that was left beside another INT8 graph is no report of it either.
+    other = tmp_path / "bundles" / "colours-int8"
+    _train_again(other)
+    result = compare_bundles([], measure_rounds=None, device="auto", out=None, console=Console())
+    assert [row["war"] for row in result["bundles"]] == [None, None]
+    assert "colours-int8/report.json" in capfd.readouterr().err
+    with pytest.raises(BundleError, match=r"report\.json"):
+        show_report(other, open_page=False, json=None, console=QUIET)
+
+
+def test_figures_of_reports_that_name_no_graph_are_told_of_their_own_bundle_only(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "bundles", tmp_path / "bundles")
+    old = tmp_path / "bundles" / "colours-int8"
+    payload = json.loads((old / "report.json").read_text()) | {"format_version": 3}
+    for side in ("fp32", "int8"):
+        del payload[side]["graph_sha256"]
+    (old / "report.json").write_text(json.dumps(payload))
+    seal(old, read_manifest(old))
+    paths = [tmp_path / "bundles" / "colours", old]
+    result = compare_bundles(paths, measure_rounds=None, device="auto", out=None, console=QUIET)
+    assert [row["war"] for row in result["bundles"]] == [None, pytest.approx(2 / 3)]
+
+
+@pytest.mark.parametrize("damage", ["margin", "report", "graph"])
+def test_one_bad_neighbour_is_skipped_and_named_by_every_verb_that_chooses(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    damage: str,
+) -> None:
+    shutil.copytree(folder / "bundles", tmp_path / "bundles")
+    bad = tmp_path / "bundles" / "bad-int8"
+    shutil.copytree(folder / "bundles/colours-int8", bad)
+    if damage == "margin":
+        content = json.loads((bad / MANIFEST).read_text())
+        content["crop"]["margin"] = 50
+        (bad / MANIFEST).write_text(json.dumps(content))
+    else:
+        file = bad / ("report.json" if damage == "report" else "model.bin")
+        file.write_bytes(file.read_bytes()[:-20])
+    os.utime(bad / MANIFEST, (2e9, 2e9))  # the newest
+    monkeypatch.chdir(tmp_path)
+    result = compare_bundles([], measure_rounds=None, device="auto", out=None, console=Console())
+    assert [row["bundle"] for row in result["bundles"]] == ["colours", "colours-int8"]
+    assert "bundles/bad-int8" in capfd.readouterr().err
+    show_report(None, open_page=False, json=None, console=Console())
+    assert "bundles/bad-int8" in capfd.readouterr().err
+    choices: tuple[Callable[[], Path], ...] = (
+        lambda: choose_model(None, "auto", Console()),
+        lambda: find_bundle(None, "auto", Console()),
+        lambda: find_precision(None, "int8", Console()),
+    )
+    for choose in choices:
+        assert choose().name == "colours-int8"
+        assert "bundles/bad-int8" in capfd.readouterr().err
+    assert find_bundles_to_run([], "auto", Console())
+    assert "bundles/bad-int8" in capfd.readouterr().err
 
 
 def test_compare_can_time_the_bundles_now(folder: Path) -> None:

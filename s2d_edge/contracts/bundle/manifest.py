@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.names import file_fault, labels_fault, name_fault, text_fault
 
-FORMAT_VERSION = 2  # 1 had no self-test
-READABLE_VERSIONS = (1, 2)
+FORMAT_VERSION = 3  # 2 did not name the graph that was quantized; 1 had no self-test
+READABLE_VERSIONS = (1, 2, 3)
 MANIFEST = "manifest.json"
 HALF_GRAPH = "model_fp16.onnx"  # the same INT8 graph typed in 16 bits, for TensorRT 11; beside model.onnx
 BUILD_SCRIPT = "build_engine.sh"  # builds TensorRT's plan on the device
@@ -82,7 +82,10 @@ class CalibrationClip(_Record):
 
 
 class CalibrationRecord(_Record):
-    """The clips, seed and recipe that made the INT8 graph."""
+    """The clips, seed and recipe that made the INT8 graph, and the FP32 graph it was made of.
+
+    ``source_sha256`` is the hash of that graph and its weights; None in bundles before version 3.
+    """
 
     data: str
     split: str
@@ -90,6 +93,7 @@ class CalibrationRecord(_Record):
     recipe: dict[str, str | float | int | bool]
     int8_mac_fraction: Fraction
     clips: tuple[CalibrationClip, ...] = Field(min_length=1)
+    source_sha256: str | None = None
 
 
 class AccuracyRecord(_Record):
@@ -160,7 +164,7 @@ class Manifest(_Record):
     new slot of each ring, in the rings' order.
     """
 
-    format_version: Literal[1, 2]
+    format_version: Literal[1, 2, 3]
     name: str
     source_run: str
     target: Target
@@ -198,6 +202,8 @@ class Manifest(_Record):
             raise ValueError(f"files lists no {self.graph}")
         if self.precision == "int8" and self.calibration is None:
             raise ValueError("calibration is missing from an int8 bundle")
+        if self.calibration is not None and self.calibration.source_sha256 and self.format_version < 3:
+            raise ValueError("calibration.source_sha256 came with format_version 3")
         if self.self_test is not None and self.format_version < 2:
             raise ValueError("self_test came with format_version 2")
         if self.self_test is not None and self.self_test.file not in self.files:

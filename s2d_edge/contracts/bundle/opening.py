@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -38,9 +39,17 @@ class Bundle:
     @property
     def size_bytes(self) -> int:
         """Size of the graph and its weights on disk, bytes; reports left out."""
-        return sum(
-            (self.path / name).stat().st_size for name in self.manifest.files if name.startswith("model.")
-        )
+        return sum((self.path / name).stat().st_size for name in self._graph_files)
+
+    @property
+    def graph_sha256(self) -> str:
+        """Hash of the graph and its weights, whatever the bundle is called; figures are tied to it."""
+        lines = "\n".join(f"{name}\t{self.manifest.files[name]}" for name in sorted(self._graph_files))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    @property
+    def _graph_files(self) -> list[str]:
+        return [name for name in self.manifest.files if name.startswith("model.")]
 
 
 def read_manifest(path: Path) -> Manifest:

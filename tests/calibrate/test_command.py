@@ -10,7 +10,7 @@ import pytest
 
 import s2d_edge
 from s2d_edge.calibrate.report.records import DropReport
-from s2d_edge.contracts.bundle import Bundle, open_bundle
+from s2d_edge.contracts.bundle import FORMAT_VERSION, Bundle, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import (
     BundleError,
@@ -91,7 +91,7 @@ def test_int8_bundle_records_its_calibration_and_its_accuracy(
     with open_engine(bundle) as engine:
         assert "INT8" in engine.description
         assert self_test(bundle, engine).passed
-    assert manifest.format_version == 2  # whatever the FP32 bundle's was
+    assert manifest.format_version == FORMAT_VERSION  # whatever the FP32 bundle's was
 
 
 @pytest.mark.slow(seconds=3)

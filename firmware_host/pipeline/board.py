@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from threading import Condition
 
@@ -20,13 +21,15 @@ class Board:
 
         Args:
             labels: every class, in the model's order.
-            results_kept: tickets after which a result is forgotten.
+            results_kept: tickets after which a result is forgotten, unless it is the newest about a face
+                that is followed still.
         """
         self._changed = Condition()
         self._labels = labels
         self._results_kept = results_kept
         self._newest: SearchedFrame | None = None
-        self._results: dict[int, LiveResult] = {}
+        self._results: dict[int, deque[tuple[int, LiveResult]]] = {}  # (ticket, result), by track
+        self._order: deque[tuple[int, int]] = deque()  # (ticket to forget it by, track), one for each result
         self._last_ticket = 0
         self._results_ended = False
         self._repeated_frames = False
@@ -80,9 +83,9 @@ class Board:
         """Add the result of a request; None where the stride wants none. Tickets rise."""
         with self._changed:
             if result is not None:
-                self._results[ticket] = result
-            while self._results and (oldest := next(iter(self._results))) <= ticket - self._results_kept:
-                del self._results[oldest]
+                self._results.setdefault(result.track, deque()).append((ticket, result))
+                self._order.append((ticket, result.track))
+            self._forget_results(ticket)
             self._last_ticket = ticket
             self._changed.notify_all()
 
@@ -112,22 +115,35 @@ class Board:
             return Snapshot(
                 frame=newest.frame,
                 overlay=self._overlay(newest),
-                result=self._newest_results(newest.ticket).get(newest.main),
+                result=self._newest_result(newest.main, newest.ticket),
                 counts=counts,
             )
 
-    def _newest_results(self, ticket: int) -> dict[int, LiveResult]:
-        """The newest result about each face up to a ticket, by track."""
-        tickets = sorted(each for each in self._results if each <= ticket)
-        return {self._results[each].track: self._results[each] for each in tickets}
+    def _forget_results(self, ticket: int) -> None:
+        """Forget what no frame on its way can want any more, in the order in which it came."""
+        while self._order and self._order[0][0] <= ticket - self._results_kept:
+            _, track = self._order.popleft()
+            kept = self._results[track]
+            if len(kept) > 1:
+                kept.popleft()
+            elif self._newest is not None and (track in self._newest.faces or track == self._newest.main):
+                self._order.append((ticket, track))  # a long stride: nothing newer came yet
+            else:
+                del self._results[track]
+
+    def _newest_result(self, track: int, ticket: int) -> LiveResult | None:
+        """The newest result about a face up to a ticket."""
+        for at, result in reversed(self._results.get(track, ())):
+            if at <= ticket:
+                return result
+        return None
 
     def _overlay(self, searched: SearchedFrame) -> Overlay:
-        results = self._newest_results(searched.ticket)
-        main = results.get(searched.main)
+        main = self._newest_result(searched.main, searched.ticket)
         return Overlay(
             labels=self._labels,
             faces=tuple(
-                _mark(box, results.get(track), main=track == searched.main)
+                _mark(box, self._newest_result(track, searched.ticket), main=track == searched.main)
                 for track, box in searched.faces.items()
             ),
             label=main.label if main is not None else None,

@@ -36,6 +36,7 @@ LIVE_CLIPS_QUEUED = 1
 RECORD_QUEUED = 8
 LIVE_RECORD_QUEUED = 64
 RESULTS_KEPT = 256  # of each face: more than frames can wait behind the newest result
+FRAME_BYTES_QUEUED = 256 << 20  # in each queue of whole frames: ten of a 4K camera, on a board of 8 GB
 CAPTURE_JOIN_S = 2.0  # a network stream may hang in a read; nothing depends on its end
 
 
@@ -75,11 +76,17 @@ class Pipeline:
         clips_queued = (LIVE_CLIPS_QUEUED if live else CLIPS_QUEUED) * seats
         self._source = source
         self._frames: BoundedQueue[Frame] = BoundedQueue(
-            LIVE_FRAMES_QUEUED if live else FRAMES_QUEUED, policy
+            LIVE_FRAMES_QUEUED if live else FRAMES_QUEUED,
+            policy,
+            most_bytes=FRAME_BYTES_QUEUED,
+            size_of=lambda frame: frame.picture.nbytes,
         )
         self._requests: BoundedQueue[ClipRequest] = BoundedQueue(clips_queued, policy)
         self._record: BoundedQueue[SearchedFrame] = BoundedQueue(
-            LIVE_RECORD_QUEUED if live else RECORD_QUEUED, policy
+            LIVE_RECORD_QUEUED if live else RECORD_QUEUED,
+            policy,
+            most_bytes=FRAME_BYTES_QUEUED,
+            size_of=lambda searched: searched.frame.picture.nbytes,
         )
         self._stats = LiveStats()
         self._board = Board(engine.labels, RESULTS_KEPT * seats)
@@ -156,6 +163,11 @@ class Pipeline:
     def owns_current_thread(self) -> bool:
         """True where the caller runs in the thread of a stage."""
         return any(stage.owns_current_thread for stage in (self._capture, *self._followers))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of the whole frames that wait in queues."""
+        return self._frames.held_bytes + self._record.held_bytes
 
     @property
     def counts(self) -> Counts:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from threading import Condition
 from typing import Generic, TypeVar
@@ -29,10 +30,29 @@ class QueueClosed(Exception):
 class BoundedQueue(Generic[ItemT]):
     """First in, first out, between threads; iterating takes items until the queue is closed and empty."""
 
-    def __init__(self, capacity: int, when_full: WhenFull) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        when_full: WhenFull,
+        *,
+        most_bytes: int = sys.maxsize,
+        size_of: Callable[[ItemT], int] = lambda _: 0,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            capacity: it is full with so many items.
+            when_full: what becomes of a new item then.
+            most_bytes: it is full, too, where one more item would take its items over so many bytes together;
+                an empty queue takes any item.
+            size_of: bytes of an item.
+        """
         self._items: deque[ItemT] = deque()
         self._capacity = capacity
         self._when_full = when_full
+        self._most_bytes = most_bytes
+        self._size_of = size_of
+        self._bytes = 0
         self._changed = Condition()
         self._closed = False
         self._dropped = 0
@@ -43,6 +63,12 @@ class BoundedQueue(Generic[ItemT]):
         with self._changed:
             return self._dropped
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of the items inside."""
+        with self._changed:
+            return self._bytes
+
     def put(self, item: ItemT) -> None:
         """Add an item; a full queue waits for room, or drops its oldest item.
 
@@ -51,13 +77,14 @@ class BoundedQueue(Generic[ItemT]):
         """
         with self._changed:
             if self._when_full is WhenFull.WAIT:
-                self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
+                self._changed.wait_for(lambda: self._closed or self._has_room_for(item))
             if self._closed:
                 raise QueueClosed
-            if len(self._items) == self._capacity:
-                self._items.popleft()
+            while not self._has_room_for(item):
+                self._take_oldest()
                 self._dropped += 1
             self._items.append(item)
+            self._bytes += self._size_of(item)
             self._changed.notify_all()
 
     def get(self) -> ItemT:
@@ -70,7 +97,7 @@ class BoundedQueue(Generic[ItemT]):
             self._changed.wait_for(lambda: self._closed or self._items)
             if not self._items:
                 raise QueueClosed
-            item = self._items.popleft()
+            item = self._take_oldest()
             self._changed.notify_all()
             return item
 
@@ -93,4 +120,15 @@ class BoundedQueue(Generic[ItemT]):
         with self._changed:
             self._closed = True
             self._items.clear()
+            self._bytes = 0
             self._changed.notify_all()
+
+    def _has_room_for(self, item: ItemT) -> bool:
+        if not self._items:
+            return True
+        return len(self._items) < self._capacity and self._bytes + self._size_of(item) <= self._most_bytes
+
+    def _take_oldest(self) -> ItemT:
+        item = self._items.popleft()
+        self._bytes -= self._size_of(item)
+        return item

@@ -45,11 +45,46 @@ def test_results_kept_are_bounded_whatever_tickets_are_missing() -> None:
     shared = board(results_kept=8)
     for ticket in range(1, 10_000, 3):
         shared.put_result(ticket, RESULT)
-        assert len(shared._results) <= 3
+        assert len(shared._order) == sum(map(len, shared._results.values())) <= 3
         shared.put_result(ticket + 1, None)
     for ticket in range(10_000, 10_008):
         shared.put_result(ticket, None)
     assert not shared._results
+    assert not shared._order
+
+
+def test_the_newest_result_about_a_followed_face_is_kept_however_long_the_stride() -> None:
+    shared = board(results_kept=8)
+    shared.put_result(1, replace(RESULT, track=1))
+    shared.put_result(2, replace(RESULT, track=9))  # nobody follows this face
+    shared.put_frame(searched(2))
+    for ticket in range(3, 1000):
+        shared.put_result(ticket, None)
+    assert shared.overlay(searched(1000)).faces[0].label == "sad"
+    assert list(shared._results) == [1]
+    assert len(shared._order) == 1
+
+
+class Counted(int):
+    """A ticket that counts how often results are compared with it."""
+
+    compared = 0
+
+    def __ge__(self, other: int) -> bool:
+        Counted.compared += 1
+        return super().__ge__(other)
+
+
+def test_a_look_costs_the_same_after_any_number_of_results() -> None:
+    shared = board(results_kept=64)
+    costs = []
+    for ticket in range(1, 20_001):
+        shared.put_result(ticket, replace(RESULT, track=ticket % 2 + 1) if ticket % 3 else None)
+        if ticket in (100, 5_000, 20_000):
+            Counted.compared = 0
+            shared.overlay(searched(Counted(ticket)))
+            costs.append(Counted.compared)
+    assert 0 < max(costs) <= 6
 
 
 def test_snapshot_before_and_after_the_first_frame() -> None:

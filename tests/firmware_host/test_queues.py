@@ -18,12 +18,22 @@ from hypothesis.stateful import (
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, QueueClosed, WhenFull
 
 
+def size_of(item: int) -> int:
+    """Bytes of an item; some are larger than a queue may be."""
+    return item * 7 % 16
+
+
 class QueueMachine(RuleBasedStateMachine):
     """A queue beside a plain list that does what the queue should do; nothing here would wait."""
 
-    @initialize(capacity=st.integers(1, 5), when_full=st.sampled_from(WhenFull))
-    def make(self, capacity: int, when_full: WhenFull) -> None:
-        self.queue: BoundedQueue[int] = BoundedQueue(capacity, when_full)
+    @initialize(
+        capacity=st.integers(1, 5), when_full=st.sampled_from(WhenFull), most_bytes=st.integers(1, 12)
+    )
+    def make(self, capacity: int, when_full: WhenFull, most_bytes: int) -> None:
+        self.queue: BoundedQueue[int] = BoundedQueue(
+            capacity, when_full, most_bytes=most_bytes, size_of=size_of
+        )
+        self.most_bytes = most_bytes
         self.capacity = capacity
         self.when_full = when_full
         self.items: list[int] = []
@@ -32,12 +42,14 @@ class QueueMachine(RuleBasedStateMachine):
         self.put_so_far = 0
 
     def full(self) -> bool:
-        return len(self.items) == self.capacity
+        """True where the next item has no room."""
+        together = sum(map(size_of, [*self.items, self.put_so_far]))
+        return len(self.items) == self.capacity or (bool(self.items) and together > self.most_bytes)
 
     @precondition(lambda self: not self.closed and not (self.full() and self.when_full is WhenFull.WAIT))
     @rule()
     def put(self) -> None:
-        if self.full():
+        while self.full():
             self.items.pop(0)
             self.dropped += 1
         self.queue.put(self.put_so_far)
@@ -78,6 +90,8 @@ class QueueMachine(RuleBasedStateMachine):
     def counts_what_it_dropped(self) -> None:
         if hasattr(self, "queue"):
             assert self.queue.dropped == self.dropped
+            assert self.queue.held_bytes == sum(map(size_of, self.items))
+            assert len(self.items) <= 1 or self.queue.held_bytes <= self.most_bytes
 
 
 TestQueueMachine = QueueMachine.TestCase
@@ -96,6 +110,24 @@ def test_waiting_queue_hands_over_everything_in_order() -> None:
     assert list(queue) == list(range(50))
     writer.join()
     assert queue.dropped == 0
+
+
+def test_waiting_queue_hands_over_items_that_are_large_together() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(9, WhenFull.WAIT, most_bytes=3, size_of=lambda item: item % 5)
+    held: list[int] = []
+
+    def fill() -> None:
+        for item in range(50):
+            queue.put(item)
+            held.append(queue.held_bytes)
+        queue.close()
+
+    writer = threading.Thread(target=fill)
+    writer.start()
+    assert list(queue) == list(range(50))
+    writer.join()
+    assert (queue.dropped, queue.held_bytes) == (0, 0)
+    assert max(held) <= 4  # a single item may be larger
 
 
 @pytest.mark.parametrize("end", [BoundedQueue.close, BoundedQueue.abort], ids=["close", "abort"])

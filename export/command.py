@@ -25,7 +25,7 @@ from s2d_edge.contracts.bundle import (
 )
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.contracts.names import name_of
-from s2d_edge.contracts.runs import RUNS, RunInfo, newest_run
+from s2d_edge.contracts.runs import HEAD_IS_UNTRAINED, RUNS, RunInfo, newest_run
 from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
@@ -86,6 +86,8 @@ def export_run(
     name = f"{info.name}-{device}{'-stream' if graph_mode == 'stream' else ''}"
     out = choose_output(out, BUNDLES / name)
     console.say(f"exporting {path} for {device}: {info.stage} model, {model.count_parameters()}")
+    if info.head_is_untrained:
+        console.warn(f"{HEAD_IS_UNTRAINED} {path}")
     # Before any clip is drawn: this rejects a model that has no such mode.
     graphs = {form: graph_of(model, graph_mode, form) for form in TARGETS[device].formats}
     clips, source = load_parity_clips(info.spec, info.crop, parity_clips, data, console)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from s2d_edge.api.model import Model, PathLike, opened
 from s2d_edge.api.opening import identify_model
 from s2d_edge.contracts.clip import as_protocol
 from s2d_edge.contracts.evaluation import predict_clips, score
-from s2d_edge.contracts.runs import RUN_FILE, read_run
+from s2d_edge.contracts.runs import FRESH_HEAD, HEAD_IS_UNTRAINED, RUN_FILE, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
@@ -86,14 +85,13 @@ def evaluate(
             "protocol": protocol,
             "skipped": len(tally.unreadable),
         }
-        if split == "test" and _chosen_on_test(chosen.path):
+        run = read_run(chosen.path) if (chosen.path / RUN_FILE).is_file() else None
+        if run is not None and run.head_is_untrained:
+            result["head"] = FRESH_HEAD
+            console.warn(f"{HEAD_IS_UNTRAINED} {chosen.path}")
+        if split == "test" and run is not None and run.settings.get("protocol") == "paper":
             result["selected_on"] = "test"
             console.warn(
                 "this run's best epoch was chosen on 'test' (--protocol paper); its score there flatters it"
             )
     return result
-
-
-def _chosen_on_test(model: Path) -> bool:
-    """Return True for a run that was trained by the papers' protocol."""
-    return (model / RUN_FILE).is_file() and read_run(model).settings.get("protocol") == "paper"

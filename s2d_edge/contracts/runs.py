@@ -26,6 +26,11 @@ RUNS = Path("runs")  # under the working directory, unless --out says otherwise
 RUN_FILE = "run.json"
 WEIGHTS = "weights.safetensors"
 FORMAT_VERSION = 1
+FRESH_HEAD = "fresh"
+HEAD_IS_UNTRAINED = (
+    "the head of this model was made new when it was imported and never trained, so its predictions mean "
+    "nothing; train it first: s2d-edge train --init"
+)
 _REMEDY = "train it again, or name another run"
 
 
@@ -75,6 +80,11 @@ class RunInfo:
             )
 
     @property
+    def head_is_untrained(self) -> bool:
+        """True if the classifier was made anew at an import and never trained: logits mean nothing."""
+        return self.origin.get("head") == FRESH_HEAD
+
+    @property
     def spec(self) -> ClipSpec:
         """The shape and pace of the clip that the model takes."""
         return ClipSpec(frames=self.model.frames, fps=self.fps, size=self.crop.size)
@@ -92,9 +102,7 @@ def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
     """
     file = path / RUN_FILE
     if not file.is_file():
-        raise CheckpointError(
-            f"{path} holds no {RUN_FILE}; a run is a folder written by 's2d-edge train' or 's2d-edge import'"
-        )
+        raise CheckpointError(f"{path} holds no {RUN_FILE}; {_what_instead(path)}")
     data = read_json(file, CheckpointError, _REMEDY)
     if data.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(
@@ -115,6 +123,22 @@ def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
             "continue it with 's2d-edge train --resume', or name another run"
         )
     return info
+
+
+def _what_instead(path: Path) -> str:
+    """What a folder or file that is no run may be, and what to give."""
+    if (path / "manifest.json").is_file():
+        return "it is a bundle: give the run that it was exported from"
+    if path.is_file():
+        return f"it is a file: give the run's folder{'' if path.parent == Path() else f', {path.parent}'}"
+    inside = sorted(file.parent for file in path.glob(f"*/{RUN_FILE}"))
+    beside = [path.with_name(f"{path.name}-{stage}") for stage in ("video", "image")] if path.name else []
+    runs = inside or [folder for folder in beside if (folder / RUN_FILE).is_file()]
+    if runs:
+        return f"did you mean {' or '.join(map(str, runs[:3]))}?"
+    if not path.exists():
+        return "there is no such folder: check the path"
+    return "a run is a folder written by 's2d-edge train' or 's2d-edge import'"
 
 
 def write_run_info(path: Path, info: RunInfo) -> None:

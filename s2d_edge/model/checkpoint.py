@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import pickle
 import re
@@ -19,6 +18,7 @@ from s2d_edge.contracts.model_config import LandmarkConfig
 from s2d_edge.contracts.runs import RUN_FILE, WEIGHTS, RunInfo, read_run, run_text, verify_weights
 from s2d_edge.core.errors import CheckpointError
 from s2d_edge.core.files import sha256_of, whole_file
+from s2d_edge.model.foreign import harmless_beside_weights, why_not_loaded
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.s2d import S2D
 
@@ -28,13 +28,15 @@ Tensors = dict[str, Tensor]
 
 # Where published checkpoints keep their weights.
 _WRAPPERS = ("model", "model_state_dict", "state_dict", "module")
+_LAYERS_AROUND = re.compile(r"^((module|_orig_mod)\.)+")  # what DistributedDataParallel and torch.compile add
 
 
 def read_tensors(path: Path) -> Tensors:
     """Read a ``.safetensors`` file, or a PyTorch file with ``weights_only=True``.
 
     The weights may be at the top or under ``model``, ``model_state_dict``, ``state_dict`` or ``module``; a
-    ``module.`` prefix is removed. An argparse ``Namespace`` beside them is accepted, no other object is.
+    ``module.`` or ``_orig_mod.`` prefix is removed. An argparse ``Namespace``, NumPy scalars and paths beside
+    them are accepted, no other object is.
 
     Raises:
         CheckpointError: missing, truncated or not a checkpoint; objects other than tensors inside.
@@ -44,21 +46,20 @@ def read_tensors(path: Path) -> Tensors:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with harmless_beside_weights():
             content = torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
         raise CheckpointError(
             f"{path} is not a whole safetensors file ({error}); copy or download it again"
         ) from None
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
         raise CheckpointError(
-            f"{path} holds more than tensors, or is not a PyTorch file; it is not loaded ({reason})"
+            f"{path} is not loaded: {why_not_loaded(error)}; save its weights alone, as "
+            "torch.save(model.state_dict(), FILE) does"
         ) from None
     except (RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{path} is not a whole PyTorch checkpoint ({reason}); copy or download it again"
+            f"{path} is not a whole PyTorch checkpoint ({why_not_loaded(error)}); copy or download it again"
         ) from None
     return _unwrap(content, path)
 
@@ -78,7 +79,7 @@ def _unwrap(content: object, path: Path) -> Tensors:
         raise CheckpointError(
             f"{path} holds no weights: looked for tensors at its top and under {', '.join(_WRAPPERS)}"
         )
-    return {name.removeprefix("module."): value for name, value in tensors.items()}
+    return {_LAYERS_AROUND.sub("", name): value for name, value in tensors.items()}
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from s2d_edge.contracts.model_config import PRESETS, S2DConfig, ViTConfig
 from s2d_edge.core.errors import CheckpointError
 from s2d_edge.model.checkpoint import Tensors, load_run, load_strictly, read_tensors
 from s2d_edge.model.s2d import S2D
@@ -16,6 +19,8 @@ from s2d_edge.model.s2d import S2D
 FRESH_ADAPTERS = "temporal adapters start fresh"
 MADE_CAUSAL = "the adapters become causal: ages take the place of the temporal embedding, whose mean stays"
 _TEMPORAL = ("adapters.", "temporal_embedding")
+_VIT_KEY = "blocks.0.attn.qkv.weight"
+_BLOCK = re.compile(r"^blocks\.\d+\.attn\.qkv\.weight$", re.MULTILINE)
 # Parts of timm and MAE checkpoints that S2D does not have.
 _VIT_IGNORED = ("head.", "fc_norm.", "mask_token", "decoder_", "head_dist.", "pre_logits.")
 
@@ -41,6 +46,7 @@ def initialise(model: S2D, source: Path, labels: Sequence[str] | None = None) ->
 
 def _from_run(model: S2D, source: Path, labels: Sequence[str] | None) -> tuple[str, ...]:
     given, info = load_run(source)
+    _require_sizes(model.config, given.config, source)
     tensors = dict(given.state_dict())
     fresh = model.state_dict()
     notes = [f"started from the weights of {source}"]
@@ -88,17 +94,38 @@ def _parents(labels: Sequence[str], known: Sequence[str]) -> list[int]:
     return [known.index(name) for name in classes]
 
 
+def _require_sizes(wanted: S2DConfig, given: S2DConfig, source: Path) -> None:
+    """Check that a run's weights fit a model, but for picture, labels and times, which may differ."""
+    here, there = _sizes(wanted), _sizes(given)
+    differing = [
+        f"{name} {there[name]} there, {size} here"
+        for name, size in here.items()
+        if there.get(name, size) != size
+    ]
+    if differing:
+        raise CheckpointError(
+            f"--init {source} does not fit the model: {'; '.join(differing)}. Leave --model and --landmark "
+            "out to keep its sizes, or start from weights of these"
+        )
+
+
+def _sizes(config: S2DConfig) -> dict[str, object]:
+    """The sizes that weights depend on, but for the picture's."""
+    sizes: dict[str, object] = {f"vit.{name}": size for name, size in asdict(config.vit).items()}
+    del sizes["vit.image_size"]
+    sizes |= {f"landmark.{name}": size for name, size in asdict(config.landmark).items()}
+    if config.temporal is not None:
+        sizes |= {"temporal.ratio": config.temporal.ratio, "temporal.heads": config.temporal.heads}
+    return sizes | {"prompt_width": config.prompt_width}
+
+
 def _from_vit(model: S2D, source: Path) -> tuple[str, ...]:
     tensors: Tensors = {
         name: value.to(torch.float32)
-        for name, value in read_tensors(source).items()
+        for name, value in _vit_of(read_tensors(source), source).items()
         if not name.startswith(_VIT_IGNORED)
     }
-    if "pos_embed" not in tensors or "blocks.0.attn.qkv.weight" not in tensors:
-        raise CheckpointError(
-            f"{source} is not a ViT in timm's key names (no pos_embed or blocks.0.attn.qkv.weight); "
-            "official S2D checkpoints go through 's2d-edge import'"
-        )
+    _require_vit_sizes(model.config.vit, tensors, source)
     notes = [f"started the ViT from {source}; prompters, adapters and head start fresh"]
     if "norm.weight" not in tensors:
         fresh = model.vit.norm.state_dict()
@@ -107,6 +134,47 @@ def _from_vit(model: S2D, source: Path) -> tuple[str, ...]:
     notes += _fit_positions(tensors, "pos_embed", model.config.vit.grid)
     load_strictly(model.vit, tensors, str(source))
     return tuple(notes)
+
+
+def _vit_of(tensors: Tensors, source: Path) -> Tensors:
+    """The ViT's tensors in a checkpoint, under timm's names, whatever they are within (``backbone.``)."""
+    if any(name.startswith("prompt_blocks.") for name in tensors):
+        raise CheckpointError(
+            f"--init {source} is an official S2D checkpoint; make a run of it with 's2d-edge import {source} "
+            "--landmark FILE --labels NAMES', and give --init that run"
+        )
+    if any(name.startswith("prompters.") for name in tensors):
+        raise CheckpointError(
+            f"--init {source} is the weights of a run; give --init the run's folder, {source.parent}"
+        )
+    within = [name.removesuffix(_VIT_KEY) for name in tensors if name.endswith(_VIT_KEY)]
+    whole = [prefix for prefix in within if f"{prefix}pos_embed" in tensors]
+    if not whole:
+        some = ", ".join(list(tensors)[:3])
+        raise CheckpointError(
+            f"--init {source} is not a ViT in timm's key names: it has no pos_embed and {_VIT_KEY}, but "
+            f"{some}; give a run's folder, or a plain ViT's weights"
+        )
+    prefix = min(whole, key=len)  # a teacher or an average may lie beside the model itself
+    return {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
+
+
+def _require_vit_sizes(wanted: ViTConfig, tensors: Tensors, source: Path) -> None:
+    width, depth = tensors["pos_embed"].shape[-1], len(_BLOCK.findall("\n".join(tensors)))
+    patch = tensors["patch_embed.proj.weight"].shape[-1] if "patch_embed.proj.weight" in tensors else None
+    given = (width, depth, patch)
+    if given != (wanted.width, wanted.depth, wanted.patch_size):
+        fitting = [
+            name
+            for name, sizes in PRESETS.items()
+            if given == (sizes.vit.width, sizes.vit.depth, sizes.vit.patch_size)
+        ]
+        advice = f"give --model {' or '.join(fitting)}" if fitting else "no --model has these sizes"
+        raise CheckpointError(
+            f"--init {source} is a ViT of width {width}, depth {depth} and patches of {patch} pixels; the "
+            f"model has width {wanted.width}, depth {wanted.depth} and patches of {wanted.patch_size}: "
+            f"{advice}"
+        )
 
 
 def _fit_positions(tensors: Tensors, name: str, grid: int) -> list[str]:

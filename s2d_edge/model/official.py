@@ -40,10 +40,12 @@ class ImportedModel:
     Attributes:
         model: in evaluation mode.
         notes: on weights that were left out or made fresh, one sentence each.
+        fresh_head: the checkpoint had no head for these labels.
     """
 
     model: S2D
     notes: tuple[str, ...] = field(default=())
+    fresh_head: bool = False
 
 
 def import_official(
@@ -67,11 +69,12 @@ def import_official(
     tensors = _fit_head(tensors, config, checkpoint, notes)
     tensors = _rename(tensors)
     model = S2D(config)
-    if "head.weight" not in tensors:
+    fresh_head = "head.weight" not in tensors
+    if fresh_head:
         tensors |= {"head.weight": model.head.weight.detach(), "head.bias": model.head.bias.detach()}
     tensors |= {f"landmark.{name}": value for name, value in landmark_tensors.items()}
     load_strictly(model, tensors, str(checkpoint))
-    return ImportedModel(model=model.eval(), notes=tuple(notes))
+    return ImportedModel(model=model.eval(), notes=tuple(notes), fresh_head=fresh_head)
 
 
 def _drop_known(tensors: Tensors, notes: list[str]) -> Tensors:

@@ -77,7 +77,7 @@ def import_run(
     from s2d_edge.contracts.clip import CropRecipe
     from s2d_edge.contracts.labels import parse_label_set
     from s2d_edge.contracts.names import name_of
-    from s2d_edge.contracts.runs import RUNS, RunInfo
+    from s2d_edge.contracts.runs import FRESH_HEAD, RUNS, RunInfo
     from s2d_edge.core.claims import choose_output
     from s2d_edge.core.files import sha256_of, whole_folder
     from s2d_edge.model.checkpoint import save_run
@@ -99,6 +99,7 @@ def import_run(
             "imported_sha256": sha256_of(checkpoint),
             "landmark": landmark.name,
             "landmark_sha256": sha256_of(landmark),
+            **({"head": FRESH_HEAD} if imported.fresh_head else {}),
         },
         tools=tool_versions("torch"),
     )
@@ -107,5 +108,6 @@ def import_run(
     for note in imported.notes:
         console.say(f"note: {note}")
     console.say(f"{info.stage} model, {config.frames} frames: {imported.model.count_parameters()}")
-    console.say(f"wrote {out}; next: s2d-edge export {out} --target jetson")
+    following = f"train --init {out}" if imported.fresh_head else f"export {out} --target jetson"
+    console.say(f"wrote {out}; next: s2d-edge {following}")
     return out

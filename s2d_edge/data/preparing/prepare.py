@@ -23,6 +23,7 @@ from s2d_edge.core.errors import DataError, MediaError
 from s2d_edge.core.files import read_json, whole_folder
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.data.reading.identity import leads_nowhere
 from s2d_edge.data.reading.tables import read_arrays
 from s2d_edge.media.sampling import FolderWindows
 
@@ -150,7 +151,8 @@ def _key(samples: Sequence[Sample], how: _How) -> str:
             elif how.skip_unreadable:
                 digest.update(f"{file.resolve()}\0absent\n".encode())
             else:
-                raise DataError(f"{file} does not exist; correct the dataset's labels file")
+                gone = f"{file} does not exist; correct the dataset's labels file"
+                raise DataError(leads_nowhere(file) or gone)
     return digest.hexdigest()[:32]
 
 

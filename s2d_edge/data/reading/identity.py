@@ -55,3 +55,10 @@ def _is_same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except (OSError, ValueError):
         return False
+
+
+def leads_nowhere(path: Path) -> str | None:
+    """What to say of a link whose target is gone; None of anything else."""
+    if not _is_link(path) or path.exists():
+        return None
+    return f"{path} is a link to {path.readlink()}, which does not exist; restore that, or the link"

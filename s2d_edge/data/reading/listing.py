@@ -13,7 +13,7 @@ from pathlib import Path
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.dataset import Dataset, Sample
-from s2d_edge.data.reading.identity import Places
+from s2d_edge.data.reading.identity import Places, leads_nowhere
 from s2d_edge.data.reading.spelling import bare, in_one_line
 from s2d_edge.data.reading.split_names import VAL, validation_alias
 from s2d_edge.data.reading.tables import is_there
@@ -165,9 +165,10 @@ def _require_clips(listing: Listing) -> None:
             for entry in missing[:_NAMED]
         )
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        links = (leads_nowhere(entry.path) for entry in missing)
         raise DataError(
             f"{missing[0].file}: {len(missing)} of {len(listing.entries)} paths do not exist under "
-            f"{listing.root}: {named}{more}; {listing.missing_hint}"
+            f"{listing.root}: {named}{more}; {next(filter(None, links), listing.missing_hint)}"
         )
     for entry in listing.entries:
         known = entry.path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES or entry.path.is_dir()

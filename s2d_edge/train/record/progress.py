@@ -14,6 +14,7 @@ from torch import Tensor
 from s2d_edge.contracts.runs import WEIGHTS
 from s2d_edge.core.errors import CheckpointError
 from s2d_edge.core.files import whole_file, write_text
+from s2d_edge.model.foreign import why_not_loaded
 
 RESUME = "resume.pt"
 LAST_WEIGHTS = "last.safetensors"
@@ -131,8 +132,7 @@ def load_snapshot(folder: Path) -> Snapshot:
             average=content.get("average", {}),
         )
     except Exception as error:  # PyTorch's reader and unpickler raise almost anything on damaged bytes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{path} is damaged ({reason}); start a new training, with --init {folder} to begin from the "
-            "run's weights"
+            f"{path} is damaged ({why_not_loaded(error)}); start a new training, with --init {folder} to "
+            "begin from the run's weights"
         ) from None

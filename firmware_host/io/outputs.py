@@ -13,7 +13,7 @@ from s2d_edge.firmware_host.io.source import Source
 
 
 class Outputs:
-    """What a run writes; a failure of one never raises, and ends neither the other nor the run.
+    """Outputs of a run; a failure of one never raises, and ends neither the other nor the run.
 
     Attributes:
         lines: takes the results; None where none are wanted.

@@ -187,7 +187,7 @@ def _new_name(path: Path, suffix: str) -> Path:
 
 
 def _scratch_start(path: Path) -> str:
-    """How scratch names for ``path`` begin; shortened, since a disk may allow no more than 255 bytes."""
+    """Return the beginning of scratch names for ``path``, shortened since disks allow 255 bytes."""
     return f".{os.fsdecode(os.fsencode(path.stem)[:_LONGEST_START])}."
 
 

@@ -16,7 +16,7 @@ _MIRRORED = {(-1, 0, 0, 1): 2, (1, 0, 0, -1): 4, (0, 1, 1, 0): 5, (0, -1, -1, 0)
 
 @dataclass(frozen=True, slots=True)
 class TrackFacts:
-    """How the first video track of a file is to be shown.
+    """Presentation of the first video track of a file.
 
     Attributes:
         mirrored: the orientation, 2, 4, 5 or 7, of a mirrored track; None of others.

@@ -20,7 +20,7 @@ _MOST_OBLONG = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the frames of a video are to be shown.
+    """Turn, mirroring and pixel shape with which the frames of a video are to be shown.
 
     Attributes:
         orientation: 1 to 8, as EXIF numbers them.

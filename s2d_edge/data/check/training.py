@@ -1,4 +1,4 @@
-"""What a training refuses of a listing, and what it warns of, before a clip is read.
+"""Find what a training refuses of a listing, and what it warns of, before a clip is read.
 
 ``train`` and ``data check`` both ask here, so that what one refuses the other reports.
 """
@@ -119,7 +119,7 @@ def _classes(listing: Listing) -> Iterator[Finding]:
 
 
 def _validation(listing: Listing) -> Iterator[Finding]:
-    """Whether there are validation clips of every class, or could be."""
+    """Return True if there are validation clips of every class, or could be."""
     number = {label: k for k, label in enumerate(sorted({entry.label for entry in listing.entries}))}
     samples = [
         Sample(path=entry.path, label=number[entry.label], split=entry.split, subject=entry.subject)

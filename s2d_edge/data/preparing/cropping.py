@@ -51,7 +51,7 @@ class FrameCropper:
 
     @property
     def to_crop_again(self) -> int:
-        """How many first frames had no face while a later one has."""
+        """Number of first frames without a face, once a later one has one."""
         return 0 if self._first is None else self._leading
 
     def crop_again(self, frames: Iterable[Picture]) -> list[Picture]:

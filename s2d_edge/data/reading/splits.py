@@ -124,7 +124,7 @@ def _by_class(samples: Sequence[Sample], fraction: float, seed: int) -> set[int]
 
 
 def _gain(missing: Mapping[int, float], brings: _Clips) -> float:
-    """How much nearer these clips bring the validation split to its wanted class counts."""
+    """Return how much nearer these clips bring the validation split to its wanted class counts."""
     return sum(missing[label] ** 2 - (missing[label] - count) ** 2 for label, count in brings.items())
 
 
@@ -163,7 +163,7 @@ def _cover(classes: Sequence[int], kinds: Sequence[_Labels], people: Mapping[int
     fewest, lost = len(classes) + 1, 0
 
     def ways(label: int) -> Iterator[tuple[_Labels | None, int]]:
-        """What can be done for a class, and how many classes it loses."""
+        """Yield the kinds that may show a class, and how many classes each choice loses."""
         if shown[label]:
             yield None, 0
             return

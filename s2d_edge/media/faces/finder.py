@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from s2d_edge.media.crop import Picture, Points
-from s2d_edge.media.faces.search import open_search
+from s2d_edge.media.faces.search import FaceSearch, open_search
 from s2d_edge.media.tracking import Box, Face, distinct_faces, is_new_face
 
 # The mesh misplaces faces whose longer side is under this fraction of the frame's longer side.
@@ -57,6 +57,7 @@ class FaceFinder:
         followed: int = 1,
         min_confidence: float = 0.5,
         refined: bool = False,
+        search: FaceSearch | None = None,
     ) -> None:
         """Load the models.
 
@@ -68,13 +69,15 @@ class FaceFinder:
             min_confidence: of the detectors, in [0, 1].
             refined: place lids and lips by MediaPipe's attention model, which follows them more closely;
                 face crops everywhere are made without it.
+            search: searches single pictures for this finder, which closes it; None opens one that the other
+                arguments describe.
 
         Raises:
             MissingExtraError: no graphs of a mesh, or nothing to run them, are installed.
         """
         self._static = static
         self._followed = followed
-        self._search = open_search(
+        self._search = search or open_search(
             static=static, max_faces=max_faces, min_confidence=min_confidence, refined=refined
         )
 

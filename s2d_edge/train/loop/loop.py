@@ -182,7 +182,7 @@ class StageTraining:
         )
 
     def _selection(self, record: Mapping[str, Any]) -> list[float]:
-        """What the epochs are compared by; the largest is the best."""
+        """Return the score by which epochs are compared; the largest is the best."""
         figures = [record["val_war"], record["val_uar"]]
         return [*(figures if self.job.settings.select == "war" else figures[::-1]), -record["val_loss"]]
 
@@ -199,7 +199,7 @@ class StageTraining:
             require_finite_weights(self._kept_model, when)
 
     def _after_divergence(self) -> str:
-        """What to change after a divergence, and what the run folder holds."""
+        """Say what to change after a divergence, and what the run folder holds."""
         settings, stage = self.job.settings, self.job.info.stage
         change = f"lower {stage}.lr (now {settings.lr:g})"
         if not settings.clip_norm:

@@ -260,8 +260,9 @@ def _warn_slow(console: Console, counts: Counts, fps: float) -> bool:
         return False
     console.warn(
         f"samples come {counts.pace:.2g} times as far apart as the model learned ({fps / counts.pace:.2g} "
-        f"per second instead of {fps:g}), so motion looks quicker to it than it is; results of such samples "
-        'say "pace". Use a faster camera or device, or a model with a lower rate'
+        f"per second instead of {fps:g}), so motion looks quicker to it than it is: the source paused, or it "
+        'or the face search is slower than the model\'s rate. Results of such samples say "pace". If they '
+        "stay, use a faster camera or device, or a model with a lower rate"
     )
     return True
 

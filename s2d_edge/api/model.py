@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
@@ -21,6 +22,7 @@ from s2d_edge.contracts.evaluation import predict_clips
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError, S2DEdgeError
 from s2d_edge.data.preparing.clips import ClipLoader, LoadedClip, load_many
+from s2d_edge.data.preparing.sliding import slide
 from s2d_edge.data.preparing.tally import LoadingTally
 
 PathLike: TypeAlias = str | Path
@@ -125,7 +127,12 @@ class Model:
         return self._predict(loader.load_frames(_as_frames(clip)))
 
     def predict_many(
-        self, paths: Sequence[PathLike], *, crop: bool = True, console: Console | None = None
+        self,
+        paths: Sequence[PathLike],
+        *,
+        crop: bool = True,
+        on_unreadable: Callable[[Path, MediaError], None] | None = None,
+        console: Console | None = None,
     ) -> list[Prediction]:
         """Classify many clips, which are decoded and cropped in parallel processes.
 
@@ -135,25 +142,61 @@ class Model:
         Args:
             paths: videos, pictures or folders of frames.
             crop: find and crop the face in each frame.
+            on_unreadable: called with each path that cannot be read and the reason; the others are predicted.
+                Without it the first such path ends the work.
             console: shows progress, and warns of clips without a face; None warns only.
 
         Returns:
-            A prediction for each path, in order.
+            A prediction for each path that can be read, in order.
 
         Raises:
-            MediaError: a path cannot be read; nothing is predicted before all exist.
+            MediaError: without ``on_unreadable``, a path cannot be read; all must exist at the beginning.
             DeviceError: the device fails.
         """
         self._check_open()
         console = console or Console(quiet=True)
         wanted = [Path(path) for path in paths]
-        require_existing(wanted)
+        if on_unreadable is None:
+            require_existing(wanted)
         tally = LoadingTally()
         with console.progress("predicting", len(wanted)) as advance:
-            clips = load_many(wanted, self.spec, self.crop if crop else None)
+
+            def skip(path: Path, error: MediaError) -> None:
+                advance(1)
+                if on_unreadable is not None:
+                    on_unreadable(path, error)
+
+            recipe = self.crop if crop else None
+            clips = load_many(
+                wanted, self.spec, recipe, on_unreadable=None if on_unreadable is None else skip
+            )
             predictions = [self._predict(clip) for clip in tally.watch(clips, advance)]
         tally.report(console)
         return predictions
+
+    def predict_every(self, path: PathLike, every_s: float, *, crop: bool = True) -> Iterator[Prediction]:
+        """Classify a window of a video every so many seconds, from its begin to its end, as it is read.
+
+        Args:
+            path: a video of any length.
+            every_s: seconds from the begin of one window to the begin of the next. Windows are as long as the
+                model's clip; where they lie further apart, what is between them is not looked at.
+            crop: find and crop the face in each frame.
+
+        Yields:
+            A prediction for each window; ``windows_s`` says where it lies, ``t_s`` where it ends. The last
+            window ends with the video, unless windows lie further apart than they are long.
+
+        Raises:
+            ConfigError: ``every_s`` is not above 0.
+            MediaError: not a video, or it cannot be read to its end; what was yielded before stays true.
+            DeviceError: the device fails.
+        """
+        self._check_open()
+        loader = self._loader(crop)
+        for clip in slide(Path(path), self.spec, every_s, loader.cropper):
+            prediction = self._predict(clip)
+            yield replace(prediction, t_s=prediction.windows_s[-1][1])
 
     def stream(self, *, stride: int = 1, smooth_s: float = 0.5, face_gap_s: float = 0.5) -> Stream:
         """Follow one face through frames as they come; see :class:`Stream`.
@@ -202,6 +245,8 @@ class Model:
             faces_found=clip.faces_found,
             faces_missed=clip.faces_missed,
             repeated=clip.repeated,
+            pace=clip.pace,
+            windows_s=tuple((begin / self.spec.fps, end / self.spec.fps) for begin, end in clip.spans),
         )
 
     def _loader(self, crop: bool) -> ClipLoader:

@@ -23,8 +23,10 @@ class Prediction:
         warming: a stream that knows this face for a shorter time than the model's window lasts.
         pace: mean distance of these frames in time, in periods of the model's rate: 1 where the source keeps
             up with the model, 2 where it is half as fast, so that motion looks twice as quick.
-        t_s: time of the last frame, seconds; None for clips.
+        t_s: time of the last frame, seconds; None for whole clips.
         face: x, y, width and height of the face in the last frame, pixels; None for clips.
+        windows_s: the parts of a video that the prediction rests on: begin and end of each window, seconds
+            since the first frame. Empty for pictures, folders and streams.
     """
 
     label: str
@@ -38,8 +40,20 @@ class Prediction:
     pace: float = 1.0
     t_s: float | None = None
     face: tuple[int, int, int, int] | None = None
+    windows_s: tuple[tuple[float, float], ...] = ()
 
     @property
     def probability(self) -> float:
         """The probability of the predicted label."""
         return self.probabilities[self.label]
+
+    @property
+    def seconds_covered(self) -> float | None:
+        """Seconds of a video in its windows, counted once where they overlap; None without a clock."""
+        if not self.windows_s:
+            return None
+        covered, until = 0.0, float("-inf")
+        for begin, end in sorted(self.windows_s):
+            covered += max(end - max(begin, until), 0.0)
+            until = max(until, end)
+        return covered

@@ -15,11 +15,12 @@ from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
-from s2d_edge.core.errors import ConfigError, MediaError
+from s2d_edge.core.errors import ConfigError, MediaError, S2DEdgeError
 from s2d_edge.core.files import sha256_of
 from s2d_edge.data.preparing.cropping import FrameCropper
 from s2d_edge.data.preparing.ends import read_ends
@@ -163,7 +164,7 @@ class ClipLoader:
 
     def _load_video(self, path: Path) -> LoadedClip:
         wanted = self._spec.frames
-        samples = read_ends(path, self._spec, self._cropper)
+        samples = read_ends(path, self._spec, self.cropper)
         if len(samples) < wanted:
             index = self._repeat(len(samples))
         else:
@@ -188,7 +189,7 @@ class ClipLoader:
         Args:
             frames: gives all frames of the clip, once more if it is called again.
         """
-        cropper = self._cropper()
+        cropper = self.cropper()
         pictures, found = [], []
         for frame in frames():
             picture, own = cropper.add(frame)
@@ -218,7 +219,8 @@ class ClipLoader:
             numbers=numbers,
         )
 
-    def _cropper(self) -> FrameCropper:
+    def cropper(self) -> FrameCropper:
+        """Begin a clip that is cropped frame by frame."""
         return FrameCropper(self._spec.size, self._crop, self._points)
 
     def _points(self, frame: Frame) -> Points | None:
@@ -306,6 +308,9 @@ def _try(loader: ClipLoader, path: Path) -> LoadedClip | MediaError:
         return loader.load(path)
     except MediaError as error:
         return error
+    except (S2DEdgeError, OSError, MemoryError, cv2.error) as error:
+        reason = str(error) or type(error).__name__
+        return MediaError(f"{path} cannot be used as a clip: {reason}")
 
 
 _worker_loader: ClipLoader | None = None

@@ -50,6 +50,11 @@ class FrameCropper:
         return align_crop(frame, self._last, self._crop), own is not None
 
     @property
+    def crops(self) -> bool:
+        """False where frames are taken as they are."""
+        return self._crop is not None
+
+    @property
     def to_crop_again(self) -> int:
         """Number of first frames without a face, once a later one has one."""
         return 0 if self._first is None else self._leading

@@ -6,15 +6,15 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console as RichConsole
 from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from s2d_edge.core.files import write_text
+from s2d_edge.core.files import whole_file, write_text
 
 Advance = Callable[[int], None]
 _SECONDS_BETWEEN_LINES = 120.0
@@ -104,3 +104,24 @@ def write_json(destination: str, payload: Any) -> None:
         sys.stdout.flush()
     else:
         write_text(Path(destination), text)
+
+
+@contextmanager
+def json_lines(destination: str) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that writes a payload as one line of JSON.
+
+    Lines go to stdout at once when ``destination`` is ``-``; a file has its name only when it is whole.
+    """
+    with ExitStack() as stack:
+        if destination == "-":
+            file: TextIO = sys.stdout
+        else:
+            scratch = stack.enter_context(whole_file(Path(destination)))
+            file = stack.enter_context(scratch.open("w", encoding="utf-8"))
+
+        def write(payload: Any) -> None:
+            file.write(json.dumps(payload, allow_nan=False, ensure_ascii=False) + "\n")
+            if destination == "-":
+                file.flush()
+
+        yield write

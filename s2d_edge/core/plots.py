@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 
 LONGEST_NAME = 24  # characters of a label beside an axis
+# Told apart by people with any colour vision; more classes begin again (Okabe and Ito 2008).
+_COLOURS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442", "#999999"]
 # Text is drawn as it is: a label may look like mathematics ("$x$"), or be broken as such.
 PLAIN_TEXT: dict[Any, Any] = {"text.parse_math": False, "text.usetex": False}
 
@@ -45,3 +47,52 @@ def draw_confusion(panel: Axes, counts: Sequence[Sequence[int]], labels: Sequenc
     panel.set_xticks(range(len(names)), names, rotation=45, ha="right")
     panel.set_yticks(range(len(names)), names)
     panel.set(xlabel="predicted", ylabel="true")
+
+
+def draw_timeline(
+    panel: Axes,
+    windows_s: Sequence[tuple[float, float]],
+    probabilities: Sequence[Sequence[float]],
+    faceless: Sequence[bool],
+    labels: Sequence[str],
+) -> None:
+    """Draw the probability of each class over time, stacked, in steps from window to window.
+
+    Args:
+        windows_s: (W, 2), begin and end of each window, seconds, ascending.
+        probabilities: (W, K), of each window.
+        faceless: True for windows without a face, which are drawn in grey.
+        labels: class names in index order; long ones are cut.
+    """
+    colours = _COLOURS * (1 + len(labels) // len(_COLOURS))
+    edges, rows = _steps(windows_s)
+    stacked = [[0.0 if row is None else probabilities[row][k] for row in rows] for k in range(len(labels))]
+    panel.stackplot(edges, stacked, labels=cut_apart(labels, LONGEST_NAME), colors=colours[: len(labels)])
+    hidden = [row is not None and bool(faceless[row]) for row in rows]
+    if any(hidden):
+        panel.fill_between(
+            edges, 0, 1, where=hidden, facecolor="lightgrey", edgecolor="grey", hatch="//", label="no face"
+        )
+    panel.set(xlim=(edges[0], max(edges[-1], edges[0] + 1e-3)), ylim=(0, 1), ylabel="probability")
+
+
+def _steps(windows_s: Sequence[tuple[float, float]]) -> tuple[list[float], list[int | None]]:
+    """Places on the time axis, and the window that each shows, None between windows that lie apart.
+
+    Where windows overlap or follow closely, one ends and the next begins halfway between their middles.
+    """
+    edges: list[float] = []
+    rows: list[int | None] = []
+    begin_s = windows_s[0][0]
+    for row, (begin, end) in enumerate(windows_s):
+        following = windows_s[row + 1] if row + 1 < len(windows_s) else None
+        apart = following is None or following[0] - end > (end - begin) / 2
+        end_s = end if following is None or apart else (begin + end + sum(following)) / 4
+        edges += [begin_s, end_s]
+        rows += [row, row]
+        begin_s = end_s
+        if following is not None and apart:
+            edges += [end, following[0]]
+            rows += [None, None]
+            begin_s = following[0]
+    return edges, rows

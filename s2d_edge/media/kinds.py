@@ -48,9 +48,9 @@ def media_kind(path: Path) -> Literal["folder", "picture", "video"]:
     kind = file_kind(path)
     if kind is not None:
         return "picture" if kind == "picture" else "video"
-    kinds = " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))
     raise MediaError(
-        f"{path} is neither a folder of frames nor a known kind of file; leave it out, or give one of {kinds}"
+        f"{path} is neither a folder of frames nor a known kind of file; leave it out, or give a picture "
+        "such as .jpg or a video such as .mp4"
     )
 
 

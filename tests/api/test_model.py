@@ -87,6 +87,17 @@ def test_a_long_video_is_predicted_from_both_ends(tmp_path: Path, model: s2d_edg
     assert prediction.logits[0] == pytest.approx(prediction.logits[1], rel=0.05)
 
 
+def test_a_long_video_is_predicted_window_by_window(tmp_path: Path, model: s2d_edge.Model) -> None:
+    video = write_video(tmp_path / "clip.avi", [RED] * 16 + [GREEN] * 24, fps=20.0)
+    predictions = list(model.predict_every(video, 0.4, crop=False))
+    assert [prediction.label for prediction in predictions] == ["red", "red", "green", "green", "green"]
+    assert [prediction.windows_s for prediction in predictions[:2]] == [((0.0, 0.3),), ((0.4, 0.7),)]
+    assert predictions[-1].t_s == pytest.approx(1.9)
+    assert predictions[0].seconds_covered == pytest.approx(0.3)
+    with pytest.raises(MediaError, match="clock"):
+        next(model.predict_every(tmp_path, 1.0))
+
+
 def test_many_clips_are_predicted_in_order(
     tmp_path: Path, model: s2d_edge.Model, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,129 @@
+"""``predict --every``: a prediction for every part of a video, as JSON lines and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import s2d_edge
+from s2d_edge.core.console import json_lines
+from s2d_edge.core.errors import ConfigError, MediaError, MissingExtraError
+from s2d_edge.core.files import whole_file
+from s2d_edge.core.plots import draw_timeline, plain_text
+from s2d_edge.verbs.predict_clips import as_json
+
+_PLOTS = (".png", ".svg", ".pdf")
+_PANEL_INCHES = (10.0, 2.6)
+# Pictures above some ten thousand pixels high are no longer opened everywhere.
+_MOST_PANELS = 40
+
+
+def check_plot(plot: Path | None, every: float | None) -> None:
+    """See that a picture can be drawn.
+
+    Raises:
+        ConfigError: without ``--every``, or to an unknown kind of file.
+        MissingExtraError: Matplotlib is not installed.
+    """
+    if plot is None:
+        return
+    if every is None:
+        raise ConfigError("--plot draws expressions over time; give --every SECONDS too")
+    if plot.suffix.lower() not in _PLOTS:
+        raise ConfigError(f"--plot {plot}: the kinds of picture are {', '.join(_PLOTS)}; name it so")
+    try:
+        import matplotlib  # noqa: F401
+    except ModuleNotFoundError:
+        raise MissingExtraError("matplotlib", "train", "--plot") from None
+
+
+def predict_windows(
+    model: s2d_edge.Model,
+    paths: Sequence[Path],
+    console: s2d_edge.Console,
+    every_s: float,
+    *,
+    crop: bool,
+    json: str | None,
+    plot: Path | None,
+    skip: Callable[[Path, MediaError], None],
+) -> None:
+    """Predict the windows of every video that can be read, write them as they come, and draw them.
+
+    Args:
+        skip: called with each path that cannot be read; its windows before the fault are kept.
+    """
+    from rich.table import Column, Table
+
+    table = Table(Column("path", overflow="fold"), "windows", "seconds", "faces", "most frequent")
+    shown: list[tuple[Path, list[s2d_edge.Prediction]]] = []
+    with ExitStack() as stack:
+        write = stack.enter_context(json_lines(json)) if json is not None else None
+        for path in paths:
+            predictions: list[s2d_edge.Prediction] = []
+            try:
+                with console.progress(f"predicting {path.name}", None) as advance:
+                    for prediction in model.predict_every(path, every_s, crop=crop):
+                        predictions.append(prediction)
+                        if write is not None:
+                            begin_s, end_s = prediction.windows_s[0]
+                            line = {"path": str(path), "begin_s": round(begin_s, 4), "end_s": round(end_s, 4)}
+                            write(line | as_json(prediction))
+                        advance(1)
+            except MediaError as error:
+                skip(path, error)
+            if predictions:
+                shown.append((path, predictions))
+                table.add_row(str(path), *_summary(predictions, crop))
+    console.show(table)
+    if plot is not None and shown:
+        _save(plot, shown[:_MOST_PANELS], model.labels)
+        console.say(f"expressions over time: {plot}")
+        if len(shown) > _MOST_PANELS:
+            console.warn(f"{plot} shows the first {_MOST_PANELS} of {len(shown)} videos; draw fewer at once")
+
+
+def _summary(predictions: Sequence[s2d_edge.Prediction], crop: bool) -> tuple[str, str, str, str]:
+    """Windows, seconds, faces and the most frequent label, for the table."""
+    labels = [prediction.label for prediction in predictions]
+    most = max(dict.fromkeys(labels), key=labels.count)
+    found = sum(prediction.faces_found > 0 for prediction in predictions)
+    return (
+        str(len(predictions)),
+        f"{predictions[0].windows_s[0][0]:.1f}–{predictions[-1].windows_s[0][1]:.1f}",
+        f"in {found} of {len(predictions)}" if crop else "–",
+        f"{most} ({labels.count(most)})",
+    )
+
+
+def _save(
+    path: Path, shown: Sequence[tuple[Path, Sequence[s2d_edge.Prediction]]], labels: Sequence[str]
+) -> None:
+    """Draw the probabilities of each video over time, one panel below the other."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    width, height = _PANEL_INCHES
+    with plain_text():
+        figure = Figure(figsize=(width, 0.8 + height * len(shown)), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
+        for panel, (video, predictions) in zip(panels, shown, strict=True):
+            draw_timeline(
+                panel,
+                [prediction.windows_s[0] for prediction in predictions],
+                [list(prediction.probabilities.values()) for prediction in predictions],
+                [prediction.faces_missed > 0 and prediction.faces_found == 0 for prediction in predictions],
+                labels,
+            )
+            panel.set_title(video.name, loc="left", fontsize="medium")
+        panels[-1].set_xlabel("seconds")
+        drawn: dict[str, Any] = {}
+        for panel in panels:
+            for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
+                drawn.setdefault(name, handle)
+        figure.legend(list(drawn.values()), list(drawn), loc="outside right upper", frameon=False)
+        with whole_file(path) as scratch:
+            figure.savefig(scratch, dpi=110)

@@ -9,6 +9,7 @@ from s2d_edge.contracts.bundle import CalibrationClip
 from s2d_edge.core.errors import DataError, MediaError
 from s2d_edge.data.preparing.clips import clip_sha256
 from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.data.reading.spelling import bare, in_one_line
 from s2d_edge.media.pictures import frame_paths
 
 
@@ -40,13 +41,13 @@ def require_disjoint(
         DataError: they overlap; names the first clip that does, and how.
     """
     paths = {sample.path.resolve() for sample in used}
-    subjects = {sample.subject for sample in used if sample.subject is not None}
+    subjects = {bare(sample.subject) for sample in used if sample.subject}
     by_content = dict(zip((clip.sha256 for clip in clips), clips, strict=True))
     sizes = {_size(sample.path) for sample in used}  # clips of other sizes need no hashing
     for sample in measured:
         if sample.path.resolve() in paths:
             how = f"is a {kind} clip itself"
-        elif sample.subject in subjects:
+        elif sample.subject and bare(sample.subject) in subjects:
             how = f"shows {sample.subject!r}, who is in the {kind} clips too"
         elif _size(sample.path) in sizes and (clip := by_content.get(clip_sha256(sample.path))):
             how = f"has the content of the {kind} clip {clip.path}"
@@ -59,11 +60,8 @@ def require_disjoint(
 
 
 def relative_path(path: Path, root: Path) -> str:
-    """Return a clip's name for reports: relative to ``root`` where it lies below."""
-    try:
-        return path.relative_to(root).as_posix()
-    except ValueError:
-        return str(path)
+    """Return a clip's name for reports: relative to ``root`` where it lies below, escaped where no text."""
+    return in_one_line(path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path))
 
 
 def with_content(samples: Sequence[Sample]) -> tuple[Sample, ...]:
@@ -76,5 +74,5 @@ def _size(path: Path) -> int:
     try:
         files = frame_paths(path) if path.is_dir() else [path]
         return sum(file.stat().st_size for file in files)
-    except (MediaError, FileNotFoundError):
+    except (MediaError, OSError):
         return 0

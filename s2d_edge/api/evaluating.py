@@ -47,7 +47,8 @@ def evaluate(
         (unweighted average recall, the mean over the classes), ``macro_f1``, all as fractions; ``war_ci95``,
         ``uar_ci95``, ``per_class``, ``confusion`` (rows truth, columns prediction); ``model`` (its ``name``
         and the ``sha256`` of a bundle's manifest or a run's weights), ``data``, ``split``, ``protocol``,
-        ``skipped`` (how many) and, where a run chose its best epoch on the test split, ``selected_on``.
+        ``skipped`` (how many), ``skipped_clips`` (which, and why) and, where a run chose its best epoch on
+        the test split, ``selected_on``.
 
     Raises:
         ConfigError: an unknown protocol, or ``paper`` on data that was never published.
@@ -84,6 +85,7 @@ def evaluate(
             "split": split,
             "protocol": protocol,
             "skipped": len(tally.unreadable),
+            "skipped_clips": dict(zip(map(str, tally.unreadable), tally.reasons, strict=True)),
         }
         run = read_run(chosen.path) if (chosen.path / RUN_FILE).is_file() else None
         if run is not None and run.head_is_untrained:

@@ -21,6 +21,7 @@ from typing import Any
 from s2d_edge.core import claims
 from s2d_edge.core.disk import naming
 from s2d_edge.core.errors import S2DEdgeError
+from s2d_edge.core.scratch import in_use
 
 _LONGEST_START = 200  # bytes of a scratch file's name that are the file's own
 _MOST_SYNCED = 64
@@ -95,7 +96,7 @@ def whole_folder(path: Path, *, shared: bool = False) -> Iterator[Path]:
     with naming(path, scratch):
         scratch.mkdir()
     try:
-        with naming(path, scratch):
+        with naming(path, scratch), in_use(scratch):
             yield scratch
             _sync_folder(scratch)
         if replaces:

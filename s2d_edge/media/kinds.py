@@ -72,7 +72,9 @@ def is_heic(path: Path) -> bool:
 
 
 def _head(path: Path) -> bytes:
-    """The first bytes of a file; none of one that cannot be read."""
+    """The first bytes of a file; none of one that cannot be read, nor of a pipe, which would wait."""
+    if not path.is_file():
+        return b""
     try:
         with path.open("rb") as file:
             return file.read(_HEAD_BYTES)

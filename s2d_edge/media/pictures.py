@@ -66,12 +66,22 @@ def frame_paths(folder: Path) -> list[Path]:
     paths = [
         path
         for path in folder.iterdir()
-        if not path.name.startswith(".") and path.is_file() and _is_picture(path)
+        if not path.name.startswith(".") and (path.is_file() or leads_nowhere(path)) and _is_picture(path)
     ]
     if not paths:
         kinds = " ".join(sorted(IMAGE_SUFFIXES))
         raise MediaError(f"{folder} holds no picture ({kinds}); put frames there, or name another folder")
     return sorted(paths, key=lambda path: natural_key(path.name))
+
+
+def leads_nowhere(path: Path) -> str | None:
+    """What to say of a link whose target is gone; None of anything else."""
+    try:
+        if path.is_symlink() and not path.exists():
+            return f"{path} is a link to {path.readlink()}, which does not exist; restore that, or the link"
+    except (OSError, ValueError):  # no name of a file, or links in a circle
+        pass
+    return None
 
 
 def _is_picture(path: Path) -> bool:
@@ -91,8 +101,10 @@ def check_file(path: Path, kind: str) -> None:
         kind: ``picture`` or ``video``, for the message.
 
     Raises:
-        MediaError: missing, not a file, not readable, or empty.
+        MediaError: missing, a link that leads nowhere, not a file, not readable, or empty.
     """
+    if gone := leads_nowhere(path):
+        raise MediaError(gone)
     if not path.exists():
         raise MediaError(f"there is no file {path}; check the path")
     if not path.is_file():

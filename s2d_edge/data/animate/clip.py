@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +44,7 @@ def plan_clip(seed: int, still: str, number: int, *, frames: int, fps: float, on
         number: index of the clip among the still's clips.
         onset: the expression appears and stays; see :func:`plan_motion`.
     """
-    digest = hashlib.sha256(still.encode()).digest()
+    digest = hashlib.sha256(os.fsencode(still)).digest()
     rng = np.random.default_rng([seed, number, *np.frombuffer(digest, np.uint32).tolist()])
     motion = plan_motion(rng, frames=frames, fps=fps, onset=onset)
     camera = plan_camera(rng, frames=frames, fps=fps, apex=motion.apex)

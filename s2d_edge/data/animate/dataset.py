@@ -16,7 +16,7 @@ from typing import Any
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
-from s2d_edge.core.files import read_json, whole_folder, write_text
+from s2d_edge.core.files import read_json, whole_file, whole_folder, write_text
 from s2d_edge.data.animate.clip import ClipPlan, animate, plan_clip
 from s2d_edge.data.animate.landmarks import StillFaceFinder
 from s2d_edge.data.animate.learning import resting_face
@@ -33,6 +33,7 @@ ANIMATION_VERSION = 1  # raise it whenever the same settings would give other fr
 SKIPPED_FILE, _RESTING_FILE = "skipped.csv", "resting.npz"
 # A dot hides clips from every reader until the last one is there.
 _CLIPS, _UNFINISHED = "clips", ".clips"
+_RAW = "surrogateescape"  # names of files are bytes, and need not be text
 
 
 def animate_stills(
@@ -67,6 +68,8 @@ def animate_stills(
     if not stills:
         have = ", ".join(sorted({still.split for still in everything}))
         raise DataError(f"{data} has no split {settings.split!r}; choose one of: {have}")
+    if left_out := _left_out(everything, stills, settings):
+        console.warn(f"limit={settings.limit} is too small for every class; left out: {left_out}")
     examples = everything
     if settings.resting is not None:
         examples = _open_stills(settings.resting, console)
@@ -76,6 +79,13 @@ def animate_stills(
     except KeyboardInterrupt:
         console.say(f"{out} is not finished; run the same command to resume it")
         raise
+
+
+def _left_out(everything: Sequence[Still], stills: Sequence[Still], settings: AnimateSettings) -> str:
+    """Classes and splits that a limit leaves without any still."""
+    kept = {(still.split, still.label) for still in stills}
+    there = {(s.split, s.label) for s in everything if settings.split in (None, s.split)}
+    return ", ".join(f"{label!r} of {split!r}" for split, label in sorted(there - kept))
 
 
 def _animate_all(
@@ -146,7 +156,9 @@ def _digest(stills: Iterable[Still]) -> str:
     for still in stills:
         state = still.path.stat()
         cells = (still.name, still.label, still.subject, still.split, *still.further.values())
-        digest.update("\0".join([*cells, str(state.st_size), str(state.st_mtime_ns)]).encode() + b"\n")
+        digest.update(
+            "\0".join([*cells, str(state.st_size), str(state.st_mtime_ns)]).encode("utf-8", _RAW) + b"\n"
+        )
     return digest.hexdigest()[:32]
 
 
@@ -186,7 +198,8 @@ def _write_table(path: Path, header: Sequence[str], rows: Iterable[tuple[object,
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_text(path, table.getvalue())
+    with whole_file(path) as scratch:
+        scratch.write_text(table.getvalue(), encoding="utf-8", errors=_RAW)
 
 
 def _report(

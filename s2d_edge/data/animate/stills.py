@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
+import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,12 @@ import cv2
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.animate.settings import AnimateSettings
 from s2d_edge.data.reading.dataset import Dataset
-from s2d_edge.data.reading.readers import LABELS_FILE
+from s2d_edge.data.reading.readers import ANIMATED_COLUMNS, LABELS_FILE, list_csv, read_labels
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.kinds import media_kind
 from s2d_edge.media.pictures import read_image
+
+_LONGEST_STEM = 200  # bytes of a still's name in its clips' names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +79,7 @@ class Take:
 def takes(still: Still, settings: AnimateSettings) -> list[Take]:
     """The clips of one still."""
     code = _code(still.name)
-    stem = f"{still.path.stem}-{code[:8]}"
+    stem = f"{os.fsdecode(os.fsencode(still.path.stem)[:_LONGEST_STEM])}-{code[:8]}"
     planned: list[Take] = []
     for number in range(settings.clips):
         name = f"{stem}-{number}"
@@ -128,14 +131,31 @@ def list_stills(dataset: Dataset, data: str) -> list[Still]:
 
 
 def chosen(stills: Sequence[Still], settings: AnimateSettings) -> list[Still]:
-    """The stills to be animated, in their order; a limit chooses among a split's stills at random."""
+    """The stills to be animated, in their order.
+
+    A limit chooses among a split's stills at random, and keeps as many classes of the split as it can.
+    """
     wanted = [still for still in stills if settings.split in (None, still.split)]
     if settings.limit is None:
         return wanted
     kept: set[str] = set()
     for split in {still.split for still in wanted}:
-        kept |= {still.name for still in shuffled(s for s in wanted if s.split == split)[: settings.limit]}
+        kept |= _some([still for still in wanted if still.split == split], settings.limit)
     return [still for still in wanted if still.name in kept]
+
+
+def _some(stills: Sequence[Still], limit: int) -> set[str]:
+    """The names of ``limit`` stills, chosen at random, or class by class where chance leaves one out."""
+    classes = {still.label for still in stills}
+    order = shuffled(stills)
+    if {still.label for still in order[:limit]} != classes:
+        before: Counter[str] = Counter()
+        ranks = {}
+        for still in order:
+            ranks[still.name] = before[still.label]
+            before[still.label] += 1
+        order.sort(key=lambda still: ranks[still.name])  # stable: the first of every class, the second, …
+    return {still.name for still in order[:limit]}
 
 
 def shuffled(stills: Iterable[Still]) -> list[Still]:
@@ -144,7 +164,7 @@ def shuffled(stills: Iterable[Still]) -> list[Still]:
 
 
 def _code(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(name)).hexdigest()
 
 
 def _name(path: Path, root: Path) -> str:
@@ -156,10 +176,7 @@ def _further_columns(dataset: Dataset, data: str) -> dict[Path, dict[str, str]]:
     file = Path(data) / LABELS_FILE if Path(data).is_dir() else Path(data)
     if not file.is_file():
         return {}
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        rows = [{name.strip(): cell.strip() for name, cell in row.items()} for row in csv.DictReader(lines)]
-    known = {"path", "label", "subject", "split", "still", "apex"}
-    return {
-        dataset.root / row["path"]: {name: cell for name, cell in row.items() if name not in known}
-        for row in rows
-    }
+    columns, rows = read_labels(file)
+    kept = [(name, place) for name, place in columns.further if name not in ANIMATED_COLUMNS]
+    cells = {line: {name: row[place].strip() for name, place in kept} for line, row in rows}
+    return {entry.path: cells[entry.line] for entry in list_csv(file).entries}

@@ -17,6 +17,7 @@ from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.core.files import read_json, whole_folder
+from s2d_edge.core.scratch import sweep
 from s2d_edge.data.avatars.clips import check_clip, encode, render_clip
 from s2d_edge.data.avatars.expression import LABELS
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
@@ -202,6 +203,7 @@ def default_avatars(console: Console, spec: AvatarSpec | None = None, workers: i
     wanted = _description(spec)
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
     root = cache_folder() / f"avatars-{key}"
+    sweep(root.parent, "avatars-[0-9a-f]{12}")
     if _is_complete(root, spec):
         console.say(f"demo data: avatars in {root}")
         return _dataset(root, spec)

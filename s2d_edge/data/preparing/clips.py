@@ -130,6 +130,17 @@ class ClipLoader:
         Raises:
             MediaError: it does not exist, is of no known kind, or cannot be decoded; names the file.
         """
+        try:
+            return self._load(path)
+        except MediaError:
+            raise
+        except Exception as error:  # decoders, OpenCV and FaceMesh raise whatever damage leads them to
+            reason = str(error) or type(error).__name__
+            raise MediaError(
+                f"{path} cannot be read ({reason}); is it damaged, or are its pictures too large?"
+            ) from error
+
+    def _load(self, path: Path) -> LoadedClip:
         kind = media_kind(path)
         if kind == "folder":
             return self.load_frames(frame_paths(path), path)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
 
@@ -21,10 +22,13 @@ from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, MediaError
 from s2d_edge.core.files import read_json, whole_folder
+from s2d_edge.core.scratch import sweep
 from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.preparing.tally import first_of
 from s2d_edge.data.reading.dataset import Sample
-from s2d_edge.data.reading.identity import leads_nowhere
+from s2d_edge.data.reading.identity import resolved
 from s2d_edge.data.reading.tables import read_arrays
+from s2d_edge.media.pictures import leads_nowhere
 from s2d_edge.media.sampling import FolderWindows
 
 # Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
@@ -44,6 +48,7 @@ class PreparedClips:
         labels: (n,) int64 class indices.
         names: path of each clip, for messages.
         faces_missed: number of frames without a face.
+        unreadable: paths of the clips that were skipped, each with the reason.
     """
 
     frames: NDArray[np.uint8]
@@ -52,6 +57,7 @@ class PreparedClips:
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     faces_missed: int
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -103,12 +109,20 @@ def prepare(
     if not samples:
         raise DataError(f"there are no {title} to prepare; check the dataset's splits")
     folder = cache_folder() / "clips" / _key(samples, how)
-    prepared, unreadable = _read_or_write(folder, samples, how, console, title)
-    if unreadable:
-        reason = next(iter(unreadable.values()))
+    sweep(folder.parent, "[0-9a-f]{32}")
+    prepared, repeated = _read_or_write(folder, samples, how, console, title)
+    if prepared.unreadable:
+        reasons = list(prepared.unreadable.values())
         if not how.skip_unreadable:
-            raise MediaError(reason)
-        console.warn(f"{title}: {len(unreadable)} of {len(samples)} are unreadable and skipped ({reason})")
+            raise MediaError(reasons[0])
+        console.warn(
+            f"{title}: {len(reasons)} of {len(samples)} are unreadable and skipped: {first_of(reasons)}"
+        )
+    if repeated:
+        console.warn(
+            f"{title}: {repeated} of {len(samples)} clips have fewer than {how.spec.frames} frames; "
+            "frames repeat"
+        )
     total = len(prepared.frames)
     if prepared.faces_missed:
         console.warn(
@@ -120,8 +134,8 @@ def prepare(
 
 def _read_or_write(
     folder: Path, samples: Sequence[Sample], how: _How, console: Console, title: str
-) -> tuple[PreparedClips, dict[str, str]]:
-    """Read the prepared clips in ``folder``; make them first where they are missing or damaged."""
+) -> tuple[PreparedClips, int]:
+    """Read the prepared clips in ``folder`` as :func:`_read` does; make them first where that fails."""
     if (folder / _ABOUT).is_file():
         try:
             return _read(folder, samples, how)
@@ -143,17 +157,27 @@ def _key(samples: Sequence[Sample], how: _How) -> str:
     }
     digest.update(json.dumps(head, sort_keys=True).encode())
     for sample in samples:
-        path = sample.path
-        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-            if file.exists():
-                state = file.stat()
-                digest.update(f"{file.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-            elif how.skip_unreadable:
-                digest.update(f"{file.resolve()}\0absent\n".encode())
-            else:
-                gone = f"{file} does not exist; correct the dataset's labels file"
+        for file, state in _states(sample.path):
+            if state is None and file == sample.path and not how.skip_unreadable:
+                gone = f"{file} does not exist; copy it there, or leave it out of the dataset"
                 raise DataError(leads_nowhere(file) or gone)
+            about = "absent" if state is None else f"{state.st_size}\0{state.st_mtime_ns}"
+            # A path is bytes, which need not be text.
+            digest.update(os.fsencode(resolved(file)) + f"\0{about}\n".encode())
     return digest.hexdigest()[:32]
+
+
+def _states(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
+    """A clip's files with their states; None for one that is not there, or that the disk refuses."""
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+    except (OSError, ValueError):
+        files = [path]
+    for file in files:
+        try:
+            yield file, file.stat()
+        except (OSError, ValueError):
+            yield file, None
 
 
 def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path, title: str) -> None:
@@ -195,15 +219,10 @@ def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path,
         "unreadable": {str(k): unreadable[s.path] for k, s in enumerate(samples) if s.path in unreadable},
     }
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
-    if repeated:
-        console.warn(
-            f"{title}: {repeated} of {len(samples)} clips have fewer than {how.spec.frames} frames; "
-            "frames repeat"
-        )
 
 
-def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedClips, dict[str, str]]:
-    """The prepared clips, and the reasons why others could not be read, by their numbers.
+def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedClips, int]:
+    """The prepared clips, and the number of those whose frames repeat.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -225,5 +244,6 @@ def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedC
         labels=np.array([sample.label for sample in readable], dtype=np.int64),
         names=tuple(str(sample.path) for sample in readable),
         faces_missed=about["faces_missed"],
+        unreadable={str(samples[int(number)].path): reason for number, reason in unreadable.items()},
     )
-    return prepared, unreadable
+    return prepared, int(about["clips_repeated"])

@@ -11,6 +11,8 @@ from s2d_edge.data.preparing.clips import LoadedClip
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.media.sampling import SLOW_PACE
 
+_NAMED = 5  # clips that a warning names
+
 
 class LoadingTally:
     """Counts unreadable and slow clips, frames without a face and repeated frames, and reports them."""
@@ -22,10 +24,12 @@ class LoadingTally:
         self.repeated: list[Path] = []
         self.slow: list[Path] = []
         self.unreadable: list[Path] = []
+        self.reasons: list[str] = []  # why, in the same order
 
     def skip(self, path: Path, error: MediaError) -> None:
         """Count a clip that cannot be read; for ``load_many``'s ``on_unreadable``."""
         self.unreadable.append(path)
+        self.reasons.append(str(error))
 
     def readable(self, samples: Sequence[Sample]) -> tuple[Sample, ...]:
         """The samples whose clips were not skipped."""
@@ -49,7 +53,7 @@ class LoadingTally:
     def report(self, console: Console) -> None:
         """Warn of everything that was counted."""
         if self.unreadable:
-            console.warn(f"skipped {_clips(self.unreadable)} that cannot be read{_first(self.unreadable)}")
+            console.warn(f"skipped {_clips(self.unreadable)} that cannot be read: {first_of(self.reasons)}")
         if self.faces_missed:
             text = f"no face was found in {self.faces_missed} of {self.frames} frames"
             if self.faceless:
@@ -65,6 +69,12 @@ class LoadingTally:
                 f"{_clips(self.slow)} came slower than the model's rate, so motion looks quicker to it "
                 f"than it is{_first(self.slow)}"
             )
+
+
+def first_of(reasons: Sequence[str]) -> str:
+    """The first reasons why clips were skipped, each of which names its clip."""
+    more = f" | and {len(reasons) - _NAMED} more" if len(reasons) > _NAMED else ""
+    return " | ".join(reasons[:_NAMED]) + more
 
 
 def _clips(paths: Sequence[Path], kind: str = "") -> str:

@@ -16,9 +16,9 @@ class Places:
     def place(self, path: Path) -> Path:
         """The absolute path without ``..`` and without links to folders; a link to a file stays one."""
         if path.name in ("", ".."):
-            return _resolved(path)
+            return resolved(path)
         if path.parent not in self._folders:
-            self._folders[path.parent] = _resolved(path.parent)
+            self._folders[path.parent] = resolved(path.parent)
         return self._folders[path.parent] / path.name
 
     def file(self, path: Path) -> Path:
@@ -27,7 +27,7 @@ class Places:
         Where the disk does not tell case or Unicode forms apart, it is the one that was asked for first.
         """
         place = self.place(path)
-        real = _resolved(place) if _is_link(place) else place
+        real = resolved(place) if _is_link(place) else place
         alike = self._seen.setdefault(unicodedata.normalize("NFC", str(real)).casefold(), [])
         for other in alike:
             if other == real or _is_same(other, real):
@@ -36,7 +36,8 @@ class Places:
         return real
 
 
-def _resolved(path: Path) -> Path:
+def resolved(path: Path) -> Path:
+    """The absolute path after links; of a name that no file can have, just the absolute one."""
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError):  # no name of a file, or links in a circle
@@ -55,10 +56,3 @@ def _is_same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except (OSError, ValueError):
         return False
-
-
-def leads_nowhere(path: Path) -> str | None:
-    """What to say of a link whose target is gone; None of anything else."""
-    if not _is_link(path) or path.exists():
-        return None
-    return f"{path} is a link to {path.readlink()}, which does not exist; restore that, or the link"

@@ -13,11 +13,12 @@ from pathlib import Path
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.dataset import Dataset, Sample
-from s2d_edge.data.reading.identity import Places, leads_nowhere
+from s2d_edge.data.reading.identity import Places
 from s2d_edge.data.reading.spelling import bare, in_one_line
 from s2d_edge.data.reading.split_names import VAL, validation_alias
 from s2d_edge.data.reading.tables import is_there
 from s2d_edge.media.kinds import IMAGE_SUFFIXES, VIDEO_SUFFIXES, file_kind
+from s2d_edge.media.pictures import leads_nowhere
 
 _NAMED = 5  # how many offenders an error names
 

@@ -14,6 +14,7 @@ from s2d_edge.data.reading.split_names import TRAIN
 from s2d_edge.data.reading.tables import is_there, read_listing
 
 LABELS_FILE = "labels.csv"
+ANIMATED_COLUMNS = ("still", "apex")  # of sets of animated stills: where a clip comes from
 DEFAULT_SPLIT = TRAIN  # of a CSV without a split column: training carves its validation out of it
 
 
@@ -49,15 +50,9 @@ def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
         DataError: not readable as UTF-8 CSV, empty, a column missing, misspelled or named twice, or a cell
             empty or with characters that cannot be printed.
     """
-    rows = read_listing(path)
-    header = [cell.strip() for cell in next(rows, (0, []))[1]]
-    if not is_text("".join(header).replace("\t", "")):
-        raise DataError(f"{path} does not begin with a header in UTF-8; save it as a CSV file in UTF-8")
-    columns = find_columns(path, header)
+    columns, rows = read_labels(path)
     entries = tuple(_entry(path, line, columns, cells) for line, cells in rows)
-    if not entries:
-        raise DataError(f"{path} has a header and no rows; wanted one row per clip")
-    ignored = ", ".join(repr(name) for name, _ in columns.further)
+    ignored = ", ".join(repr(name) for name, _ in columns.further if name not in ANIMATED_COLUMNS)
     return Listing(
         name=path.resolve().parent.name if path.name == LABELS_FILE else path.stem,
         root=path.parent,
@@ -67,6 +62,28 @@ def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
         notes=(f"no use is made of the column(s) {ignored}",) if ignored else (),
         labels_given=labels is not None,
     )
+
+
+def read_labels(path: Path) -> tuple[Columns, list[tuple[int, list[str]]]]:
+    """Read a labels file: its columns, and its rows as they are written, each with its line number.
+
+    Raises:
+        DataError: not readable as UTF-8 CSV, empty, a row of another length, or what ``find_columns`` raises.
+    """
+    reading = read_listing(path)
+    header = [cell.strip() for cell in next(reading, (0, []))[1]]
+    if not is_text("".join(header).replace("\t", "")):
+        raise DataError(f"{path} does not begin with a header in UTF-8; save it as a CSV file in UTF-8")
+    columns = find_columns(path, header)
+    rows = list(reading)
+    if not rows:
+        raise DataError(f"{path} has a header and no rows; wanted one row per clip")
+    for line, cells in rows:
+        if len(cells) != columns.width:
+            raise DataError(
+                f"{path}, line {line}: {len(cells)} cells where the header has {columns.width}; correct it"
+            )
+    return columns, rows
 
 
 def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
@@ -114,10 +131,6 @@ def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
 
 
 def _entry(file: Path, line: int, columns: Columns, cells: Sequence[str]) -> Entry:
-    if len(cells) != columns.width:
-        raise DataError(
-            f"{file}, line {line}: {len(cells)} cells where the header has {columns.width}; correct it"
-        )
     texts = {name: cells[place].strip() for name, place in columns.known.items()}
     for column, text in texts.items():
         if not text and column != "subject":

@@ -150,6 +150,42 @@ def test_limit_split_and_size_choose_the_stills(drawn: None, photographs: Path, 
     assert sides == {(96, 96, 3), (64, 80, 3)}  # as the stills are
 
 
+@pytest.mark.parametrize("limit", [7, 8, 12, 30])
+def test_a_limit_keeps_every_class(limit: int) -> None:
+    rare = ("fear", "disgust", "contempt")
+    labels = {n: rare[n] if n < 3 else ("glad", "sad", "calm", "cross")[n % 4] for n in range(200)}
+    many = [
+        stills.Still(path=Path(f"{n}.jpg"), name=f"{n}", label=label, subject="", split=split)
+        for split in ("train", "test")
+        for n, label in labels.items()
+    ]
+    kept = stills.chosen(many, replace(FEW, limit=limit))
+    for split in ("train", "test"):
+        here = [still.label for still in kept if still.split == split]
+        assert len(here) == limit
+        assert set(here) == set(labels.values())
+
+
+def test_a_limit_that_had_every_class_chooses_as_before() -> None:
+    many = [
+        stills.Still(path=Path(f"{n}.jpg"), name=f"{n}", label=LABELS[n % 3], subject="", split="train")
+        for n in range(90)
+    ]
+    kept = stills.chosen(many, replace(FEW, limit=20))
+    before = {still.name for still in stills.shuffled(many)[:20]}
+    assert {still.name for still in kept} == before
+
+
+def test_a_limit_below_the_number_of_classes_says_what_it_leaves_out(
+    drawn: None, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = run(photographs, tmp_path / "limited", replace(FEW, limit=2))
+    missing = set(LABELS) - {row["label"] for row in rows_of(tmp_path / "limited") if row["split"] == "train"}
+    said = " ".join(capsys.readouterr().err.split())
+    assert missing or done["skipped"]
+    assert all(f"{label!r} of 'train'" in said for label in missing)
+
+
 def test_faces_at_rest_are_learned_from_training_people_if_they_suffice(tmp_path: Path) -> None:
     def still(number: int, label: str, split: str) -> stills.Still:
         return stills.Still(

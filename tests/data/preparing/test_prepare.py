@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ import pytest
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, MediaError
+from s2d_edge.core.files import whole_folder
+from s2d_edge.core.scratch import in_use, sweep
+from s2d_edge.data.preparing import clips as clips_module
 from s2d_edge.data.preparing import prepare as module
 from s2d_edge.data.preparing.clips import ClipLoader, LoadedClip, load_many
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.media.crop import Picture
+from s2d_edge.media.pictures import read_image
 
 SPEC, CROP = ClipSpec(frames=4, fps=4.0, size=32), CropRecipe(size=32)
 QUIET = Console(quiet=True)
@@ -150,3 +156,109 @@ def test_windows_and_pictures_as_they_are(samples: list[Sample]) -> None:
     assert ends.window_counts.tolist() == [2, 1, 1]  # of five frames, four and four
     assert every.faces_missed == 0, "no face is looked for"
     assert np.array_equal(ends.frames[ends.windows[0]], every.frames[every.windows[0]])
+
+
+def test_repeated_frames_are_told_with_a_warm_cache_too(
+    samples: list[Sample], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        prepare(samples, SPEC, CROP, QUIET, title="clips")
+        assert "1 of 3 clips have fewer than 4 frames" in " ".join(capsys.readouterr().err.split())
+
+
+def _left_behind(cache: Path, name: str, *, age_s: float = 3600) -> Path:
+    folder = cache / "clips" / name
+    folder.mkdir(parents=True)
+    (folder / "frames.u8").write_bytes(bytes(100))
+    then = time.time() - age_s
+    os.utime(folder, (then, then))
+    return folder
+
+
+def test_what_a_killed_preparation_left_is_removed(samples: list[Sample], tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    dead = [_left_behind(cache, f".{'0' * 32}.0123abcd{end}") for end in ("", ".old")]
+    alive = _left_behind(cache, f".{'1' * 32}.0123abcd")
+    young = _left_behind(cache, f".{'2' * 32}.0123abcd", age_s=0)
+    others = [_left_behind(cache, name) for name in ("3" * 32, ".config.0123abcd", ".x.notahex0")]
+    with in_use(alive):
+        prepare(samples, SPEC, CROP, QUIET, title="clips")
+        assert not any(folder.exists() for folder in dead)
+        assert all(folder.exists() for folder in (alive, young, *others))
+    prepare(samples, SPEC, CROP, QUIET, title="clips")
+    assert not alive.exists()
+
+
+def test_a_folder_under_way_is_not_taken_for_abandoned(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "made") as scratch:
+        os.utime(scratch, (1, 1))
+        assert sweep(tmp_path, "made") == 0
+        assert scratch.is_dir()
+    assert (tmp_path / "made").is_dir()
+
+
+def _deep(path: Path) -> None:
+    path.mkdir()
+    (path / "frame.png").symlink_to("gone.png")
+
+
+WRONG: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: None,
+    "empty": lambda path: path.touch(),
+    "text": lambda path: path.write_text("not a picture"),
+    "cut": lambda path: path.write_bytes(b"\xff\xd8\xff\xe0" + bytes(50)),
+    "link to nothing": lambda path: path.symlink_to("gone.png"),
+    "link in a circle": lambda path: path.symlink_to(path.name),
+    "empty folder": lambda path: path.mkdir(),
+    "folder of a link to nothing": _deep,
+    "pipe": os.mkfifo,
+    "no video": lambda path: path.write_bytes(b"\0\0\0\x18ftypmp42" + bytes(60)),
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_whatever_is_wrong_with_a_clip_skips_it_by_name(
+    samples: list[Sample], tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = Sample(path=tmp_path / "bad.png", label=0, split="train")
+    WRONG[how](bad.path)
+    prepared = prepare([bad, *samples], SPEC, CROP, QUIET, title="clips", skip_unreadable=True)
+    assert prepared.names == tuple(str(sample.path) for sample in samples)
+    assert list(prepared.unreadable) == [str(bad.path)]
+    assert "bad.png" in "".join(capsys.readouterr().err.split())
+    with pytest.raises((DataError, MediaError), match=r"bad\.png"):
+        prepare([bad, *samples], SPEC, CROP, QUIET, title="clips")
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), RuntimeError(), OSError(5, "I/O error")])
+def test_whatever_a_decoder_raises_is_about_its_clip(
+    samples: list[Sample], error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(path: Path) -> Picture:
+        if path.name == "b.png":
+            raise error
+        return read_image(path)
+
+    monkeypatch.setattr(clips_module, "read_image", decode)
+    with pytest.raises(MediaError, match=r"b\.png"):
+        prepare(samples, SPEC, CROP, QUIET, title="clips")
+    prepared = prepare(samples, SPEC, CROP, QUIET, title="clips", skip_unreadable=True)
+    assert list(prepared.unreadable) == [str(samples[1].path)]
+
+
+def test_every_skipped_clip_is_named_up_to_a_few(
+    samples: list[Sample], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = [Sample(path=tmp_path / f"bad{k}.png", label=0, split="train") for k in range(7)]
+    prepare([*bad, *samples], SPEC, CROP, QUIET, title="clips", skip_unreadable=True)
+    said = "".join(capsys.readouterr().err.split())
+    assert all(f"bad{k}.png" in said for k in range(5))
+    assert "and2more" in said
+
+
+def test_clips_of_any_name(samples: list[Sample], tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/zo\xeb \n[x].png"))
+    samples[1].path.rename(path)
+    renamed = [Sample(path=path, label=0, split="train"), samples[0]]
+    assert len(prepare(renamed, SPEC, CROP, QUIET, title="clips")) == 2
+    assert len(prepare(renamed, SPEC, CROP, QUIET, title="clips")) == 2

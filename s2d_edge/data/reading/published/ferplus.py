@@ -15,6 +15,7 @@ from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.core.files import whole_folder
+from s2d_edge.core.scratch import sweep
 from s2d_edge.data.reading.listing import Entry, Listing
 from s2d_edge.data.reading.tables import read_rows, whole_number
 
@@ -121,6 +122,7 @@ def _unpack(file: Path, votes: Sequence[tuple[int, list[str]]], console: Console
     folder = cache_folder() / "ferplus" / key
     if folder.is_dir():
         return folder
+    sweep(folder.parent, "[0-9a-f]{32}")
     rows = _read_table(file, ("pixels", "Usage"))
     if len(rows) != len(votes):
         raise DataError(

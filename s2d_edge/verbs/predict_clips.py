@@ -47,7 +47,8 @@ def predict_clips(
             ", ".join(f"{begin:.1f}–{end:.1f}" for begin, end in prediction.windows_s) or "–",
         )
         results.append({"path": str(path)} | as_json(prediction))
-    console.show(table)
+    if table.row_count:
+        console.show(table)
     if json is not None:
         write_json(json, {"results": results, "unreadable": list(unreadable)})
 

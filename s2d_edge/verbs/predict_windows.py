@@ -77,7 +77,8 @@ def predict_windows(
             if predictions:
                 shown.append((path, predictions))
                 table.add_row(str(path), *_summary(predictions, crop))
-    console.show(table)
+    if table.row_count:
+        console.show(table)
     if plot is not None and shown:
         _save(plot, shown[:_MOST_PANELS], model.labels)
         console.say(f"expressions over time: {plot}")

@@ -158,7 +158,7 @@ def _key(samples: Sequence[Sample], how: _How) -> str:
     digest.update(json.dumps(head, sort_keys=True).encode())
     for sample in samples:
         for file, state in _states(sample.path):
-            if state is None and file == sample.path and not how.skip_unreadable:
+            if state is None and not how.skip_unreadable:
                 gone = f"{file} does not exist; copy it there, or leave it out of the dataset"
                 raise DataError(leads_nowhere(file) or gone)
             about = "absent" if state is None else f"{state.st_size}\0{state.st_mtime_ns}"

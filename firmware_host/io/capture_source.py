@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
 import cv2
-import numpy as np
 
 from s2d_edge.core.errors import MediaError
 from s2d_edge.firmware_host.io.source import Frame, SourceState
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.video import MAX_PLAUSIBLE_FPS
+from s2d_edge.media.opencv_decoder import layout_of, nominal_fps, promised_frames, read_frame
+from s2d_edge.media.video import FALLBACK_FPS, MAX_PLAUSIBLE_FPS, FrameClock, is_cut_short
 
 RECONNECT_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 5_000
+# A recording that ends at one frame so often again, read from its begin, ends there for good.
+_SAME_END = 2
+_SAME_FRAME = 0.1  # of a frame's time
 
 
 class Capture(Protocol):
@@ -28,16 +33,19 @@ class Capture(Protocol):
 
     Attributes:
         fps: nominal rate; None when unknown.
-        finite: True for a recording with an end, such as a video file behind http.
+        recording: True for a video file behind http, which is read at any pace and can be read again.
+        frames: number of frames that are promised until the end; 0 when the end is not known.
     """
 
     @property
     def fps(self) -> float | None: ...
     @property
-    def finite(self) -> bool: ...
+    def recording(self) -> bool: ...
+    @property
+    def frames(self) -> int: ...
 
     def read(self) -> tuple[float, Picture] | None:
-        """The next frame with its container timestamp in seconds; None when the connection is lost."""
+        """The next frame with its timestamp in seconds; None at the end, or when the line is lost."""
         ...
 
     def release(self) -> None:
@@ -46,7 +54,11 @@ class Capture(Protocol):
 
 
 class CaptureSource:
-    """A camera or network stream; a lost connection is reopened, with growing pauses between attempts."""
+    """A camera or network stream; a lost connection is reopened, with growing pauses between attempts.
+
+    A recording that breaks off is read on from where it broke off, as long as every connection brings it
+    further. A stream whose server names a length ends only when it has come to that length.
+    """
 
     def __init__(
         self,
@@ -61,7 +73,7 @@ class CaptureSource:
             name: for people.
             connect: opens a connection, or raises MediaError.
             reconnect_after_s: pauses before each attempt in a row, seconds, by default RECONNECT_AFTER_S;
-                the last one repeats.
+                the last one repeats for a live source, and ends a recording.
 
         Raises:
             MediaError: the first connection fails, which is more likely a wrong address than a lost line.
@@ -72,13 +84,13 @@ class CaptureSource:
         self._reconnect_after_s = reconnect_after_s or RECONNECT_AFTER_S
         self._stopped = Event()
         self._capture: Capture | None = connect()
-        self._finite = self._capture.finite
+        self._recording = self._capture.recording
         self._fps = self._capture.fps
 
     @property
     def live(self) -> bool:
         """False for a recording with an end."""
-        return not self._finite
+        return not self._recording
 
     @property
     def fps(self) -> float | None:
@@ -89,23 +101,16 @@ class CaptureSource:
         """Frames of this and every later connection; indices and the clock continue across connections.
 
         Raises:
-            MediaError: the connection delivered no frame at all.
+            MediaError: the connection delivered no frame at all, or a recording broke off for good.
         """
-        index, first_s = 0, 0.0
         try:
-            while not self._stopped.is_set():
-                got = self._capture.read() if self._capture is not None else None
-                if got is None:
-                    if self._finite or not self._reconnected():
-                        break
-                    continue
-                stamp_s, picture = got
-                arrived_s = time.perf_counter()
-                if index == 0:
-                    self.state = SourceState.PLAYING
-                    first_s = arrived_s
-                yield Frame(index, stamp_s if self._finite else arrived_s - first_s, picture, arrived_s)
+            index = 0
+            for t_s, picture, arrived_s in self._recorded() if self._recording else self._lived():
+                self.state = SourceState.PLAYING
+                yield Frame(index, t_s, picture, arrived_s)
                 index += 1
+                if self._stopped.is_set():
+                    break
             if index == 0 and not self._stopped.is_set():
                 raise MediaError(
                     f"{self.name} opened but delivered no frame; check that it is a video or a running camera"
@@ -113,6 +118,52 @@ class CaptureSource:
         finally:
             self.state = SourceState.ENDED
             self._drop_connection()
+
+    def _lived(self) -> Iterator[tuple[float, Picture, float]]:
+        """Time since the first frame, picture and arrival of every frame of a live source."""
+        first_s: float | None = None
+        while (capture := self._capture) is not None and not self._stopped.is_set():
+            came = 0
+            while not self._stopped.is_set() and (got := capture.read()) is not None:
+                arrived_s = time.perf_counter()
+                first_s = arrived_s if first_s is None else first_s
+                came += 1
+                yield arrived_s - first_s, got[1], arrived_s
+            # More frames than promised: the length is made up, as some cameras do.
+            if 0 < came <= capture.frames and not is_cut_short(capture.frames, came):
+                return
+            if not self._reconnected():
+                return
+
+    def _recorded(self) -> Iterator[tuple[float, Picture, float]]:
+        """Time in the recording, picture and arrival of every frame of one, however often it breaks off."""
+        last_s, came = float("-inf"), 0
+        in_vain = 0
+        while (capture := self._capture) is not None and not self._stopped.is_set():
+            fps = capture.fps or FALLBACK_FPS
+            clock, before = FrameClock(fps), came
+            came_now = 0
+            while not self._stopped.is_set() and (got := capture.read()) is not None:
+                t_s = clock.time_of(got[0])
+                came_now += 1
+                if t_s > last_s + _SAME_FRAME / fps:  # others came with an earlier connection
+                    last_s = t_s
+                    came += 1
+                    yield t_s, got[1], time.perf_counter()
+            if self._stopped.is_set() or came == 0:
+                return
+            if not is_cut_short(capture.frames, came, last_s=last_s, fps=fps):
+                return
+            in_vain = 0 if came > before else in_vain + 1
+            most = _SAME_END if came_now == came else len(self._reconnect_after_s)
+            if in_vain < most and self._reconnected(giving_up=True):
+                continue
+            if not self._stopped.is_set():
+                raise MediaError(
+                    f"{self.name} breaks off: {came} of the {capture.frames} frames it promises came; "
+                    "check the server and the network, or download the file and run that"
+                )
+            return
 
     def stop(self) -> None:
         """End after the current frame, or at once while reconnecting."""
@@ -123,20 +174,27 @@ class CaptureSource:
             self._capture.release()
             self._capture = None
 
-    def _reconnected(self) -> bool:
-        """Reopen the connection; False if stopped meanwhile."""
+    def _reconnected(self, *, giving_up: bool = False) -> bool:
+        """Reopen the connection.
+
+        Args:
+            giving_up: stop when every pause was taken once; otherwise go on until :meth:`stop`.
+
+        Returns:
+            False if stopped meanwhile, or given up.
+        """
         self.state = SourceState.RECONNECTING
         self._drop_connection()
-        attempt = 0
-        while not self._stopped.wait(self._reconnect_after_s[min(attempt, len(self._reconnect_after_s) - 1)]):
-            attempt += 1
-            try:
+        pauses_s = self._reconnect_after_s
+        for attempt in itertools.count():
+            if giving_up and attempt == len(pauses_s):
+                return False
+            if self._stopped.wait(pauses_s[min(attempt, len(pauses_s) - 1)]):
+                return False
+            with suppress(MediaError):
                 self._capture = self._connect()
-            except MediaError:
-                continue
-            self.state = SourceState.PLAYING
-            return True
-        return False
+                return True
+        raise AssertionError("counting has no end")
 
 
 class OpenCVCapture:
@@ -151,7 +209,7 @@ class OpenCVCapture:
         if isinstance(address, int) or address.startswith("/dev/"):
             self._capture: Any = cv2.VideoCapture(address)
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # fresh frames, where the driver allows
-            self.finite = False
+            self.recording, self.frames = False, 0
             advice = "check that it is plugged in, free, and that you may read it"
         else:
             self._capture = cv2.VideoCapture(
@@ -164,26 +222,24 @@ class OpenCVCapture:
                     READ_TIMEOUT_MS,
                 ],
             )
-            self.finite = float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)) > 0
+            self.frames = promised_frames(self._capture)
+            # Other protocols are paced by the server, which may name a length all the same.
+            self.recording = self.frames > 0 and address.lower().startswith(("http://", "https://"))
             advice = "check the address, the password and the network"
         if not self._capture.isOpened():
             self._capture.release()
             raise MediaError(f"{name} cannot be opened; {advice}{_cameras_present(address)}")
+        self._layout = layout_of(self._capture)
 
     @property
     def fps(self) -> float | None:
         """Frames per second as the driver or container says."""
-        fps = float(self._capture.get(cv2.CAP_PROP_FPS))
+        fps = nominal_fps(self._capture)
         return fps if 0 < fps <= MAX_PLAUSIBLE_FPS else None
 
     def read(self) -> tuple[float, Picture] | None:
-        """The next frame, RGB."""
-        decoded, frame = self._capture.read()
-        if not decoded:
-            return None
-        stamp_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1e3
-        picture: Picture = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-        return stamp_s if np.isfinite(stamp_s) else 0.0, picture
+        """The next frame, RGB, upright and with square pixels."""
+        return read_frame(self._capture, self._layout)
 
     def release(self) -> None:
         """Close the device or connection."""

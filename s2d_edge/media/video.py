@@ -98,7 +98,11 @@ def read_video(path: Path) -> Iterator[tuple[float, Picture]]:
             count += 1
             yield t_s, frame
             got = decoder.read()
-        _check_complete(info, count, t_s, nominal_fps=decoder.fps)
+        if is_cut_short(info.frames, count, last_s=t_s, nominal_fps=decoder.fps, fps=info.fps):
+            raise MediaError(
+                f"{path} is cut short: {count} of the {info.frames} frames it promises can be decoded; "
+                "copy or record it again"
+            )
     finally:
         decoder.release()
 
@@ -275,19 +279,26 @@ def _measured_fps(decoder: Decoder, first_s: float) -> float:
     return fps if 0 < fps <= MAX_MEASURED_FPS else FALLBACK_FPS
 
 
-def _check_complete(info: VideoInfo, decoded: int, last_s: float, *, nominal_fps: float) -> None:
-    """Refuse a file that ended early, by its frames and by its clock.
+def is_cut_short(
+    promised: int, decoded: int, *, last_s: float | None = None, nominal_fps: float = 0.0, fps: float = 0.0
+) -> bool:
+    """Tell whether a video ended early, by its frames and by its clock.
 
     Both, because containers that estimate their frame count from a made-up rate still know how long
     they last.
+
+    Args:
+        promised: frames that the container promises.
+        decoded: frames that came.
+        last_s: time of the last of these, seconds; None reckons by frames alone.
+        nominal_fps: the container's rate; ``fps`` without it.
+        fps: the true rate.
     """
-    missing = info.frames - decoded
-    if missing <= max(FRAMES_SHORT, FRACTION_SHORT * info.frames) or not nominal_fps > 0:
-        return
-    promised_s = info.frames / nominal_fps
-    missing_s = promised_s - (last_s + 1.0 / info.fps)
-    if missing_s > max(FRAMES_SHORT / info.fps, FRACTION_SHORT * promised_s):
-        raise MediaError(
-            f"{info.path} is cut short: {decoded} of the {info.frames} frames it promises can be decoded; "
-            "copy or record it again"
-        )
+    missing = promised - decoded
+    if missing <= max(FRAMES_SHORT, FRACTION_SHORT * promised):
+        return False
+    if last_s is None:
+        return True
+    promised_s = promised / (nominal_fps or fps)
+    missing_s = promised_s - (last_s + 1.0 / fps)
+    return missing_s > max(FRAMES_SHORT / fps, FRACTION_SHORT * promised_s)

@@ -31,17 +31,23 @@ RESULT = LiveResult(
 
 
 class FakeCapture:
-    """A connection that delivers some frames and is then lost."""
+    """A connection that delivers some frames and then ends, or is lost."""
 
-    def __init__(self, frames: int, *, finite: bool = False) -> None:
+    def __init__(
+        self, came: int, *, recording: bool = False, promised: int = 0, stamped: bool = True
+    ) -> None:
         self.fps: float | None = 30.0
-        self.finite = finite
+        self.recording = recording
+        self.frames = promised
         self.released = False
-        self._left: Iterator[int] = iter(range(frames))
+        self._stamped = stamped
+        self._left: Iterator[int] = iter(range(came))
 
     def read(self) -> tuple[float, Picture] | None:
         index = next(self._left, None)
-        return None if index is None else (index / 30, plain((index, 0, 0), 8, 8))
+        if index is None:
+            return None
+        return index / 30 if self._stamped else 0.0, plain((index, 0, 0), 8, 8)
 
     def release(self) -> None:
         self.released = True

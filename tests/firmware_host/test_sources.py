@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.firmware_host.io import capture_source
-from s2d_edge.firmware_host.io.capture_source import CaptureSource
+from s2d_edge.firmware_host.io.capture_source import CaptureSource, OpenCVCapture
 from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.io.opening import open_camera, open_source, redact
 from s2d_edge.firmware_host.io.source import SourceState
@@ -66,16 +67,119 @@ def test_stop_ends_a_source_that_waits_to_reconnect() -> None:
     assert len(list(source.frames())) == 1
 
 
-def test_recording_behind_a_url_ends_and_keeps_its_own_clock() -> None:
-    source = CaptureSource("http", lambda: FakeCapture(3, finite=True))
+def levels(source: CaptureSource) -> list[int]:
+    """The numbers of the frames that came, which their colours tell."""
+    return [int(frame.picture[0, 0, 0]) for frame in source.frames()]
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_recording_behind_a_url_ends_and_has_its_own_clock(stamped: bool) -> None:
+    """Also where the container names no times: they are counted then."""
+    source = CaptureSource("http", lambda: FakeCapture(9, recording=True, promised=9, stamped=stamped))
     assert not source.live
-    assert [frame.t_s for frame in source.frames()] == [0, 1 / 30, 2 / 30]
+    assert [frame.t_s for frame in source.frames()] == pytest.approx([k / 30 for k in range(9)])
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+@pytest.mark.parametrize("broken", [[28], [1], [28, 10, 40], [5, 5, 12, 12, 30]])
+def test_a_recording_that_breaks_off_is_read_on(broken: list[int], stamped: bool) -> None:
+    came = iter([*broken, 47])
+    source = CaptureSource(
+        "http",
+        lambda: FakeCapture(next(came), recording=True, promised=47, stamped=stamped),
+        reconnect_after_s=(0.001, 0.001, 0.001),
+    )
+    frames = list(source.frames())
+    assert [int(frame.picture[0, 0, 0]) for frame in frames] == list(range(47))
+    assert [frame.index for frame in frames] == list(range(47))
+    assert [frame.t_s for frame in frames] == pytest.approx([k / 30 for k in range(47)])
+    assert next(came, None) is None
+
+
+@pytest.mark.parametrize("ways", [[28] * 9, [28, 27, 26, 28, 3, 2, 1, 0, 0]])
+def test_a_recording_that_breaks_off_for_good_is_not_complete(ways: list[int]) -> None:
+    came = iter(ways)
+    source = CaptureSource(
+        "http",
+        lambda: FakeCapture(next(came), recording=True, promised=47),
+        reconnect_after_s=(0.001, 0.001, 0.001),
+    )
+    with pytest.raises(MediaError, match="28 of the 47"):
+        list(source.frames())
+    assert next(came, None) is not None  # it gave up
+
+
+def test_a_recording_whose_server_is_gone_ends_with_an_error() -> None:
+    captures = [FakeCapture(28, recording=True, promised=47)]
+    tried = []
+
+    def connect() -> FakeCapture:
+        tried.append(True)
+        if not captures:
+            raise MediaError("refused")
+        return captures.pop()
+
+    source = CaptureSource("http", connect, reconnect_after_s=(0.001, 0.001))
+    with pytest.raises(MediaError, match="28 of the 47"):
+        list(source.frames())
+    assert len(tried) == 3
+
+
+def test_a_stream_with_a_length_ends_only_when_all_of_it_came() -> None:
+    """An RTSP server may name a duration: 28 of 47 frames are a lost line, 47 are the end."""
+    came = iter([28, 46, 99])
+    source = CaptureSource("rtsp", lambda: FakeCapture(next(came), promised=47), reconnect_after_s=(0.001,))
+    assert source.live
+    assert levels(source) == [*range(28), *range(46)]  # one frame less is the rounding of a duration
+    assert list(came) == [99]
+
+
+def test_a_stream_longer_than_its_length_is_a_camera() -> None:
+    came = iter([99, 99, 47])
+    source = CaptureSource("rtsp", lambda: FakeCapture(next(came), promised=47), reconnect_after_s=(0.001,))
+    assert len(levels(source)) == 99 + 99 + 47
+
+
+@pytest.mark.parametrize(
+    ("address", "count", "recording", "frames"),
+    [
+        ("rtsp://host/stream", 47.0, False, 47),
+        ("rtmp://host/stream", 47.0, False, 47),
+        ("http://host/clip.mp4", 47.0, True, 47),
+        ("HTTPS://host/clip.mp4", 47.0, True, 47),
+        ("http://host/live", -2.0e14, False, 0),
+        ("rtsp://host/stream", float("nan"), False, 0),
+    ],
+)
+def test_what_sets_the_pace_of_an_address(
+    monkeypatch: pytest.MonkeyPatch, address: str, count: float, recording: bool, frames: int
+) -> None:
+    class Opened:
+        """What OpenCV tells of an address."""
+
+        def __init__(self, *_: Any) -> None: ...
+
+        def get(self, what: int) -> float:
+            return count if what == cv2.CAP_PROP_FRAME_COUNT else 0.0
+
+        def set(self, what: int, value: float) -> bool:
+            return False
+
+        def isOpened(self) -> bool:
+            return True
+
+    monkeypatch.setattr(cv2, "VideoCapture", Opened)
+    capture = OpenCVCapture(address, "name")
+    assert (capture.recording, capture.frames) == (recording, frames)
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[str]:
     """Address of a web server: ``/clip.avi`` is a recording, ``/live`` an endless-looking MJPEG stream."""
     write_video(tmp_path / "clip.avi", [plain((9, 9, 9))] * 10)
+    noise = np.random.default_rng(0).integers(0, 256, (47, 64, 96, 3), dtype=np.uint8)
+    write_video(tmp_path / "long.avi", list(noise))
+    broken: list[bool] = []
     picture = cv2.imencode(".jpg", plain((9, 9, 9)))[1].tobytes()
 
     class Handler(SimpleHTTPRequestHandler):
@@ -83,6 +187,15 @@ def served(tmp_path: Path) -> Iterator[str]:
             super().__init__(*args, directory=str(tmp_path))
 
         def do_GET(self) -> None:
+            if self.path == "/broken.avi":
+                broken.append(True)
+                whole = (tmp_path / "long.avi").read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(whole)))
+                self.end_headers()
+                # Every connection comes a little further than the one before.
+                self.wfile.write(whole[: len(whole) * (2 + len(broken)) // 6])
+                return
             if self.path != "/live":
                 super().do_GET()
                 return
@@ -110,6 +223,17 @@ def test_recording_behind_http_is_read_whole(served: str) -> None:
     assert "s3cret" not in source.name
     assert len(list(source.frames())) == 10
     assert source.state is SourceState.ENDED
+
+
+def test_recording_behind_http_that_breaks_off_is_read_whole(
+    served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture_source, "RECONNECT_AFTER_S", (0.01,) * 8)
+    source = open_source(f"{served}/broken.avi")
+    assert not source.live
+    frames = list(source.frames())
+    assert [frame.index for frame in frames] == list(range(47))
+    assert [frame.t_s for frame in frames] == pytest.approx([k / 20 for k in range(47)])
 
 
 def test_stream_over_http_is_live_and_reopened(served: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from s2d_edge.contracts.bundle import (
     writing_bundle,
 )
 from s2d_edge.contracts.names import name_of
+from s2d_edge.contracts.provenance import copy_provenance
 from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, ConfigError
@@ -140,5 +141,6 @@ def _measure_and_seal(
         write_json(json, as_json(report, verdict))
     write_reports(folder, report, verdict, predictions)
     self_test = write_self_test(int8, console)
+    copy_provenance(source.path, folder)
     seal(folder, sealed.model_copy(update={"accuracy": report.as_record(), "self_test": self_test}))
     return report

@@ -25,6 +25,7 @@ from s2d_edge.contracts.bundle import (
 )
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.contracts.names import name_of
+from s2d_edge.contracts.provenance import write_provenance
 from s2d_edge.contracts.runs import HEAD_IS_UNTRAINED, RUNS, RunInfo, newest_run
 from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console
@@ -107,6 +108,7 @@ def export_run(
         if device == "jetson":
             write_build_script(scratch, name_of(out), "fp32")
         self_test = write_self_test(Bundle(scratch, chosen.manifest), console)
+        write_provenance(scratch, info)
         seal(scratch, chosen.manifest.model_copy(update={"parity": parity, "self_test": self_test}))
     console.say(f"wrote {out} ({open_bundle(out).size_bytes / 1e6:.1f} MB)")
     if TARGETS[device].not_run:

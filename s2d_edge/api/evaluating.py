@@ -10,6 +10,7 @@ from s2d_edge.api.model import Model, PathLike, opened
 from s2d_edge.api.opening import identify_model
 from s2d_edge.contracts.clip import as_protocol
 from s2d_edge.contracts.evaluation import predict_clips, score
+from s2d_edge.contracts.provenance import read_provenance
 from s2d_edge.contracts.runs import FRESH_HEAD, HEAD_IS_UNTRAINED, RUN_FILE, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.data.preparing.clips import load_many
@@ -87,6 +88,8 @@ def evaluate(
             "skipped": len(tally.unreadable),
             "skipped_clips": dict(zip(map(str, tally.unreadable), tally.reasons, strict=True)),
         }
+        if made_from := read_provenance(chosen.path):
+            result["made_from"] = made_from
         run = read_run(chosen.path) if (chosen.path / RUN_FILE).is_file() else None
         if run is not None and run.head_is_untrained:
             result["head"] = FRESH_HEAD

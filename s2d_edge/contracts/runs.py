@@ -47,6 +47,8 @@ class RunInfo:
         model: every size of the network.
         origin: ``trained``, or ``imported`` with its source, and the data.
         settings: the resolved training settings, empty for an import.
+        made_from: the clips counted, the hash of their listing, name and hash of other weights, the recipe
+            and the command; empty for an import and in runs of older versions.
         weights_sha256: hash of ``weights.safetensors``; empty until first written.
     """
 
@@ -60,6 +62,7 @@ class RunInfo:
     model: S2DConfig
     origin: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    made_from: dict[str, Any] = field(default_factory=dict)
     tools: dict[str, str] = field(default_factory=dict)
     weights_sha256: str = ""
     format_version: Literal[1] = 1

@@ -64,7 +64,7 @@ def claim_all(paths: list[Path]) -> Path | None:
     """Claim every folder, or none; returns the first that is taken."""
     for place, path in enumerate(paths):
         if not _claim(path):
-            for claimed in paths[:place]:
+            for claimed in reversed(paths[:place]):
                 release(claimed)
             return path
     return None
@@ -162,7 +162,7 @@ def releases_claims(function: Callable[ParamsT, ResultT]) -> Callable[ParamsT, R
             return function(*args, **options)
         finally:
             _claimed_here.reset(outer)
-            for folder in claimed:
+            for folder in reversed(claimed):  # the folders around them were made for the first
                 release(folder)
 
     return releasing
@@ -171,7 +171,7 @@ def releases_claims(function: Callable[ParamsT, ResultT]) -> Callable[ParamsT, R
 @atexit.register
 def _release_all() -> None:
     if os.getpid() == _owner:  # not in a fork of it
-        for folder in list(_ours):
+        for folder in reversed(list(_ours)):
             release(folder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import re
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from torch import Tensor, nn
 
 from s2d_edge.contracts.model_config import LandmarkConfig
@@ -117,13 +118,21 @@ def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     Raises:
         OSError: the disk refuses, for instance because it is full.
     """
-    given = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     try:
-        save_file(given, path)
+        save_file(_on_cpu(tensors), path)
     except SafetensorError as error:  # which tells what the system said in its text only
         if number := re.search(r"\(os error (\d+)\)", str(error)):
             raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
         raise
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the file that :func:`write_tensors` would write."""
+    return hashlib.sha256(save(_on_cpu(tensors))).hexdigest()
+
+
+def _on_cpu(tensors: Mapping[str, Tensor]) -> Tensors:
+    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def save_run(path: Path, info: RunInfo, model: S2D) -> RunInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,8 @@ from s2d_edge.train.plan.start import (
 )
 from s2d_edge.train.record.progress import RESUME, load_snapshot
 from s2d_edge.train.record.record import is_finished
-from s2d_edge.train.stages import Stages
+from s2d_edge.train.stages import ASKED, Stages
+from s2d_edge.train.supply.account import require_same_listing
 from s2d_edge.train.supply.supply import Supply
 
 _RESUME_TAKES = {"resume", "device", "console"}
@@ -118,7 +120,8 @@ def train(
         S2DEdgeError: something the user must change: settings, data, weights, device.
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after saving; a message says how to resume.
     """
-    given = _differing(locals())  # before any other local name exists
+    options = dict(locals())  # before any other local name exists
+    given = _differing(options)
     if resume is not None and (flag := _flag_beside(given, _RESUME_TAKES)):
         raise ConfigError(
             f"--resume continues exactly as {resume} began; leave out {flag}, or start a new training with "
@@ -135,11 +138,14 @@ def train(
     if teacher is not None and "video" not in stages:
         raise ConfigError("--teacher is for the video stage; leave it out of --stage image")
 
+    named: dict[str, str] = {}
+
     def begin(context: Context) -> Start:
         weights = find_init(init, stages, context.console)
         size = model or weights.model_name
+        named["recipe"] = recipe or usual_recipe(size, data)
         settings = resolve_settings(
-            recipe or usual_recipe(size, data),
+            named["recipe"],
             config=config,
             changes=changes,
             seed=seed,
@@ -178,7 +184,7 @@ def train(
         if resume is not None:
             return _resume(resume, context)
         start = context.processes.one_per_machine_first(lambda: begin(context))
-        return _run(start, landmark, out, context)
+        return _run(start, landmark, out, context, named | {"command": _command_line(options, given)})
 
 
 def _differing(options: Mapping[str, Any]) -> list[str]:
@@ -192,10 +198,28 @@ def _flag_beside(given: Sequence[str], allowed: set[str]) -> str | None:
     names = [name for name in given if name not in allowed]
     if not names:
         return None
-    return "--set" if names[0] == "changes" else f"--{names[0].replace('_', '-')}"
+    return _flag(names[0])
 
 
-def _run(start: Start, landmark: Path | None, out: Path | None, context: Context) -> list[Path]:
+def _command_line(options: Mapping[str, Any], given: Sequence[str]) -> str:
+    """The command that trains as this call does, whether it came from the command line or from Python."""
+    words = ["s2d-edge", "train"]
+    for name in given:
+        if name == "console":
+            continue
+        values = options[name] if name == "changes" else [options[name]]
+        for value in values:
+            words += [f"{_flag(name)}"] if value is True else [f"{_flag(name)}", str(value)]
+    return shlex.join(words)
+
+
+def _flag(name: str) -> str:
+    return "--set" if name == "changes" else f"--{name.replace('_', '-')}"
+
+
+def _run(
+    start: Start, landmark: Path | None, out: Path | None, context: Context, asked: Mapping[str, str]
+) -> list[Path]:
     plan, dataset, processes = start.plan, start.dataset, context.processes
     require_clips_for_all(plan, processes.count)
     if plan.teacher:  # before anything is prepared or trained
@@ -204,18 +228,19 @@ def _run(start: Start, landmark: Path | None, out: Path | None, context: Context
     describe(plan, context.console)
     warn_of_warmups(plan, context.console)
     folders = processes.on_rank_0(lambda: choose_folders(out, f"{dataset.name}-{plan.model}", plan.stages))
-    sizes, weights = start.config.landmark, None
+    sizes, weights, called = start.config.landmark, None, ""
     if landmark is not None:
         sizes, weights = read_landmark(landmark)
+        called = landmark.name
     elif start.init.path is None or not start.init.path.is_dir():
         known = (dataset.root / LANDMARKS_FILE).is_file()  # training on avatars: teach on the same ones
         avatars = dataset if known else open_dataset(AVATARS, context.console)
         network = processes.one_per_machine_first(
             lambda: taught_network(sizes, avatars, plan.settings.landmark, plan.settings.seed, context)
         )
-        weights = network.state_dict()
-    stages = Stages(plan, Supply(plan, dataset, context), context)
-    stages.run(folders, replace(start.config, landmark=sizes), start.init.path, weights)
+        weights, called = network.state_dict(), f"taught on {avatars.name!r}"
+    stages = Stages(plan, Supply(plan, dataset, context), context, asked)
+    stages.run(folders, replace(start.config, landmark=sizes), start.init.path, weights, called)
     return folders
 
 
@@ -246,7 +271,9 @@ def _resume(folder: Path, context: Context) -> list[Path]:
             splits_as_written=plan.carving == "by subject",  # so old that no other name was taken for val
         )
     )
-    stages = Stages(plan, Supply(plan, dataset, context), context)
+    require_same_listing(dataset, info.made_from)
+    asked = {name: str(info.made_from[name]) for name in ASKED if name in info.made_from}
+    stages = Stages(plan, Supply(plan, dataset, context), context, asked)
     stages.resume(folder, info, snapshot)
     if folders:
         stages.run(folders, video_sizes_after(info, plan.model, plan.frames, plan.temporal), folder, None)

@@ -14,6 +14,8 @@ from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.model_config import S2DConfig
 from s2d_edge.contracts.names import name_of
 from s2d_edge.contracts.runs import RUN_FILE, RunInfo, read_run
+from s2d_edge.core.files import sha256_of
+from s2d_edge.model.checkpoint import tensors_sha256
 from s2d_edge.model.initialise import FRESH_ADAPTERS, initialise
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.context import Context
@@ -25,11 +27,19 @@ from s2d_edge.train.plan.plan import Plan, Stage
 from s2d_edge.train.record.progress import Snapshot
 from s2d_edge.train.supply.supply import Supply
 
+ASKED = ("recipe", "command")  # recorded of every stage of a command
+
 
 class Stages:
     """Trains the stages of a plan on one supply of clips."""
 
-    def __init__(self, plan: Plan, supply: Supply, context: Context) -> None:
+    def __init__(self, plan: Plan, supply: Supply, context: Context, asked: Mapping[str, str]) -> None:
+        """Set up.
+
+        Args:
+            asked: what was asked for, by the names in :data:`ASKED`.
+        """
+        self._asked = asked
         self._plan = plan
         self._supply = supply
         self._context = context
@@ -40,6 +50,7 @@ class Stages:
         config: S2DConfig,
         init: Path | None,
         landmark: Mapping[str, Tensor] | None,
+        landmark_name: str = "",
     ) -> None:
         """Train the last ``len(folders)`` stages of the plan, each from the one before.
 
@@ -47,11 +58,13 @@ class Stages:
             config: the video model's sizes.
             init: a run folder or a plain ViT's weights that the first stage starts from.
             landmark: the landmark network's weights; None where ``init`` brings them.
+            landmark_name: what these are called in the record.
         """
         for stage, folder in zip(self._plan.stages[-len(folders) :], folders, strict=True):
             model = self._fresh_model(stage, config, init, landmark)
-            self._train(folder, self._describe(stage, folder, model, init), model, None)
-            init, landmark = folder, None
+            info = self._describe(stage, folder, model, init, landmark_name or f"of {init}")
+            self._train(folder, info, model, None)
+            init, landmark, landmark_name = folder, None, ""
 
     def resume(self, folder: Path, info: RunInfo, snapshot: Snapshot) -> None:
         """Continue one stage from its snapshot."""
@@ -85,7 +98,7 @@ class Stages:
             model.landmark.load_state_dict(landmark)
         return model
 
-    def _describe(self, stage: Stage, folder: Path, model: S2D, init: Path | None) -> RunInfo:
+    def _describe(self, stage: Stage, folder: Path, model: S2D, init: Path | None, landmark: str) -> RunInfo:
         plan, dataset = self._plan, self._supply.dataset
         return RunInfo(
             name=name_of(folder),
@@ -96,6 +109,12 @@ class Stages:
             model=model.config,
             origin={"how": "trained", "data": dataset.name, "init": "" if init is None else str(init)},
             settings=plan.as_record(),
+            made_from={
+                **self._asked,
+                "landmark": {"name": landmark, "sha256": tensors_sha256(model.landmark.state_dict())},
+                "init": None if init is None else _identity(init),
+                "teacher": _identity(Path(plan.teacher)) if stage == "video" and plan.teacher else None,
+            },
             tools=tool_versions("torch"),
         )
 
@@ -108,6 +127,8 @@ class Stages:
             model.landmark.tune_features()
         model = model.to(context.device)
         train, val = self._supply.feeds(info, model, settings)
+        if snapshot is None:
+            info = replace(info, made_from=info.made_from | {"data": self._supply.account})
         context.console.say(f"{stage} stage -> {folder}: {model.count_parameters()}, on {context.processes}")
         distils = stage == "video" and plan.teacher
         job = Job(
@@ -142,6 +163,12 @@ class Stages:
                 "this CPU does not multiply bfloat16 (cpu_bfloat16=true): it trains in FP32"
             )
         return settings.cpu_bfloat16
+
+
+def _identity(weights: Path) -> dict[str, str]:
+    """Name and hash of a run's weights or of a file of weights."""
+    sha256 = read_run(weights).weights_sha256 if weights.is_dir() else sha256_of(weights)
+    return {"name": weights.name, "sha256": sha256}
 
 
 def _predicts_labels(init: str, info: RunInfo) -> bool:

@@ -37,6 +37,7 @@ def evaluate(
     debug: Debug = False,
 ) -> None:
     """Score a run or a bundle: WAR, UAR, F1, recall per class, confusion matrix, 95 % intervals."""
+    from s2d_edge.contracts.provenance import sentences
     from s2d_edge.core.console import write_json
 
     console = s2d_edge.Console(quiet=quiet)
@@ -57,6 +58,8 @@ def evaluate(
             "so resampling them would show no width"
         )
     console.show(_confusion_table(result, console.rich.width))
+    for sentence in sentences(result.get("made_from", {})):
+        console.say(sentence)
     if json is not None:
         write_json(json, result)
 

@@ -23,6 +23,7 @@ from s2d_edge.calibrate.report.render import (
 from s2d_edge.calibrate.report.report_file import HTML, report_of
 from s2d_edge.calibrate.report.scope import not_measured
 from s2d_edge.contracts.bundle import open_bundle
+from s2d_edge.contracts.provenance import read_provenance, sentences
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, S2DEdgeError
 from s2d_edge.firmware_host.bundles import BundleName, find_precision
@@ -49,6 +50,9 @@ def show_report(given: BundleName | None, *, open_page: bool, json: str | None, 
         )
     report, verdict, payload = report_of(bundle)
     _show(report, verdict, console)
+    made_from = read_provenance(bundle.path)
+    for sentence in sentences(made_from):
+        console.say(sentence)
     page = bundle.path / HTML
     if page.is_file():
         console.say(f"\nthe page with the plots: {page}")
@@ -58,7 +62,7 @@ def show_report(given: BundleName | None, *, open_page: bool, json: str | None, 
             "calibrate the FP32 bundle again for one"
         )
     if json is not None:
-        write_json(json, payload)
+        write_json(json, payload | ({"made_from": made_from} if made_from else {}))
     if open_page:
         _open(page)
 

@@ -70,7 +70,8 @@ def plan(data: str, **more: Any) -> Plan:
 def prepared(planned: Plan) -> tuple[PreparedClips, PreparedClips]:
     """Its training and validation clips."""
     dataset = open_dataset(planned.data, QUIET, missing_ok=planned.skip_unreadable)
-    return prepare_clips(planned, dataset, CropRecipe(size=SIZE), alone())
+    supplied = prepare_clips(planned, dataset, CropRecipe(size=SIZE), alone())
+    return supplied.train, supplied.val
 
 
 def test_a_published_dataset_has_its_own_rate(dfew: str) -> None:

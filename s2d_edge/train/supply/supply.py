@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.runs import RunInfo
@@ -15,11 +17,20 @@ from s2d_edge.model.s2d import S2D
 from s2d_edge.train.context import Context
 from s2d_edge.train.plan.plan import Plan
 from s2d_edge.train.plan.settings import StageSettings
+from s2d_edge.train.supply.account import account_of
 from s2d_edge.train.supply.feed import Feed
 from s2d_edge.train.supply.landmark_maps import LIMIT_BYTES, LandmarkMaps, compute_maps, maps_bytes
 
-_Clips = tuple[PreparedClips, PreparedClips]  # of training and of validation
 _Maps = tuple[LandmarkMaps | None, LandmarkMaps | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SuppliedClips:
+    """The clips of a training, and the account of where they came from."""
+
+    train: PreparedClips
+    val: PreparedClips
+    account: dict[str, Any]
 
 
 class Supply:
@@ -33,7 +44,7 @@ class Supply:
         self.dataset = dataset
         self._plan = plan
         self._context = context
-        self._clips: _Clips | None = None
+        self._clips: SuppliedClips | None = None
         self._maps: _Maps | None = None  # of the landmark network as it is
 
     def feeds(self, info: RunInfo, model: S2D, settings: StageSettings) -> tuple[Feed, Feed]:
@@ -53,7 +64,7 @@ class Supply:
             self._clips = processes.one_per_machine_first(
                 lambda: prepare_clips(self._plan, self.dataset, info.crop, self._context)
             )
-        train, val = self._clips
+        train, val = self._clips.train, self._clips.val
         if settings.landmark_lr:
             self._maps = None  # those of the stage before belong to the network before this training
         elif self._plan.settings.cache_landmarks and self._maps is None:
@@ -67,17 +78,21 @@ class Supply:
             Feed(clips=val, single_frames=single, maps=val_maps),
         )
 
+    @property
+    def account(self) -> dict[str, Any]:
+        """The clips listed, skipped, carved and used; once :meth:`feeds` has prepared them."""
+        assert self._clips is not None
+        return self._clips.account
 
-def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Context) -> _Clips:
+
+def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Context) -> SuppliedClips:
     """Prepare the ``train`` and ``val`` splits; without a ``val`` split, carve one from ``train`` by subject.
 
     Under the papers' protocol, ``test`` takes the place of ``val``, and pictures are taken as they are.
 
-    Returns:
-        Training clips and validation clips.
-
     Raises:
-        DataError: no training split, or too few subjects to carve a validation split from.
+        DataError: no training split, too few subjects to carve a validation split from, or a label without a
+            readable training clip.
         MediaError: a clip that cannot be read.
     """
     console = context.console
@@ -89,7 +104,8 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
             "--protocol paper: the best epoch is chosen on 'test', as in the published results; "
             "its score there flatters the model"
         )
-    elif not validation:
+    carved = not paper and not validation
+    if carved:
         settings = plan.settings
         training, validation = carve_validation(
             training, fraction=settings.val_fraction, seed=settings.seed, carving=plan.carving
@@ -102,11 +118,9 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
         )
         if lacking := unvalidated(training, validation, dataset.labels):
             console.warn(f"dataset {dataset.name!r}: {lacking}")
-    absent = set(range(len(dataset.labels))) - {sample.label for sample in training}
-    if absent:
-        names = ", ".join(dataset.labels[k] for k in sorted(absent))
+    if absent := _absent(dataset, {sample.label for sample in training}):
         raise DataError(
-            f"dataset {dataset.name!r} has no training clip of {names}; add some, or drop the label"
+            f"dataset {dataset.name!r} has no training clip of {absent}; add some, or drop the label"
         )
     spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=crop.size)
 
@@ -124,8 +138,24 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
 
     train = prepared(training, "training clips", "every")
     val = prepared(validation, "validation clips", "ends")
+    if absent := _absent(dataset, set(train.labels.tolist())):
+        raise DataError(
+            f"dataset {dataset.name!r}: all training clips of {absent} are unreadable and would be skipped; "
+            "mend some, or drop the label"
+        )
+    if absent := _absent(dataset, set(val.labels.tolist())):
+        console.warn(
+            f"dataset {dataset.name!r} has no validation clip of {absent}: what a model makes of it does not "
+            "count in the choice of the best epoch"
+        )
     console.say(f"{len(train)} training and {len(val)} validation clips from {dataset.name!r}")
-    return train, val
+    account = account_of(dataset, (training, train), (validation, val), carved=carved)
+    return SuppliedClips(train=train, val=val, account=account)
+
+
+def _absent(dataset: Dataset, present: set[int]) -> str:
+    """Names of the labels that are not ``present``."""
+    return ", ".join(label for k, label in enumerate(dataset.labels) if k not in present)
 
 
 def _compute_all_maps(model: S2D, train: PreparedClips, val: PreparedClips, context: Context) -> _Maps:

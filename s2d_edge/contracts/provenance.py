@@ -1,0 +1,68 @@
+"""What a model was made from: clips, other weights, recipe and command, in runs and beside bundles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from s2d_edge.contracts.runs import RUN_FILE, RunInfo, read_run
+from s2d_edge.core.errors import BundleError
+from s2d_edge.core.files import read_json, write_text
+
+PROVENANCE = "made_from.json"  # in a bundle
+_SHOWN_DIGITS = 12
+
+
+def write_provenance(bundle: Path, info: RunInfo) -> None:
+    """Write what the exported run was made from into a bundle; older runs do not know it."""
+    if info.made_from:
+        content = {"run": info.name, "weights_sha256": info.weights_sha256, **info.made_from}
+        write_text(bundle / PROVENANCE, json.dumps(content, indent=2) + "\n")
+
+
+def copy_provenance(source: Path, bundle: Path) -> None:
+    """Copy the record of the bundle that another one is made from."""
+    if (source / PROVENANCE).is_file():
+        shutil.copyfile(source / PROVENANCE, bundle / PROVENANCE)
+
+
+def read_provenance(model: Path) -> dict[str, Any]:
+    """What the run or bundle in a folder was made from; empty where that was not recorded.
+
+    Raises:
+        CheckpointError: the run cannot be read.
+        BundleError: the bundle's record cannot be read.
+    """
+    if (model / RUN_FILE).is_file():
+        return read_run(model).made_from
+    if (model / PROVENANCE).is_file():
+        return read_json(model / PROVENANCE, BundleError, "export the run again")
+    return {}
+
+
+def sentences(made_from: Mapping[str, Any]) -> Iterator[str]:
+    """Say for people what a model was made from."""
+    if data := made_from.get("data"):
+        parts = [
+            f"{part['used']} {name} clips"
+            + (f" ({part['skipped']} more were skipped as unreadable)" if part["skipped"] else "")
+            for name, part in (("training", data["train"]), ("validation", data["validation"]))
+        ]
+        carved = ", which were carved from the training clips" if data["carved"] else ""
+        yield (
+            f"trained on {data['name']!r}: {' and '.join(parts)}{carved}; the listing's SHA-256 begins with "
+            f"{data['listing_sha256'][:_SHOWN_DIGITS]}"
+        )
+    named = {"landmark": "landmark network", "init": "started from", "teacher": "teacher"}
+    others = [
+        f"{title} {made_from[key]['name']} ({made_from[key]['sha256'][:_SHOWN_DIGITS]})"
+        for key, title in named.items()
+        if made_from.get(key)
+    ]
+    if others:
+        yield "; ".join(others)
+    if made_from.get("command"):
+        yield f"recipe {made_from['recipe']!r}: {made_from['command']}"

@@ -125,6 +125,6 @@ def require_published(dataset: Dataset) -> None:
     """
     if dataset.published is None:
         raise ConfigError(
-            f"--protocol paper is for the published datasets ({', '.join(published.NAMES)}), given as "
+            f"--protocol paper is for the published datasets ({', '.join(published.PAPER_NAMES)}), given as "
             f"--data {published.SPELLING}; {dataset.name!r} is none of them: leave it out"
         )

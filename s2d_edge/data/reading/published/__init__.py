@@ -12,6 +12,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.listing import Listing
 from s2d_edge.data.reading.published import clips
+from s2d_edge.data.reading.published.acted import list_cremad, list_ravdess
 from s2d_edge.data.reading.published.affectnet import list_affectnet
 from s2d_edge.data.reading.published.ferplus import list_ferplus
 from s2d_edge.data.reading.published.rafdb import list_rafdb
@@ -29,10 +30,12 @@ class _Source:
     Attributes:
         folds: number of divisions into training and test; 0 for just one, without a number.
         read: lists the dataset from its root and the fold.
+        in_papers: the official S2D code has a protocol for it, or its stills come with a test split.
     """
 
     read: Read
     folds: int = 0
+    in_papers: bool = True
 
 
 _SOURCES = {
@@ -43,8 +46,11 @@ _SOURCES = {
     "affectnet7": _Source(read=lambda root, _, console: list_affectnet(root, AFFECTNET7, console)),
     "affectnet8": _Source(read=lambda root, _, console: list_affectnet(root, AFFECTNET8, console)),
     "ferplus": _Source(read=lambda root, _, console: list_ferplus(root, console)),
+    "cremad": _Source(read=lambda root, _fold, _console: list_cremad(root), in_papers=False),
+    "ravdess": _Source(read=lambda root, _fold, _console: list_ravdess(root), in_papers=False),
 }
 NAMES = tuple(_SOURCES)
+PAPER_NAMES = tuple(name for name, source in _SOURCES.items() if source.in_papers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,8 +169,9 @@ class S2D(nn.Module):
     def normalise_pictures(self, pictures: Tensor) -> Tensor:
         """(B, H, W, 3) RGB in 0-255, uint8 or float -> (B, 3, H, W) ImageNet-normalised."""
         pictures = pictures.to(self.pixel_mean.dtype)
-        if self.config.grey:
-            pictures = pictures @ self.colours.T
+        if self.config.grey:  # in FP32, as in the exported graph: bfloat16 would round it to whole levels
+            with torch.autocast(pictures.device.type, enabled=False):
+                pictures = pictures @ self.colours.T
         normalised: Tensor = (pictures.permute(0, 3, 1, 2) - self.pixel_mean) / self.pixel_std
         return normalised
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from lightning_fabric.plugins import Precision
 
+from s2d_edge.model.s2d import LUMA, PIXEL_MEAN, PIXEL_STD, S2D
 from s2d_edge.train.loop import learner
 from s2d_edge.train.loop.learner import Learner
 from s2d_edge.train.loop.loop import StageTraining
@@ -79,3 +81,19 @@ def test_a_cpu_computes_in_bfloat16_only_on_request_and_if_able(
 ) -> None:
     monkeypatch.setattr(learner, "multiplies_bfloat16", lambda: bool(able))
     assert learner._choose_precision(torch.device("cpu"), bool(requested)).precision == precision
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_luma_of_grey_models_is_computed_in_fp32(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    model = S2D(replace(IMAGE, grey=True)).eval()
+    pictures = torch.randint(256, (2, 32, 32, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        wanted = model.normalise_pictures(pictures)
+        with torch.autocast("cpu", dtype=dtype):
+            found = model.normalise_pictures(pictures)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, wanted)
+    exact = pictures.double() @ torch.tensor(LUMA, dtype=torch.float64)
+    levels = found[:, 0].double() * PIXEL_STD[0] + PIXEL_MEAN[0]
+    assert (levels - exact).abs().max() < 1e-3

@@ -49,11 +49,10 @@ def measure_pair(fp32: Engine, int8: Engine, clips: Iterable[LoadedClip]) -> tup
     window_logits: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
     kept: list[NDArray[np.uint8]] = []
     for clip in clips:
-        windows = clip.windows
         for engine, logits in zip((fp32, int8), window_logits, strict=True):
-            logits.append(predict_windows(engine, windows))
+            logits.append(predict_windows(engine, clip))
         if len(kept) < TIMED_CLIPS:
-            kept.append(windows[:1])
+            kept.append(clip.windows[:1])
     if not kept:
         raise DataError("there is no clip to measure on; give an evaluation split with clips")
     times = time_in_turn(fp32, int8, kept)

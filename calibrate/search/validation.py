@@ -31,10 +31,11 @@ from s2d_edge.firmware_host.engines import open_engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StoredClip:
-    """A loaded clip on disk: its distinct frames, and the indices of those that each window holds."""
+    """A loaded clip on disk: its distinct frames, and those that each window holds, with their times."""
 
     file: Path
     index: NDArray[np.int64]
+    window_numbers: NDArray[np.float64] | None
 
     @property
     def windows(self) -> NDArray[np.uint8]:
@@ -119,7 +120,7 @@ class Validation:
         ):
             logits = []
             for clip in self._clips:
-                logits.append(predict_windows(engine, clip.windows))
+                logits.append(predict_windows(engine, clip))
                 advance(1)
             few = [clip.windows[:1] for clip in self._clips[:TIMED_CLIPS]]
             times = time_in_turn(self._fp32, engine, few)
@@ -179,8 +180,8 @@ def validating(
             for clip in tally.watch(clips, advance):
                 file = Path(folder) / f"{len(stored)}.npy"
                 np.save(file, clip.frames)
-                stored.append(_StoredClip(file=file, index=clip.index))
-                logits.append(predict_windows(fp32, clip.windows))
+                stored.append(_StoredClip(file=file, index=clip.index, window_numbers=clip.window_numbers))
+                logits.append(predict_windows(fp32, clip))
         tally.report(console)
         if not stored:
             raise DataError(

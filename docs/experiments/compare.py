@@ -33,7 +33,7 @@ def main() -> None:
         raise ConfigError("the models have different labels or clips; compare those that have the same")
     samples = open_dataset(args.data, Console(quiet=True), first_model.labels).require_split(args.split)
     paths = [each.path for each in samples]
-    clips = [clip.windows for clip in load_many(paths, first_model.spec, first_model.crop)]
+    clips = list(load_many(paths, first_model.spec, first_model.crop))
     truth = np.array([sample.label for sample in samples], dtype=np.int64)
     print(f"| {len(samples)} clips | WAR | points of WAR above the first |")
     print("| --- | --- | --- |")

@@ -12,7 +12,7 @@ import numpy as np
 
 from s2d_edge.contracts.bundle import Bundle, EngineIdentity, Manifest, TensorSpec
 from s2d_edge.contracts.clip import ClipSpec
-from s2d_edge.contracts.engine import Clip, Engine, Logits
+from s2d_edge.contracts.engine import Clip, Engine, Logits, Numbers
 from s2d_edge.core.errors import BundleError, DeviceError
 from s2d_edge.firmware_host.engines.stream import RingMemory, StreamSession
 from s2d_edge.firmware_host.selftest.agreement import Arithmetic
@@ -94,13 +94,15 @@ class GraphEngine(ABC):
         """The manifest of the bundle."""
         return self._manifest
 
-    def infer(self, clip: Clip) -> Logits:
+    def infer(self, clip: Clip, numbers: Numbers | None = None) -> Logits:
         """Compute the logits of one clip.
 
         A stream graph gets the clip frame by frame, after a reset.
 
         Args:
             clip: (1, T, H, W, 3) uint8 RGB.
+            numbers: (T,) where each frame lies on the model's grid, for a stream graph; None for frames that
+                are a period apart.
 
         Returns:
             (1, K) float32 logits.
@@ -118,8 +120,8 @@ class GraphEngine(ABC):
         if self._stream is None:
             self._stream = self.open_stream()
         self._stream.reset()
-        for number in range(spec.frames):
-            logits = self._stream.step(clip[:, number], number)
+        for frame, number in enumerate(range(spec.frames) if numbers is None else numbers.tolist()):
+            logits = self._stream.step(clip[:, frame], number)
         return logits
 
     def open_stream(self) -> StreamSession:

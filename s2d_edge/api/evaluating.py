@@ -76,7 +76,7 @@ def evaluate(
                 windows="ends" if paper else "spread",
                 on_unreadable=tally.skip if skip_unreadable else None,
             )
-            predictions = predict_clips(engine, (clip.windows for clip in tally.watch(clips, advance)))
+            predictions = predict_clips(engine, tally.watch(clips, advance))
         tally.report(console)
         truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)
         result = score(truth, predictions.predicted, engine.labels, seed=seed)

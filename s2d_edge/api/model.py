@@ -235,7 +235,7 @@ class Model:
         return f"<Model {self.description}{', closed' if self._closed else ''}>"
 
     def _predict(self, clip: LoadedClip) -> Prediction:
-        predicted = predict_clips(self.engine, [clip.windows])
+        predicted = predict_clips(self.engine, [clip])
         probabilities = predicted.probabilities[0]
         return Prediction(
             label=self.labels[int(probabilities.argmax())],

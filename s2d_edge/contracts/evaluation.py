@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,16 +32,34 @@ class Predictions:
         return np.asarray(self.probabilities.argmax(axis=1), dtype=np.int64)
 
 
-def predict_windows(engine: Engine, windows: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Compute the logits of each window of one clip.
+class Windows(Protocol):
+    """The windows of one clip.
 
-    Args:
+    Attributes:
         windows: (V, T, S, S, 3) uint8 RGB.
+        window_numbers: (V, T) float64, where each frame lies on the model's grid; None where frames are a
+            period apart, or have no clock and count as that.
+    """
+
+    @property
+    def windows(self) -> NDArray[np.uint8]: ...
+    @property
+    def window_numbers(self) -> NDArray[np.float64] | None: ...
+
+
+def predict_windows(engine: Engine, clip: Windows) -> NDArray[np.float32]:
+    """Compute the logits of each window of one clip.
 
     Returns:
         (V, K) float32.
     """
-    return np.concatenate([engine.infer(window[None]) for window in windows])
+    numbers = clip.window_numbers
+    return np.concatenate(
+        [
+            engine.infer(window[None], None if numbers is None else numbers[row])
+            for row, window in enumerate(clip.windows)
+        ]
+    )
 
 
 def gather(window_logits: Iterable[NDArray[np.float32]]) -> Predictions:
@@ -62,17 +80,14 @@ def gather(window_logits: Iterable[NDArray[np.float32]]) -> Predictions:
     )
 
 
-def predict_clips(engine: Engine, clips: Iterable[NDArray[np.uint8]]) -> Predictions:
+def predict_clips(engine: Engine, clips: Iterable[Windows]) -> Predictions:
     """Predict clips one after the other.
-
-    Args:
-        clips: per clip its windows, (V, T, S, S, 3) uint8 RGB.
 
     Raises:
         DataError: no clip at all.
         DeviceError: what the engine raises.
     """
-    return gather(predict_windows(engine, windows) for windows in clips)
+    return gather(predict_windows(engine, clip) for clip in clips)
 
 
 def score(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from s2d_edge.contracts.clip import ClipSpec
-from s2d_edge.contracts.engine import Clip, Logits
+from s2d_edge.contracts.engine import Clip, Logits, Numbers
 from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.core.errors import DeviceError
 from s2d_edge.model.checkpoint import load_run
@@ -43,7 +43,7 @@ class TorchEngine:
     def description(self) -> str:
         return f"PyTorch {torch.__version__} eager FP32 on {self._device.type.upper()}"
 
-    def infer(self, clip: Clip) -> Logits:
+    def infer(self, clip: Clip, numbers: Numbers | None = None) -> Logits:
         spec = self._info.spec
         wanted = (spec.frames, spec.size, spec.size, 3)
         if clip.shape[1:] != wanted or clip.dtype != np.uint8:
@@ -52,7 +52,11 @@ class TorchEngine:
                 "prepare them with the run's spec"
             )
         with torch.inference_mode():
-            logits = self._model(torch.from_numpy(clip).to(self._device))
+            frames = torch.from_numpy(clip).to(self._device)
+            if numbers is None or not self._info.model.causal:
+                logits = self._model(frames)
+            else:
+                logits = self._model(frames, numbers=torch.from_numpy(numbers)[None].to(self._device))
         if not torch.isfinite(logits).all():
             raise DeviceError(
                 "the model's logits are not finite; its weights are unusable: train or import it again"

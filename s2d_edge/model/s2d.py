@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from s2d_edge.contracts.model_config import LANDMARK_GRID, S2DConfig
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.model.landmark import MobileFaceNet
-from s2d_edge.model.temporal import TemporalAdapter
+from s2d_edge.model.temporal import TemporalAdapter, ages_of
 from s2d_edge.model.vit import VIT_EPS, ViT, sine_cosine
 
 # ImageNet statistics, on the 0-255 scale the clips arrive in. The only place they stand.
@@ -188,16 +188,24 @@ class S2D(nn.Module):
         y: Tensor = self.prompt_embed(maps.flatten(2).transpose(1, 2))  # (B·T, N, channels) -> D
         return y
 
-    def features(self, clip: Tensor, maps: Tensor | None = None) -> Tensor:
+    def features(self, clip: Tensor, maps: Tensor | None = None, numbers: Tensor | None = None) -> Tensor:
         """(B, T, H, W, 3) RGB in 0-255 -> (B, D): the class token, averaged over the (last T) frames.
 
-        ``maps`` may hold :meth:`landmark_maps` of the clip, (B·T, channels, h, w), computed before.
+        Args:
+            maps: :meth:`landmark_maps` of the clip, (B·T, channels, h, w), if they were computed before.
+            numbers: (B, T) float64, where each frame lies on the model's grid; by default a period apart.
+                A causal model then sees their true ages, and averages those that are younger than T periods.
         """
-        return self.class_tokens(clip, maps)[:, -self.config.frames :].mean(dim=1)
+        cls = self.class_tokens(clip, maps, numbers)
+        if numbers is None or not self.config.causal:
+            return cls[:, -self.config.frames :].mean(dim=1)
+        seen = (ages_of(numbers)[:, -1] < self.config.frames).to(cls.dtype)  # (B, F)
+        return (seen[:, None] @ cls).squeeze(1) / seen.sum(dim=1, keepdim=True)
 
-    def class_tokens(self, clip: Tensor, maps: Tensor | None = None) -> Tensor:
+    def class_tokens(self, clip: Tensor, maps: Tensor | None = None, numbers: Tensor | None = None) -> Tensor:
         """(B, F, H, W, 3) RGB in 0-255 -> (B, F, D): each frame's class token, normed."""
         frames = clip.shape[1]
+        age = None if numbers is None else ages_of(numbers)
         pictures = self.normalise(clip)
         prompt = self.first_prompt(self.landmark_maps(pictures) if maps is None else maps)
         x = self.vit.patch_embed(pictures)  # (B·T, N, D)
@@ -207,7 +215,7 @@ class S2D(nn.Module):
             prompt = self.prompters[i](tokens, self.prompt_norms[0](prompt))
             patches = patches + prompt
             if self.adapters:
-                patches = patches + self.adapters[i](tokens, frames)
+                patches = patches + self.adapters[i](tokens, frames, age)
             x = self._embed(patches) if i == 0 else torch.cat((x[:, :1], patches), dim=1)
             x = block(x)
         cls: Tensor = self.vit.norm(x[:, 0])  # (B·T, D)
@@ -221,9 +229,9 @@ class S2D(nn.Module):
         x = torch.unflatten(x, 0, (-1, self.config.frames)) + self.temporal_embedding
         return x.flatten(0, 1)
 
-    def forward(self, clip: Tensor, maps: Tensor | None = None) -> Tensor:
-        """(B, T, H, W, 3) RGB in 0-255, uint8 or float, and maybe its landmark maps -> (B, K) logits."""
-        return self.classify(self.features(clip, maps))
+    def forward(self, clip: Tensor, maps: Tensor | None = None, numbers: Tensor | None = None) -> Tensor:
+        """(B, T, H, W, 3) RGB in 0-255, uint8 or float -> (B, K) logits; see :meth:`features`."""
+        return self.classify(self.features(clip, maps, numbers))
 
     def classify(self, features: Tensor) -> Tensor:
         """(B, D) from :meth:`features` -> (B, K) logits, with dropout in training."""

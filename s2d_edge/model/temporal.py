@@ -58,29 +58,45 @@ class TemporalAdapter(nn.Module):
         from_heads = torch.unflatten(self.time_attn.proj.weight, 1, (heads, -1))  # (c, heads, c / heads)
         from_heads[:, steady:] = -from_heads[:, :steady]
 
-    def forward(self, tokens: Tensor, frames: int) -> Tensor:
-        """(B·T, N, D) normed patch tokens of clips of ``frames`` frames -> (B·T, N, D) to add."""
+    def forward(self, tokens: Tensor, frames: int, age: Tensor | None = None) -> Tensor:
+        """(B·T, N, D) normed patch tokens of clips of ``frames`` frames -> (B·T, N, D) to add.
+
+        ``age`` is what :func:`ages_of` returns, for clips whose frames are not a period apart.
+        """
         n = tokens.shape[1]
         h = F.gelu(self.time_down(tokens))  # (B·T, N, c)
         # (B·T, N, c) -> (B·N, T, c): the move to the time axis happens in the narrow bottleneck
         h = torch.unflatten(h, 0, (-1, frames)).transpose(1, 2).flatten(0, 1)
-        h = self.time_attn(h, self.time_bias(frames))
+        bias = self.time_bias(frames, age)
+        if age is not None and bias is not None:
+            bias = bias.repeat_interleave(n, dim=0)  # (B, heads, T, T) -> (B·N, heads, T, T)
+        h = self.time_attn(h, bias)
         h = torch.unflatten(h, 0, (-1, n)).transpose(1, 2).flatten(0, 1)  # back to (B·T, N, c)
         t = self.norm(self.time_up(h))
         y: Tensor = self.mix_up(F.gelu(self.mix_down(t)))
         return y
 
-    def time_bias(self, frames: int) -> Tensor | None:
+    def time_bias(self, frames: int, age: Tensor | None = None) -> Tensor | None:
         """Bias on the attention scores of F frames, (heads, F, F); None for a bidirectional adapter.
 
         Entry (·, i, j) is the learned bias of frame j's age i - j, and -inf where j is later than i, or T or
         more frames older. Frames have ages and no absolute times, so a stream has no end, and keys and
-        values of earlier frames stay valid.
+        values of earlier frames stay valid. With ``age``, (B, F, F), the bias is (B, heads, F, F).
         """
         if self.age_bias is None:
             return None
         span = self.age_bias.shape[1]
-        times = torch.arange(frames, device=self.age_bias.device)
-        age = times[:, None] - times  # (F, F)
-        bias = self.age_bias[:, age.clamp(0, span - 1)]
-        return bias.masked_fill((age < 0) | (age >= span), float("-inf"))
+        if age is None:
+            times = torch.arange(frames, device=self.age_bias.device)
+            age = times[:, None] - times  # (F, F)
+        bias = self.age_bias[:, age.clamp(0, span - 1)].masked_fill((age < 0) | (age >= span), float("-inf"))
+        return bias if age.ndim == 2 else bias.transpose(0, 1)
+
+
+def ages_of(numbers: Tensor) -> Tensor:
+    """(B, F) float64, where frames lie on the model's grid -> (B, F, F) int64, periods from frame j to i.
+
+    Rounded once, as a stream does on the device: two frames are never of one time.
+    """
+    apart = numbers[:, :, None] - numbers[:, None, :]
+    return (apart.sign() * apart.abs().round().clamp(min=1)).long()

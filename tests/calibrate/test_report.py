@@ -25,7 +25,7 @@ from s2d_edge.calibrate.report.scope import not_measured
 from s2d_edge.calibrate.report.verdict import gate_sentence, judge, rejection
 from s2d_edge.calibrate.search.gate import Trial
 from s2d_edge.contracts.clip import ClipSpec
-from s2d_edge.contracts.engine import Clip, Logits
+from s2d_edge.contracts.engine import Clip, Logits, Numbers
 from s2d_edge.core.errors import BundleError, DataError
 from s2d_edge.data.preparing.clips import LoadedClip
 from tests.calibrate import reports
@@ -43,7 +43,7 @@ class FakeEngine:
         self._log = log
         self._shift = np.array([0, shift, 0], dtype=np.float32)
 
-    def infer(self, clip: Clip) -> Logits:
+    def infer(self, clip: Clip, numbers: Numbers | None = None) -> Logits:
         self._log.append(self.description)
         return clip[:, 0, 0, 0].astype(np.float32) / 50 + self._shift
 

@@ -109,7 +109,8 @@ def test_a_gap_ages_the_slots_and_a_long_one_resets_the_state(streamed: tuple[S2
         _steps(session, frames[:, :T])
         session.step(frames[:, T], T + 1)  # one sample was lost: T - 2 older ones are left
         assert session.seen == T - 1
-        assert session.warming
+        assert not session.warming  # the stream is longer than T frames last
+        assert session.pace == pytest.approx((T - 1) / (T - 2))
         late = session.step(frames[:, T + 1], 5 * T)
         assert session.seen == 1
     np.testing.assert_allclose(late, _whole(model, frames[:, T + 1 :]), atol=1e-4)
@@ -121,6 +122,26 @@ def test_a_clip_is_predicted_from_an_empty_state(streamed: tuple[S2D, Bundle]) -
     with open_engine(bundle, "cpu") as engine:
         engine.infer(~clip)
         np.testing.assert_allclose(engine.infer(clip), _whole(model, clip)[-1:], atol=1e-4)
+
+
+@pytest.mark.parametrize("apart", [4 / 3, 2.0, 2.6, 9.0])
+def test_frames_further_apart_have_their_true_ages_in_files_too(
+    streamed: tuple[S2D, Bundle], apart: float
+) -> None:
+    """The graph frame by frame, a clip of it, and the model in PyTorch agree about a slow source."""
+    model, bundle = streamed
+    clip, numbers = _frames(T), apart * np.arange(T)
+    with open_engine(bundle, "cpu") as engine:
+        predicted = engine.infer(clip, numbers)
+        session = engine.open_stream()
+        for frame, number in enumerate(numbers):
+            live = session.step(clip[:, frame], number)
+        usual = engine.infer(clip)
+    np.testing.assert_array_equal(predicted, live)
+    with torch.inference_mode():
+        whole = model(torch.from_numpy(clip), numbers=torch.from_numpy(numbers)[None]).numpy()
+    np.testing.assert_allclose(predicted, whole, atol=1e-4)
+    assert np.abs(predicted - usual).max() > 1e-4
 
 
 def test_the_manifest_describes_the_state(streamed: tuple[S2D, Bundle]) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
-from s2d_edge.contracts.engine import Clip, Logits
+from s2d_edge.contracts.engine import Clip, Logits, Numbers
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.source import Frame, SourceState
 from s2d_edge.firmware_host.io.view import Overlay
@@ -49,7 +49,7 @@ class Constant:
     labels = ("happy", "sad")
     description = "constant"
 
-    def infer(self, clip: Clip) -> Logits:
+    def infer(self, clip: Clip, numbers: Numbers | None = None) -> Logits:
         return np.zeros((1, 2), np.float32)
 
     def close(self) -> None:

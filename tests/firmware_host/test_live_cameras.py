@@ -16,7 +16,7 @@ import pytest
 
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import ClipSpec
-from s2d_edge.contracts.engine import Clip, Engine, Logits
+from s2d_edge.contracts.engine import Clip, Engine, Logits, Numbers
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.pipeline.pipeline import LIVE_FRAMES_QUEUED, LIVE_RECORD_QUEUED, Pipeline
@@ -58,7 +58,7 @@ class LateEngine:
     def description(self) -> str:
         return self._inner.description
 
-    def infer(self, clip: Clip) -> Logits:
+    def infer(self, clip: Clip, numbers: Numbers | None = None) -> Logits:
         self.let_go.wait()
         return self._inner.infer(clip)
 

@@ -11,7 +11,7 @@ from s2d_edge.contracts.model_config import TemporalConfig
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.model.initialise import MADE_CAUSAL, initialise
 from s2d_edge.model.s2d import S2D
-from s2d_edge.model.temporal import TemporalAdapter
+from s2d_edge.model.temporal import TemporalAdapter, ages_of
 from tests.models import CAUSAL, TINY, random_model, write_random_run
 
 T = CAUSAL.frames
@@ -26,6 +26,29 @@ def _frames(count: int, seed: int = 0) -> torch.Tensor:
 def _logits(model: S2D, frames: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode():
         return model.stream(frames)[0]
+
+
+def test_ages_are_rounded_once_and_two_frames_are_never_of_one_time() -> None:
+    numbers = torch.tensor([[0.0, 1.0, 2.0], [0.0, 4 / 3, 8 / 3], [5.0, 5.2, 9.0]], dtype=torch.float64)
+    assert ages_of(numbers).tolist() == [
+        [[0, -1, -2], [1, 0, -1], [2, 1, 0]],
+        [[0, -1, -3], [1, 0, -1], [3, 1, 0]],
+        [[0, -1, -4], [1, 0, -4], [4, 4, 0]],
+    ]
+
+
+def test_numbers_a_period_apart_change_nothing_and_each_clip_has_its_own() -> None:
+    model = random_model(CAUSAL)
+    clips = torch.cat([_frames(T), 255 - _frames(T)])
+    even = torch.arange(T, dtype=torch.float64).expand(2, T)
+    mixed = even * torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    with torch.inference_mode():
+        plain, numbered = model(clips), model(clips, numbers=even + 7)
+        apart = model(clips, numbers=mixed)
+        alone = model(clips[1:], numbers=mixed[1:])
+    assert torch.allclose(plain, numbered, atol=1e-5)
+    assert torch.allclose(apart, torch.cat([plain[:1], alone]), atol=1e-5)
+    assert (apart[1] - plain[1]).abs().max() > 1e-4
 
 
 def test_later_frames_do_not_change_the_logits() -> None:

@@ -83,6 +83,17 @@ class LoadedClip:
         )
 
     @property
+    def window_numbers(self) -> NDArray[np.float64] | None:
+        """Where the frames of every window lie on the model's grid, (V, T) float64.
+
+        None where they are a period apart, or have no clock or repeat, and so count as that.
+        """
+        if self.numbers is None or self.repeated:
+            return None
+        numbers = self.numbers[self.index]
+        return None if (np.diff(numbers).round() == 1).all() else numbers
+
+    @property
     def windows(self) -> NDArray[np.uint8]:
         """The frames of every window, (V, T, S, S, 3) uint8 RGB."""
         return self.frames[self.index]

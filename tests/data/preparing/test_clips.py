@@ -95,6 +95,22 @@ def test_video_is_sampled_by_time_whatever_its_rate(tmp_path: Path, fps: float) 
     assert len(clip.frames) == 8
 
 
+@pytest.mark.parametrize(
+    ("fps", "frames", "numbers"),
+    [
+        (10.0, 10, None),  # a period apart
+        (2.5, 6, [[0, 2, 4, 6], [4, 6, 8, 10]]),
+        (2.5, 3, None),  # repeated
+    ],
+)
+def test_windows_of_a_slow_video_know_where_their_frames_lie(
+    tmp_path: Path, fps: float, frames: int, numbers: list[list[float]] | None
+) -> None:
+    clip = ClipLoader(SPEC, None).load(write_video(tmp_path / "v.avi", [grey(40)] * frames, fps))
+    found = clip.window_numbers
+    assert (found is None) if numbers is None else (found == pytest.approx(np.array(numbers, float)))
+
+
 def test_overlapping_first_and_last_window(tmp_path: Path) -> None:
     video = write_video(tmp_path / "v.avi", (grey(10 * k) for k in range(10)), 10.0)  # 5 samples at 5 fps
     clip = ClipLoader(SPEC, None).load(video)

@@ -9,7 +9,7 @@ from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.columns import Columns, find_columns
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.data.reading.listing import Entry, Listing, as_dataset
-from s2d_edge.data.reading.spelling import is_text
+from s2d_edge.data.reading.spelling import bare, is_text
 from s2d_edge.data.reading.split_names import TRAIN
 from s2d_edge.data.reading.tables import is_there, read_listing
 
@@ -109,7 +109,7 @@ def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
         )
     for split, label in classes:
         for folder in (split, label):
-            if not is_text(folder.name):
+            if not is_text(folder.name) or not bare(folder.name):
                 raise DataError(
                     f"{str(folder)!r}: the name of a split or label must be text; rename the folder"
                 )
@@ -133,7 +133,7 @@ def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
 def _entry(file: Path, line: int, columns: Columns, cells: Sequence[str]) -> Entry:
     texts = {name: cells[place].strip() for name, place in columns.known.items()}
     for column, text in texts.items():
-        if not text and column != "subject":
+        if not bare(text) and column != "subject":
             raise DataError(f"{file}, line {line}: the cell {column!r} is empty; fill it, or remove the row")
     path = file.parent / texts["path"]
     # A name may begin with a blank, hold a line break or be no text, if the file of that name is there.

@@ -6,6 +6,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
+from s2d_edge.contracts.names import text_fault
+
 
 def bare(text: str) -> str:
     """The text without its case, its blanks, its invisible characters and its Unicode form.
@@ -19,7 +21,7 @@ def bare(text: str) -> str:
 
 def is_text(name: str) -> bool:
     """True if every character can be written in UTF-8 and printed in one line."""
-    return all(unicodedata.category(c) not in ("Cc", "Cs", "Zl", "Zp") for c in name)
+    return not text_fault(f"x{name}")
 
 
 def in_one_line(name: str) -> str:

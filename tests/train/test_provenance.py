@@ -207,3 +207,25 @@ def test_a_bundle_carries_the_record_of_its_run(tmp_path: Path, data: Path) -> N
         assert {*sentences(found)} == {*sentences(read_provenance(run))}
     (int8 / PROVENANCE).unlink()
     assert read_provenance(int8) == {}
+
+
+def test_a_rate_above_that_of_a_source_is_warned_of_and_recorded(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = cv2.VideoWriter(str(data / "slow.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 5, (32, 32))
+    for level in range(20):
+        writer.write(np.full((32, 32, 3), 10 * level, np.uint8))
+    writer.release()
+    rows = [("path", "label", "split"), ("slow.mp4", "a", "train")]
+    rows += [(f"{k}.png", "ab"[k % 2], "val" if k > 4 else "train") for k in range(1, 9)]
+    _write_rows(data, rows)
+    for _ in range(2):  # with a warm cache, too
+        (run,) = _train(data, stage="image", fps=10.0)
+        said = " ".join(capsys.readouterr().err.split())
+        assert "slow.mp4" in said
+        assert "--fps 5 " in said
+        found = read_run(run).made_from["data"]
+        assert (found["train"]["slower_than_fps"], found["train"]["slowest_fps"]) == (1, pytest.approx(5))
+        assert (found["validation"]["slower_than_fps"], found["validation"]["slowest_fps"]) == (0, None)
+    (run,) = _train(data, stage="image", fps=5.0)
+    assert "--fps" not in capsys.readouterr().err

@@ -29,10 +29,10 @@ from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.data.reading.identity import resolved
 from s2d_edge.data.reading.tables import read_arrays
 from s2d_edge.media.pictures import leads_nowhere
-from s2d_edge.media.sampling import FolderWindows
+from s2d_edge.media.sampling import SLOW_PACE, FolderWindows
 
 # Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
-PREPARATION_VERSION = 4
+PREPARATION_VERSION = 5
 _FRAMES, _INDEX, _ABOUT = "frames.u8", "index.npz", "about.json"
 _REMEDY = "the clips are prepared again"
 
@@ -49,6 +49,8 @@ class PreparedClips:
         names: path of each clip, for messages.
         faces_missed: number of frames without a face.
         unreadable: paths of the clips that were skipped, each with the reason.
+        slow: paths of the clips whose source has fewer frames a second than was asked for, each with the rate
+            at which it was sampled, frames per second.
     """
 
     frames: NDArray[np.uint8]
@@ -58,6 +60,7 @@ class PreparedClips:
     names: tuple[str, ...]
     faces_missed: int
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    slow: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -123,6 +126,13 @@ def prepare(
             f"{title}: {repeated} of {len(samples)} clips have fewer than {how.spec.frames} frames; "
             "frames repeat"
         )
+    if prepared.slow:
+        slowest = min(prepared.slow.values())
+        console.warn(
+            f"{title}: {len(prepared.slow)} of {len(samples)} have fewer than {how.spec.fps:g} frames a "
+            f"second, so motion looks quicker than it is: {first_of(list(prepared.slow))}; "
+            f"with --fps {slowest:.3g} all would be sampled alike"
+        )
     total = len(prepared.frames)
     if prepared.faces_missed:
         console.warn(
@@ -184,6 +194,7 @@ def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path,
     windows: list[NDArray[np.int64]] = []
     counts: list[int] = []
     unreadable: dict[Path, str] = {}
+    slow: dict[Path, float] = {}
     written = missed = repeated = 0
 
     def skip(path: Path, error: MediaError) -> None:
@@ -208,6 +219,8 @@ def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path,
             written += len(clip.frames)
             missed += clip.faces_missed
             repeated += clip.repeated
+            if clip.pace > SLOW_PACE:
+                slow[clip.path] = how.spec.fps / clip.pace
             advance(1)
     if not windows:
         raise DataError(f"none of the {len(samples)} {title} can be read: {next(iter(unreadable.values()))}")
@@ -217,6 +230,7 @@ def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path,
         "faces_missed": missed,
         "clips_repeated": repeated,
         "unreadable": {str(k): unreadable[s.path] for k, s in enumerate(samples) if s.path in unreadable},
+        "slow": {str(k): slow[s.path] for k, s in enumerate(samples) if s.path in slow},
     }
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
@@ -245,5 +259,6 @@ def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedC
         names=tuple(str(sample.path) for sample in readable),
         faces_missed=about["faces_missed"],
         unreadable={str(samples[int(number)].path): reason for number, reason in unreadable.items()},
+        slow={str(samples[int(number)].path): fps for number, fps in about["slow"].items()},
     )
     return prepared, int(about["clips_repeated"])

@@ -55,6 +55,8 @@ def _part(dataset: Dataset, listed: Sequence[Sample], prepared: PreparedClips) -
         "used": len(prepared),
         "of_each_label": {label: counts[k] for k, label in enumerate(dataset.labels)},
         "frames_without_a_face": prepared.faces_missed,
+        "slower_than_fps": len(prepared.slow),
+        "slowest_fps": min(prepared.slow.values(), default=None),
     }
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, Bundle, open_bundle
 from s2d_edge.contracts.clip import CropRecipe
@@ -18,6 +16,7 @@ from s2d_edge.contracts.runs import RUN_FILE
 from s2d_edge.core.claims import refuse_same
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError
+from s2d_edge.core.signals import SIGNALLED, on_signals
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.opening import open_source
@@ -205,7 +204,7 @@ def stream(
         seconds=time.monotonic() - started_s,
         engine=engine.description,
         ended_by=stopped_by or ("end of the stream" if source.live else "end of the file"),
-        exit_code=WRITE_FAILED if failed else 128 + caught[0] if caught else 0,
+        exit_code=WRITE_FAILED if failed else SIGNALLED + caught[0] if caught else 0,
         live=source.live,
         repeated_frames=pipeline.repeated_frames,
         lost_results=outputs.lost_results,
@@ -282,25 +281,16 @@ def _show(window: Window, pipeline: Pipeline) -> bool:
 
 @contextmanager
 def _until_signal() -> Iterator[list[int]]:
-    """Collect the first SIGINT or SIGTERM; a second one has its former effect."""
+    """Collect the first signal to end; a second one interrupts at once."""
     caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    before: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def note(number: signal.Signals) -> None:
+        if caught:
+            raise KeyboardInterrupt
         caught.append(number)
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
-    try:
+    with on_signals(note):
         yield caught
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
 
 
 def _open_bundle(path: Path) -> Bundle:

@@ -247,7 +247,7 @@ def _write_all(file: IO[bytes], data: bytes) -> None:
 
 
 def _line(result: LiveResult) -> bytes:
-    return f"{result.to_json()}\n".encode()
+    return f"{result.to_json()}\n".encode(errors="backslashreplace")  # of a lone surrogate: its JSON escape
 
 
 def _name(destination: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from s2d_edge.core.addresses import redact, with_quoted_user
 from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.firmware_host.io.capture_source import CaptureSource, OpenCVCapture
 from s2d_edge.firmware_host.io.file_source import FileSource
@@ -47,7 +47,8 @@ def _open_address(text: str) -> Source:
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if scheme in URL_SCHEMES:
         name = redact(text)
-        return CaptureSource(name, lambda: OpenCVCapture(text, name))
+        address = with_quoted_user(text)
+        return CaptureSource(name, lambda: OpenCVCapture(address, name))
     if scheme == "file":
         return FileSource(Path(text[len("file://") :]))
     if scheme:
@@ -61,13 +62,9 @@ def _open_address(text: str) -> Source:
         raise MediaError(
             f"there is no file {text}; for camera number {text} give --camera {text}, in Python an int"
         )
+    if "@" in text and not Path(text).exists():
+        raise MediaError(
+            f"there is no file {redact(text)}; the address of a stream starts with one of "
+            f"{', '.join(f'{known}://' for known in URL_SCHEMES)}"
+        )
     return FileSource(Path(text))
-
-
-def redact(url: str) -> str:
-    """Hide user, password, query and fragment of a URL, so that it can be printed."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    hidden = "***@" if "@" in parts.netloc else ""
-    query = "?***" if parts.query else ""
-    return f"{parts.scheme}://{hidden}{host}{parts.path}{query}"

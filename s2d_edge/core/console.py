@@ -6,14 +6,15 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from rich.console import Console as RichConsole
 from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from s2d_edge.core.addresses import redact_text
 from s2d_edge.core.files import whole_file, write_text
 
 Advance = Callable[[int], None]
@@ -26,20 +27,23 @@ class Console:
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         # A path or label such as "[x9]" or ":one:" is text, in tables and bars too.
-        self.rich = RichConsole(stderr=True, highlight=False, markup=False, emoji=False)
+        self.rich = RichConsole(file=cast(TextIO, _Stderr()), highlight=False, markup=False, emoji=False)
 
     def say(self, text: str) -> None:
         """Print what is happening; silent under ``--quiet``."""
         if not self.quiet:
-            self.rich.print(text, markup=False, soft_wrap=True)
+            self._print(text)
 
     def warn(self, text: str) -> None:
         """Print a warning, even under ``--quiet``."""
-        self.rich.print(f"warning: {text}", style="yellow", markup=False, soft_wrap=True)
+        self._print(f"warning: {text}", style="yellow")
 
     def fault(self, text: str) -> None:
         """Print one of several errors, even under ``--quiet``."""
-        self.rich.print(f"error: {text}", style="red", markup=False, soft_wrap=True)
+        self._print(f"error: {text}", style="red")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self.rich.print(redact_text(text), style=style, soft_wrap=True)
 
     def show(self, thing: RenderableType) -> None:
         """Print a table or panel; silent under ``--quiet``."""
@@ -71,6 +75,27 @@ class Console:
         with bar:
             task = bar.add_task(description, total=total, completed=done)
             yield lambda steps: bar.advance(task, steps)
+
+
+class _Stderr:
+    """The process's stderr as it is at each moment; what nobody can see any more stops no work.
+
+    A terminal that was closed, or a pipe without a reader, refuses what is written to it.
+    """
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with suppress(OSError):
+            sys.stderr.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stderr, name)
 
 
 class _Lines:

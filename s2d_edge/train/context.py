@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import FrameType, TracebackType
-from typing import Any
+from types import TracebackType
 
 import torch
 
@@ -16,28 +14,38 @@ from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
 from s2d_edge.core.disk import is_full, refused
 from s2d_edge.core.errors import TrainingError
+from s2d_edge.core.signals import on_signals, tell
 from s2d_edge.train.processes import Processes
 
 
 class InterruptGuard:
-    """While entered, the first SIGINT or SIGTERM only sets ``requested``; a second one interrupts at once.
+    """While entered, a signal to end interrupts at once; in :meth:`saving` the first only requests a stop.
 
     Signals reach the main thread only: entered in another one it never sets ``requested``.
     """
 
     def __init__(self) -> None:
         self.requested = False
-        self._previous: dict[signal.Signals, Any] = {}
+        self._saving = False
+        self._cleanup = ExitStack()
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+    def _handle(self, number: signal.Signals) -> None:
+        if self.requested or not self._saving:
             raise KeyboardInterrupt
         self.requested = True
+        tell(f"{number.name}: stopping after this step, and saving (again: at once)")
+
+    @contextmanager
+    def saving(self) -> Iterator[None]:
+        """Mark a block that looks at ``requested`` often, saves, and stops."""
+        self._saving = True
+        try:
+            yield
+        finally:
+            self._saving = False
 
     def __enter__(self) -> InterruptGuard:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._handle)
+        self._cleanup.enter_context(on_signals(self._handle))
         return self
 
     def __exit__(
@@ -46,9 +54,7 @@ class InterruptGuard:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for number, previous in self._previous.items():
-            signal.signal(number, previous)
-        self._previous.clear()
+        self._cleanup.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -5,16 +5,19 @@ Each verb is a file of this room. Verbs import their stage when they run, so tha
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 import traceback
 from collections.abc import Callable
-from types import FrameType
-from typing import NoReturn
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import typer
 
+from s2d_edge.core.addresses import redact_text
 from s2d_edge.core.errors import S2DEdgeError
+from s2d_edge.core.signals import SIGNALLED, answered_in_time, exit_code, on_signals
 from s2d_edge.verbs.benchmark import benchmark
 from s2d_edge.verbs.calibrate import calibrate
 from s2d_edge.verbs.compare import compare
@@ -36,8 +39,8 @@ from s2d_edge.verbs.selftest import selftest
 from s2d_edge.verbs.train import train
 
 ERROR = 1  # the user can do something about it
+INTERRUPTED = SIGNALLED + signal.SIGINT  # how Typer ends on a KeyboardInterrupt
 BUG = 70  # ours; sysexits.h calls it EX_SOFTWARE
-SIGNALLED = 128  # and the signal's number on top
 
 app = typer.Typer(
     name="s2d-edge",
@@ -74,13 +77,31 @@ for _verb in _DATA_VERBS:
 app.add_typer(data, name="data")
 
 
+_ENDED = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminal closed"}
+# The base of what Typer raises for a command line that it does not understand.
+_UsageError: type[Any] = typer.BadParameter.__mro__[2]
+
+
 def main() -> None:
     """Run a verb, and turn what went wrong into one sentence and an exit code."""
-    signal.signal(signal.SIGTERM, _end)
+    caught: list[signal.Signals] = []
+
+    def end(number: signal.Signals) -> NoReturn:
+        caught.append(number)
+        raise KeyboardInterrupt  # what is half made is removed on its way
+
     try:
-        app()
-    except KeyboardInterrupt:
-        _fail("interrupted", SIGNALLED + signal.SIGINT)
+        with on_signals(end), answered_in_time():
+            code = app(standalone_mode=False) or 0
+        if caught:
+            _fail(f"{_ENDED[caught[0]]}; what was half written is removed", exit_code())
+        sys.exit(exit_code() if code == INTERRUPTED else code)
+    except KeyboardInterrupt:  # while the above was set up or taken down
+        _fail("interrupted", exit_code())
+    except _UsageError as error:
+        error.message = redact_text(error.message)
+        error.show()
+        sys.exit(error.exit_code)
     except (S2DEdgeError, OSError) as error:
         _fail(f"error: {error}", ERROR)
     except ModuleNotFoundError as error:
@@ -89,22 +110,54 @@ def main() -> None:
             "install it with: pip install 's2d-edge[train]'",
             ERROR,
         )
-    except Exception as error:  # a bug: say so, and how to see it
+    except ImportError as error:
+        library = _MISSING_LIBRARY.match(str(error))
+        if library is None:
+            _fail_as_bug(error)
         _fail(
-            f"error: unexpected {type(error).__name__}: {error}; repeat with --debug for the traceback", BUG
+            f"error: the system library {library.group(1)} is missing; install the system's package that has "
+            f"it{_package_of(library.group(1))}",
+            ERROR,
         )
+    except Exception as error:
+        _fail_as_bug(error)
+
+
+# Libraries that OpenCV's wheel expects of a system, and that small images lack; names of Debian and Ubuntu.
+_MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+?\.so[.\d]*): cannot open shared object file")
+_PACKAGES = {
+    "libGL": "libgl1",
+    "libEGL": "libegl1",
+    "libGLESv2": "libgles2",
+    "libglib-2.0": "libglib2.0-0",
+    "libgthread-2.0": "libglib2.0-0",
+    "libSM": "libsm6",
+    "libICE": "libice6",
+    "libXext": "libxext6",
+    "libXrender": "libxrender1",
+    "libgomp": "libgomp1",
+    "libstdc++": "libstdc++6",
+    "libusb-1.0": "libusb-1.0-0",
+    "libv4l2": "libv4l-0",
+}
+
+
+def _package_of(library: str) -> str:
+    package = _PACKAGES.get(library.split(".so")[0])
+    return f", on Debian and Ubuntu: apt-get install {package}" if package else ""
+
+
+def _fail_as_bug(error: Exception) -> NoReturn:
+    """Say that it is ours, and how to see it."""
+    _fail(f"error: unexpected {type(error).__name__}: {error}; repeat with --debug for the traceback", BUG)
 
 
 def _fail(sentence: str, code: int) -> NoReturn:
-    if debugging() and code in (ERROR, BUG):
-        traceback.print_exc()
-    print(sentence, file=sys.stderr)
+    with suppress(OSError):  # a terminal that was closed
+        if debugging() and code in (ERROR, BUG):
+            print(redact_text(traceback.format_exc()), file=sys.stderr, end="")
+        print(redact_text(sentence), file=sys.stderr)
     sys.exit(code)
-
-
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    """End on SIGTERM as on Ctrl-C, so that what is half made is removed."""
-    _fail("terminated", SIGNALLED + number)
 
 
 if __name__ == "__main__":

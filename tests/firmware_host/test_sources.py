@@ -12,11 +12,12 @@ import cv2
 import numpy as np
 import pytest
 
+from s2d_edge.core.addresses import redact
 from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.firmware_host.io import capture_source
 from s2d_edge.firmware_host.io.capture_source import CaptureSource, OpenCVCapture
 from s2d_edge.firmware_host.io.file_source import FileSource
-from s2d_edge.firmware_host.io.opening import open_camera, open_source, redact
+from s2d_edge.firmware_host.io.opening import open_camera, open_source
 from s2d_edge.firmware_host.io.source import SourceState
 from tests.firmware_host.stand_ins import FakeCapture
 from tests.pictures import plain, write_video

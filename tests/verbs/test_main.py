@@ -148,10 +148,12 @@ def test_debug_shows_where_it_went_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow(seconds=5)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_verb_that_is_ended_leaves_nothing_half_made(tmp_path: Path, number: signal.Signals) -> None:
     program = (
-        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"  # the parent may ignore it
+        # The parent may ignore them.
+        "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+        "\nsignal.signal(signal.SIGHUP, signal.SIG_DFL)"
     )
     program += "\nfrom s2d_edge.verbs.main import main\nmain()"
     arguments = ["data", "avatars", "faces", "--clips-per-class", "5000", "--quiet"]

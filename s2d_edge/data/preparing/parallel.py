@@ -71,6 +71,10 @@ def in_parallel(
             "a process that shares this work ended by itself: it was killed, perhaps for lack of memory, or "
             "it imported a script that calls this outside of 'if __name__ == \"__main__\":'; call it inside"
         ) from error
+    except BaseException:  # such as Ctrl-C: what they are at is not waited for
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 

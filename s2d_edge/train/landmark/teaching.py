@@ -91,7 +91,6 @@ def teach(
     Raises:
         ConfigError: the network does not have 68 points.
         TrainingError: the loss or the weights are not finite.
-        KeyboardInterrupt: requested to stop.
     """
     if config.points != POINTS:
         raise ConfigError(
@@ -126,8 +125,6 @@ def teach(
                 )
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
-            if context.interrupt.requested:
-                raise KeyboardInterrupt
             advance(1)
     require_finite_weights(network, "the training of the landmark network")
     return network.eval()

@@ -68,7 +68,7 @@ class StageTraining:
             KeyboardInterrupt: requested to stop; everything is saved and can be resumed.
             TrainingError: the loss, the logits or the weights are no longer finite.
         """
-        with closing(self._record):
+        with closing(self._record), self.job.context.interrupt.saving():
             self._record.begin(self._snapshot(), self._step.learner.precision)
             try:
                 if self.progress.start_unscored:

@@ -268,7 +268,7 @@ def _resume(folder: Path, context: Context) -> list[Path]:
             context.console,
             info.labels,
             missing_ok=plan.skip_unreadable,
-            splits_as_written=plan.carving == "by subject",  # so old that no other name was taken for val
+            as_written=plan.carving == "by subject",  # so old that names were exact
         )
     )
     require_same_listing(dataset, info.made_from)

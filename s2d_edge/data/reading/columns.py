@@ -30,7 +30,7 @@ class Columns:
     further: tuple[tuple[str, int], ...]
 
 
-def find_columns(file: Path, header: Sequence[str]) -> Columns:
+def find_columns(file: Path, header: Sequence[str], *, as_written: bool = False) -> Columns:
     """Find the columns by the first row of a labels file.
 
     Names are compared without case and blanks. A column without a name is ignored.
@@ -38,6 +38,7 @@ def find_columns(file: Path, header: Sequence[str]) -> Columns:
     Args:
         file: named in errors.
         header: the cells of the first row; empty for an empty file.
+        as_written: find only what is spelled exactly, and ignore all else, as older versions did.
 
     Raises:
         DataError: no header, a name given twice, ``path`` or ``label`` missing, or a name that is nearly
@@ -45,15 +46,15 @@ def find_columns(file: Path, header: Sequence[str]) -> Columns:
     """
     if not any(header):
         raise DataError(f"{file} is empty; wanted a header {WANTED} and rows")
-    names = [bare(name) for name in header]
+    names = list(header) if as_written else [bare(name) for name in header]
     for place, name in enumerate(names):
         first = names.index(name)
-        if name and first < place:
+        if name and first < place and not as_written:
             raise DataError(
                 f"{file}: columns {first + 1} and {place + 1} have one name, {header[first]!r} and "
                 f"{header[place]!r}; remove or rename one"
             )
-    known = {name: names.index(name) for name in (*_REQUIRED, *_OPTIONAL) if name in names}
+    known = {name: place for place, name in enumerate(names) if name in (*_REQUIRED, *_OPTIONAL)}
     further = tuple(
         (name, place) for place, name in enumerate(header) if name and place not in known.values()
     )
@@ -62,7 +63,7 @@ def find_columns(file: Path, header: Sequence[str]) -> Columns:
             have = ", ".join(repr(name) for name in header if name)
             hint = " with commas between the cells" if len(header) == 1 else ""
             raise DataError(f"{file} has no column {column!r}, only {have}; wanted {WANTED}{hint}")
-    for column in _OPTIONAL:
+    for column in () if as_written else _OPTIONAL:
         near = next((name for name, _ in further if column not in known and _is_near(name, column)), None)
         if near is not None:
             raise DataError(

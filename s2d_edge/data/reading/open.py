@@ -23,7 +23,7 @@ def open_dataset(
     labels: Sequence[str] | None = None,
     *,
     missing_ok: bool = False,
-    splits_as_written: bool = False,
+    as_written: bool = False,
 ) -> Dataset:
     """Open a dataset by what the user typed.
 
@@ -32,12 +32,12 @@ def open_dataset(
             dataset as ``NAME[/FOLD]:ROOT``, or ``avatars`` (also None) for the embedded demo set.
         labels: the model's label order. Class indices follow it, and the dataset may name no other label.
         missing_ok: accept missing clips; loading may skip them.
-        splits_as_written: as :func:`list_data` takes it.
+        as_written: as :func:`list_data` takes it.
 
     Raises:
         DataError: nothing readable there, or a label that is not among ``labels``.
     """
-    listing = list_data(data or AVATARS, console, labels, splits_as_written=splits_as_written)
+    listing = list_data(data or AVATARS, console, labels, as_written=as_written)
     say_notes(listing, console)
     dataset = as_dataset(listing, missing_ok=missing_ok)
     return dataset if labels is None else dataset.in_order_of(labels)
@@ -50,23 +50,23 @@ def say_notes(listing: Listing, console: Console) -> None:
 
 
 def list_data(
-    data: str, console: Console, labels: Sequence[str] | None = None, *, splits_as_written: bool = False
+    data: str, console: Console, labels: Sequence[str] | None = None, *, as_written: bool = False
 ) -> Listing:
     """Read the annotations of a dataset, without looking at the clips.
 
     Args:
         data: as :func:`open_dataset` takes it.
         labels: the only class names, in order; a published dataset and the avatars have their own.
-        splits_as_written: take no other name for ``val``. Older runs did not, and are resumed so.
+        as_written: take splits and columns for what they are called exactly, as runs of older versions did.
 
     Raises:
         DataError: no annotations there, or damaged ones.
     """
-    listing = _list(data, console, labels)
-    return listing if splits_as_written else with_validation(listing)
+    listing = _list(data, console, labels, as_written)
+    return listing if as_written else with_validation(listing)
 
 
-def _list(data: str, console: Console, labels: Sequence[str] | None) -> Listing:
+def _list(data: str, console: Console, labels: Sequence[str] | None, as_written: bool) -> Listing:
     if data == AVATARS:
         return _list_avatars(console)
     known = published.parse(data)
@@ -76,9 +76,11 @@ def _list(data: str, console: Console, labels: Sequence[str] | None) -> Listing:
     there = is_there(path)
     if there and path.is_dir():
         listed = path / LABELS_FILE
-        return list_csv(listed, labels) if listed.is_file() else list_folders(path, labels)
+        if listed.is_file():
+            return list_csv(listed, labels, as_written=as_written)
+        return list_folders(path, labels)
     if there and path.is_file() and path.suffix.lower() == ".csv":
-        return list_csv(path, labels)
+        return list_csv(path, labels, as_written=as_written)
     what = "is not a CSV file" if there else "does not exist"
     raise DataError(
         f"--data {data}: it {what}; give a CSV file (path,label[,subject][,split]), a folder with "

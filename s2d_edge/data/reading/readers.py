@@ -36,7 +36,7 @@ def read_folders(root: Path, labels: Sequence[str] | None = None) -> Dataset:
     return as_dataset(list_folders(root, labels))
 
 
-def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
+def list_csv(path: Path, labels: Sequence[str] | None = None, *, as_written: bool = False) -> Listing:
     """List ``path,label[,subject][,split]``, one video, picture or frame folder a row.
 
     Paths are relative to the CSV file. Columns are found by name in any case; further ones are ignored, and
@@ -45,12 +45,13 @@ def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
     Args:
         path: the CSV file, UTF-8.
         labels: the order the class indices follow; the sorted names of the file without it.
+        as_written: as :func:`find_columns` takes it.
 
     Raises:
         DataError: not readable as UTF-8 CSV, empty, a column missing, misspelled or named twice, or a cell
             empty or with characters that cannot be printed.
     """
-    columns, rows = read_labels(path)
+    columns, rows = read_labels(path, as_written=as_written)
     entries = tuple(_entry(path, line, columns, cells) for line, cells in rows)
     ignored = ", ".join(repr(name) for name, _ in columns.further if name not in ANIMATED_COLUMNS)
     return Listing(
@@ -64,7 +65,7 @@ def list_csv(path: Path, labels: Sequence[str] | None = None) -> Listing:
     )
 
 
-def read_labels(path: Path) -> tuple[Columns, list[tuple[int, list[str]]]]:
+def read_labels(path: Path, *, as_written: bool = False) -> tuple[Columns, list[tuple[int, list[str]]]]:
     """Read a labels file: its columns, and its rows as they are written, each with its line number.
 
     Raises:
@@ -74,7 +75,7 @@ def read_labels(path: Path) -> tuple[Columns, list[tuple[int, list[str]]]]:
     header = [cell.strip() for cell in next(reading, (0, []))[1]]
     if not is_text("".join(header).replace("\t", "")):
         raise DataError(f"{path} does not begin with a header in UTF-8; save it as a CSV file in UTF-8")
-    columns = find_columns(path, header)
+    columns = find_columns(path, header, as_written=as_written)
     rows = list(reading)
     if not rows:
         raise DataError(f"{path} has a header and no rows; wanted one row per clip")

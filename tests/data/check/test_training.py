@@ -149,7 +149,7 @@ def test_other_names_of_val_are_taken_and_said(
     assert dataset.split(name) == dataset.split("val"), "whoever asks for it by its own name finds it"
     assert f"{name!r} (6 clips) is taken as 'val'" in " ".join(capsys.readouterr().err.split())
     assert not faults(data)
-    listing = list_data(str(data), QUIET, splits_as_written=True)
+    listing = list_data(str(data), QUIET, as_written=True)
     assert {entry.split for entry in listing.entries} == {"train", name}, "as a resumed older run reads it"
 
 

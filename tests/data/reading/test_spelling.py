@@ -100,6 +100,16 @@ def test_a_column_named_twice_is_refused(tmp_path: Path, header: str) -> None:
         read_csv(write_csv(tmp_path, f"{header}\n{cells}\n", "a.jpg"))
 
 
+@pytest.mark.parametrize(
+    "header", ["path,label,Split", "path,label,splits", "path,label,x,x", "path,label,split"]
+)
+def test_a_resumed_older_run_reads_the_columns_that_it_read(tmp_path: Path, header: str) -> None:
+    cells = ",".join("test" for _ in header.split(",")[2:])
+    write_csv(tmp_path, f"{header}\na.jpg,sad,{cells}\n", "a.jpg")
+    dataset = open_dataset(str(tmp_path), QUIET, as_written=True)
+    assert dataset.splits == {"test" if header.endswith(",split") else "train": 1}
+
+
 def test_columns_without_a_name_are_no_columns(tmp_path: Path) -> None:
     listing = list_csv(write_csv(tmp_path, "path,label,,\na.jpg,sad,,\n", "a.jpg"))
     assert listing.notes == ()

@@ -55,6 +55,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
 
 
 @pytest.fixture(scope="session")
+def face_video(shared: Shared) -> Path:
+    """Seven seconds of one drawn face, 12.5 frames a second, 256 pixels wide and high."""
+
+    def draw(folder: Path) -> None:
+        from s2d_edge.data.avatars.clips import write_avatar_video  # with MediaPipe, which few tests need
+
+        write_avatar_video(folder / "face.mp4", seed=3, seconds=7, fps=12.5, size=256)
+
+    return shared.folder("face-video", draw) / "face.mp4"
+
+
+@pytest.fixture(scope="session")
 def shellcheck() -> str:
     """The shellcheck that the development environment installs, on PATH or not."""
     found = shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or shutil.which("shellcheck")

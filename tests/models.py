@@ -15,7 +15,8 @@ from s2d_edge.model.checkpoint import save_run
 from s2d_edge.model.s2d import S2D
 
 TINY = S2DConfig(
-    vit=ViTConfig(image_size=64, patch_size=16, width=48, depth=3, heads=4),
+    # Two blocks are the fewest in which the first and the last, which export fuses differently, differ.
+    vit=ViTConfig(image_size=64, patch_size=16, width=48, depth=2, heads=4),
     landmark=LandmarkConfig(width=4, depths=(1, 1, 1)),
     temporal=TemporalConfig(ratio=1 / 3, heads=2),
     frames=4,

@@ -1,4 +1,4 @@
-"""The whole way as it is typed, each verb in a process of its own and on its defaults: a small demo.
+"""The whole way as it is typed, each verb on its defaults and most in a process of their own: a small demo.
 
 The landmark weights are random and each stage goes once over the clips: enough for every file and figure to
 be made, too little for any accuracy, which the demo itself shows.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import cv2
@@ -15,10 +16,11 @@ import pytest
 from safetensors.torch import save_file
 
 from s2d_edge.contracts.model_config import preset
-from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.data.avatars.expression import EXPRESSIONS
 from s2d_edge.model.landmark import MobileFaceNet
-from tests.models import CAUSAL, write_random_run
+from tests.models import CAUSAL
+from tests.shared import Shared
+from tests.verbs.command import run as run_here
 from tests.verbs.command import s2d_edge
 
 
@@ -28,9 +30,9 @@ def _run(*arguments: str, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.slow(seconds=67)
-def test_from_drawn_faces_to_an_annotated_video(tmp_path: Path) -> None:
-    _run("data", "avatars", "faces", "--clips-per-class", "12", cwd=tmp_path)
+@pytest.mark.slow(seconds=50)
+def test_from_drawn_faces_to_an_annotated_video(face_video: Path, tmp_path: Path) -> None:
+    _run("data", "avatars", "faces", "--clips-per-class", "5", cwd=tmp_path)
     save_file(MobileFaceNet(preset("demo").landmark).state_dict(), tmp_path / "landmark.safetensors")
     _run("train", "--data", "faces", "--landmark", "landmark.safetensors", "--epochs", "1", cwd=tmp_path)
     _run("export", "--target", "intel-cpu", cwd=tmp_path)
@@ -51,7 +53,7 @@ def test_from_drawn_faces_to_an_annotated_video(tmp_path: Path) -> None:
     assert len(timings["models"]) == 3
     assert all(model["p50_ms"] > 0 for model in timings["models"])
 
-    write_avatar_video(tmp_path / "face.mp4", seed=3, fps=12.5)
+    shutil.copy(face_video, tmp_path)
     out = _run("run", "--source", "face.mp4", "--save", "seen.mp4", "--json", "-", cwd=tmp_path)
     results = [json.loads(line) for line in out.splitlines()]
     assert results
@@ -66,32 +68,39 @@ def test_from_drawn_faces_to_an_annotated_video(tmp_path: Path) -> None:
     assert prediction["label"] in EXPRESSIONS
 
 
-@pytest.mark.slow(seconds=30)
-def test_a_stream_bundle_is_used_as_a_window_bundle_is(tmp_path: Path) -> None:
-    write_random_run(tmp_path / "runs" / "causal", CAUSAL)
-    for mode in ("window", "stream"):
-        _run("export", "--target", "intel-cpu", "--mode", mode, cwd=tmp_path)
-    stream = "bundles/causal-intel-cpu-stream"
-    timed = _run(
-        "benchmark", "--against", "torch", "--rounds", "2", "--warmup", "1", "--json", "-", cwd=tmp_path
-    )
+@pytest.mark.slow(seconds=8)
+def test_a_stream_bundle_is_used_as_a_window_bundle_is(
+    shared: Shared,
+    face_video: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run(*words: str) -> str:
+        assert run_here(*words) == 0
+        return capsys.readouterr().out
+
+    monkeypatch.chdir(tmp_path)
+    window = shared.exported("intel-cpu", "window", CAUSAL).path
+    shutil.copytree(window, "bundles/run-intel-cpu")
+    shutil.copytree(window.parent / "run", "runs/run")
+    run("export", "--target", "intel-cpu", "--mode", "stream")
+    stream = "bundles/run-intel-cpu-stream"
+    timed = run("benchmark", "--against", "torch", "--rounds", "2", "--warmup", "1", "--json", "-")
     models = {model["name"]: model for model in json.loads(timed)["models"]}
-    assert models["causal-intel-cpu"]["answers"] == "clip"
-    assert models["causal-intel-cpu"]["state_bytes"] == 0
-    assert models["causal-intel-cpu-stream"]["answers"] == "frame"
-    assert models["causal-intel-cpu-stream"]["state_bytes"] > 0
+    assert models["run-intel-cpu"]["answers"] == "clip"
+    assert models["run-intel-cpu"]["state_bytes"] == 0
+    assert models["run-intel-cpu-stream"]["answers"] == "frame"
+    assert models["run-intel-cpu-stream"]["state_bytes"] > 0
     for model in models.values():  # four samples in a second of video
         assert model["ms_per_video_second"] == pytest.approx(4 * model["p50_ms"])
 
-    write_avatar_video(tmp_path / "face.mp4", seed=3, seconds=7, fps=12.5)
-    out = _run("run", "--bundle", stream, "--source", "face.mp4", "--json", "-", cwd=tmp_path)
+    out = run("run", "--bundle", stream, "--source", str(face_video), "--json", "-")
     results = [json.loads(line) for line in out.splitlines()]
     assert len(results) == pytest.approx(7 * 4, abs=2)  # one for every sample at 4 per second
     warming = [result.get("warming", False) for result in results]
     assert warming == [k < CAUSAL.frames - 1 for k in range(len(results))]
-    again = _run(
-        "run", "--bundle", stream, "--source", "face.mp4", "--stride", "3", "--json", "-", cwd=tmp_path
-    )
+    again = run("run", "--bundle", stream, "--source", str(face_video), "--stride", "3", "--json", "-")
     every_third = [json.loads(line) for line in again.splitlines()]
     assert [one["t_s"] for one in every_third] == [one["t_s"] for one in results[::3]]
     for one, same in zip(every_third, results[::3], strict=True):

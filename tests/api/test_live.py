@@ -11,21 +11,12 @@ import pytest
 
 import s2d_edge
 from s2d_edge.core.errors import ConfigError, MediaError, S2DEdgeError, SelfTestError
-from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.firmware_host.selftest import trust
 from s2d_edge.media.video import read_video
 from tests.firmware_host.graphs import make_bundle
 from tests.pictures import plain
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven seconds of one drawn face."""
-    path = tmp_path_factory.mktemp("video") / "face.mp4"
-    write_avatar_video(path, seed=3, seconds=7, fps=12.5, size=256)
-    return path
 
 
 @pytest.fixture(scope="module", params=["stream", "window"])
@@ -44,11 +35,11 @@ def model(
 @pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize(("stride", "smooth_s"), [(1, 0.5), (3, 0.0)])
 def test_a_stream_predicts_as_the_live_pipeline_does(
-    model: s2d_edge.Model, video: Path, stride: int, smooth_s: float
+    model: s2d_edge.Model, face_video: Path, stride: int, smooth_s: float
 ) -> None:
-    watched = list(s2d_edge.watch(video, model, stride=stride, smooth_s=smooth_s))
+    watched = list(s2d_edge.watch(face_video, model, stride=stride, smooth_s=smooth_s))
     with model.stream(stride=stride, smooth_s=smooth_s) as stream:
-        pushed = [stream.push(frame, t_s) for t_s, frame in read_video(video)]
+        pushed = [stream.push(frame, t_s) for t_s, frame in read_video(face_video)]
     streamed = [prediction for prediction in pushed if prediction is not None]
     assert len(streamed) == len(watched) > 5
     for prediction, result in zip(streamed, watched, strict=True):
@@ -60,8 +51,8 @@ def test_a_stream_predicts_as_the_live_pipeline_does(
         assert prediction.frames == prediction.faces_found
 
 
-def test_a_stream_warms_up_and_is_reset_by_a_gap(model: s2d_edge.Model, video: Path) -> None:
-    period_s, frames = 1 / model.spec.fps, [frame for _, frame in read_video(video)]
+def test_a_stream_warms_up_and_is_reset_by_a_gap(model: s2d_edge.Model, face_video: Path) -> None:
+    period_s, frames = 1 / model.spec.fps, [frame for _, frame in read_video(face_video)]
     with model.stream() as stream:
         assert stream.warming
         seen = []
@@ -105,26 +96,26 @@ def _threads() -> set[str]:
 
 
 def test_leaving_the_loop_ends_the_threads_and_leaves_the_model_open(
-    model: s2d_edge.Model, video: Path
+    model: s2d_edge.Model, face_video: Path
 ) -> None:
-    for result in s2d_edge.watch(video, model):
+    for result in s2d_edge.watch(face_video, model):
         assert result.label in model.labels
         break
     assert _threads() == set()
-    with s2d_edge.watch(video, model) as results:
+    with s2d_edge.watch(face_video, model) as results:
         next(results)
         assert _threads()
     assert _threads() == set()
-    assert model.predict(video).label in model.labels
+    assert model.predict(face_video).label in model.labels
 
 
 @pytest.mark.slow(seconds=4)
 def test_a_model_is_opened_and_closed_for_the_loop(
-    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    face_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)  # nothing under bundles/ here: the starter
-    results = list(s2d_edge.watch(str(video)))
-    assert len(results) == len(list(s2d_edge.watch(video, "starter"))) > 20
+    results = list(s2d_edge.watch(str(face_video)))
+    assert len(results) == len(list(s2d_edge.watch(face_video, "starter"))) > 20
     assert isinstance(results[0], s2d_edge.LiveResult)
 
 
@@ -137,7 +128,7 @@ def test_a_source_that_is_not_there_is_an_error(model: s2d_edge.Model) -> None:
 
 
 def test_a_device_is_tested_before_its_first_result(
-    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    face_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         raise SelfTestError("untrusted")
@@ -145,5 +136,5 @@ def test_a_device_is_tested_before_its_first_result(
     monkeypatch.setenv("S2D_EDGE_CACHE", str(tmp_path))
     monkeypatch.setattr("s2d_edge.api.live.require_trust", fail)
     with pytest.raises(SelfTestError):
-        s2d_edge.watch(video, "starter")
+        s2d_edge.watch(face_video, "starter")
     assert trust.require_trust is not fail

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.verbs.main import app
 from tests.docs.pages import ROOT, Block, blocks, pages
 
@@ -63,9 +63,11 @@ def test_every_block_marked_for_it_is_executed_here() -> None:
 
 
 @pytest.mark.slow(seconds=2)
-def test_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_readme(
+    face_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
-    write_avatar_video(tmp_path / "clip.mp4", seed=2, seconds=7, fps=8, size=240)
+    shutil.copy(face_video, "clip.mp4")
     video = cv2.VideoCapture("clip.mp4")
     frame = np.asarray(cv2.cvtColor(video.read()[1], cv2.COLOR_BGR2RGB), np.uint8)
     _execute(ROOT / "README.md", {"frame": frame})

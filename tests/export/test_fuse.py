@@ -11,7 +11,7 @@ from torch import nn
 from s2d_edge.contracts.model_config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
 from s2d_edge.export.algebra import LinearNormLinear, linear_norm_linear, linear_then_linear, norm_then_linear
 from s2d_edge.export.fuse import FusedS2D, FusedTimeAttention
-from tests.models import TINY, random_clip, random_model
+from tests.models import TINY, random_clip, random_model, with_vit
 
 _WIDE = S2DConfig(
     vit=ViTConfig(image_size=112, patch_size=8, width=256, depth=2, heads=4),
@@ -26,12 +26,13 @@ _WIDE = S2DConfig(
     "config",
     [
         TINY,
+        with_vit(TINY, depth=4),
         TINY.as_image(),
         _WIDE,
         replace(TINY, frames=1, temporal=TemporalConfig(ratio=0.5, heads=3)),
         replace(TINY, grey=True),
     ],
-    ids=["tiny", "image", "wide", "one-frame", "grey"],
+    ids=["tiny", "deeper", "image", "wide", "one-frame", "grey"],
 )
 def test_fused_model_equals_the_model(config: S2DConfig) -> None:
     model = random_model(config)

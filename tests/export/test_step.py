@@ -22,14 +22,16 @@ from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.stream import StreamSession
 from s2d_edge.media.video import read_video
 from s2d_edge.model.s2d import S2D
-from tests.models import CAUSAL, TINY, random_model, write_random_run
+from tests.models import CAUSAL, TINY, random_model, with_vit, write_random_run
 from tests.shared import Shared
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
 
 T = CAUSAL.frames
-# 4 channels a head, where CAUSAL has 8
-NARROW_HEADS = replace(CAUSAL, temporal=TemporalConfig(ratio=1 / 3, heads=4, mode="causal"))
+# 4 channels a head, where CAUSAL has 8, and a block between the first and the last
+NARROW_HEADS = replace(
+    with_vit(CAUSAL, depth=3), temporal=TemporalConfig(ratio=1 / 3, heads=4, mode="causal")
+)
 
 
 def _frames(count: int) -> NDArray[np.uint8]:
@@ -67,7 +69,7 @@ def _steps(session: StreamSession, frames: NDArray[np.uint8], first: int = 0) ->
 @pytest.mark.slow(seconds=15)
 def test_every_frame_has_the_logits_of_the_whole_history(streamed: tuple[S2D, Bundle]) -> None:
     model, bundle = streamed
-    frames = _frames(200)  # fifty times round the rings
+    frames = _frames(80)  # twenty times round the rings
     want = _whole(model, frames)
     with open_engine(bundle, "cpu") as engine:
         session = engine.open_stream()
@@ -82,9 +84,9 @@ def test_every_frame_has_the_logits_of_the_whole_history(streamed: tuple[S2D, Bu
 def test_a_real_clip_frame_by_frame(streamed: tuple[S2D, Bundle], shared_data: Path) -> None:
     model, bundle = streamed
     side = CAUSAL.vit.image_size
-    clip = itertools.islice(read_video(shared_data / "clips" / "d9.mp4"), 200)
+    clip = itertools.islice(read_video(shared_data / "clips" / "d9.mp4"), 80)
     frames = np.stack([cv2.resize(picture, (side, side)) for _, picture in clip])[None]
-    assert frames.shape[1] == 200
+    assert frames.shape[1] == 80
     with open_engine(bundle, "cpu") as engine:
         logits = _steps(engine.open_stream(), frames)
     np.testing.assert_allclose(logits, _whole(model, frames), atol=1e-4)
@@ -152,8 +154,8 @@ def test_the_manifest_describes_the_state(streamed: tuple[S2D, Bundle]) -> None:
     assert all(ring.shape[ring.slot_axis] == slots for ring in manifest.rings)
     whole_slots = manifest.graph == "model.onnx" or model.config == NARROW_HEADS
     assert manifest.rings[1].slot_axis == (0 if whole_slots else 2)
-    assert len(manifest.rings) == 1 + 2 * CAUSAL.vit.depth
     vit = model.config.vit
+    assert len(manifest.rings) == 1 + 2 * vit.depth
     entry = vit.width + 2 * vit.depth * vit.grid**2 * model.config.bottleneck
     assert manifest.state_bytes == 4 * slots * entry
 

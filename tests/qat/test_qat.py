@@ -34,15 +34,13 @@ from s2d_edge.qat.tuner import RunTuner, run_tuner
 from tests.calibrate.hostile import write_hostile
 from tests.colours import write_colours
 from tests.firmware_host.graphs import LABELS
-from tests.models import CAUSAL, TINY, random_clip, random_model, with_vit, write_random_run
+from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
 from tests.shared import Shared
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
 
 QUIET = Console(quiet=True)
 BRIEF = TuningSettings(steps=12, batch_clips=2, evaluations=4)
-# Two blocks are the fewest in which the tuned layers differ.
-SMALL, SMALL_CAUSAL = with_vit(TINY, depth=2), with_vit(CAUSAL, depth=2)
 
 
 def _clips(first: int, count: int) -> list[Clip]:
@@ -73,7 +71,7 @@ def _logits_of_unseen(bundle: Bundle) -> NDArray[np.float32]:
 def test_int8_is_nearer_to_fp32_after_fine_tuning(
     shared: Shared, tmp_path: Path, target: str, mode: str
 ) -> None:
-    fp32 = shared.exported(target, mode, SMALL_CAUSAL if mode == "stream" else SMALL)
+    fp32 = shared.exported(target, mode, CAUSAL if mode == "stream" else TINY)
     recipe = recipe_for(fp32.manifest.target, fp32.manifest.graph, fp32.manifest.mode)
     place = tmp_path / "tuned"
     place.mkdir()
@@ -93,7 +91,7 @@ def test_int8_is_nearer_to_fp32_after_fine_tuning(
 @pytest.mark.slow(seconds=4)
 @pytest.mark.parametrize("alpha", [0.95, -1.0])
 def test_untrained_weights_are_unchanged_without_the_quantizers(alpha: float) -> None:
-    fused = FusedS2D(random_model(SMALL))
+    fused = FusedS2D(random_model(TINY))
     recipe = replace(recipe_for("intel-cpu", "model.xml"), smooth_quant_alpha=alpha)
     quantized = FakeQuantizedModel(fused, recipe, CALIBRATION)
     clip = torch.from_numpy(UNSEEN[0])
@@ -103,11 +101,11 @@ def test_untrained_weights_are_unchanged_without_the_quantizers(alpha: float) ->
 
 
 def test_a_run_that_is_not_the_bundles_is_rejected(shared: Shared, tmp_path: Path) -> None:
-    fp32 = shared.exported("intel-cpu", "window", SMALL)
-    write_random_run(tmp_path / "other", SMALL, seed=1)
+    fp32 = shared.exported("intel-cpu", "window", TINY)
+    write_random_run(tmp_path / "other", TINY, seed=1)
     with pytest.raises(ConfigError, match=f"--run {tmp_path / 'other'}"):
         RunTuner(run=tmp_path / "other", settings=BRIEF).check(fp32)
-    write_random_run(tmp_path / "slow", SMALL, fps=2.0)
+    write_random_run(tmp_path / "slow", TINY, fps=2.0)
     with pytest.raises(ConfigError, match=f"--run {tmp_path / 'slow'}"):
         RunTuner(run=tmp_path / "slow", settings=BRIEF).check(fp32)
     with pytest.raises(ConfigError, match="--run"):
@@ -160,7 +158,7 @@ def _data(root: Path, labels: Sequence[str] = LABELS) -> str:
 def test_the_search_ends_with_fine_tuning_and_records_it(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fp32 = shared.exported("intel-cpu", "window", SMALL)
+    fp32 = shared.exported("intel-cpu", "window", TINY)
     _few_steps(monkeypatch, False, True, True)  # the target's own recipe is made to fail
     out, report = calibrate(
         fp32.path,

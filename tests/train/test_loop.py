@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from s2d_edge.core.errors import CheckpointError, TrainingError
 from s2d_edge.model.checkpoint import load_run
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.context import InterruptGuard
+from s2d_edge.train.loop.job import Job
 from s2d_edge.train.loop.loop import StageTraining
 from s2d_edge.train.loop.validate import validate
 from s2d_edge.train.plan.settings import AugmentSettings, SdlSettings, StageSettings
@@ -52,33 +54,59 @@ class BarsBegun(Console):
             yield advance
 
 
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """A training that nothing interrupted; tests read it."""
+
+    settings: StageSettings
+    video: bool
+    training: StageTraining
+
+    def job_in(self, folder: Path, interrupt: InterruptGuard | None = None) -> Job:
+        """The same job, before it has begun."""
+        return _whole_job(folder, self.settings, self.video, interrupt)
+
+
+def _whole_job(folder: Path, settings: StageSettings, video: bool, interrupt: InterruptGuard | None) -> Job:
+    data, held_out = noisy_clips(10), noisy_clips(4, seed=9)
+    return job(folder, settings, data, held_out, video=video, interrupt=interrupt)
+
+
 def _weights(model: S2D) -> torch.Tensor:
     return torch.cat([value.double().flatten() for value in model.state_dict().values()])
 
 
-@pytest.mark.slow(seconds=17)
-@pytest.mark.parametrize("video", [False, True], ids=["image", "video"])
-@pytest.mark.parametrize("looks", [2, 4, 6], ids=["in an epoch", "at validation", "in the next epoch"])
-@pytest.mark.parametrize("settings", [SETTINGS, DISTILLED, MIXED], ids=["plain", "distilled", "mixed"])
-def test_a_resumed_training_ends_in_the_very_weights_of_a_whole_one(
-    tmp_path: Path, video: bool, looks: int, settings: StageSettings
-) -> None:
-    data, held_out = noisy_clips(10), noisy_clips(4, seed=9)
-    whole = StageTraining(job(tmp_path / "whole", settings, data, held_out, video=video))
-    whole.run()
+@pytest.fixture(
+    scope="module",
+    params=itertools.product(("plain", "distilled", "mixed"), ("image", "video")),
+    ids="-".join,
+)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    kind, stage = request.param
+    settings = {"plain": SETTINGS, "distilled": DISTILLED, "mixed": MIXED}[kind]
+    training = StageTraining(_whole_job(tmp_path_factory.mktemp("whole"), settings, stage == "video", None))
+    training.run()
+    return Whole(settings=settings, video=stage == "video", training=training)
 
+
+@pytest.mark.slow(seconds=10)
+@pytest.mark.parametrize("looks", [2, 4, 6], ids=["in an epoch", "at validation", "in the next epoch"])
+def test_a_resumed_training_ends_in_the_very_weights_of_a_whole_one(
+    whole: Whole, tmp_path: Path, looks: int
+) -> None:
     parted = tmp_path / "parted"
-    first = StageTraining(job(parted, settings, data, held_out, video=video, interrupt=StopAfter(looks)))
+    first = StageTraining(whole.job_in(parted, StopAfter(looks)))
     with pytest.raises(KeyboardInterrupt):
         first.run()
-    second = StageTraining(job(parted, settings, data, held_out, video=video))
+    second = StageTraining(whole.job_in(parted))
     second.restore(load_snapshot(parted))
     assert (second.progress.epoch, second.progress.step) != (0, 0)
     second.run()
 
-    assert torch.equal(_weights(whole.job.model), _weights(second.job.model))
-    assert torch.equal(_weights(load_run(tmp_path / "whole")[0]), _weights(load_run(parted)[0]))
-    for ours, theirs in zip(second.progress.history, whole.progress.history, strict=True):
+    wanted = whole.training
+    assert torch.equal(_weights(wanted.job.model), _weights(second.job.model))
+    assert torch.equal(_weights(load_run(wanted.job.folder)[0]), _weights(load_run(parted)[0]))
+    for ours, theirs in zip(second.progress.history, wanted.progress.history, strict=True):
         assert ours | {"seconds": 0} == theirs | {"seconds": 0}
 
 

@@ -74,11 +74,11 @@ def test_a_stream_bundle_is_used_as_a_window_bundle_is(
     face_video: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     def run(*words: str) -> str:
         assert run_here(*words) == 0
-        return capsys.readouterr().out
+        return capfd.readouterr().out
 
     monkeypatch.chdir(tmp_path)
     window = shared.exported("intel-cpu", "window", CAUSAL).path

@@ -225,9 +225,9 @@ def _is_regular(path: Path) -> bool:
 class _TextOut:
     """Writes bytes to a stdout that is no file, as notebooks have it."""
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Write UTF-8."""
-        sys.stdout.write(data.decode())
+        sys.stdout.write(bytes(data).decode())
         sys.stdout.flush()
         return len(data)
 

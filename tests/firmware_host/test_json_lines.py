@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import stat
@@ -189,6 +190,16 @@ def test_a_reader_that_takes_nothing_holds_up_nobody(tmp_path: Path, monkeypatch
             lines.write(line_of(number))
     assert lines.lost > 0
     os.close(handle)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_stdout_without_a_file_takes_lines_as_text(monkeypatch: pytest.MonkeyPatch, live: bool) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("sys.stdout", out := io.StringIO())
+    with open_json_lines("-", said.append, live=live) as lines:
+        lines.write(RESULT)
+        lines.write(RESULT)
+    assert (frames_in(out.getvalue()), said) == ([30, 30], [])
 
 
 def test_a_closed_stdout_is_said_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:

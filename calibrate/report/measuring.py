@@ -22,6 +22,7 @@ from s2d_edge.core.errors import QuantizationError
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
 from s2d_edge.firmware_host.engines import is_home, open_engine
+from s2d_edge.firmware_host.engines.exact_int8 import int8_hindrance
 
 
 def measure_report(
@@ -87,6 +88,7 @@ def measure_report(
             at_home=is_home(source.manifest.target, identity.device),
             answer="frame" if source.manifest.mode == "stream" else "clip",
             timed_answers=len(measured[1].latency_ms),
+            int8_hindrance=int8_hindrance() if identity.device == "cpu" else "",
         ),
     )
     return report, predictions

@@ -84,7 +84,7 @@ def _header(report: DropReport, verdict: Verdict) -> str:
         ("measured with", report.int8.engine),
     )
     shown = "".join(f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    kind = "passed" if verdict.passed else "failed"
+    kind = {True: "passed", False: "failed", None: "undecided"}[verdict.passed]
     return (
         "<header>"
         '<p class="kicker">S2D-Edge · INT8 report</p>'

@@ -31,6 +31,7 @@ code { font: .9em ui-monospace, "Cascadia Code", Menlo, Consolas, "DejaVu Sans M
 }
 .verdict.passed { border-color: var(--good); }
 .verdict.failed { border-color: var(--bad); }
+.verdict.undecided { border-color: var(--muted); }
 dl { margin: 1rem 0 0; display: flex; flex-wrap: wrap; gap: .4rem 2rem; }
 dt { color: var(--muted); font-size: .85rem; }
 dd { margin: 0; }

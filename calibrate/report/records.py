@@ -79,6 +79,8 @@ class Details:
         timed_answers: number of timed predictions of each graph, in turn.
         sensitivity: the most costly group of layers first; empty if not measured.
         sensitivity_clips: number of calibration clips it was measured on.
+        int8_hindrance: what the processor lacks for INT8 to be faster than FP32, as a sentence's end; empty
+            if nothing, or if that is unknown, as in reports before version 4.
     """
 
     outcomes: Outcomes
@@ -91,6 +93,7 @@ class Details:
     timed_answers: int
     sensitivity: tuple[LayerSensitivity, ...] = ()
     sensitivity_clips: int = 0
+    int8_hindrance: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,9 +150,9 @@ class Verdict:
     """Verdict on the report.
 
     Attributes:
-        passed: INT8 passes the gate, or there is none.
+        passed: INT8 passes the gate, or there is none; None where it passes on too few clips to decide.
         sentences: for people; the first one is the verdict itself.
     """
 
-    passed: bool
+    passed: bool | None
     sentences: tuple[str, ...]

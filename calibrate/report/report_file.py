@@ -86,7 +86,7 @@ def as_json(report: DropReport, verdict: Verdict) -> dict[str, Any]:
         "drop": asdict(report.drop),
         "drop_recall_pp": recall_drops(report.fp32, report.int8),
         "findings": None if report.details is None else _details(report.details),
-        "gate": None if report.gate is None else asdict(report.gate),
+        "gate": None if report.gate is None else _gate(report.gate),
         "speedup_p50": report.speedup,
         "int8_mac_fraction": report.calibration.int8_mac_fraction,
         "calibration": report.calibration.model_dump(mode="json"),
@@ -101,10 +101,14 @@ def rejection_as_json(target: str, data: str, gate: GateReport) -> dict[str, Any
         "format_version": FORMAT_VERSION,
         "target": target,
         "data": data,
-        "gate": asdict(gate),
+        "gate": _gate(gate),
         "passed": False,
         "verdict": [gate_sentence(gate)],
     }
+
+
+def _gate(gate: GateReport) -> dict[str, Any]:
+    return asdict(gate) | {"is_decisive": gate.is_decisive, "clips_needed": gate.clips_needed}
 
 
 def _details(details: Details) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from s2d_edge.calibrate.measure.drop import Drop
 from s2d_edge.calibrate.report.records import DropReport, Verdict
+from s2d_edge.calibrate.report.speed import speed_sentence
 from s2d_edge.calibrate.search.gate import NO_CHANGE, GateLimits, GateReport, allowance
 from s2d_edge.core.errors import TooLargeDropError
 
@@ -16,14 +17,32 @@ def judge(report: DropReport) -> Verdict:
     sentences = [_drop_sentence(report.drop, n)]
     if report.gate is not None:
         sentences.append(gate_sentence(report.gate))
+        if not report.gate.is_decisive:
+            sentences.append(doubt_sentence(report.gate))
         sentences += _split_sentences(report, report.gate)
+    sentences.append(speed_sentence(report))
     majority = max(entry["support"] for entry in report.fp32.score["per_class"].values()) / n
     if report.fp32.score["war"] <= majority:
         sentences.append(
             f"FP32 itself predicts no better (WAR {100 * report.fp32.score['war']:.1f} %) than always naming "
             f"the most frequent class ({100 * majority:.1f} %): a drop of such a model says nothing."
         )
-    return Verdict(passed=report.gate is None or report.gate.passed, sentences=tuple(sentences))
+    passed: bool | None = report.gate is None or report.gate.passed
+    if passed and report.gate is not None and not report.gate.is_decisive:
+        passed = None
+    return Verdict(passed=passed, sentences=tuple(sentences))
+
+
+def doubt_sentence(gate: GateReport) -> str:
+    """State why the validation clips are too few for the gate to decide."""
+    if gate.n < gate.clips_needed:
+        why = (
+            f"even if all {gate.n} clips agree, this excludes, with 95 % confidence, only a disagreement of "
+            f"more than {min(300 / gate.n, 100):.1f} %; at least {gate.clips_needed} clips are needed"
+        )
+    else:
+        why = f"one clip of {gate.rarest_class!r} alone moves UAR by {gate.granularity_pp:.1f} pp"
+    return f"The validation clips are too few to decide: {why}. Name more with --val-split."
 
 
 def gate_sentence(gate: GateReport) -> str:
@@ -39,6 +58,10 @@ def gate_sentence(gate: GateReport) -> str:
         limits += f", and of UAR {gate.uar_allowed_pp:.2f} pp, one clip of {gate.rarest_class!r}"
     if gate.min_agreement > 0:
         limits += f"; {100 * gate.min_agreement:g} % agreement"
+    if gate.min_speedup > 0:
+        assert best.times_fp32 is not None  # measured with its drop
+        lost += f"; INT8 is {1 / best.times_fp32:.2f} times as fast as FP32"
+        limits += f"; {gate.min_speedup:g} times as fast"
     if not gate.passed:
         nearest = f"{best.step}" + (f" ({best.change})" if best.change != NO_CHANGE else "")
         return (
@@ -57,12 +80,19 @@ def rejection(gate: GateReport, out: Path) -> TooLargeDropError:
     """Return the error for a bundle none of whose recipes passes, so that ``out`` is not written."""
     best = gate.best.drop
     assert best is not None  # the first recipe was measured
+    assert gate.best.times_fp32 is not None  # with it
+    advice = (
+        "allow more with --max-drop or --min-agreement, calibrate on more clips with --subset, or take "
+        "another target"
+    )
+    if gate.best.too_slow:
+        advice = "run the FP32 bundle on this machine, or ask for less with --min-speedup"
     return TooLargeDropError(
-        f"{gate_sentence(gate)} No bundle was written to {out}; allow more with --max-drop or "
-        "--min-agreement, calibrate on more clips with --subset, or take another target",
+        f"{gate_sentence(gate)} No bundle was written to {out}; {advice}",
         war_drop_pp=best.war_pp,
         uar_drop_pp=best.uar_pp,
         agreement=best.agreement,
+        speedup=1 / gate.best.times_fp32,
     )
 
 

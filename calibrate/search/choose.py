@@ -10,7 +10,6 @@ from pathlib import Path
 
 from s2d_edge.calibrate.clips.validation import ValidationClips
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity, affordable_clips, layer_sensitivity
-from s2d_edge.calibrate.measure.drop import Drop
 from s2d_edge.calibrate.quantize.float_layers import affordable_landmark
 from s2d_edge.calibrate.quantize.making import Workshop
 from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for
@@ -18,7 +17,7 @@ from s2d_edge.calibrate.search.gate import GateLimits, GateReport, Trial
 from s2d_edge.calibrate.search.loop import search
 from s2d_edge.calibrate.search.steps import Candidate, change_between, steps_for
 from s2d_edge.calibrate.search.tuning import Tuned, Tuning
-from s2d_edge.calibrate.search.validation import Validation, validating
+from s2d_edge.calibrate.search.validation import Measured, Validation, validating
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.console import Console
 
@@ -127,7 +126,9 @@ def choose_recipe(
             bundle = used.make(place, recipe, console, control)
         measured = validation.measure(bundle, console)
         lost = measured.drop.war_pp, measured.drop.uar_pp, measured.drop.agreement
-        passed = validation.allowed.allows(*lost)
+        accurate = validation.allowed.allows(*lost)
+        fast = 1 / measured.times_fp32 >= validation.min_speedup
+        passed = accurate and fast
         if passed:
             bundle = used.complete(bundle, console)
         record = bundle.manifest.calibration
@@ -139,7 +140,8 @@ def choose_recipe(
             drop=measured.drop,
             int8_mac_fraction=record.int8_mac_fraction,
             times_fp32=measured.times_fp32,
-            outcome="chosen" if passed else _why_not(measured.drop, validation),
+            outcome="chosen" if passed else _why_not(measured, validation),
+            too_slow=accurate and not fast,
             tuning=None if tuned is None else tuned.record,
         )
         margin = validation.allowed.margin_pp(*lost)
@@ -165,13 +167,14 @@ def choose_recipe(
         n=len(validation),
         trials=tuple(candidate.trial for candidate in tried),
         min_agreement=allowed.agreement,
+        min_speedup=validation.min_speedup,
     )
     return (tried[-1] if report.passed else None), report
 
 
-def _why_not(drop: Drop, validation: Validation) -> str:
+def _why_not(measured: Measured, validation: Validation) -> str:
     """Name each limit that fails."""
-    allowed = validation.allowed
+    allowed, drop = validation.allowed, measured.drop
     reasons = [
         f"{name} falls by {lost:.2f} pp, more than {most:.2f}"
         for name, lost, most in (
@@ -182,4 +185,6 @@ def _why_not(drop: Drop, validation: Validation) -> str:
     ]
     if drop.agreement < allowed.agreement:
         reasons.append(f"agreement {100 * drop.agreement:.2f} %, less than {100 * allowed.agreement:g}")
+    if (speedup := 1 / measured.times_fp32) < validation.min_speedup:
+        reasons.append(f"{speedup:.2f} times as fast as FP32, less than {validation.min_speedup:g}")
     return "; ".join(reasons)

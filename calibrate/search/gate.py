@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf, isnan
+from math import ceil, inf
 
 import numpy as np
 
@@ -18,6 +18,11 @@ from s2d_edge.core.errors import ConfigError
 
 MIN_AGREEMENT_PERCENT = 97.0
 NO_CHANGE = "none"
+_ANY_DROP_PP = 100.0
+# A split is too small to decide where even full agreement of its clips leaves more than the share that may
+# differ, with 95 % confidence (rule of three). These are the fewest and the most clips that are asked for.
+_FEWEST_CLIPS, _MOST_CLIPS = 30, 300
+_COARSEST_PP = 3.0  # of UAR that one clip of the rarest class may move
 _ROUNDING_PP = 1e-9  # rates are quotients; a drop of exactly the limit passes
 
 
@@ -28,34 +33,48 @@ class GateLimits:
     Attributes:
         max_drop_pp: largest drop of WAR and UAR, percentage points.
         min_agreement: smallest share of the clips on which INT8 and FP32 agree.
+        min_speedup: smallest median time of FP32 over INT8's, in the same runtime; 0 for any.
     """
 
     max_drop_pp: float
     min_agreement: float
+    min_speedup: float = 0.0
 
 
-def gate_limits(max_drop_pp: float, min_agreement_percent: float | None) -> GateLimits | None:
-    """Check the limits; None where any drop passes, so that there is no gate.
+def gate_limits(
+    max_drop_pp: float, min_agreement_percent: float | None, min_speedup: float | None = None
+) -> GateLimits | None:
+    """Check the limits; None where any drop and any time passes, so that there is no gate.
 
     Args:
-        max_drop_pp: percentage points; ``inf`` for any drop.
+        max_drop_pp: percentage points, 0 or more; ``inf`` for any drop.
         min_agreement_percent: None is :data:`MIN_AGREEMENT_PERCENT`.
+        min_speedup: how many times as fast as FP32 INT8 must be, in the same runtime; None for any.
 
     Raises:
         ConfigError: a limit is out of range, or does not fit the other.
     """
-    if isnan(max_drop_pp) or max_drop_pp == -inf:
-        raise ConfigError(f"--max-drop {max_drop_pp}: give percentage points, or inf for any drop")
+    if not max_drop_pp >= 0:
+        raise ConfigError(
+            f"--max-drop {max_drop_pp}: give percentage points, 0 or more, or inf for any drop; "
+            "'--max-drop 0 --min-agreement 100' is the strictest"
+        )
+    if min_speedup is not None and not 0 < min_speedup < inf:
+        raise ConfigError(f"--min-speedup {min_speedup}: give how many times as fast as FP32, such as 1.2")
     if min_agreement_percent is not None and not 0 <= min_agreement_percent <= 100:
         raise ConfigError(f"--min-agreement {min_agreement_percent}: give 0 to 100 percent")
     if max_drop_pp < inf:
         percent = MIN_AGREEMENT_PERCENT if min_agreement_percent is None else min_agreement_percent
-        return GateLimits(max_drop_pp=max_drop_pp, min_agreement=percent / 100)
+        return GateLimits(
+            max_drop_pp=max_drop_pp, min_agreement=percent / 100, min_speedup=min_speedup or 0.0
+        )
     if min_agreement_percent is not None:
         raise ConfigError(
             f"--max-drop inf takes the first recipe, so --min-agreement {min_agreement_percent:g} has no "
             "effect; leave out one"
         )
+    if min_speedup is not None:
+        return GateLimits(max_drop_pp=_ANY_DROP_PP, min_agreement=0.0, min_speedup=min_speedup)
     return None
 
 
@@ -124,6 +143,7 @@ class Trial:
         times_fp32: median time of a prediction as a share of FP32's, in turn in the same run.
         outcome: reason why it was chosen or rejected, for people.
         tuning: record of its fine-tuning; None where the weights are those of the FP32 bundle.
+        too_slow: it passes the gate but for its time; no recipe tried after it would be faster.
     """
 
     step: str
@@ -134,6 +154,7 @@ class Trial:
     times_fp32: float | None = None
     outcome: str
     tuning: TuningRecord | None = None
+    too_slow: bool = False
 
     def __post_init__(self) -> None:
         if self.drop is not None and (self.int8_mac_fraction is None or self.times_fp32 is None):
@@ -154,6 +175,7 @@ class GateReport:
         carved_from: the split they were taken from, where the data has no validation split of its own.
         n: number of validation clips.
         trials: in the order they were tried.
+        min_speedup: smallest median time of FP32 over INT8's that passes; 0 for any, and in older reports.
     """
 
     max_drop_pp: float
@@ -165,6 +187,7 @@ class GateReport:
     n: int
     trials: tuple[Trial, ...]
     min_agreement: float = 0.0
+    min_speedup: float = 0.0
 
     def __post_init__(self) -> None:
         if not any(trial.drop is not None for trial in self.trials):
@@ -174,6 +197,18 @@ class GateReport:
     def passed(self) -> bool:
         """True if the last trial passes."""
         return self.trials[-1].passed
+
+    @property
+    def clips_needed(self) -> int:
+        """Number of validation clips below which a pass decides nothing."""
+        share = max(1 - self.min_agreement, 3 / _MOST_CLIPS)
+        return max(ceil(3 / share - 1e-9), _FEWEST_CLIPS)
+
+    @property
+    def is_decisive(self) -> bool:
+        """False where the validation clips are too few, in all or of one class, for a pass to mean much."""
+        coarsest = max(_COARSEST_PP, self.max_drop_pp)
+        return self.n >= self.clips_needed and self.granularity_pp <= coarsest
 
     @property
     def best(self) -> Trial:

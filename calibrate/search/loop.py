@@ -40,7 +40,7 @@ def search(
     attempt: Callable[[str, R], T],
     reject: Callable[[str, str], T],
 ) -> list[T]:
-    """Try recipes in turn until one passes, each recipe once.
+    """Try recipes in turn until one passes, or passes but for its time, each recipe once.
 
     Args:
         attempt: quantizes by a recipe of a step, and measures.
@@ -70,6 +70,6 @@ def search(
                     raise
                 tried.append(reject(step.name, str(error)))
                 continue
-            if tried[-1].trial.passed:
+            if tried[-1].trial.passed or tried[-1].trial.too_slow:
                 return tried
     return tried

@@ -104,6 +104,7 @@ class Validation:
         self._seed = seed
         supports = np.bincount(truth, minlength=len(source.manifest.labels)).tolist()
         self.allowed: Allowance = allowance(supports, limits)
+        self.min_speedup = limits.min_speedup
 
     def __len__(self) -> int:
         return len(self._clips)

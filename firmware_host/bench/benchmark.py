@@ -11,7 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -27,6 +27,7 @@ from s2d_edge.contracts.engine import Engine
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DeviceError, S2DEdgeError
 from s2d_edge.firmware_host.bench.timing import full_stream, random_clip, time_once, time_step
+from s2d_edge.firmware_host.engines.exact_int8 import WORTH, int8_hindrance
 
 _MIB = 1024 * 1024
 
@@ -39,11 +40,15 @@ class Contender:
         name: for the table.
         open: opens its engine; called in the model's own process, so it must be picklable.
         size_bytes: of the graph and weights on disk.
+        pair: equal for an INT8 graph and the FP32 graph it was quantized from; None for others.
+        precision: ``int8`` or ``fp32``.
     """
 
     name: str
     open: Callable[[], Engine]
     size_bytes: int
+    pair: Hashable = None
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,8 @@ class Timing:
         state_bytes: memory of a face's rings; 0 without a stream.
         latency_ms: float64, one per round, in the order measured.
         peak_memory_bytes: largest resident memory of its process, runtime included.
+        times_as_fast_as_fp32: of an INT8 graph, the median latency of its FP32 graph, timed in the same run
+            in the same runtime, over its own; None where that was not timed.
     """
 
     name: str
@@ -84,6 +91,7 @@ class Timing:
     latency_ms: NDArray[np.float64]
     size_bytes: int
     peak_memory_bytes: int
+    times_as_fast_as_fp32: float | None = None
 
     def percentile_ms(self, percent: float) -> float:
         """Return a percentile of the latency."""
@@ -212,6 +220,7 @@ def benchmark(contenders: Sequence[Contender], options: BenchmarkOptions, consol
                     if number >= 0:
                         spans[which, number] = span
                     advance(1)
+        medians = np.median(spans, axis=1)
         return [
             Timing(
                 name=runner.name,
@@ -223,17 +232,32 @@ def benchmark(contenders: Sequence[Contender], options: BenchmarkOptions, consol
                 latency_ms=spans[number],
                 size_bytes=runner.size_bytes,
                 peak_memory_bytes=int(runner.request("memory")),
+                times_as_fast_as_fp32=None
+                if (fp32 := _fp32_of(contenders, number)) is None
+                else float(medians[fp32] / medians[number]),
             )
             for number, (runner, one) in enumerate(zip(runners, opened, strict=True))
         ]
 
 
+def _fp32_of(contenders: Sequence[Contender], number: int) -> int | None:
+    """Return the place of the FP32 graph that an INT8 graph was quantized from; None if it is not there."""
+    int8 = contenders[number]
+    if int8.precision != "int8" or int8.pair is None:
+        return None
+    found = (at for at, one in enumerate(contenders) if one.precision == "fp32" and one.pair == int8.pair)
+    return next(found, None)
+
+
 def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
-    """Return a row for each model, with its speed-up over the reference; engines stand below."""
+    """Return a row for each model, with its speed-up over its FP32 graph and over the reference.
+
+    Engines stand below, and a sentence for each INT8 graph that is not faster than its FP32 graph.
+    """
     table = Table(
         title="one prediction at a time, models in turn",
         title_justify="left",
-        caption="\n".join(timing.engine for timing in timings),
+        caption="\n".join([*(timing.engine for timing in timings), *_slow_int8(timings)]),
         caption_justify="left",
     )
     table.add_column("model", overflow="fold", min_width=20)
@@ -242,6 +266,9 @@ def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     if streams:
         table.add_column("ms per s\nof video", justify="right", no_wrap=True)
+    pairs = any(timing.times_as_fast_as_fp32 is not None for timing in timings)
+    if pairs:
+        table.add_column("× its FP32", justify="right", no_wrap=True)
     if reference is not None:
         table.add_column("speed-up", justify="right", no_wrap=True)
     for timing in timings:
@@ -254,10 +281,20 @@ def as_table(timings: Sequence[Timing], reference: Timing | None) -> Table:
         ]
         if streams:
             row.append(f"{timing.ms_per_video_second:.0f}")
+        if pairs:
+            ratio = timing.times_as_fast_as_fp32
+            row.append("" if ratio is None else f"{ratio:.2f} ×")
         if reference is not None:
             row.append(f"{speedup(timing, reference):.2f} ×")
         table.add_row(*row)
     return table
+
+
+def _slow_int8(timings: Sequence[Timing]) -> Iterator[str]:
+    for timing in timings:
+        if timing.times_as_fast_as_fp32 is not None and timing.times_as_fast_as_fp32 < WORTH:
+            why = f", since {hindrance}" if (hindrance := int8_hindrance()) else ""
+            yield f"{timing.name}: INT8 is not faster than its FP32 graph on this machine{why}"
 
 
 def _input_text(timing: Timing) -> str:
@@ -288,6 +325,7 @@ def as_json(timings: Sequence[Timing], reference: Timing | None, options: Benchm
                 "state_bytes": timing.state_bytes,
                 "size_bytes": timing.size_bytes,
                 "peak_memory_bytes": timing.peak_memory_bytes,
+                "times_as_fast_as_fp32": timing.times_as_fast_as_fp32,
                 "speedup": None if reference is None else speedup(timing, reference),
             }
             for timing in timings

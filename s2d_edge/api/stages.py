@@ -69,6 +69,7 @@ def calibrate(
     seed: int = 0,
     max_drop_pp: float = 0.5,
     min_agreement_percent: float | None = None,
+    min_speedup: float | None = None,
     run: PathLike | None = None,
     tune_steps: int | None = None,
     tune_lr: float | None = None,
@@ -98,6 +99,8 @@ def calibrate(
             recipe.
         min_agreement_percent: least share of the validation clips with the same predicted label as in full
             precision; None is 97.
+        min_speedup: how many times as fast as FP32 INT8 must be, in the same runtime on this machine; None
+            for any.
         run: the run that the bundle was exported from. Where no recipe passes, its weights are fine-tuned on
             ``split`` with INT8's rounding imitated, and quantized again.
         tune_steps: steps of that fine-tuning; None is 300.
@@ -123,7 +126,7 @@ def calibrate(
     from s2d_edge.calibrate.command import calibrate_bundle
     from s2d_edge.calibrate.search.gate import gate_limits
 
-    limits = gate_limits(max_drop_pp, min_agreement_percent)
+    limits = gate_limits(max_drop_pp, min_agreement_percent, min_speedup)
     choice = ClipChoice(
         data=_text(data),
         split=split,

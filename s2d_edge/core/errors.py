@@ -64,20 +64,28 @@ class MissingExtraError(S2DEdgeError):
 
 
 class TooLargeDropError(S2DEdgeError):
-    """INT8 fails the gate: a drop above ``--max-drop``, or an agreement below ``--min-agreement``.
+    """INT8 fails the gate: too large a drop, too little agreement with FP32, or too little speed.
 
     Attributes:
         war_drop_pp, uar_drop_pp: drops of the recipe nearest to passing, percentage points.
         agreement: share of the validation clips on which it agrees with FP32.
+        speedup: median time of FP32 over its own.
     """
 
     def __init__(
-        self, message: str, *, war_drop_pp: float = 0.0, uar_drop_pp: float = 0.0, agreement: float = 1.0
+        self,
+        message: str,
+        *,
+        war_drop_pp: float = 0.0,
+        uar_drop_pp: float = 0.0,
+        agreement: float = 1.0,
+        speedup: float = 1.0,
     ) -> None:
         super().__init__(message)
         self.war_drop_pp = war_drop_pp
         self.uar_drop_pp = uar_drop_pp
         self.agreement = agreement
+        self.speedup = speedup
 
 
 class TrainingError(S2DEdgeError):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from s2d_edge.api.opening import open_engine_of
-from s2d_edge.contracts.bundle import MANIFEST, open_bundle
+from s2d_edge.contracts.bundle import MANIFEST, Bundle, open_bundle
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.runs import RUNS, WEIGHTS, read_run
 from s2d_edge.core.console import Console
@@ -105,6 +105,8 @@ def _contender(path: Path, device: str, threads: int | None) -> Contender:
             name=display_name(path),
             open=partial(_open, path, device, threads),
             size_bytes=bundle.size_bytes,
+            pair=_pair(bundle),
+            precision=bundle.manifest.precision,
         )
     read_run(path)  # raises before any process is started
     return Contender(
@@ -112,6 +114,12 @@ def _contender(path: Path, device: str, threads: int | None) -> Contender:
         open=partial(_open, path, "cpu", threads),
         size_bytes=(path / WEIGHTS).stat().st_size,
     )
+
+
+def _pair(bundle: Bundle) -> str | None:
+    """Return the hash of the FP32 graph: the bundle's own, or that of the one it was quantized from."""
+    calibration = bundle.manifest.calibration
+    return bundle.graph_sha256 if calibration is None else calibration.source_sha256
 
 
 def _open(path: Path, device: str, threads: int | None) -> Engine:

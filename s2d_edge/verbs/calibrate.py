@@ -47,6 +47,14 @@ def calibrate(
             "wrong, to pass the gate; default: 97.",
         ),
     ] = None,
+    min_speedup: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="INT8 must be at least X times as fast as FP32 in the same runtime on this machine, or no "
+            "bundle is written; default: any speed, which the report tells.",
+        ),
+    ] = None,
     run: Annotated[
         Path | None,
         typer.Option(
@@ -86,6 +94,7 @@ def calibrate(
         seed=seed,
         max_drop_pp=max_drop,
         min_agreement_percent=min_agreement,
+        min_speedup=min_speedup,
         run=run,
         tune_steps=tune_steps,
         tune_lr=tune_lr,

@@ -18,6 +18,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.files import write_text
 from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions
+from s2d_edge.firmware_host.engines.exact_int8 import WORTH, int8_hindrance
 from s2d_edge.firmware_host.live import LiveSummary, run_live
 from s2d_edge.verbs.benchmark_models import benchmark_models
 
@@ -98,36 +99,56 @@ def _headline(out: Path, report: DropReport, timings: dict[str, Any]) -> str:
     """Return the result in a few sentences, and what to try next."""
     fp32, int8 = report.fp32.score, report.int8.score
     low, high = report.drop.war_pp_ci95
-    by_name = {model["name"]: model for model in timings["models"]}
-    speed = by_name[report.int8.bundle]["speedup"]
+    speed, bundle = speed_text(report, timings)
     return f"""\
 On {fp32["n"]} clips of avatars never seen in training, over {len(fp32["per_class"])} expressions:
   FP32 predicts {fp32["war"]:.1%} correctly (UAR {fp32["uar"]:.1%}),
   INT8 predicts {int8["war"]:.1%} correctly (UAR {int8["uar"]:.1%}).
   INT8 loses {report.drop.war_pp:+.2f} points of WAR (95 % interval {low:+.2f} to {high:+.2f}), and agrees \
 with FP32 on {report.drop.agreement:.1%}.
-  INT8 predicts a clip {speed:.1f} times faster than PyTorch, from {report.int8.size_bytes / 1e6:.1f} MB.
+  {speed}
 
 Look at   {out / "annotated.mp4"}
 Read      {out / "summary.md"} and {out / "bundles" / report.int8.bundle / "report.html"}
 
 Try next, on a camera or a video of your own (this model has seen drawn faces only):
-  s2d-edge run --bundle {out / "bundles" / report.int8.bundle} --camera 0
+  s2d-edge run --bundle {out / "bundles" / bundle} --camera 0
   s2d-edge train --data YOUR.csv          s2d-edge doctor
   s2d-edge export --target jetson         s2d-edge calibrate"""
+
+
+def speed_text(report: DropReport, timings: dict[str, Any]) -> tuple[str, str]:
+    """Tell INT8's speed beside FP32 in the same runtime, then beside PyTorch; and name the faster bundle."""
+    by_name = {model["name"]: model for model in timings["models"]}
+    fp32, int8 = by_name[report.fp32.bundle], by_name[report.int8.bundle]
+    ratio = int8["times_as_fast_as_fp32"]
+    text = (
+        f"INT8 predicts a clip in {int8['p50_ms']:.1f} ms, FP32 in the same runtime in "
+        f"{fp32['p50_ms']:.1f} ms ({ratio:.2f} times as fast), from {report.int8.size_bytes / 1e6:.1f} "
+        f"instead of {report.fp32.size_bytes / 1e6:.1f} MB."
+    )
+    faster = report.int8.bundle
+    if ratio < WORTH:
+        faster = report.fp32.bundle
+        why = int8_hindrance() or "a model this small gains little from INT8 products"
+        text += f"\n  INT8 is not faster on this machine, since {why}: run the FP32 bundle here."
+    text += f"\n  Eager PyTorch takes {int8['speedup']:.1f} times as long as INT8."
+    return text, faster
 
 
 def _summary(out: Path, report: DropReport, timings: dict[str, Any], live: LiveSummary, clock: _Clock) -> str:
     """Return a page in Markdown with every figure and where it came from."""
     lines = ["# The demo's results", "", _as_quote(_headline(out, report, timings)), "", "## Speed", ""]
     lines += [
-        "| model | p50 ms | p95 ms | clips/s | MB | times PyTorch |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| model | p50 ms | p95 ms | clips/s | MB | times its FP32 | times PyTorch |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for model in timings["models"]:
+        ratio = model["times_as_fast_as_fp32"]
         lines.append(
             f"| {model['name']} | {model['p50_ms']:.1f} | {model['p95_ms']:.1f} | {model['clips_per_s']:.2f} "
-            f"| {model['size_bytes'] / 1e6:.1f} | {model['speedup']:.2f} |"
+            f"| {model['size_bytes'] / 1e6:.1f} "
+            f"| {'' if ratio is None else f'{ratio:.2f}'} | {model['speedup']:.2f} |"
         )
     lines += [
         "",

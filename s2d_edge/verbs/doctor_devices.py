@@ -17,7 +17,7 @@ from s2d_edge.contracts.bundle import (
     find_bundles,
 )
 from s2d_edge.firmware_host.engines import nvidia
-from s2d_edge.firmware_host.engines.exact_int8 import sums_overflow
+from s2d_edge.firmware_host.engines.exact_int8 import int8_hindrance
 from s2d_edge.firmware_host.engines.plans import NoPlanError, find_plan
 
 # openvinotoolkit/openvino issue 37264: with the Linux driver 1.10.0.20241107 none of 500 answers of a
@@ -146,9 +146,18 @@ def diagnose_openvino(runtimes: Runtimes) -> list[Diagnosis]:
 
 def _device_text(device: OpenVINODevice) -> str:
     text = f"{device.full_name}, driver {device.driver}" if device.driver else device.full_name
-    if device.kind == "CPU" and sums_overflow():
-        text += ", without VNNI: INT8 is computed in FP32"
     return f"{device.name} ({text})"
+
+
+def diagnose_int8() -> Diagnosis:
+    """Tell whether INT8 can be faster than FP32 on this machine's CPU, and what to run where it cannot."""
+    hindrance = int8_hindrance()
+    return Diagnosis(
+        part="INT8 on the CPU",
+        ready=not hindrance,
+        found=hindrance or "usually faster than FP32; 's2d-edge benchmark' times both in one runtime",
+        next_step="run FP32 bundles on this CPU; 's2d-edge benchmark' times both" if hindrance else "",
+    )
 
 
 def diagnose_onnxruntime(runtimes: Runtimes) -> Diagnosis:

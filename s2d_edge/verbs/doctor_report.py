@@ -19,6 +19,7 @@ from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.firmware_host import bundles
 from s2d_edge.verbs.doctor_devices import (
     Diagnosis,
+    diagnose_int8,
     diagnose_nvidia,
     diagnose_onnxruntime,
     diagnose_openvino,
@@ -57,6 +58,7 @@ def examine() -> list[Diagnosis]:
         _import_of("MediaPipe FaceMesh", "mediapipe"),
         *diagnose_openvino(runtimes),
         diagnose_onnxruntime(runtimes),
+        diagnose_int8(),
         diagnose_nvidia(),
         _training(),
         _extras(),

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 import s2d_edge
+from s2d_edge.calibrate.clips.choice import ClipChoice
+from s2d_edge.calibrate.command import calibrate_bundle
 from s2d_edge.calibrate.report.records import DropReport
+from s2d_edge.calibrate.report.report_file import read_report
+from s2d_edge.calibrate.search.gate import GateLimits
 from s2d_edge.contracts.bundle import FORMAT_VERSION, Bundle, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import (
@@ -98,8 +102,28 @@ def test_int8_bundle_records_its_calibration_and_its_accuracy(
 def test_too_large_drop_leaves_no_bundle_and_still_reports(fp32: Bundle, data: Path) -> None:
     report = fp32.path.parent / "report.json"
     before = sorted(fp32.path.parent.iterdir())
+    choice = ClipChoice(
+        data=str(data),
+        split="train",
+        eval_split="test",
+        val_split=None,
+        subset=9,
+        seed=0,
+        skip_unreadable=False,
+        is_gated=True,
+    )
     with pytest.raises(TooLargeDropError, match=str(fp32.path.parent / "int8")) as caught:
-        calibrate(fp32, data, max_drop_pp=-1.0, json=str(report))
+        calibrate_bundle(
+            fp32.path,
+            choice,
+            GateLimits(max_drop_pp=-1.0, min_agreement=0.97),  # which nothing passes
+            tuner=None,
+            sensitivity=None,
+            device="auto",
+            out=fp32.path.parent / "int8",
+            json=str(report),
+            console=QUIET,
+        )
     assert (caught.value.war_drop_pp, caught.value.uar_drop_pp, caught.value.agreement) == (0, 0, 1)
     rejection = json.loads(report.read_text())
     assert rejection["passed"] is False
@@ -176,3 +200,38 @@ def test_unreadable_clips_stop_the_calibration_or_are_skipped_and_counted(fp32: 
     assert "train/red/0.png" not in {clip.path for clip in calibration.clips}
     assert (report.skipped, report.fp32.score["n"]) == (1, 14)
     assert json.loads((out / "report.json").read_text())["skipped"] == 1
+
+
+@pytest.mark.slow(seconds=2)
+def test_a_speed_that_is_asked_for_is_a_condition(fp32: Bundle, data: Path) -> None:
+    report = fp32.path.parent / "report.json"
+    with pytest.raises(TooLargeDropError, match="--min-speedup") as caught:
+        calibrate(fp32, data, min_speedup=1e6, json=str(report))
+    assert caught.value.speedup < 1e6
+    trials = json.loads(report.read_text())["gate"]["trials"]
+    assert [(trial["too_slow"], trial["passed"]) for trial in trials] == [
+        (True, False)
+    ]  # others would be no faster
+    assert not (fp32.path.parent / "int8").exists()
+    out, drop = calibrate(fp32, data, min_speedup=1e-6, max_drop_pp=float("inf"), sensitivity=0)
+    assert drop.gate is not None
+    assert drop.gate.passed
+    assert json.loads((out / "report.json").read_text())["gate"]["min_speedup"] == 1e-6
+
+
+@pytest.mark.slow(seconds=2)
+def test_a_few_clips_decide_nothing_and_the_verdict_says_so(
+    fp32: Bundle, data: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_colours(data, "few", 2)
+    out, report = calibrate(fp32, data, Console(), val_split="few", sensitivity=0)
+    assert report.gate is not None
+    assert report.gate.n < report.gate.clips_needed
+    written = json.loads((out / "report.json").read_text())
+    assert written["passed"] is None
+    assert written["gate"]["is_decisive"] is False
+    said = " ".join(capfd.readouterr().err.split())
+    for text in (said, (out / "report.md").read_text(), (out / "report.html").read_text()):
+        assert "too few to decide" in text
+    _, verdict, _ = read_report(out)
+    assert verdict.passed is None

@@ -135,7 +135,14 @@ def test_settings_out_of_range_are_rejected() -> None:
         clip_choice(None, subset=0)
     assert gate_limits(0.5, None) == GateLimits(max_drop_pp=0.5, min_agreement=0.97)
     assert gate_limits(np.inf, None) is None
-    for drop in (np.nan, -np.inf):
+    assert gate_limits(0.5, None, 1.2) == GateLimits(max_drop_pp=0.5, min_agreement=0.97, min_speedup=1.2)
+    speed_alone = gate_limits(np.inf, None, 1.2)
+    assert speed_alone is not None
+    assert allowance([1, 1], speed_alone).allows(100.0, 100.0, 0.0)
+    for speedup in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ConfigError, match=f"--min-speedup {speedup}"):
+            gate_limits(0.5, None, speedup)
+    for drop in (np.nan, -np.inf, -0.1, -1.0):
         with pytest.raises(ConfigError, match=f"--max-drop {drop}"):
             gate_limits(drop, None)
     for percent in (-1.0, 100.1, np.nan):

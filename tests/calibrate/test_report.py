@@ -23,7 +23,7 @@ from s2d_edge.calibrate.report.render import as_markdown, as_table, gate_rows, s
 from s2d_edge.calibrate.report.report_file import as_json, read_report, rejection_as_json, save_clips
 from s2d_edge.calibrate.report.scope import not_measured
 from s2d_edge.calibrate.report.verdict import gate_sentence, judge, rejection
-from s2d_edge.calibrate.search.gate import Trial
+from s2d_edge.calibrate.search.gate import GateLimits, Trial, allowance
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Clip, Logits, Numbers
 from s2d_edge.core.errors import BundleError, DataError
@@ -144,6 +144,65 @@ def test_verdict_states_the_decision_of_the_gate() -> None:
     second = judge(replace(report, gate=gate_of(bad, good)))
     assert second.passed
     assert "number 2 of those measured passes: ranges (ranges quantile)" in second.sentences[1]
+
+
+def _clips(counts: list[int]) -> NDArray[np.int64]:
+    return np.repeat(np.arange(len(counts)), counts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "min_agreement", "max_drop_pp", "decisive"),
+    [
+        ([3, 2, 2], 0.97, 0.5, False),  # 7 clips
+        ([33, 33, 33], 0.97, 0.5, False),
+        ([34, 33, 33], 0.97, 0.5, True),  # 3 / 100 is 3 %
+        ([10, 10, 9], 0.5, 20.0, False),
+        ([10, 10, 10], 0.5, 20.0, True),
+        ([150, 149, 0], 1.0, 0.5, False),
+        ([150, 150, 0], 1.0, 0.5, True),
+        ([300, 300, 5], 0.97, 0.5, False),  # one clip of the rarest class is 6.7 points of UAR
+        ([300, 300, 5], 0.97, 7.0, True),
+        ([300, 300, 12], 0.97, 0.5, True),
+    ],
+)
+def test_a_pass_on_too_few_clips_is_no_plain_pass(
+    counts: list[int], min_agreement: float, max_drop_pp: float, decisive: bool
+) -> None:
+    truth = _clips(counts)
+    allowed = allowance(counts, GateLimits(max_drop_pp=max_drop_pp, min_agreement=min_agreement))
+    gate = replace(
+        gate_of(trial_of(truth, truth, truth, passed=True), n=len(truth)),
+        max_drop_pp=max_drop_pp,
+        uar_allowed_pp=allowed.uar_pp,
+        granularity_pp=allowed.granularity_pp,
+        min_agreement=min_agreement,
+    )
+    report = replace(report_of(TRUTH, GOOD, GOOD), gate=gate)
+    verdict = judge(report)
+    assert verdict.passed is (True if decisive else None)
+    assert any("too few to decide" in sentence for sentence in verdict.sentences) is not decisive
+    assert as_json(report, verdict)["gate"]["is_decisive"] is decisive
+    failed = replace(gate, trials=(trial_of(truth, truth, truth, passed=False),))
+    assert judge(replace(report, gate=failed)).passed is False
+
+
+def test_speed_is_told_against_fp32_in_the_same_runtime_with_the_reason_where_it_is_not_faster() -> None:
+    report = report_of(TRUTH, GOOD, GOOD)  # 40 and 10 ms
+    assert any("4.00 times as fast on this machine" in sentence for sentence in judge(report).sentences)
+    assert report.details is not None
+    slow = replace(report, int8=replace(report.int8, latency_p50_ms=50.0))
+    hindered = replace(slow, details=replace(report.details, int8_hindrance="the processor has no VNNI"))
+    for told, reason in ((slow, "quantizing"), (hindered, "the processor has no VNNI")):
+        (sentence,) = (each for each in judge(told).sentences if "not faster on this machine" in each)
+        for part in ("50.0 ms", "40.0 ms", "0.80 times", reason, "run the FP32 bundle b"):
+            assert part in sentence
+        assert sentence in as_markdown(told, judge(told))
+    elsewhere = replace(slow, details=replace(report.details, at_home=False), target="jetson")
+    (sentence,) = (each for each in judge(elsewhere).sentences if "0.80 times" in each)
+    assert "run the FP32" not in sentence
+    assert "jetson" in sentence
+    old = replace(slow, details=None)
+    assert any("not faster on this machine" in sentence for sentence in judge(old).sentences)
 
 
 def test_larger_drop_on_the_test_split_is_reported_and_decides_nothing() -> None:

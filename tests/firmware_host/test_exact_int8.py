@@ -16,7 +16,7 @@ from s2d_edge.calibrate.graphs.onnx_session import cpu_session
 from s2d_edge.core import processor
 from s2d_edge.firmware_host.engines import exact_int8, open_engine
 from s2d_edge.firmware_host.engines.openvino_engine import OpenVINOEngine
-from s2d_edge.verbs.doctor_devices import diagnose_openvino, installed_runtimes
+from s2d_edge.verbs.doctor_devices import diagnose_int8
 from tests.firmware_host.graphs import CALIBRATED, make_bundle
 
 _OLD = "processor : 0\nmodel name : Some CPU\nflags : fpu sse2 avx2\n"
@@ -111,6 +111,11 @@ def test_onnx_runtime_sums_exactly_everywhere(tmp_path: Path, monkeypatch: pytes
 
 def test_doctor_reports_x86_without_vnni(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _describe(_OLD, tmp_path, monkeypatch)
-    assert "without VNNI" in diagnose_openvino(installed_runtimes())[0].found
+    without = diagnose_int8()
+    assert not without.ready
+    assert "VNNI" in without.found
+    assert "FP32" in without.next_step
     _describe("flags : sse2 avx_vnni\n", tmp_path, monkeypatch)
-    assert "without VNNI" not in diagnose_openvino(installed_runtimes())[0].found
+    assert diagnose_int8().ready
+    _describe("Features : fp asimd\n", tmp_path, monkeypatch)  # a Raspberry Pi 4
+    assert not diagnose_int8().ready

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from rich.console import Console
 
-from tests.firmware_host.graphs import make_bundle
+from s2d_edge.contracts.bundle import FORMAT_VERSION, open_bundle
+from s2d_edge.firmware_host.bench.benchmark import Timing, as_table
+from tests.firmware_host.graphs import CALIBRATED, make_bundle
 from tests.models import write_random_run
 from tests.verbs.command import run
 
@@ -76,3 +81,40 @@ def test_linears_with_dequantized_weights_are_not_taken_for_attention(benchmark:
     # Queries, keys and values of six blocks and of as many temporal adapters share a quantizer each.
     assert nodes[True] >= 2 * 3 * 6
     assert nodes[False] == 2 * 6  # attention over patches
+
+
+def test_int8_is_timed_against_the_graph_it_was_quantized_from(benchmark: Benchmark, tmp_path: Path) -> None:
+    fp32 = open_bundle(tmp_path / "bundles" / "one")
+    calibration = CALIBRATED.model_copy(update={"source_sha256": fp32.graph_sha256})
+    for name, record in (("int8", calibration), ("unknown", CALIBRATED)):
+        make_bundle(
+            tmp_path / "bundles" / name, precision="int8", calibration=record, format_version=FORMAT_VERSION
+        )
+    models = {model["name"]: model for model in benchmark("--rounds", "3")["models"]}
+    ratio = models["one"]["p50_ms"] / models["int8"]["p50_ms"]
+    assert models["int8"]["times_as_fast_as_fp32"] == pytest.approx(ratio)
+    assert [models[name]["times_as_fast_as_fp32"] for name in ("one", "other", "unknown")] == [None] * 3
+
+
+def test_a_slow_int8_graph_is_told_below_the_table() -> None:
+    def timing(name: str, ratio: float | None) -> Timing:
+        return Timing(
+            name=name,
+            engine=f"{name} on X",
+            frames=4,
+            fps=4.0,
+            unit="clip",
+            state_bytes=0,
+            latency_ms=np.array([2.0]),
+            size_bytes=1,
+            peak_memory_bytes=1,
+            times_as_fast_as_fp32=ratio,
+        )
+
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(as_table([timing("fp32", None), timing("fast", 2.5), timing("slow", 0.77)], None))
+    text = console.export_text()
+    assert "2.50 ×" in text
+    assert "0.77 ×" in text
+    assert "slow: INT8 is not faster" in text
+    assert "fast: INT8" not in text

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from s2d_edge.contracts.bundle import Target
+from s2d_edge.contracts.bundle import Manifest, Target
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, UnfitGraphError
+from s2d_edge.lint.interface import interface_rule
 from s2d_edge.lint.rules import Rule, Violation, broken
 
 _SPELLED_OUT = 3  # violations in an error
@@ -25,14 +26,34 @@ def rules_for(target: Target, graph: str) -> Sequence[Rule[Any]]:
     return openvino.NPU_RULES if target == "intel-npu" else openvino.RULES
 
 
+def bundle_rules(manifest: Manifest) -> Sequence[Rule[Any]]:
+    """Return the rules for a bundle's graphs: those of its target, and that they are as the manifest says."""
+    if manifest.graph.endswith(".onnx"):
+        from s2d_edge.lint.onnx_rules import ports as onnx_ports
+
+        return [*rules_for(manifest.target, manifest.graph), interface_rule(manifest, onnx_ports)]
+    from s2d_edge.lint.openvino_view import ports
+
+    return [*rules_for(manifest.target, manifest.graph), interface_rule(manifest, ports)]
+
+
 def lint_graph(path: Path, target: Target) -> list[Violation]:
     """Return every violation of the target's rules in a graph, in the order of the rules.
 
     Raises:
         BundleError: the file is no graph, or a damaged one.
     """
+    return find_violations(path, rules_for(target, path.name))
+
+
+def find_violations(path: Path, rules: Sequence[Rule[Any]]) -> list[Violation]:
+    """Return every violation of some rules in a graph, in their order.
+
+    Raises:
+        BundleError: the file is no graph, or a damaged one.
+    """
     graph = _read(path)
-    return [violation for rule in rules_for(target, path.name) for violation in broken(rule, graph)]
+    return [violation for rule in rules for violation in broken(rule, graph)]
 
 
 def _read(path: Path) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from s2d_edge.contracts.bundle import HALF_GRAPH, open_bundle
 from s2d_edge.core.console import Console
-from s2d_edge.lint.check import lint_graph, rules_for
+from s2d_edge.lint.check import bundle_rules, find_violations
 
 
 def lint_bundle(path: Path, console: Console) -> dict[str, Any]:
@@ -22,9 +22,9 @@ def lint_bundle(path: Path, console: Console) -> dict[str, Any]:
     """
     bundle = open_bundle(path)
     manifest = bundle.manifest
-    rules = rules_for(manifest.target, manifest.graph)
+    rules = bundle_rules(manifest)
     graphs = [manifest.graph, *({HALF_GRAPH} & manifest.files.keys())]
-    violations = [each for graph in graphs for each in lint_graph(path / graph, manifest.target)]
+    violations = [each for graph in graphs for each in find_violations(path / graph, rules)]
     for violation in violations:
         (console.warn if violation.warns else console.fault)(violation.sentence)
     errors = sum(not violation.warns for violation in violations)

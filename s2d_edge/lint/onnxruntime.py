@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from s2d_edge.lint.onnx_rules import IR_VERSION_RULE, dynamic_shapes, quantized_tables
+from s2d_edge.lint.onnx_rules import IR_VERSION_RULE, dynamic_shapes, input_types_rule, quantized_tables
 from s2d_edge.lint.onnx_view import OnnxGraph
 from s2d_edge.lint.rules import Place, Rule
 
@@ -18,6 +18,7 @@ def _newer_opset(graph: OnnxGraph) -> Iterator[Place]:
 
 RULES: tuple[Rule[OnnxGraph], ...] = (
     IR_VERSION_RULE,
+    input_types_rule("https://onnxruntime.ai/docs/api/python/api_summary.html"),
     Rule(
         name="opset",
         wants=f"the opset is at most {_NEWEST_OPSET}",

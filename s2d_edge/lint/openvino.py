@@ -22,6 +22,7 @@ from s2d_edge.lint.rules import Place, Rule, beyond_half, words
 _DOCS = "https://docs.openvino.ai"
 _NPU_DEVICE = f"{_DOCS}/2026/openvino-workflow/running-inference/inference-devices-and-modes/npu-device.html"
 _DEVICES = f"{_DOCS}/2025/documentation/compatibility-and-support/supported-devices.html"
+_INFERENCE = f"{_DOCS}/2025/openvino-workflow/running-inference.html"
 _STATE = f"{_DOCS}/2025/openvino-workflow/running-inference/stateful-models.html"
 _COMPRESSION = f"{_DOCS}/2024/api/ie_python_api/_autosummary/openvino.save_model.html"
 _INT8 = f"{_DOCS}/2024/documentation/openvino-ir-format/intermediate-representation-int8-inference.html"
@@ -50,6 +51,7 @@ NPU_OPERATIONS = words(
     "Transpose Unsqueeze VariadicSplit"
 )
 _NPU_TYPES = words("f64 f32 f16 bf16 i64 u64 i32 u32 i16 u16 i8 u8 i4 u4 boolean")
+_INPUT_TYPES = ("u8", "i32", "f32")
 _LEVELS = (255, 256)
 _FLOATS = {"f32", "f64"}
 _HALVES = {"f16", "bf16"}
@@ -165,6 +167,12 @@ def _output_axes(op: Any, index: int, rank: int) -> set[int]:
     return {0} if kind_of(op) == "Convolution" else {0, 1}  # of a group convolution, groups and outputs
 
 
+def _input_types(model: ov.Model) -> Iterator[Place]:
+    for op in model.get_parameters():
+        if type_of(op) not in _INPUT_TYPES:
+            yield name_of(op), f"an input of {type_of(op)}"
+
+
 def _npu_operations(model: ov.Model) -> Iterator[Place]:
     for op in model.get_ordered_ops():
         if kind_of(op) not in NPU_OPERATIONS:
@@ -180,13 +188,25 @@ def _npu_types(model: ov.Model) -> Iterator[Place]:
 
 
 def _beyond_half(model: ov.Model) -> Iterator[Place]:
-    for op in _constants(model, _FLOATS):
-        number = beyond_half(op.data)
+    for op in _constants(model, _FLOATS | _HALVES):
+        number = beyond_half(np.asarray(op.data, np.float64))
         if number is not None:
             yield name_of(op), f"a constant that holds {number:g}"
+    for op in model.get_ordered_ops():
+        if kind_of(op) == "Divide":
+            divisor = op.input_value(1).get_node()
+            if kind_of(divisor) == "Constant" and bool((divisor.data == 0).any()):
+                yield name_of(op), f"Divide by the constant {name_of(divisor)}, which holds 0"
 
 
 RULES: tuple[Rule[ov.Model], ...] = (
+    Rule(
+        name="input-types",
+        wants="inputs are uint8, int32 or float32",
+        why="The host gives pictures as uint8, ages as int32, rings as float32; OpenVINO converts none.",
+        source=_INFERENCE,
+        find=_input_types,
+    ),
     Rule(
         name="static-shapes",
         wants="every shape is fixed",

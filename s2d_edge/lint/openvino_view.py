@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import openvino as ov
 
+from s2d_edge.lint.interface import Port
+
 # What stands between a constant stored in few bits and the operation that uses it.
 DECOMPRESSION = frozenset({"Convert", "Multiply", "Subtract", "Reshape", "Transpose"})
+_DTYPES = {"u8": "uint8", "i32": "int32", "f32": "float32"}
 LINEARS = frozenset({"MatMul", "Convolution", "GroupConvolution"})
 
 
@@ -39,6 +42,21 @@ def constant_names(model: ov.Model) -> set[str]:
 def type_of(op: Any) -> str:
     """Element type of an operation's first output, as OpenVINO writes it: ``f32``, ``i8``, …"""
     return str(op.output(0).get_element_type().get_type_name())
+
+
+def ports(model: ov.Model, side: Literal["inputs", "outputs"]) -> list[Port]:
+    """List a model's inputs or outputs, for :func:`s2d_edge.lint.interface.interface_rule`."""
+    found = []
+    for port in model.inputs if side == "inputs" else model.outputs:
+        shape, kind = port.get_partial_shape(), port.get_element_type()
+        sizes = (
+            None
+            if shape.rank.is_dynamic
+            else tuple(None if size.is_dynamic else size.get_length() for size in shape)
+        )
+        name = str(kind.get_type_name())
+        found.append(Port(names=tuple(sorted(port.get_names())), dtype=_DTYPES.get(name, name), shape=sizes))
+    return found
 
 
 def readers(op: Any) -> Iterator[tuple[Any, int]]:

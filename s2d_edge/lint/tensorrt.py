@@ -8,14 +8,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from s2d_edge.lint.onnx_rules import IR_VERSION_RULE, dynamic_shapes
+from s2d_edge.lint.onnx_norms import spelled_out_norms
+from s2d_edge.lint.onnx_rules import IR_VERSION_RULE, beyond_half_constants, dynamic_shapes, input_types_rule
 from s2d_edge.lint.onnx_view import (
     QUANTIZERS,
     OnnxGraph,
     attribute,
     name_of,
 )
-from s2d_edge.lint.rules import Place, Rule, beyond_half, words
+from s2d_edge.lint.rules import Place, Rule, words
 from s2d_edge.lint.tensorrt_int8 import INT8_RULES
 
 _DOCS = "https://docs.nvidia.com/deeplearning/tensorrt"
@@ -85,25 +86,6 @@ def _unsigned_bytes(graph: OnnxGraph) -> Iterator[Place]:
                 yield name_of(node), f"{node.op_type} of uint8"
 
 
-def _spelled_out_norms(graph: OnnxGraph) -> Iterator[Place]:
-    """Find a square, its mean, maybe plus epsilon, and a root: the core of a normalisation in parts."""
-    for mean in graph.of("ReduceMean"):
-        square = graph.producer(mean.input[0])
-        if square is None or not _is_square(graph, square):
-            continue
-        for node, _ in graph.readers(mean.output[0]):
-            after = [node] if node.op_type != "Add" else [each for each, _ in graph.readers(node.output[0])]
-            if any(each.op_type in ("Sqrt", "Pow") for each in after):
-                yield name_of(square), f"{square.op_type}, ReduceMean and a root spell out a normalisation"
-
-
-def _is_square(graph: OnnxGraph, node: onnx.NodeProto) -> bool:
-    if node.op_type == "Pow":
-        power = graph.value(node.input[1])
-        return power is not None and bool((power == 2).all())
-    return node.op_type == "Mul" and node.input[0] == node.input[1]
-
-
 def _wide_integers(graph: OnnxGraph) -> Iterator[Place]:
     bounds = np.iinfo(np.int32)
     for name, tensor in graph.tensors.items():
@@ -119,17 +101,9 @@ def _wide_integers(graph: OnnxGraph) -> Iterator[Place]:
             yield name_of(readers[0][0]), f"the int64 constant {name} holds {int(wrong.ravel()[0])}"
 
 
-def _beyond_half(graph: OnnxGraph) -> Iterator[Place]:
-    for name, tensor in graph.tensors.items():
-        readers = graph.readers(name)
-        if tensor.data_type == TensorProto.FLOAT and readers:
-            number = beyond_half(onnx.numpy_helper.to_array(tensor))
-            if number is not None:
-                yield name_of(readers[0][0]), f"the constant {name} holds {number:g}"
-
-
 RULES: tuple[Rule[OnnxGraph], ...] = (
     IR_VERSION_RULE,
+    input_types_rule(f"{_DOCS}/latest/inference-library/advanced.html"),
     Rule(
         name="opset",
         wants=f"the opset is {_OPSETS[0]} to {_OPSETS[-1]}",
@@ -170,7 +144,7 @@ RULES: tuple[Rule[OnnxGraph], ...] = (
         wants="a normalisation is one operator",
         why="The squares of a spelled-out one overflow in FP16: a ViT-B fell to 19 % top-1 on an Orin Nano.",
         source=_ORIN_MEASURED,
-        find=_spelled_out_norms,
+        find=spelled_out_norms,
     ),
     Rule(
         name="int32-range",
@@ -185,7 +159,7 @@ RULES: tuple[Rule[OnnxGraph], ...] = (
         wants="constants are finite and within ±65504",
         why="What is not INT8 runs in FP16, where larger numbers become infinite.",
         source=f"{_DOCS}/latest/inference-library/accuracy-considerations.html",
-        find=_beyond_half,
+        find=beyond_half_constants,
     ),
     *INT8_RULES,
 )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 WIDTH, TOKENS, CLASSES = 8, 16, 3
-CLIP = (1, 1, 16, 16, 3)
+CLIP = (1, 1, 32, 32, 3)
 
 
 def int8_graph() -> onnx.ModelProto:
@@ -45,9 +45,9 @@ def int8_graph() -> onnx.ModelProto:
     ints = np.int64
     pixels = add("Cast", "cast", ["clip"], to=TensorProto.FLOAT)
     pixels = add("Mul", "rescale", [pixels, constant("range", np.array(1 / 255, np.float32))])
-    pixels = add("Reshape", "frames", [pixels, constant("frames.shape", np.array([1, 16, 16, 3], ints))])
+    pixels = add("Reshape", "frames", [pixels, constant("frames.shape", np.array([1, 32, 32, 3], ints))])
     pixels = add("Transpose", "channels", [pixels], perm=[0, 3, 1, 2])
-    x = add("Conv", "conv", [quantized("pixels", pixels), weight("stem", 0, WIDTH, 3, 4, 4)], strides=[4, 4])
+    x = add("Conv", "conv", [quantized("pixels", pixels), weight("stem", 0, WIDTH, 3, 8, 8)], strides=[8, 8])
     x = add("PRelu", "active", [x, constant("slope", np.full((WIDTH, 1, 1), 0.2, np.float32))])
     x = add("Reshape", "flat", [x, constant("flat.shape", np.array([1, WIDTH, TOKENS], ints))])
     x = add("Transpose", "tokens", [x], perm=[0, 2, 1])
@@ -57,6 +57,7 @@ def int8_graph() -> onnx.ModelProto:
     x = add("Add", "residual", [x, y])
     x = add("ReduceMean", "mean", [x, constant("axes", np.array([1], ints))], keepdims=0)
     x = add("Gemm", "head", [quantized("feature", x), weight("wh", 0, CLASSES, WIDTH)], transB=1)
+    nodes[-1].output[0] = x = "logits"
     graph = helper.make_graph(
         nodes,
         "planted",

@@ -30,6 +30,11 @@ _QUIET = Console(quiet=True)
 _PAGE = Path(__file__).parents[2] / "docs/targets.md"
 
 
+def jetson_bundle(path: Path) -> Bundle:
+    """A bundle whose manifest fits :func:`tests.lint.graphs.int8_graph`."""
+    return make_bundle(path, graph="model.onnx", target="jetson", frames=1, size=32)
+
+
 def with_graph(bundle: Bundle, model: onnx.ModelProto) -> Bundle:
     """Replace the graph of a bundle, and seal the bundle again."""
     onnx.save(model, bundle.graph_path)
@@ -70,12 +75,14 @@ def test_verb_lists_every_violation_and_fails(tmp_path: Path) -> None:
     model = int8_graph()
     insert(model, "mean", "QuantizeLinear", "lone", ["residual.out", "normed.scale", "normed.zero"])
     insert(model, "mean", "Cast", "wide", [store(model, "big", np.array([2**40]))], to=onnx.TensorProto.FLOAT)
-    bundle = with_graph(make_bundle(tmp_path / "bundle", graph="model.onnx", target="jetson"), model)
+    bundle = with_graph(
+        make_bundle(tmp_path / "bundle", graph="model.onnx", target="jetson", frames=1, size=32), model
+    )
     done = CliRunner().invoke(app, ["lint", str(bundle.path), "--json", "-"])
     assert done.exit_code == 1
     payload = json.loads(done.stdout)
     assert (payload["target"], payload["fits"]) == ("jetson", False)
-    assert payload["rules"] == [rule.name for rule in rules_for("jetson", "model.onnx")]
+    assert payload["rules"] == [*(rule.name for rule in rules_for("jetson", "model.onnx")), "interface"]
     assert [(each["rule"], each["node"], each["severity"]) for each in payload["violations"]] == [
         ("int32-range", "wide", "warning"),
         ("q-dq-pairs", "lone", "error"),
@@ -87,7 +94,9 @@ def test_verb_lists_every_violation_and_fails(tmp_path: Path) -> None:
 def test_warnings_alone_do_not_fail(tmp_path: Path) -> None:
     model = int8_graph()
     insert(model, "mean", "Cast", "wide", [store(model, "big", np.array([2**40]))], to=onnx.TensorProto.FLOAT)
-    bundle = with_graph(make_bundle(tmp_path / "bundle", graph="model.onnx", target="jetson"), model)
+    bundle = with_graph(
+        make_bundle(tmp_path / "bundle", graph="model.onnx", target="jetson", frames=1, size=32), model
+    )
     done = CliRunner().invoke(app, ["lint", str(bundle.path), "--quiet"])
     assert (done.exit_code, done.stdout) == (0, "")
     assert "int32-range" in done.stderr

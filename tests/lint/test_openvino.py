@@ -95,11 +95,15 @@ def searched(x: Any) -> Any:
     return ops.convert(named(opset15.search_sorted(ladder, x), "search"), "f32")
 
 
-def text(plan: Plan) -> ov.Model:
-    model = build(plan)
-    label = named(ops.parameter([1], ov.Type.string), "label")
-    result = named(ops.result(label), "label.out")
-    return ov.Model([*model.get_results(), result], [*model.get_parameters(), label], "planted")
+def with_input(kind: ov.Type) -> ov.Model:
+    model = build(Plan())
+    more = named(ops.parameter([1], kind), "more")
+    result = named(ops.result(more), "more.out")
+    return ov.Model([*model.get_results(), result], [*model.get_parameters(), more], "planted")
+
+
+def quarter(x: Any) -> Any:
+    return ops.add(x, ops.convert(named(ops.constant([0.5], ov.Type.f8e4m3), "quarter"), "f32"))
 
 
 halves = constant([0.5], np.float16, "half")
@@ -118,7 +122,14 @@ PLANTS: dict[str, tuple[Planted, str, set[str]]] = {
     "axis of a convolution": (lambda: build(Plan(stem_scale=(1, 3, 1, 1))), "weight-axes", {"stem"}),
     "table": (lambda: build(Plan(more=table)), "linear-weights", {"lookup"}),
     "operation": (lambda: build(Plan(more=searched)), "npu-operations", {"search"}),
-    "text": (lambda: text(Plan()), "npu-types", {"label", "label.out"}),
+    "quarter": (lambda: build(Plan(more=quarter)), "npu-types", {"quarter"}),
+    "int64 input": (lambda: with_input(ov.Type.i64), "input-types", {"more"}),
+    "half input": (lambda: with_input(ov.Type.f16), "input-types", {"more"}),
+    "division": (
+        lambda: build(Plan(more=lambda x: named(ops.divide(x, ops.constant([np.float32(0)])), "ratio"))),
+        "fp16-range",
+        {"ratio"},
+    ),
     "mask": (lambda: build(plus(constant([-np.inf], np.float32, "mask"))), "fp16-range", {"mask"}),
     "large": (lambda: build(plus(constant([7e4], np.float32, "large"))), "fp16-range", {"large"}),
 }
@@ -164,7 +175,8 @@ def test_rules_for_the_npu_alone_apply_to_no_other_device() -> None:
         name for name, (_, rule, _) in PLANTS.items() if rule not in {each.name for each in rules.RULES}
     } == {
         "operation",
-        "text",
+        "quarter",
+        "division",
         "mask",
         "large",
     }

@@ -48,7 +48,7 @@ def foreign_operator(model: Model) -> None:
 
 
 def cubic_resize(model: Model) -> None:
-    sizes = store(model, "sizes", np.array([1, 3, 16, 16]))
+    sizes = store(model, "sizes", np.array([1, 3, 32, 32]))
     node(model, "pixels.q").input[0] = insert(
         model, "pixels.q", "Resize", "resize", ["channels.out", "", "", sizes], mode="cubic"
     )
@@ -66,6 +66,10 @@ def norm_of_two_outputs(model: Model) -> None:
 
 def dynamic_batch(model: Model) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def wide_input(model: Model) -> None:
+    model.graph.input.append(onnx.helper.make_tensor_value_info("wide", TensorProto.INT64, (1,)))
 
 
 def moved_bytes(model: Model) -> None:
@@ -150,8 +154,9 @@ def unequal_scales(model: Model) -> None:
 
 
 def lone_dequantizer(model: Model) -> None:
-    model.graph.input.append(onnx.helper.make_tensor_value_info("codes", TensorProto.INT8, (1, 16, 8)))
-    node(model, "normed.dq").input[0] = "codes"
+    model.graph.input.append(onnx.helper.make_tensor_value_info("codes", TensorProto.FLOAT, (1, 16, 8)))
+    codes = insert(model, "normed.dq", "Cast", "rounded", ["codes"], to=TensorProto.INT8)
+    node(model, "normed.dq").input[0] = codes
     model.graph.node.remove(node(model, "normed.q"))
 
 
@@ -183,8 +188,8 @@ def wrong_axis_of_gemm(model: Model) -> None:
 
 def wrong_axis_of_convolution(model: Model) -> None:
     node(model, "stem.dq").attribute[0].i = 2
-    store(model, "stem.scale", np.full(4, 0.01, np.float32))
-    store(model, "stem.zero", np.zeros(4, np.int8))
+    store(model, "stem.scale", np.full(8, 0.01, np.float32))
+    store(model, "stem.zero", np.zeros(8, np.int8))
 
 
 def quantized_norm(model: Model) -> None:
@@ -216,6 +221,7 @@ PLANTS: list[tuple[Callable[[Model], None], str, set[str]]] = [
     (computed_axes, "operator-limits", {"mean"}),
     (norm_of_two_outputs, "operator-limits", {"norm"}),
     (dynamic_batch, "static-shapes", {"clip"}),
+    (wide_input, "input-types", {"wide"}),
     (moved_bytes, "uint8-edges", {"early"}),
     (norm_by_power, "single-layer-norm", {"square"}),
     (norm_by_product, "single-layer-norm", {"square"}),

@@ -28,6 +28,8 @@ class Recipe:
         int8_landmark: quantized part of the landmark network, depthwise convolutions and the first one
             aside (:mod:`s2d_edge.calibrate.quantize.float_layers`): ``all``; ``chains``, its residual
             chains without the two strided bottlenecks before them; or ``none``.
+        quantized_anyway: number of the landmark network's first and depthwise convolutions, counted from the
+            last, that are quantized too, since too little of a small model would be INT8 otherwise.
         elementwise_attention: the graph attends to past frames by element-wise products, as a stream's step
             does; they stay in floating point with the attention they are part of.
         ranges: estimator of an activation's range from the clips: ``minmax`` averages each clip's extremes,
@@ -48,6 +50,7 @@ class Recipe:
     device: Literal["ANY", "CPU", "GPU", "NPU"]
     quantize_attention: bool
     int8_landmark: Int8Landmark = "all"
+    quantized_anyway: int = 0
     elementwise_attention: bool = False
     ranges: Ranges = "minmax"
     smooth_quant_alpha: float = 0.95
@@ -86,6 +89,8 @@ class Recipe:
             "float_layers": ", ".join(self.float_layers),
         }
         unused = set() if self.float_layers else {"float_layers"}
+        if not self.quantized_anyway:
+            unused |= {"quantized_anyway"}
         if not self.tuning_steps:
             unused |= {"tuning_steps", "tuning_lr"}
         return {key: value for key, value in settings.items() if key not in unused}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from s2d_edge.calibrate.clips.validation import ValidationClips
 from s2d_edge.calibrate.graphs.sensitivity import LayerSensitivity, affordable_clips, layer_sensitivity
-from s2d_edge.calibrate.quantize.float_layers import affordable_landmark
+from s2d_edge.calibrate.quantize.float_layers import affordable_landmark, quantized_anyway
 from s2d_edge.calibrate.quantize.making import Workshop
 from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for
 from s2d_edge.calibrate.search.gate import GateLimits, GateReport, Trial
@@ -60,7 +60,15 @@ def find_int8(
     source, clips = workshop.source, workshop.clips
     manifest, validation = source.manifest, clips.validation
     landmark = affordable_landmark(source.graph_path)
-    usual = recipe_for(manifest.target, manifest.graph, manifest.mode, landmark)
+    usual = replace(
+        recipe_for(manifest.target, manifest.graph, manifest.mode, landmark),
+        quantized_anyway=quantized_anyway(source.graph_path, landmark),
+    )
+    if usual.quantized_anyway:
+        console.say(
+            f"{usual.quantized_anyway} convolutions that larger models keep in floating point are quantized "
+            "too, since an INT8 bundle has 90 % of its MACs in INT8"
+        )
     if validation is None or limits is None:
         made = workshop.make(folder, usual, console)
         return Found(bundle=workshop.complete(made, console), origin=source, gate=None)

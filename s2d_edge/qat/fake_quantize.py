@@ -136,9 +136,10 @@ def layers_in_float(fused: FusedS2D, recipe: Recipe, clip: Tensor) -> list[str]:
         named.get(node.metatype, []).append(node.node_name)
     landmark = [name for name in named[PTConv2dMetatype] if not name.startswith("patch/")]
     kept = {
-        "none": landmark,
-        "chains": [name for name in landmark if not name.startswith("model/")],  # of the residual chains
-        "all": landmark[:1],
+        "none": landmark[1:],
+        "chains": [name for name in landmark[1:] if not name.startswith("model/")],  # of the residual chains
+        "all": [],
     }
+    fixed = [*landmark[:1], *named[PTDepthwiseConv2dSubtype]]
     head = [name for name in named[PTLinearMetatype] if name.startswith("head/")]
-    return [*kept[recipe.int8_landmark], *named[PTDepthwiseConv2dSubtype], *head]
+    return [*fixed[: len(fixed) - recipe.quantized_anyway], *kept[recipe.int8_landmark], *head]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -9,10 +11,13 @@ import pytest
 from s2d_edge.calibrate.graphs.int8_macs import layers_of
 from s2d_edge.calibrate.graphs.modules import module_of
 from s2d_edge.calibrate.quantize import float_layers
-from s2d_edge.calibrate.quantize.float_layers import affordable_landmark, layers_in_float
+from s2d_edge.calibrate.quantize.float_layers import affordable_landmark, layers_in_float, quantized_anyway
 from s2d_edge.calibrate.quantize.recipe import Int8Landmark, Recipe, recipe_for
 from s2d_edge.contracts.bundle import Bundle, Mode, Target
+from s2d_edge.contracts.model_config import preset
+from s2d_edge.export.command import WRITERS, graph_of
 from s2d_edge.export.fuse import FusedS2D
+from s2d_edge.export.targets import GRAPH_FILES, GraphFormat
 from s2d_edge.qat import fake_quantize
 from tests.models import CAUSAL, TINY, random_clip, random_model
 from tests.shared import Shared
@@ -62,9 +67,41 @@ def test_the_landmark_network_stays_in_float_up_to_five_percent_of_the_macs(
         assert affordable_landmark(graph) == landmark
 
 
-def test_fine_tuning_keeps_the_same_number_of_layers_in_float() -> None:
+@pytest.mark.parametrize("anyway", [0, 2, 1 + DEPTHWISE])
+def test_fine_tuning_keeps_the_same_number_of_layers_in_float(anyway: int) -> None:
     fused, clip = FusedS2D(random_model(TINY)), random_clip(TINY)
     for recipe in recipes("intel-cpu", "model.xml"):
-        names = fake_quantize.layers_in_float(fused, recipe, clip)
-        assert len(set(names)) == 1 + 1 + DEPTHWISE + POINTWISE[recipe.int8_landmark]
+        names = fake_quantize.layers_in_float(fused, replace(recipe, quantized_anyway=anyway), clip)
+        assert len(set(names)) == 1 + 1 + DEPTHWISE - anyway + POINTWISE[recipe.int8_landmark]
         assert all(not name.startswith(("patch/", "fc1/", "look/")) for name in names)
+
+
+@pytest.mark.slow(seconds=3)
+@pytest.mark.parametrize("form", ["openvino", "onnx"])
+def test_enough_of_the_smallest_models_can_be_int8(tmp_path: Path, form: GraphFormat) -> None:
+    """The demo's image stage, of which the layers kept in floating point are 11 %."""
+    graph = tmp_path / GRAPH_FILES[form]
+    WRITERS[form](graph_of(random_model(preset("demo").as_image()), "window", form), graph)
+    layers = {layer.name: layer for layer in layers_of(graph)}
+    total = sum(layer.macs for layer in layers.values())
+
+    def float_share(recipe: Recipe) -> float:
+        return sum(layers[name].macs for name in layers_in_float(graph, recipe)) / total
+
+    landmark = affordable_landmark(graph)
+    usual = recipe_for("cpu", graph.name, "window", landmark)
+    count = quantized_anyway(graph, landmark)
+    assert float_share(usual) > 0.1 >= float_share(replace(usual, quantized_anyway=count))
+    assert float_share(replace(usual, quantized_anyway=count - 1)) > 0.1  # no more than is needed
+    kept = layers_in_float(graph, replace(usual, quantized_anyway=count))
+    assert any("conv1" in module_of(name) for name in kept)
+    assert any(layers[name].depthwise for name in kept)
+    assert "quantized_anyway" not in usual.as_record()
+    assert replace(usual, quantized_anyway=count).as_record()["quantized_anyway"] == count
+
+
+def test_no_layer_is_quantized_that_need_not_be(exported: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(float_layers, "LEAST_FRACTION", 0.0)
+    assert quantized_anyway(exported.graph_path, "all") == 0
+    monkeypatch.setattr(float_layers, "LEAST_FRACTION", 1.0)
+    assert quantized_anyway(exported.graph_path, "all") == 1 + DEPTHWISE

@@ -142,12 +142,12 @@ def test_one_split_for_two_purposes_is_rejected(fp32: Bundle, data: Path) -> Non
 
 def test_data_errors_come_before_anything_is_written(fp32: Bundle, data: Path) -> None:
     before = sorted(fp32.path.parent.iterdir())
-    with pytest.raises(DataError, match="'validation'"):
-        calibrate(fp32, data, split="validation")
+    with pytest.raises(DataError, match="'holdout'"):
+        calibrate(fp32, data, split="holdout")
     with pytest.raises(DataError, match="'decide'"):
         calibrate(fp32, data, val_split="decide")
-    with pytest.raises(DataError, match="'dev'"):
-        calibrate(fp32, data, eval_split="dev")
+    with pytest.raises(DataError, match="'rest'"):
+        calibrate(fp32, data, eval_split="rest")
     (data / "test" / "red" / "0.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
     with pytest.raises(DataError, match=r"evaluation .*test/red/0\.png.* train/red/0\.png"):
         calibrate(fp32, data, subset=12)

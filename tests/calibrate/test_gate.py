@@ -122,8 +122,8 @@ def test_validation_clips_are_those_of_val_or_whole_people_of_the_calibration_sp
     same, given = choose_validation(own, None, "train", 0, QUIET)
     assert same == own
     assert (given.samples, given.carved_from) == (own.split("val"), None)
-    with pytest.raises(DataError, match="'dev'"):
-        choose_validation(own, "dev", "train", 0, QUIET)
+    with pytest.raises(DataError, match="'rest'"):
+        choose_validation(own, "rest", "train", 0, QUIET)
 
 
 def test_settings_out_of_range_are_rejected() -> None:

@@ -222,14 +222,19 @@ def _is_regular(path: Path) -> bool:
         return True  # it will be
 
 
-class _TextOut:
+class _TextOut(io.RawIOBase):
     """Writes bytes to a stdout that is no file, as notebooks have it."""
 
-    def write(self, data: bytes | memoryview) -> int:
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, data: Any, /) -> int:
         """Write UTF-8."""
-        sys.stdout.write(bytes(data).decode())
+        content = bytes(data)
+        sys.stdout.write(content.decode())
         sys.stdout.flush()
-        return len(data)
+        return len(content)
 
 
 def _stdout() -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from s2d_edge.core.addresses import redact, with_quoted_user
 from s2d_edge.core.errors import ConfigError, MediaError
+from s2d_edge.core.files import is_utf8
 from s2d_edge.firmware_host.io.capture_source import CaptureSource, OpenCVCapture
 from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.io.source import Source
@@ -44,6 +45,8 @@ def open_camera(index: int) -> CaptureSource:
 
 
 def _open_address(text: str) -> Source:
+    if not is_utf8(Path(text)) and not Path(text).is_file():
+        raise ConfigError(f"source {redact(text)!r} is no file, and no address, which would be UTF-8")
     scheme = text.split("://", 1)[0].lower() if "://" in text else ""
     if scheme in URL_SCHEMES:
         name = redact(text)

@@ -145,7 +145,7 @@ def json_lines(destination: str) -> Iterator[Callable[[Any], None]]:
             file = stack.enter_context(scratch.open("w", encoding="utf-8"))
 
         def write(payload: Any) -> None:
-            file.write(json.dumps(payload, allow_nan=False, ensure_ascii=False) + "\n")
+            file.write(json.dumps(payload, allow_nan=False) + "\n")
             if destination == "-":
                 file.flush()
 

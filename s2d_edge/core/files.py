@@ -182,6 +182,15 @@ def is_special(path: Path) -> bool:
     return bool(_OPEN_FILES.fullmatch(os.path.realpath(path.parent)))
 
 
+def is_utf8(path: Path) -> bool:
+    """True if the bytes of a path are UTF-8, as some libraries expect; disks allow any others too."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _new_name(path: Path, suffix: str) -> Path:
     """A hidden name beside ``path`` that nothing has, for what is being written."""
     return path.with_name(f"{_scratch_start(path)}{secrets.token_hex(4)}{suffix}")
@@ -231,4 +240,5 @@ def clear_scratch(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8, whole or not at all."""
     with whole_file(path) as scratch:
-        scratch.write_text(text, encoding="utf-8")
+        # A name that is not UTF-8, as disks allow, is written with escapes.
+        scratch.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from s2d_edge.core.errors import MediaError
+from s2d_edge.core.files import is_utf8
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.decoder import UndecodableError
 from s2d_edge.media.iso_boxes import read_track_facts
@@ -67,8 +68,12 @@ class OpenCVDecoder:
 
 
 def _opened(path: Path) -> Any:
-    """Open a file in FFmpeg, which believes a picture's suffix more than some videos' content."""
-    if path.suffix.lower() in VIDEO_SUFFIXES or not _BY_NUMBER.is_dir():
+    """Open a file in FFmpeg, which believes a picture's suffix more than some videos' content.
+
+    OpenCV crashes on a name that is not UTF-8.
+    """
+    usual = path.suffix.lower() in VIDEO_SUFFIXES and is_utf8(path.resolve())
+    if usual or not _BY_NUMBER.is_dir():
         # The absolute path: FFmpeg would take "http:x.mp4" for a protocol.
         return cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
     with path.open("rb") as file:  # under a name without a suffix

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from s2d_edge.core.errors import MediaError
-from s2d_edge.core.files import whole_file
+from s2d_edge.core.files import is_utf8, whole_file
 from s2d_edge.media.animation import AnimationDecoder
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.decoder import Decoder, UndecodableError
@@ -186,6 +186,10 @@ class VideoSink:
         if path.suffix.lower() != ".mp4":
             raise MediaError(
                 f"cannot save to {path.name}: annotated video is written as .mp4; choose such a name"
+            )
+        if not is_utf8(path.absolute()):  # OpenCV crashes on it
+            raise MediaError(
+                f"cannot write {str(path)!r} with OpenCV, as its name is not UTF-8; choose another"
             )
         self.path = path
         self._size = size

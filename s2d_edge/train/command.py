@@ -250,6 +250,7 @@ def _resume(folder: Path, context: Context) -> list[Path]:
             f"the training of {folder} was killed before it began; remove the folder and start it again"
         )
     info = read_run(folder, need_weights=False)
+    context.kept.text = f"continue with: s2d-edge train --resume {folder}"
     snapshot = load_snapshot(folder)
     plan = plan_from_record(info.settings, folder)
     later = plan.stages[plan.stages.index(info.stage) + 1 :]

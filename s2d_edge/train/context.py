@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import torch
@@ -57,6 +57,15 @@ class InterruptGuard:
         self._cleanup.close()
 
 
+@dataclass(slots=True)
+class Kept:
+    """What an interruption would leave, in words; each part of a training that saves something changes it."""
+
+    text: str = (
+        "nothing of this training is saved yet; repeat the command, which reuses all that it has cached"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Context:
     """Shared by every part of one training command; made once, by :func:`open_context`.
@@ -65,11 +74,13 @@ class Context:
         processes: those that train together.
         console: reports progress; silent in all processes but rank 0.
         interrupt: knows whether this process was requested to stop.
+        kept: what an interruption would leave now.
     """
 
     processes: Processes
     console: Console
     interrupt: InterruptGuard
+    kept: Kept = field(default_factory=Kept)
 
     @property
     def device(self) -> torch.device:
@@ -96,10 +107,16 @@ def open_context(device: str, console: Console) -> Iterator[Context]:
     Raises:
         DeviceError: what :class:`Processes` raises.
         TrainingError: the disk of the cache is full.
+        KeyboardInterrupt: interrupted, after a warning that says what is kept.
     """
     processes = Processes(device)
     with InterruptGuard() as interrupt, _full_cache_told():
-        yield Context(processes=processes, console=processes.console(console), interrupt=interrupt)
+        context = Context(processes=processes, console=processes.console(console), interrupt=interrupt)
+        try:
+            yield context
+        except KeyboardInterrupt:
+            context.console.warn(f"interrupted: {context.kept.text}")
+            raise
 
 
 @contextmanager

@@ -61,6 +61,8 @@ class Stages:
             landmark_name: what these are called in the record.
         """
         for stage, folder in zip(self._plan.stages[-len(folders) :], folders, strict=True):
+            if self._context.stop_requested():  # at the end of the stage before, too late for its last step
+                raise KeyboardInterrupt
             model = self._fresh_model(stage, config, init, landmark)
             info = self._describe(stage, folder, model, init, landmark_name or f"of {init}")
             self._train(folder, info, model, None)

@@ -198,6 +198,7 @@ def test_an_imported_head_that_was_never_trained_is_told(
     assert not replace(info, origin={"how": "trained"}).head_is_untrained
 
 
+@pytest.mark.slow(seconds=2)
 def test_export_and_evaluate_warn_of_a_head_that_was_never_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

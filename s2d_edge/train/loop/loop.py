@@ -70,6 +70,7 @@ class StageTraining:
         """
         with closing(self._record), self.job.context.interrupt.saving():
             self._record.begin(self._snapshot(), self._step.learner.precision)
+            self.job.context.kept.text = f"continue with: s2d-edge train --resume {self.job.folder}"
             try:
                 if self.progress.start_unscored:
                     self._score_start()
@@ -217,8 +218,8 @@ class StageTraining:
         self._require_finite()
         self._record.snapshot(self._snapshot())
         self._record.last(self._kept_model)
-        self._console.warn(
-            f"stopped in epoch {self.progress.epoch + 1} after step {self.progress.step} of {self._steps}; "
+        self.job.context.kept.text = (
+            f"saved in epoch {self.progress.epoch + 1} after step {self.progress.step} of {self._steps}; "
             f"continue with: s2d-edge train --resume {self.job.folder}"
         )
         # torchrun ends all processes when the first one leaves, and rank 0 may still be writing.

@@ -1,0 +1,118 @@
+"""An interrupted training says what is kept, in whichever part it was, and goes on from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from s2d_edge.contracts.model_config import PRESETS
+from s2d_edge.core.console import Console
+from s2d_edge.data.preparing.prepare import PreparedClips
+from s2d_edge.model.landmark import MobileFaceNet
+from s2d_edge.train import command, stages
+from s2d_edge.train import context as train_context
+from s2d_edge.train.command import train
+from s2d_edge.train.context import InterruptGuard
+from s2d_edge.train.record import record
+from s2d_edge.train.record.curves import draw_curves
+from s2d_edge.train.supply import supply
+from tests.train.tiny import IMAGE, VIDEO, StopAfter, noisy_clips
+
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
+QUIET = Console(quiet=True)
+FAST = ("image.batch_clips=4", "video.batch_clips=4", "image.epochs=1", "video.epochs=1")
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A listing of three labels, and in the place of its clips some of noise."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(PRESETS, "demo", VIDEO)
+    torch.manual_seed(0)
+    save_file(MobileFaceNet(IMAGE.landmark).state_dict(), "landmark.safetensors")
+    rows = ["path,label,split"]
+    for k in range(12):
+        (tmp_path / f"{k}.png").touch()
+        rows.append(f"{k}.png,{'abc'[k % 3]},{'val' if k > 7 else 'train'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+
+    def noise(clips: Any, *rest: Any, **how: Any) -> PreparedClips:
+        return noisy_clips(len(clips))
+
+    monkeypatch.setattr(supply, "prepare", noise)
+    return tmp_path / "labels.csv"
+
+
+def _interrupt(*given: Any, **how: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _train(data: Path) -> list[Path]:
+    return train(
+        data=str(data), landmark=Path("landmark.safetensors"), changes=FAST, out=Path("out"), console=QUIET
+    )
+
+
+def _said(capsys: pytest.CaptureFixture[str]) -> str:
+    return " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (command, "open_training_data"),
+        (command, "read_landmark"),
+        (supply, "prepare"),
+        (record, "save_snapshot"),
+    ],
+)
+def test_before_the_first_step_nothing_is_kept(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], where: Any, name: str
+) -> None:
+    monkeypatch.setattr(where, name, _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _train(data)
+    assert "nothing of this training is saved" in _said(capsys)
+    assert not list(Path().glob("out*"))
+
+
+@pytest.mark.slow(seconds=3)
+def test_from_the_first_step_on_the_folder_to_resume_is_named(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requested = InterruptGuard()
+
+    def request_too_late(*given: Any, **how: Any) -> None:
+        requested.requested = True
+        draw_curves(*given, **how)
+
+    def resume(run: str) -> list[Path]:
+        return train(resume=Path(run), console=QUIET)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(train_context, "InterruptGuard", lambda: StopAfter(2))
+        with pytest.raises(KeyboardInterrupt):
+            _train(data)
+    said = _said(capsys)
+    assert "saved in epoch 1 after step 1 of 2" in said
+    assert said.endswith("s2d-edge train --resume out-image")
+    for where, name in ((record, "save_run"), (record, "draw_curves"), (stages, "initialise")):
+        with monkeypatch.context() as patched:
+            patched.setattr(where, name, _interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                resume("out-image")
+        assert _said(capsys).endswith("s2d-edge train --resume out-image")
+    with monkeypatch.context() as patched:
+        patched.setattr(train_context, "InterruptGuard", lambda: requested)
+        patched.setattr(record, "draw_curves", request_too_late)
+        Path("out-image/learning-curve.png").unlink()
+        with pytest.raises(KeyboardInterrupt):
+            resume("out-image")
+    assert _said(capsys).endswith("s2d-edge train --resume out-image")
+    assert not Path("out-video").exists()
+    assert resume("out-image") == [Path("out-image"), Path("out-video")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,10 @@ class AnimationDecoder:
             MediaError: Pillow cannot read it.
         """
         self._path = path
-        with decoding(path, "animation"):
-            self._image = Image.open(path)
+        with decoding(path, "animation"), ExitStack() as opened:
+            self._image = opened.enter_context(Image.open(path))
             self.frames = int(getattr(self._image, "n_frames", 1))
+            opened.pop_all()
         self.codec = self._image.format or ""
         self.fps = 0.0
         self._next = 0

@@ -131,10 +131,12 @@ def open_decoder(path: Path) -> tuple[Decoder, tuple[float, Picture]]:
 
 
 def _started(path: Path, decoder: Decoder) -> tuple[Decoder, tuple[float, Picture]]:
-    first = decoder.read()
-    if first is not None:
-        return decoder, first
-    decoder.release()
+    with ExitStack() as opened:
+        opened.callback(decoder.release)
+        first = decoder.read()
+        if first is not None:
+            opened.pop_all()
+            return decoder, first
     coded = f" (coded as {decoder.codec})" if decoder.codec else ""
     raise UndecodableError(
         f"{path} holds no frame that can be decoded{coded}; is it damaged or cut short?", decoder.codec

@@ -40,7 +40,7 @@ def _read_batch(files: dict[str, list[bytes]], numbers: range, seed: int, folder
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
     spent = resource.getrusage(resource.RUSAGE_SELF)
     limit = int(spent.ru_utime + spent.ru_stime) + _MOST_S
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
     outcomes = []
     for number in numbers:
         suffix, content = damaged_file(files, number, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from PIL import ExifTags, Image
 
 from s2d_edge.core.errors import MediaError
 from s2d_edge.media.upright import UPRIGHT
+
+# Pillow logs some damage; the error that it raises says so too. An application's own handlers still hear it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 _ORIENTATION = ExifTags.Base.Orientation.value
 _ENTRY_BYTES = 12

@@ -19,6 +19,7 @@ from s2d_edge.core.errors import BundleError, ConfigError
 from s2d_edge.core.signals import SIGNALLED, on_signals
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.io.capture_source import CaptureSource
 from s2d_edge.firmware_host.io.opening import open_source
 from s2d_edge.firmware_host.io.outputs import open_outputs
 from s2d_edge.firmware_host.io.panel import Display
@@ -310,7 +311,7 @@ def _state_text(bundle: Bundle, followed: int) -> str:
 
 
 def _warn(console: Console, summary: LiveSummary, pipeline: Pipeline, engine: Engine, source: Source) -> None:
-    """Warn about repeated frames, a run without results, and frames that are not in the video."""
+    """Warn about repeated frames, a run without results, and what was lost."""
     if summary.repeated_frames:
         console.warn(
             f"{source.name} has fewer than {engine.spec.frames} samples with a face; "
@@ -325,3 +326,7 @@ def _warn(console: Console, summary: LiveSummary, pipeline: Pipeline, engine: En
         console.warn(
             f"{summary.counts.unwritten_frames} frames came faster than the annotated video could be written"
         )
+    for fault in pipeline.faults():
+        console.warn(fault)
+    if isinstance(source, CaptureSource) and source.unreadable:
+        console.warn(f"{source.unreadable} frames of {source.name} could not be decoded")

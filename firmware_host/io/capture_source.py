@@ -21,6 +21,7 @@ from s2d_edge.media.opencv_decoder import layout_of, nominal_fps, promised_frame
 from s2d_edge.media.video import FALLBACK_FPS, MAX_PLAUSIBLE_FPS, FrameClock, is_cut_short
 
 RECONNECT_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+MOST_UNREADABLE = 50  # in a row, before the connection is opened anew
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 5_000
 # A recording that ends at one frame so often again, read from its begin, ends there for good.
@@ -58,6 +59,9 @@ class CaptureSource:
 
     A recording that breaks off is read on from where it broke off, as long as every connection brings it
     further. A stream whose server names a length ends only when it has come to that length.
+
+    Attributes:
+        unreadable: frames of a live source so far that could not be decoded.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class CaptureSource:
         """
         self.name = name
         self.state = SourceState.OPENING
+        self.unreadable = 0
         self._connect = connect
         self._reconnect_after_s = reconnect_after_s or RECONNECT_AFTER_S
         self._stopped = Event()
@@ -124,7 +129,7 @@ class CaptureSource:
         first_s: float | None = None
         while (capture := self._capture) is not None and not self._stopped.is_set():
             came = 0
-            while not self._stopped.is_set() and (got := capture.read()) is not None:
+            while not self._stopped.is_set() and (got := self._read(capture)) is not None:
                 arrived_s = time.perf_counter()
                 first_s = arrived_s if first_s is None else first_s
                 came += 1
@@ -134,6 +139,15 @@ class CaptureSource:
                 return
             if not self._reconnected():
                 return
+
+    def _read(self, capture: Capture) -> tuple[float, Picture] | None:
+        """The next frame that can be decoded; None when the line is lost, or too many in a row cannot."""
+        for _ in range(MOST_UNREADABLE):
+            try:
+                return capture.read()
+            except cv2.error:
+                self.unreadable += 1
+        return None
 
     def _recorded(self) -> Iterator[tuple[float, Picture, float]]:
         """Time in the recording, picture and arrival of every frame of one, however often it breaks off."""

@@ -60,6 +60,8 @@ class Counts:
         dropped_frames: not searched, because the face search was slower than the source.
         dropped_clips: not predicted, because the model was slower than the samples.
         unwritten_frames: not in the annotated video, because writing it was slower than the source.
+        failed_frames: not searched, because of a fault in a single frame.
+        failed_clips: not predicted, because of a fault in a single clip.
         source_fps: frames per second over the last seconds.
         results_per_s: results per second over the last seconds.
         latency_p50_ms: from decoding a frame to its result, median; None before the first result.
@@ -76,6 +78,8 @@ class Counts:
     dropped_frames: int
     dropped_clips: int
     unwritten_frames: int
+    failed_frames: int
+    failed_clips: int
     source_fps: float
     results_per_s: float
     latency_p50_ms: float | None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from s2d_edge.firmware_host.io.source import Frame
 from s2d_edge.firmware_host.pipeline.board import Board
 from s2d_edge.firmware_host.pipeline.clips import ClipMaker
+from s2d_edge.firmware_host.pipeline.faults import Faults
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest, SearchedFrame
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue
 from s2d_edge.firmware_host.pipeline.stage import Stage
@@ -32,6 +34,7 @@ class FaceStage(Stage):
         record: BoundedQueue[SearchedFrame] | None,
         board: Board,
         stats: LiveStats,
+        faults: Faults,
         on_failure: Callable[[BaseException], None],
     ) -> None:
         """Prepare to search.
@@ -47,6 +50,7 @@ class FaceStage(Stage):
             record: second output, for the annotated video of a file; closed at the end.
             board: gets every searched frame.
             stats: counts the searched frames.
+            faults: counts those that could not be searched.
             on_failure: see :class:`Stage`.
         """
         super().__init__("face", on_failure)
@@ -60,13 +64,16 @@ class FaceStage(Stage):
         self._record = record
         self._board = board
         self._stats = stats
+        self._faults = faults
 
     def work(self) -> None:
         """Search every frame; at the end, make the only clip of a short source."""
         pending: SearchedFrame | None = None
         try:
             for frame in self._frames:
-                searched = self._search(frame)
+                searched = self._faults.attempt(partial(self._search, frame))
+                if searched is None:
+                    continue
                 self._board.put_frame(searched)
                 if self._record is not None:
                     if pending is not None:

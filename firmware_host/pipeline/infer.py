@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.io.source import Frame
 from s2d_edge.firmware_host.pipeline.board import Board
+from s2d_edge.firmware_host.pipeline.faults import Faults
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest
 from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue
@@ -27,6 +29,7 @@ class InferStage(Stage):
         frames: BoundedQueue[Frame],
         board: Board,
         stats: LiveStats,
+        faults: Faults,
         on_result: Callable[[LiveResult], None] | None,
         on_end: Callable[[], None] | None,
         on_failure: Callable[[BaseException], None],
@@ -40,6 +43,7 @@ class InferStage(Stage):
             frames: queue of the face search, whose losses each result states.
             board: gets every result.
             stats: counts the results.
+            faults: counts the clips that could not be predicted.
             on_result: called in this stage's thread with each result.
             on_end: called in this stage's thread after the last result.
             on_failure: see :class:`Stage`.
@@ -51,6 +55,7 @@ class InferStage(Stage):
         self._frames = frames
         self._board = board
         self._stats = stats
+        self._faults = faults
         self._on_result = on_result
         self._on_end = on_end
 
@@ -58,7 +63,10 @@ class InferStage(Stage):
         """Predict every clip until there are no more."""
         try:
             for request in self._requests:
-                self._board.put_result(request.ticket, self._predict(request))
+                result = self._faults.attempt(partial(self._predict, request))
+                if result is not None and self._on_result is not None:
+                    self._on_result(result)
+                self._board.put_result(request.ticket, result)
         finally:
             self._board.end_results()
             if self._on_end is not None:
@@ -87,6 +95,4 @@ class InferStage(Stage):
             pace=prediction.pace,
         )
         self._stats.result_came(result.latency_ms, result.infer_ms, result.pace)
-        if self._on_result is not None:
-            self._on_result(result)
         return result

@@ -94,7 +94,11 @@ class FacePredictors:
             DeviceError: the device fails, or the logits are not finite.
         """
         seat = self._seat_of(request)
-        prediction = seat.predictor.predict(request)
+        try:
+            prediction = seat.predictor.predict(request)
+        except Exception:
+            seat.track = 0  # its state may be spoilt: the next clip begins anew
+            raise
         if prediction is None:
             return None
         logits = prediction.logits[0]

@@ -20,6 +20,7 @@ from s2d_edge.firmware_host.pipeline.capture import CaptureStage
 from s2d_edge.firmware_host.pipeline.clips import ClipMaker
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.faces import FaceStage
+from s2d_edge.firmware_host.pipeline.faults import Faults
 from s2d_edge.firmware_host.pipeline.infer import InferStage
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest, SearchedFrame
 from s2d_edge.firmware_host.pipeline.per_face import FacePredictors, tracker_for
@@ -89,6 +90,8 @@ class Pipeline:
             size_of=lambda searched: searched.frame.picture.nbytes,
         )
         self._stats = LiveStats()
+        self._unsearched = Faults("frames could not be searched for faces", forgiven=live)
+        self._unpredicted = Faults("clips could not be predicted", forgiven=live)
         self._board = Board(engine.labels, RESULTS_KEPT * seats)
         predictors = FacePredictors(engine, config)
         request = predictors.request
@@ -119,6 +122,7 @@ class Pipeline:
                 record=None if live else record,
                 board=self._board,
                 stats=self._stats,
+                faults=self._unsearched,
                 on_failure=self._fail,
             ),
             InferStage(
@@ -128,6 +132,7 @@ class Pipeline:
                 frames=self._frames,
                 board=self._board,
                 stats=self._stats,
+                faults=self._unpredicted,
                 on_result=on_result,
                 on_end=on_end,
                 on_failure=self._fail,
@@ -176,7 +181,13 @@ class Pipeline:
             dropped_frames=self._frames.dropped,
             dropped_clips=self._requests.dropped,
             unwritten_frames=self._record.dropped,
+            failed_frames=self._unsearched.total,
+            failed_clips=self._unpredicted.total,
         )
+
+    def faults(self) -> list[str]:
+        """A sentence for each stage that failed at something and went on, with the reasons."""
+        return [text for each in (self._unsearched, self._unpredicted) if (text := each.to_text())]
 
     def snapshot(self) -> Snapshot:
         """The newest searched frame with its faces and results, and the counts."""

@@ -119,8 +119,16 @@ class LiveStats:
                 self._slow_results += 1
                 self._pace = pace
 
-    def counts(self, *, dropped_frames: int, dropped_clips: int, unwritten_frames: int) -> Counts:
-        """Everything so far, and what the queues dropped; percentiles are of the last 10,000 results."""
+    def counts(
+        self,
+        *,
+        dropped_frames: int,
+        dropped_clips: int,
+        unwritten_frames: int,
+        failed_frames: int = 0,
+        failed_clips: int = 0,
+    ) -> Counts:
+        """Everything so far, and what was dropped or failed; percentiles are of the last 10,000 results."""
         with self._lock:
             now_s = time.perf_counter()
             frames, analysed, with_face = self._frames, self._analysed, self._with_face
@@ -138,6 +146,8 @@ class LiveStats:
             dropped_frames=dropped_frames,
             dropped_clips=dropped_clips,
             unwritten_frames=unwritten_frames,
+            failed_frames=failed_frames,
+            failed_clips=failed_clips,
             source_fps=source_fps,
             results_per_s=results_per_s,
             latency_p50_ms=_percentile(latency, 50),

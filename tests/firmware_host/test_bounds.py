@@ -23,6 +23,7 @@ from s2d_edge.firmware_host.pipeline.board import Board
 from s2d_edge.firmware_host.pipeline.clips import ClipMaker
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.faces import FaceStage
+from s2d_edge.firmware_host.pipeline.faults import Faults
 from s2d_edge.firmware_host.pipeline.infer import InferStage
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest
 from s2d_edge.firmware_host.pipeline.per_face import FacePredictors, tracker_for
@@ -109,6 +110,7 @@ class Bookkeeping:
             record=None,
             board=self.board,
             stats=self.stats,
+            faults=Faults("items failed", forgiven=False),
             on_failure=self.fail,
         )
         self.model = InferStage(
@@ -118,6 +120,7 @@ class Bookkeeping:
             frames=self.frames,
             board=self.board,
             stats=self.stats,
+            faults=Faults("items failed", forgiven=False),
             on_result=None,
             on_end=None,
             on_failure=self.fail,

@@ -33,6 +33,7 @@ from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, ConfigError
 from s2d_edge.firmware_host.bundles import BundleName, find_precision
 from s2d_edge.firmware_host.selftest.selftest import write_self_test
+from s2d_edge.lint.check import read_graph
 
 
 @releases_claims
@@ -116,6 +117,7 @@ def _open_source(given: BundleName | None, device: str, console: Console) -> Bun
     bundle = open_bundle(path)
     if bundle.manifest.precision != "fp32":
         raise BundleError(f"{path} is INT8 already; calibrate the FP32 bundle it was made from")
+    read_graph(bundle.graph_path)  # its hash says only that it is what was sealed
     return bundle
 
 

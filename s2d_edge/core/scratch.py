@@ -18,7 +18,8 @@ try:
 except ImportError:  # no POSIX: nothing is known to be left behind
     fcntl = None  # type: ignore[assignment]
 
-_YOUNG_S = 60.0  # one so young may not be locked yet
+# One so young may not be locked yet. A claimed name is another's only where a dot ends what both share.
+_YOUNG_S, _YOUNG_AND_CLAIMED_S = 60.0, 2.0
 
 
 @contextmanager
@@ -36,23 +37,27 @@ def in_use(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def sweep(parent: Path, names: str) -> int:
+def sweep(parent: Path, names: str, *, claimed: bool = False) -> int:
     """Remove the scratch folders directly under ``parent`` that nobody is writing into; returns their number.
 
     Where the file system has no locks, nothing is removed.
 
     Args:
         names: a regular expression of the names that the folders would have got. Others are someone else's.
+        claimed: this process has claimed the names, so that hardly anyone begins to write one just now.
     """
     if fcntl is None or not parent.is_dir():
         return 0
     ours = re.compile(rf"\.(?:{names})\.[0-9a-f]{{8}}(\.old)?")
-    return sum(_remove(folder) for folder in list(parent.iterdir()) if ours.fullmatch(folder.name))
+    least_age_s = _YOUNG_AND_CLAIMED_S if claimed else _YOUNG_S
+    return sum(
+        _remove(folder, least_age_s) for folder in list(parent.iterdir()) if ours.fullmatch(folder.name)
+    )
 
 
-def _remove(folder: Path) -> bool:
+def _remove(folder: Path, least_age_s: float) -> bool:
     try:
-        if time.time() - folder.lstat().st_mtime < _YOUNG_S:
+        if time.time() - folder.lstat().st_mtime < least_age_s:
             return False
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, get_args
 
 from s2d_edge.contracts.bundle import BUILD_SCRIPT, MANIFEST, Bundle, EngineIdentity, Manifest, open_bundle
 from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import ConfigError
+from s2d_edge.core.errors import ConfigError, MissingExtraError
 from s2d_edge.core.files import whole_folder
 from s2d_edge.deploy.ovms import DEVICES, write_ovms
 from s2d_edge.deploy.triton import write_triton
 from s2d_edge.firmware_host.bundles import BundleName, resolve
+from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.caches import compiled_key
 from s2d_edge.firmware_host.engines.plans import NoPlanError, find_plan
 
@@ -44,7 +46,8 @@ def deploy_bundle(
 
     Raises:
         ConfigError: an unknown server, a relative root, or a bundle that holds a graph of another format.
-        S2DEdgeError: a damaged bundle, or a folder that exists already.
+        S2DEdgeError: a damaged bundle, a graph that the server's runtime refuses, or a folder that exists
+            already.
     """
     server = _parse_server(to)
     if not root.startswith("/"):
@@ -57,6 +60,8 @@ def deploy_bundle(
             f"--to {server} takes bundles with {_FORMATS[server]}, {opened.path} holds {manifest.graph}; "
             f"use --to {other}, or export the run for another target"
         )
+    with suppress(MissingExtraError), open_engine(opened, "cpu"):
+        pass  # a server would refuse the graphs that this refuses
     out = choose_output(out, Path("deploy") / f"{manifest.name}-{server}")
     root = root.rstrip("/")
     write, lines = (_triton if server == "triton" else _ovms)(opened, root, out, console)

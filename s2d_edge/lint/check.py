@@ -52,12 +52,12 @@ def find_violations(path: Path, rules: Sequence[Rule[Any]]) -> list[Violation]:
     Raises:
         BundleError: the file is no graph, or a damaged one.
     """
-    graph = _read(path)
+    graph = read_graph(path)
     return [violation for rule in rules for violation in broken(rule, graph)]
 
 
-def _read(path: Path) -> Any:
-    """Read a graph file.
+def read_graph(path: Path) -> Any:
+    """Read a graph file: ONNX as :class:`~s2d_edge.lint.onnx_view.OnnxGraph`, an IR as OpenVINO's model.
 
     Raises:
         BundleError: it is no graph, or a damaged one.

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from s2d_edge.contracts.bundle import MANIFEST, find_bundles, open_bundle, read_manifest
+from s2d_edge.contracts.bundle import MANIFEST, find_bundles, open_bundle, read_manifest, writing_bundle
+from s2d_edge.core.claims import choose_output, release
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError
 from s2d_edge.core.files import sha256_of
@@ -124,3 +132,44 @@ def test_bad_and_newer_neighbours_are_skipped_and_named(
         assert sum(f"/{name}" in line for line in lines) == 1
     assert find_bundles(root) == find_bundles(root, None)
     assert capfd.readouterr().err == ""
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from s2d_edge.contracts.bundle import writing_bundle
+from s2d_edge.core.claims import choose_output
+out = choose_output(Path(sys.argv[1]), Path("unused"))
+with writing_bundle(out) as scratch:
+    (scratch / "model.bin").write_bytes(bytes(1000))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_export_left_behind_is_removed_by_the_next(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "exports" / "own"
+    for _ in range(2):
+        killed = subprocess.run([sys.executable, "-c", _KILLED, str(out)], check=False)
+        assert killed.returncode == -signal.SIGKILL
+    left = [path for path in out.parent.iterdir() if path != out]
+    assert len(left) == 2
+    names = (".own-2.0123abcd", ".other.0123abcd", ".own.notahex0", "own.0123abcd", ".own.89abcdef")
+    others = [out.parent / name for name in names]
+    for other in others:
+        other.mkdir()
+    for path in (*left, *others[:-1]):  # the last one was made just now
+        os.utime(path, (time.time() - 10, time.time() - 10))
+    with claiming(out), writing_bundle(out) as scratch:
+        for file in bundle.iterdir():
+            shutil.copy(file, scratch)
+    assert sorted(out.parent.iterdir()) == sorted([out, *others])
+    assert open_bundle(out).path == out
+
+
+@contextmanager
+def claiming(out: Path) -> Iterator[None]:
+    choose_output(out, out)
+    try:
+        yield
+    finally:
+        release(out)

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
 from s2d_edge.contracts.bundle.manifest import MANIFEST, Manifest
+from s2d_edge.core import claims
 from s2d_edge.core.errors import BundleError
 from s2d_edge.core.files import sha256_of, whole_folder
+from s2d_edge.core.scratch import sweep
 
 
 @contextmanager
 def writing_bundle(path: Path) -> Iterator[Path]:
     """Yield a scratch folder to fill; it becomes ``path`` if the block ends well, else it is removed.
 
-    Finish the block with :func:`seal`.
+    Finish the block with :func:`seal`. What a killed command left behind of this bundle is removed first.
 
     Raises:
         BundleError: the block ended without a manifest.
     """
+    sweep(path.parent, re.escape(path.stem), claimed=claims.is_ours(path))
     with whole_folder(path) as scratch:
         yield scratch
         if not (scratch / MANIFEST).is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,10 +32,14 @@ class PyAVDecoder:
         import av
 
         self._error = av.error.FFmpegError
+        self._opened = ExitStack()
         try:
-            self._container = av.open(f"file:{path.resolve()}")
+            # An opened file: a name may look like an address, or not be UTF-8.
+            file = self._opened.enter_context(path.open("rb"))
+            self._container = self._opened.enter_context(av.open(file))
             self._stream = self._container.streams.video[0]
-        except (self._error, LookupError) as error:
+        except (self._error, LookupError, OSError) as error:
+            self._opened.close()
             raise MediaError(
                 f"{path} cannot be decoded as a video ({error}); copy or record it again"
             ) from None
@@ -69,4 +74,4 @@ class PyAVDecoder:
     def release(self) -> None:
         """Close the file."""
         self._frames.close()
-        self._container.close()
+        self._opened.close()

@@ -119,7 +119,8 @@ def _save(
                 [prediction.faces_missed > 0 and prediction.faces_found == 0 for prediction in predictions],
                 labels,
             )
-            panel.set_title(video.name, loc="left", fontsize="medium")
+            name = video.name.encode("utf-8", "backslashreplace").decode()  # disks allow names that are not
+            panel.set_title(name, loc="left", fontsize="medium")
         panels[-1].set_xlabel("seconds")
         drawn: dict[str, Any] = {}
         for panel in panels:

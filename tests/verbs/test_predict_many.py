@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,17 @@ def test_a_picture_of_expressions_over_time(
             assert f"<!-- {shown} -->" in text
 
 
+def test_a_name_that_is_not_utf8_is_predicted_and_drawn(
+    tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_video(tmp_path / "a.avi", [plain((200, 30, 30))] * 20, fps=20.0)
+    odd = video.rename(Path(os.fsdecode(os.fsencode(tmp_path) + b"/v\xff.avi")))
+    plot = tmp_path / "plot.svg"
+    words = ("--every", "0.5", "--no-crop", "--plot", plot, "--quiet")
+    assert len(lines(capsys, bundle, odd, *words)) == 2
+    assert "udcff" in plot.read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -199,4 +211,5 @@ def test_lines_of_json_are_whole_or_not_there(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with json_lines(str(out)) as write:
         write({"ä": [1]})
-    assert out.read_text("utf-8") == '{"ä": [1]}\n'
+    assert out.read_bytes().count(b"\n") == 1
+    assert json.loads(out.read_text("utf-8")) == {"ä": [1]}

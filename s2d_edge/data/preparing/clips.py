@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -325,14 +325,28 @@ def _try_each(
             yield _try(loader, path)
 
 
-def _try(loader: ClipLoader, path: Path) -> LoadedClip | MediaError:
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Turn whatever is wrong with a clip into one error that names it.
+
+    Raises:
+        MediaError: the block found the clip unusable.
+    """
     try:
-        return loader.load(path)
-    except MediaError as error:
-        return error
+        yield
+    except MediaError:
+        raise
     except (S2DEdgeError, OSError, MemoryError, cv2.error) as error:
         reason = str(error) or type(error).__name__
-        return MediaError(f"{path} cannot be used as a clip: {reason}")
+        raise MediaError(f"{path} cannot be used as a clip: {reason}") from None
+
+
+def _try(loader: ClipLoader, path: Path) -> LoadedClip | MediaError:
+    try:
+        with naming(path):
+            return loader.load(path)
+    except MediaError as error:
+        return error
 
 
 _worker_loader: ClipLoader | None = None

@@ -12,7 +12,7 @@ import numpy as np
 
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.core.errors import ConfigError, MediaError
-from s2d_edge.data.preparing.clips import LoadedClip
+from s2d_edge.data.preparing.clips import LoadedClip, naming
 from s2d_edge.data.preparing.cropping import FrameCropper
 from s2d_edge.data.preparing.ends import VideoSample
 from s2d_edge.media.kinds import media_kind
@@ -40,7 +40,13 @@ def slide(
         raise MediaError(
             f"{path} has no clock, so there is no window every {every_s:g} seconds; give a video"
         )
-    return _slide(path, spec, every_s * spec.fps, cropper())
+    return _named(path, _slide(path, spec, every_s * spec.fps, cropper()))
+
+
+def _named(path: Path, clips: Iterator[LoadedClip]) -> Iterator[LoadedClip]:
+    """The clips; what is wrong with the video names it."""
+    with naming(path):
+        yield from clips
 
 
 def _slide(path: Path, spec: ClipSpec, step: float, cropper: FrameCropper) -> Iterator[LoadedClip]:

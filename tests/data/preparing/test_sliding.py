@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
-from s2d_edge.core.errors import ConfigError, MediaError
+from s2d_edge.core.errors import ConfigError, DataError, MediaError
 from s2d_edge.data.preparing import sliding
 from s2d_edge.data.preparing.clips import LoadedClip
 from s2d_edge.data.preparing.cropping import FrameCropper
@@ -122,6 +122,17 @@ def test_a_face_that_comes_late_is_where_the_frames_before_it_are_cropped(
     np.testing.assert_array_equal(clips[0].frames[0], whole_picture(picture(0), SIZE))
     for place, k in enumerate((3, 4, 5, 6)):
         np.testing.assert_array_equal(clips[3].frames[place], align_crop(picture(k), first, CROP))
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), DataError("too small"), MemoryError()])
+def test_what_is_wrong_with_a_video_names_it(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def find(frame: Picture) -> Points | None:
+        raise error
+
+    monkeypatch.setattr(sliding, "media_kind", lambda path: "video")
+    monkeypatch.setattr(sliding, "read_video", lambda path: iter([(0.0, picture(0))]))
+    with pytest.raises(MediaError, match=r"clip\.mp4"):
+        next(slide(Path("clip.mp4"), SPEC, 1.0, lambda: FrameCropper(SIZE, CROP, find)))
 
 
 @pytest.mark.parametrize("every_s", [0.0, -1.0, math.nan, math.inf])

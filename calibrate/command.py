@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from s2d_edge.contracts.provenance import copy_provenance
 from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, ConfigError
+from s2d_edge.core.files import copy_files
 from s2d_edge.firmware_host.bundles import BundleName, find_precision
 from s2d_edge.firmware_host.selftest.selftest import write_self_test
 from s2d_edge.lint.check import read_graph
@@ -103,7 +103,7 @@ def calibrate_bundle(
                 write_json(json, rejection_as_json(manifest.target, clips.dataset.name, found.gate))
             raise rejection(found.gate, out)
         with writing_bundle(out) as scratch:
-            shutil.copytree(found.bundle.path, scratch, dirs_exist_ok=True)
+            copy_files(found.bundle.path, scratch)
             report = _measure_and_seal(source, found, scratch, clips, sensitivity, device, json, console)
     following = f"s2d-edge run --bundle {out} --camera 0"
     if manifest.target == "jetson":

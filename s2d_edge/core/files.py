@@ -231,6 +231,16 @@ def _make_folder(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
 
 
+def copy_files(source: Path, folder: Path) -> None:
+    """Copy what a folder holds into another one: contents only, since some disks have no modes or times."""
+    for path in sorted(source.rglob("*")):
+        copy = folder / path.relative_to(source)
+        if path.is_dir():
+            copy.mkdir(exist_ok=True)
+        else:
+            shutil.copyfile(path, copy)
+
+
 def clear_scratch(path: Path) -> None:
     """Remove what a killed :func:`whole_file` of ``path`` left behind. Nothing else may be writing it."""
     for scratch in path.parent.glob(f"{glob.escape(_scratch_start(path))}*{glob.escape(path.suffix)}"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -26,4 +27,5 @@ def write_build_script(folder: Path, name: str, precision: Precision) -> None:
         script = script.replace(f"@{key}@", shlex.quote(value))
     path = folder / BUILD_SCRIPT
     path.write_text(script, encoding="utf-8")
-    path.chmod(0o755)
+    with suppress(OSError):  # some disks have no modes; the advice is "sh" and its name
+        path.chmod(0o755)

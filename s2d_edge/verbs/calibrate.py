@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import s2d_edge
-from s2d_edge.verbs.options import Data, Debug, Device, Json, Quiet, SkipUnreadable
+from s2d_edge.verbs.options import Data, Debug, Device, Json, Quiet, SkipUnreadable, keep_inputs
 
 
 def calibrate(
@@ -84,6 +84,7 @@ def calibrate(
     debug: Debug = False,
 ) -> None:
     """Quantize a bundle to INT8 for its target, and measure what that costs in accuracy."""
+    keep_inputs(json, [data])
     s2d_edge.calibrate(
         bundle,
         data=data,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from s2d_edge.verbs.options import Debug, Json, Quiet
+from s2d_edge.verbs.options import Debug, Json, Quiet, keep_inputs
 
 
 def check(
@@ -42,6 +42,7 @@ def check(
         raise ConfigError(f"--fps {fps} must be positive; give frames per second")
     if out is not None and out.suffix.lower() != ".png":
         raise ConfigError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
+    keep_inputs(json, [data])
     console = Console(quiet=quiet)
     picture = None if out is None else require_vacant(out)
     wanted = None if labels is None else parse_label_set(labels).labels

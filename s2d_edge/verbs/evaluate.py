@@ -8,7 +8,7 @@ import typer
 
 import s2d_edge
 from s2d_edge.core.names import cut_apart
-from s2d_edge.verbs.options import Data, Debug, Device, Json, Protocol, Quiet, SkipUnreadable
+from s2d_edge.verbs.options import Data, Debug, Device, Json, Protocol, Quiet, SkipUnreadable, keep_inputs
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,6 +40,7 @@ def evaluate(
     from s2d_edge.contracts.provenance import sentences
     from s2d_edge.core.console import write_json
 
+    keep_inputs(json, [data])
     console = s2d_edge.Console(quiet=quiet)
     result = s2d_edge.evaluate(
         model,

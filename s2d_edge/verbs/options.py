@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -54,3 +56,15 @@ Protocol = Annotated[
         help="paper: sample a published set, and choose the best epoch, as the official code does.",
     ),
 ]
+
+
+def keep_inputs(json: str | None, inputs: Sequence[str | Path | None]) -> None:
+    """See that ``--json`` would not write over something that the command reads.
+
+    Raises:
+        ConfigError: it would.
+    """
+    from s2d_edge.core.claims import refuse_same
+
+    if json not in (None, "-"):
+        refuse_same(Path(json), "--json", [Path(each) for each in inputs if each is not None])

@@ -9,7 +9,7 @@ import typer
 
 import s2d_edge
 from s2d_edge.core.errors import MediaError
-from s2d_edge.verbs.options import Debug, Device, Json, Quiet
+from s2d_edge.verbs.options import Debug, Device, Json, Quiet, keep_inputs
 
 
 def predict(
@@ -49,7 +49,8 @@ def predict(
     from s2d_edge.verbs.predict_windows import check_plot, predict_windows
 
     console = s2d_edge.Console(quiet=quiet)
-    check_plot(plot, every)  # before a model is opened
+    keep_inputs(json, paths)
+    check_plot(plot, every, paths)  # before a model is opened
     _require_some(paths)
     unreadable: list[dict[str, Any]] = []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import s2d_edge
+from s2d_edge.core.claims import refuse_same
 from s2d_edge.core.console import json_lines
 from s2d_edge.core.errors import ConfigError, MediaError, MissingExtraError
 from s2d_edge.core.files import whole_file
@@ -20,8 +21,8 @@ _PANEL_INCHES = (10.0, 2.6)
 _MOST_PANELS = 40
 
 
-def check_plot(plot: Path | None, every: float | None) -> None:
-    """See that a picture can be drawn.
+def check_plot(plot: Path | None, every: float | None, inputs: Sequence[Path]) -> None:
+    """See that a picture can be drawn, and over none of the inputs.
 
     Raises:
         ConfigError: without ``--every``, or to an unknown kind of file.
@@ -33,6 +34,7 @@ def check_plot(plot: Path | None, every: float | None) -> None:
         raise ConfigError("--plot draws expressions over time; give --every SECONDS too")
     if plot.suffix.lower() not in _PLOTS:
         raise ConfigError(f"--plot {plot}: the kinds of picture are {', '.join(_PLOTS)}; name it so")
+    refuse_same(plot, "--plot", inputs)
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s2d_edge.core.errors import BundleError
-from s2d_edge.core.files import clear_scratch, read_json, whole_file, whole_folder, write_text
+from s2d_edge.core.files import clear_scratch, copy_files, read_json, whole_file, whole_folder, write_text
 from tests.hostile import DAMAGED, JSON
 
 
@@ -80,9 +80,12 @@ def test_a_disk_without_modes_keeps_what_was_written(tmp_path: Path, monkeypatch
     write_text(tmp_path / "file", "new")
     for _ in range(2):
         with whole_folder(tmp_path / "folder") as scratch:
-            (scratch / "file").touch()
+            (scratch / "in").mkdir()
+            (scratch / "in" / "file").write_text("content")
+    (tmp_path / "copy").mkdir()
+    copy_files(tmp_path / "folder", tmp_path / "copy")
     assert (tmp_path / "file").read_text() == "new"
-    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["file"]
+    assert (tmp_path / "copy" / "in" / "file").read_text() == "content"
 
 
 def test_links_stay_links_and_what_they_lead_to_is_replaced(tmp_path: Path) -> None:

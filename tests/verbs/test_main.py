@@ -86,6 +86,17 @@ def test_paths_that_cannot_be_read(tmp_path: Path, fails: Fails) -> None:
     fails(("deploy", bundle, "--to", "triton"), "--to triton", "model.xml")
 
 
+def test_an_output_over_an_input_is_refused(tmp_path: Path, fails: Fails) -> None:
+    for name in ("a.mp4", "labels.csv"):
+        (tmp_path / name).write_text("precious")
+    (tmp_path / "link").symlink_to("a.mp4")
+    fails(("predict", "starter", "a.mp4", "--json", "link"), "--json", "a.mp4")
+    fails(("predict", "starter", "a.mp4", "--every", "1", "--json", "./a.mp4"), "--json", "a.mp4")
+    for verb in (("evaluate", "starter", "--data"), ("data", "check"), ("calibrate", "--data")):
+        fails((*verb, "labels.csv", "--json", "labels.csv"), "--json", "labels.csv")
+    assert (tmp_path / "a.mp4").read_text() == (tmp_path / "labels.csv").read_text() == "precious"
+
+
 def test_values_out_of_range_are_named_with_their_option(tmp_path: Path, fails: Fails) -> None:
     write_random_run(tmp_path / "run")
     bundle = str(make_bundle(tmp_path / "bundle").path)

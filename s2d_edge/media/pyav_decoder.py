@@ -12,7 +12,11 @@ import numpy as np
 from s2d_edge.core.errors import MediaError
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.iso_boxes import read_track_facts
+from s2d_edge.media.opencv_decoder import MOST_PIXELS
 from s2d_edge.media.upright import TURNED_BY, Layout
+
+# What PyAV raises of damaged files, beside its own errors.
+_DAMAGE = (OSError, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError)
 
 
 def pyav_is_installed() -> bool:
@@ -31,24 +35,30 @@ class PyAVDecoder:
         """
         import av
 
-        self._error = av.error.FFmpegError
-        self._opened = ExitStack()
+        self._damage = (av.error.FFmpegError, *_DAMAGE)
+        self._facts = read_track_facts(path)
         try:
-            # An opened file: a name may look like an address, or not be UTF-8.
-            file = self._opened.enter_context(path.open("rb"))
-            self._container = self._opened.enter_context(av.open(file))
-            self._stream = self._container.streams.video[0]
-        except (self._error, LookupError, OSError) as error:
-            self._opened.close()
+            with ExitStack() as opened:
+                # An opened file: a name may look like an address, or not be UTF-8.
+                file = opened.enter_context(path.open("rb"))
+                container = opened.enter_context(av.open(file, metadata_errors="ignore"))
+                stream = container.streams.video[0]
+                context = stream.codec_context
+                if context is None:
+                    raise LookupError("no decoder for its codec")
+                if context.width * context.height > MOST_PIXELS:
+                    raise ValueError(f"frames of {context.width}×{context.height} pixels")
+                stream.thread_type = "AUTO"
+                self._container, self._stream = container, stream
+                self._opened = opened.pop_all()
+        except self._damage as error:
             raise MediaError(
                 f"{path} cannot be decoded as a video ({error}); copy or record it again"
             ) from None
-        self._stream.thread_type = "AUTO"
-        self._facts = read_track_facts(path)
         self._frames = self._decoded()
-        self.fps = float(self._stream.average_rate or 0)
-        self.frames = round(self._stream.frames * self._facts.shown)
-        self.codec = self._stream.codec_context.name
+        self.fps = float(stream.average_rate or 0)
+        self.frames = round(stream.frames * self._facts.shown)
+        self.codec = context.name
 
     def read(self) -> tuple[float, Picture] | None:
         """Decode the next frame; see :meth:`Decoder.read`."""
@@ -63,7 +73,7 @@ class PyAVDecoder:
                 frames = next(packets).decode()
             except StopIteration:
                 return
-            except self._error:  # one damaged packet; the next may be sound
+            except self._damage:  # one damaged packet; the next may be sound
                 continue
             for frame in frames:
                 stamp_s = float("nan") if frame.time is None else frame.time - start_s

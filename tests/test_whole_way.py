@@ -16,8 +16,11 @@ import pytest
 from safetensors.torch import save_file
 
 from s2d_edge.contracts.model_config import preset
+from s2d_edge.contracts.provenance import read_provenance
+from s2d_edge.core.console import Console
 from s2d_edge.data.avatars.expression import EXPRESSIONS
 from s2d_edge.model.landmark import MobileFaceNet
+from s2d_edge.verbs.report_text import show_report
 from tests.models import CAUSAL
 from tests.shared import Shared
 from tests.verbs.command import run as run_here
@@ -31,7 +34,9 @@ def _run(*arguments: str, cwd: Path) -> str:
 
 
 @pytest.mark.slow(seconds=50)
-def test_from_drawn_faces_to_an_annotated_video(face_video: Path, tmp_path: Path) -> None:
+def test_from_drawn_faces_to_an_annotated_video(
+    face_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     _run("data", "avatars", "faces", "--clips-per-class", "5", cwd=tmp_path)
     save_file(MobileFaceNet(preset("demo").landmark).state_dict(), tmp_path / "landmark.safetensors")
     _run("train", "--data", "faces", "--landmark", "landmark.safetensors", "--epochs", "1", cwd=tmp_path)
@@ -46,6 +51,10 @@ def test_from_drawn_faces_to_an_annotated_video(face_video: Path, tmp_path: Path
 
     score = json.loads(_run("evaluate", str(fp32), "--data", "faces", "--json", "-", cwd=tmp_path))
     assert score["war"] == report["fp32"]["score"]["war"]
+    assert score["made_from"] == read_provenance(int8)
+    assert score["made_from"]["init"]["name"] == "faces-demo-image"
+    show_report(int8, open_page=False, json=None, console=Console())
+    assert "trained on 'faces': " in " ".join(capsys.readouterr().err.split())
 
     timings = json.loads(
         _run("benchmark", "--against", "torch", "--rounds", "2", "--warmup", "1", "--json", "-", cwd=tmp_path)

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from s2d_edge.core.errors import MediaError
+from s2d_edge.core.files import is_utf8
 from s2d_edge.media.crop import Picture
+from s2d_edge.media.kinds import VIDEO_SUFFIXES
+
+_BY_NUMBER = Path("/proc/self/fd")  # Linux's names of open files
+
+
+@contextmanager
+def name_for_ffmpeg(path: Path) -> Iterator[str]:
+    """Yield a name under which FFmpeg opens a file while the block runs.
+
+    FFmpeg believes a picture's suffix more than some videos' content, and its wrappers crash on a name that
+    is not UTF-8; such files are opened by their number.
+    """
+    usual = path.suffix.lower() in VIDEO_SUFFIXES and is_utf8(path.resolve())
+    if usual or not _BY_NUMBER.is_dir():
+        yield str(path.resolve())  # in full: FFmpeg would take "http:x.mp4" for an address
+        return
+    with path.open("rb") as file:
+        yield str(_BY_NUMBER / str(file.fileno()))
 
 
 class UndecodableError(MediaError):

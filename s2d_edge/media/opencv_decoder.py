@@ -13,18 +13,15 @@ import cv2
 import numpy as np
 
 from s2d_edge.core.errors import MediaError
-from s2d_edge.core.files import is_utf8
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.decoder import UndecodableError
+from s2d_edge.media.decoder import UndecodableError, name_for_ffmpeg
 from s2d_edge.media.iso_boxes import read_track_facts
-from s2d_edge.media.kinds import VIDEO_SUFFIXES
 from s2d_edge.media.upright import TURNED_BY, Layout
 
 cv2.setLogLevel(0)
 
 # Larger frames are a damaged header: 16K is 15360×8640.
 MOST_PIXELS = 15360 * 8640
-_BY_NUMBER = Path("/proc/self/fd")  # Linux's names of open files
 
 
 class OpenCVDecoder:
@@ -38,7 +35,8 @@ class OpenCVDecoder:
             MediaError: its frames are larger than any camera's.
         """
         facts = read_track_facts(path)
-        self._capture = _opened(path)
+        with name_for_ffmpeg(path) as name:
+            self._capture: Any = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
         if not self._capture.isOpened():
             self.release()
             raise UndecodableError(
@@ -65,19 +63,6 @@ class OpenCVDecoder:
     def release(self) -> None:
         """Close the file."""
         self._capture.release()
-
-
-def _opened(path: Path) -> Any:
-    """Open a file in FFmpeg, which believes a picture's suffix more than some videos' content.
-
-    OpenCV crashes on a name that is not UTF-8.
-    """
-    usual = path.suffix.lower() in VIDEO_SUFFIXES and is_utf8(path.resolve())
-    if usual or not _BY_NUMBER.is_dir():
-        # The absolute path: FFmpeg would take "http:x.mp4" for a protocol.
-        return cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
-    with path.open("rb") as file:  # under a name without a suffix
-        return cv2.VideoCapture(str(_BY_NUMBER / str(file.fileno())), cv2.CAP_FFMPEG)
 
 
 def layout_of(capture: Any, mirrored: int | None = None) -> Layout:

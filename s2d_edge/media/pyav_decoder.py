@@ -11,6 +11,7 @@ import numpy as np
 
 from s2d_edge.core.errors import MediaError
 from s2d_edge.media.crop import Picture
+from s2d_edge.media.decoder import name_for_ffmpeg
 from s2d_edge.media.iso_boxes import read_track_facts
 from s2d_edge.media.opencv_decoder import MOST_PIXELS
 from s2d_edge.media.upright import TURNED_BY, Layout
@@ -39,9 +40,8 @@ class PyAVDecoder:
         self._facts = read_track_facts(path)
         try:
             with ExitStack() as opened:
-                # An opened file: a name may look like an address, or not be UTF-8.
-                file = opened.enter_context(path.open("rb"))
-                container = opened.enter_context(av.open(file, metadata_errors="ignore"))
+                name = opened.enter_context(name_for_ffmpeg(path))
+                container = opened.enter_context(av.open(name, metadata_errors="ignore"))
                 stream = container.streams.video[0]
                 context = stream.codec_context
                 if context is None:

@@ -162,6 +162,23 @@ def test_a_resumed_training_refuses_another_listing_and_goes_on_with_the_old_one
     assert read_run(Path("run")).made_from == about["made_from"]
 
 
+def test_a_run_of_an_older_version_is_resumed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record lacks what was added since, and its snapshot was written by its path."""
+    with monkeypatch.context() as patched:
+        patched.setattr(train_context, "InterruptGuard", lambda: StopAfter(2))
+        with pytest.raises(KeyboardInterrupt):
+            _train(data, stage="image", out=Path("run"))
+    about = json.loads(Path("run/run.json").read_text())
+    del about["made_from"]
+    for name in ("carving", "temporal", "teacher", "protocol"):
+        del about["settings"][name]
+    Path("run/run.json").write_text(json.dumps(about))
+    torch.save(torch.load("run/resume.pt", weights_only=True), Path("run/resume.pt"))
+    (run,) = train(resume=Path("run"), console=QUIET)
+    assert read_run(run).made_from == {}
+    assert list(sentences(read_provenance(run))) == []
+
+
 def test_an_older_run_without_a_record_is_resumed_unchecked(tmp_path: Path) -> None:
     sample = Sample(path=tmp_path / "a.png", label=0, split="train")
     dataset = Dataset(name="d", root=tmp_path, labels=("a", "b"), samples=(sample,))

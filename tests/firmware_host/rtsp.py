@@ -37,6 +37,8 @@ def served_by_rtsp(video: Path, fps: float, sends: Sequence[int]) -> Iterator[st
                 method, fields = request
                 if method == "DESCRIBE":
                     self._answer(fields, _description(header, duration_s), "Content-Type: application/sdp")
+                elif method == "SETUP" and "TCP" not in fields.get("transport", ""):
+                    self._answer(fields, "", status="461 Unsupported Transport")
                 elif method == "SETUP":
                     self._answer(fields, "", "Transport: RTP/AVP/TCP;unicast;interleaved=0-1", "Session: 1")
                 elif method == "PLAY":
@@ -55,8 +57,8 @@ def served_by_rtsp(video: Path, fps: float, sends: Sequence[int]) -> Iterator[st
                 fields[name.lower()] = value.strip()
             return (first.split()[0], fields) if first.strip() else None
 
-        def _answer(self, fields: dict[str, str], body: str, *headers: str) -> None:
-            lines = ["RTSP/1.0 200 OK", f"CSeq: {fields['cseq']}", *headers]
+        def _answer(self, fields: dict[str, str], body: str, *headers: str, status: str = "200 OK") -> None:
+            lines = [f"RTSP/1.0 {status}", f"CSeq: {fields['cseq']}", *headers]
             if body:
                 lines.append(f"Content-Length: {len(body)}")
             self.wfile.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())

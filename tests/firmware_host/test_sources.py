@@ -19,6 +19,7 @@ from s2d_edge.firmware_host.io.capture_source import CaptureSource, OpenCVCaptur
 from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.io.opening import open_camera, open_source
 from s2d_edge.firmware_host.io.source import SourceState
+from tests.firmware_host.rtsp import served_by_rtsp
 from tests.firmware_host.stand_ins import FakeCapture
 from tests.pictures import plain, write_video
 
@@ -139,6 +140,20 @@ def test_a_stream_longer_than_its_length_is_a_camera() -> None:
     came = iter([99, 99, 47])
     source = CaptureSource("rtsp", lambda: FakeCapture(next(came), promised=47), reconnect_after_s=(0.001,))
     assert len(levels(source)) == 99 + 99 + 47
+
+
+def test_a_real_rtsp_address_with_a_length_is_reopened_when_it_breaks_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture_source, "RECONNECT_AFTER_S", (0.01,))
+    frames = [plain((5 * k, 5 * k, 5 * k)) for k in range(47)]
+    video = write_video(tmp_path / "clip.mp4", frames, fps=10.0, code="mp4v")
+    with served_by_rtsp(video, 10.0, [28, 47]) as address:
+        source = open_source(address)
+        assert source.live
+        assert "s3cret" not in source.name
+        assert len(list(source.frames())) == 28 + 47
+    assert source.state is SourceState.ENDED
 
 
 @pytest.mark.parametrize(

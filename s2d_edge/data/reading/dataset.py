@@ -10,7 +10,7 @@ from pathlib import Path
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
 from s2d_edge.core.files import read_json
-from s2d_edge.data.reading.split_names import VAL, VALIDATION_NAMES
+from s2d_edge.data.reading.split_names import VAL
 
 # Sets drawn by this package describe themselves in these files, frame rate included.
 AVATARS_FILE, ANIMATED_FILE = "avatars.json", "animated.json"
@@ -43,6 +43,7 @@ class Dataset:
         labels: class names in index order.
         samples: all splits.
         published: the published dataset it is, if any.
+        val_written: the name that ``val`` has in the annotations, such as ``dev``.
     """
 
     name: str
@@ -50,14 +51,15 @@ class Dataset:
     labels: tuple[str, ...]
     samples: tuple[Sample, ...]
     published: LabelSet | None = None
+    val_written: str = VAL
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, in the file's order; empty when there is no such split.
 
-        Another name for validation clips, such as ``dev``, finds ``val`` where no split has that name.
+        The name that ``val`` has in the annotations finds it too.
         """
-        found = tuple(sample for sample in self.samples if sample.split == name)
-        return self.split(VAL) if not found and name in VALIDATION_NAMES else found
+        wanted = VAL if name == self.val_written else name
+        return tuple(sample for sample in self.samples if sample.split == wanted)
 
     def require_split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split.

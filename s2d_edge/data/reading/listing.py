@@ -61,6 +61,7 @@ class Listing:
         missing_hint: advice for the user when clips are missing.
         published: as in :class:`Dataset`.
         notes: sentences about what was left out or renamed on purpose.
+        val_written: as in :class:`Dataset`.
         labels_given: ``labels`` are those somebody asked for, and not what the annotations name.
     """
 
@@ -72,6 +73,7 @@ class Listing:
     published: LabelSet | None = None
     notes: tuple[str, ...] = ()
     labels_given: bool = False
+    val_written: str = VAL
 
     def unknown_labels(self) -> Iterator[Entry]:
         """Entries whose label is not a class of the set."""
@@ -112,7 +114,7 @@ def with_validation(listing: Listing) -> Listing:
     entries = [replace(entry, split=VAL) if entry.split == alias else entry for entry in listing.entries]
     clips = sum(entry.split == alias for entry in listing.entries)
     note = f"split {alias!r} ({clips} clips) is taken as {VAL!r}"
-    return replace(listing, entries=tuple(entries), notes=(*listing.notes, note))
+    return replace(listing, entries=tuple(entries), notes=(*listing.notes, note), val_written=alias)
 
 
 def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
@@ -149,6 +151,7 @@ def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
         labels=listing.labels,
         samples=samples,
         published=listing.published,
+        val_written=listing.val_written,
     )
 
 

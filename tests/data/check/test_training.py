@@ -165,6 +165,7 @@ def test_beside_val_another_name_stays_a_split_of_its_own(tmp_path: Path) -> Non
     dataset = open_training_data(str(data), QUIET)
     assert dataset.splits == {"train": 6, "val": 6, "dev": 1}
     assert [sample.subject for sample in dataset.split("dev")] == ["x"]
+    assert dataset.split("valid") == ()
 
 
 Warned = Callable[[], str]

@@ -289,6 +289,24 @@ def test_a_loss_that_is_no_number_stops_and_names_the_clips(tmp_path: Path) -> N
     assert not (tmp_path / "run" / "weights.safetensors").exists()
 
 
+def test_a_step_that_does_not_fit_into_memory_says_what_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*given: object, **how: object) -> None:
+        torch.empty(2**60)  # bytes that no machine has
+
+    def other(*given: object, **how: object) -> None:
+        raise RuntimeError("a bug")
+
+    training = StageTraining(job(tmp_path / "run", SETTINGS, noisy_clips(4), noisy_clips(4)))
+    monkeypatch.setattr(training._step, "take", too_large)
+    with pytest.raises(TrainingError, match=r"image\.batch_clips=4 .*--set image\.accumulate=2"):
+        training.run()
+    monkeypatch.setattr(training._step, "take", other)
+    with pytest.raises(RuntimeError, match="a bug"):
+        training.run()
+
+
 def test_a_damaged_or_missing_snapshot_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=RESUME):
         load_snapshot(tmp_path)

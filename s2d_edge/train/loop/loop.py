@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any, cast
 
+import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from s2d_edge.core.errors import CheckpointError, TrainingError
@@ -77,6 +78,10 @@ class StageTraining:
                 self._run_epochs()
             except DivergenceError as error:
                 raise TrainingError(f"{error}; {self._after_divergence()}") from None
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                raise TrainingError(self._too_large()) from None
             self._record.last(self._kept_model)
             self._record.finish(self.progress)
         self.job.context.processes.barrier()  # a next stage reads what rank 0 writes
@@ -214,6 +219,16 @@ class StageTraining:
             f"far, and --init {self.job.folder} begins from them"
         )
 
+    def _too_large(self) -> str:
+        """Say what to change where a step does not fit into memory."""
+        settings, stage = self.job.settings, self.job.info.stage
+        return (
+            f"the memory of {self.job.context.device} is too small for {stage}.batch_clips="
+            f"{settings.batch_clips} in {stage}.accumulate={settings.accumulate} parts; start the training "
+            f"again with --set {stage}.accumulate={2 * settings.accumulate}, which takes the same steps in "
+            "smaller parts, or with fewer clips"
+        )
+
     def _stop(self) -> None:
         self._require_finite()
         self._record.snapshot(self._snapshot())
@@ -236,6 +251,11 @@ class StageTraining:
             anchors=self._step.anchors.state_dict() if self.job.settings.sdl.weight else {},
             average={} if self._average is None else self._average.state_dict(),
         )
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """True for an allocation that failed; on a CPU only its text says so."""
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _figures(score: Score) -> dict[str, Any]:

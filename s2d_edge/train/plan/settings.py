@@ -11,7 +11,7 @@ Selection = Literal["war", "uar"]
 
 
 # Beyond any training; what is larger is a typing error, and would end in an overflow or without memory.
-_MOST_COUNTED, _MOST_KEPT, _LARGEST = 10**9, 10**4, 1e6
+_MOST_COUNTED, _MOST_LISTED, _MOST_AT_ONCE, _LARGEST = 10**9, 10**7, 10**4, 1e6
 MOST_SEED = 2**63 - 1  # TOML's largest whole number, and PyTorch takes it
 
 
@@ -104,7 +104,7 @@ class SdlSettings:
 
     def __post_init__(self) -> None:
         _within(0, _LARGEST, "sdl.", weight=self.weight)
-        _within(1, _MOST_KEPT, "sdl.", queue=self.queue)
+        _within(1, _MOST_AT_ONCE, "sdl.", queue=self.queue)
         for start, share in zip(self.starts, self.shares, strict=False):
             _within(0, 1, "sdl.", starts=start, shares=share)
         if not 1 <= self.top_k <= self.queue:
@@ -176,10 +176,10 @@ class StageSettings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
-        _within(
-            1, _MOST_COUNTED, epochs=self.epochs, batch_clips=self.batch_clips, accumulate=self.accumulate
-        )
-        _within(0, _MOST_COUNTED, epoch_clips=self.epoch_clips, clip_norm=self.clip_norm)
+        _within(1, _MOST_COUNTED, epochs=self.epochs, batch_clips=self.batch_clips)
+        _within(1, _MOST_AT_ONCE, accumulate=self.accumulate)
+        _within(0, _MOST_LISTED, epoch_clips=self.epoch_clips)
+        _within(0, _MOST_COUNTED, clip_norm=self.clip_norm)
         _within(0, _LARGEST, weight_decay=self.weight_decay, warmup_epochs=self.warmup_epochs)
         _within(0, _LARGEST, distill=self.distill)
         _above(0, _LARGEST, lr=self.lr, temperature=self.temperature)
@@ -214,7 +214,8 @@ class LandmarkSettings:
     pool_frames: int = 2000
 
     def __post_init__(self) -> None:
-        _within(1, _MOST_COUNTED, "landmark.", steps=self.steps, batch_frames=self.batch_frames)
+        _within(1, _MOST_COUNTED, "landmark.", steps=self.steps)
+        _within(1, _MOST_AT_ONCE, "landmark.", batch_frames=self.batch_frames)
         _within(1, _MOST_COUNTED, "landmark.", pool_frames=self.pool_frames)
         _above(0, _LARGEST, "landmark.", lr=self.lr)
 
@@ -263,7 +264,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MOST_SEED:
             raise ConfigError(f"seed={self.seed} must be a whole number from 0 to {MOST_SEED}")
-        _within(0, _MOST_KEPT, workers=self.workers)
+        _within(0, 1024, workers=self.workers)
         _within(0, _LARGEST, temporal_scale=self.temporal_scale, head_scale=self.head_scale)
         _within(0, _LARGEST, snapshot_minutes=self.snapshot_minutes)
         _within(0, 2, margin=self.margin)

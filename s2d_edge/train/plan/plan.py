@@ -86,7 +86,7 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
     """Read a plan back from ``settings`` of a ``run.json``.
 
     Raises:
-        CheckpointError: the run was not trained here (imported), or by another version.
+        CheckpointError: the run was not trained here (imported) or by another version, or a setting is wrong.
     """
     try:
         settings = with_changes(TrainSettings(), dotted(record["settings"]), str(source))
@@ -108,6 +108,11 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
         raise CheckpointError(
             f"{source} holds no training settings to resume, perhaps because it was imported; start a new "
             f"training with --init {source}"
+        ) from None
+    except ConfigError as error:
+        raise CheckpointError(
+            f"the settings in the run {source} cannot be resumed: {error}; start a new training with "
+            f"--init {source}"
         ) from None
 
 

@@ -9,7 +9,7 @@ from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.columns import Columns, find_columns
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.data.reading.listing import Entry, Listing, as_dataset
-from s2d_edge.data.reading.spelling import bare, is_text
+from s2d_edge.data.reading.spelling import bare, in_one_line, is_text
 from s2d_edge.data.reading.split_names import TRAIN
 from s2d_edge.data.reading.tables import is_there, read_listing
 
@@ -55,7 +55,7 @@ def list_csv(path: Path, labels: Sequence[str] | None = None, *, as_written: boo
     entries = tuple(_entry(path, line, columns, cells) for line, cells in rows)
     ignored = ", ".join(repr(name) for name, _ in columns.further if name not in ANIMATED_COLUMNS)
     return Listing(
-        name=path.resolve().parent.name if path.name == LABELS_FILE else path.stem,
+        name=in_one_line(path.resolve().parent.name if path.name == LABELS_FILE else path.stem),
         root=path.parent,
         labels=_order([entry.label for entry in entries], labels),
         entries=entries,
@@ -122,7 +122,7 @@ def list_folders(root: Path, labels: Sequence[str] | None = None) -> Listing:
     if not entries:
         raise DataError(f"{root}: its {len(classes)} SPLIT/LABEL folders are all empty; put the clips there")
     return Listing(
-        name=root.resolve().name,
+        name=in_one_line(root.resolve().name),
         root=root,
         labels=_order([label.name for _, label in classes], labels),
         entries=entries,

@@ -14,7 +14,7 @@ from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.columns import find_columns
 from s2d_edge.data.reading.identity import Places
 from s2d_edge.data.reading.open import list_data, open_dataset
-from s2d_edge.data.reading.readers import list_csv, read_csv, read_folders
+from s2d_edge.data.reading.readers import list_csv, list_folders, read_csv, read_folders
 from s2d_edge.data.reading.spelling import bare, in_one_line, is_text, spelled_apart
 from tests.data.reading.test_readers import write_csv
 
@@ -231,3 +231,16 @@ def test_a_label_must_be_text(tmp_path: Path, name: bytes) -> None:
     (tmp_path / "labels.csv").write_bytes(b'path,label\na.jpg,"' + name + b'"\n')
     with pytest.raises(DataError, match=r"line \d: .*'label'"):
         read_csv(tmp_path / "labels.csv")
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"two\nlines"])
+def test_a_dataset_whose_folder_is_no_text_has_a_name_that_reports_can_hold(
+    tmp_path: Path, name: bytes
+) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    (folder / "train" / "sad").mkdir(parents=True)
+    (folder / "train" / "sad" / "a.jpg").touch()
+    (folder / "labels.csv").write_text("path,label\ntrain/sad/a.jpg,sad\n")
+    for listed in (list_folders(folder), list_csv(folder / "labels.csv")):
+        assert listed.name.encode().isascii()
+        assert "\n" not in listed.name

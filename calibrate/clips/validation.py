@@ -43,7 +43,7 @@ def choose_validation(
     if requested is not None or dataset.split(name):
         samples = dataset.require_split(name)
         return dataset, ValidationClips(samples=samples, split=name, carved_from=None)
-    kept, carved = carve_validation(dataset.split(split), fraction=_CARVED, seed=seed)
+    kept, carved = carve_validation(dataset.split(split), fraction=_CARVED, seed=seed, spare_classes=False)
     taken = {sample.path for sample in carved}
     whose = "of people kept out of calibration" if any(one.subject for one in carved) else "one by one"
     console.warn(

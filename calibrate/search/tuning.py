@@ -171,7 +171,9 @@ def prepare_tuning(tuner: Tuner, clips: ChosenClips, manifest: Manifest, console
     require_disjoint(samples, records, clips.evaluation, kind="training")
     assert clips.validation is not None  # only a gate has a tuner
     require_disjoint(samples, records, clips.validation.samples, kind="training", split="validation")
-    train, held_out = carve_validation(samples, fraction=settings.held_out, seed=choice.seed)
+    train, held_out = carve_validation(
+        samples, fraction=settings.held_out, seed=choice.seed, spare_classes=False
+    )
 
     def load(chosen: Sequence[Sample], kind: str) -> Sequence[Clip]:
         _, windows = load_windows(chosen, manifest, kind, console, skip_unreadable=choice.skip_unreadable)

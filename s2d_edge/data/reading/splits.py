@@ -23,7 +23,12 @@ _Labels = frozenset[int]
 
 
 def carve_validation(
-    samples: Sequence[Sample], *, fraction: float, seed: int, carving: Carving = CARVING
+    samples: Sequence[Sample],
+    *,
+    fraction: float,
+    seed: int,
+    carving: Carving = CARVING,
+    spare_classes: bool = True,
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """Split ``samples`` into training and validation, whole subjects at a time.
 
@@ -34,6 +39,8 @@ def carve_validation(
 
     Args:
         carving: ``by subject`` is the rule of older runs, which knows nothing of classes with few people.
+        spare_classes: False takes somebody out even where that leaves a class without other clips: for work
+            that learns no classes, such as calibration.
 
     Returns:
         The training samples and the validation samples, each in the order given.
@@ -45,6 +52,8 @@ def carve_validation(
         chosen = _by_subject(samples, fraction, seed)
     else:
         chosen = _by_class(samples, fraction, seed)
+        if not chosen and not spare_classes:
+            chosen = _by_subject(samples, fraction, seed)
     train = tuple(sample for index, sample in enumerate(samples) if index not in chosen)
     val = tuple(sample for index, sample in enumerate(samples) if index in chosen)
     if not train or not val:

@@ -56,7 +56,9 @@ def train_landmark(
     out = choose_output(out, RUNS / f"{dataset.name}-landmark")
     training, unseen = dataset.require_split("train"), dataset.split("test") or dataset.split("val")
     if not unseen:
-        training, unseen = carve_validation(training, fraction=settings.val_fraction, seed=settings.seed)
+        training, unseen = carve_validation(
+            training, fraction=settings.val_fraction, seed=settings.seed, spare_classes=False
+        )
     landmark, seed = settings.landmark, settings.seed
     pool = mesh_pool(training, landmark.pool_frames, seed, console, title="training faces")
     held_out = mesh_pool(unseen, landmark.pool_frames, seed, console, title="unseen faces")

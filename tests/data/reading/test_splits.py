@@ -101,6 +101,20 @@ def test_classes_that_cannot_be_validated_are_named_with_what_to_give() -> None:
     assert "'val'" in said
 
 
+@pytest.mark.parametrize(
+    "people", [[(0, 0), (1, 1)], [(None, 0), (None, 1), (None, 2)], [(0, 0), (0, 1), (1, 2)]]
+)
+def test_work_that_learns_no_classes_takes_somebody_out_all_the_same(people: People) -> None:
+    samples = _clips(people)
+    for seed in range(4):
+        with pytest.raises(DataError):
+            carve_validation(samples, fraction=0.25, seed=seed)
+        train, val = carve_validation(samples, fraction=0.25, seed=seed, spare_classes=False)
+        assert train
+        assert val
+        assert not {s.subject for s in train if s.subject} & {s.subject for s in val}
+
+
 def test_a_person_under_two_spellings_stays_whole() -> None:
     samples = [
         Sample(path=Path(f"{k}.png"), label=k % 2, split="train", subject=name)

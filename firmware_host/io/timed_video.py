@@ -16,7 +16,7 @@ from typing import IO, Any, Protocol
 
 from s2d_edge.core.files import is_special, whole_file
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.video import MAX_PLAUSIBLE_FPS, VideoSink
+from s2d_edge.media.video import MAX_MEASURED_FPS, VideoSink
 
 MISSING_PYAV = "PyAV is not installed (pip install 's2d-edge[av]')"
 TICKS_PER_S = 60_000  # MPEG-4's clock counts to 65535 per second at most
@@ -179,7 +179,7 @@ class GridVideo:
         Raises:
             MediaError: the folder or the encoder refuses.
         """
-        self._fps = min(fps, MAX_PLAUSIBLE_FPS)
+        self._fps = min(fps, MAX_MEASURED_FPS)
         self._sink = VideoSink(path, fps=self._fps, size=size)
         self._newest: Picture | None = None
         self._slots = 0

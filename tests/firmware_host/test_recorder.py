@@ -111,6 +111,15 @@ def test_without_pyav_the_video_lasts_as_long(tmp_path: Path, times_s: list[floa
     assert "s2d-edge[av]" in said[0]
 
 
+@pytest.mark.usefixtures("without_pyav")
+@pytest.mark.parametrize("fps", [300.0, 480.0, 960.0])
+def test_without_pyav_a_slow_motion_file_lasts_as_long(tmp_path: Path, fps: float) -> None:
+    times_s = at((fps, 0.2))
+    assert record(tmp_path / "out.mp4", times_s, fps=fps, live=False).lost == 0
+    shown_s, _ = video(tmp_path / "out.mp4")
+    assert shown_s[-1] == pytest.approx(times_s[-1] - times_s[0], abs=2e-3)
+
+
 def test_times_that_do_not_rise_keep_every_frame(tmp_path: Path) -> None:
     record(tmp_path / "out.mp4", [0.0, 0.0, 0.1, 0.05, 0.2])
     assert len(video(tmp_path / "out.mp4")[0]) == 5

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from s2d_edge.contracts.bundle import Bundle, EngineIdentity, Manifest
 from s2d_edge.contracts.engine import Clip, Frame, Logits
+from s2d_edge.core.caches import ensure_home
 from s2d_edge.core.errors import BundleError, DeviceError, MissingExtraError
 from s2d_edge.core.processor import processor
 from s2d_edge.firmware_host.engines.base import Device, GraphEngine, GraphTensor, NodeTime
@@ -18,6 +19,7 @@ from s2d_edge.firmware_host.engines.exact_int8 import openvino_properties
 from s2d_edge.firmware_host.engines.stream import RingMemory
 from s2d_edge.firmware_host.selftest.agreement import Arithmetic
 
+ensure_home()
 try:
     import openvino
 except ModuleNotFoundError as error:

@@ -30,6 +30,18 @@ def cache_folder() -> Path:
     return folder if os.access(folder, os.W_OK) else _among_temporary_files()
 
 
+def ensure_home() -> None:
+    """Give a user without a home one among the temporary files; some libraries fail without.
+
+    Raises:
+        ConfigError: that folder is another user's.
+    """
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = str(_among_temporary_files())
+
+
 def _expanded(variable: str, text: str) -> Path:
     try:
         return Path(text).expanduser()

@@ -16,8 +16,10 @@ from typing import Any, NoReturn
 import typer
 
 from s2d_edge.core.addresses import redact_text
+from s2d_edge.core.caches import ensure_home
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.core.signals import SIGNALLED, answered_in_time, exit_code, on_signals
+from s2d_edge.core.standard_files import drop_unwritten, ensure_standard_files
 from s2d_edge.verbs.benchmark import benchmark
 from s2d_edge.verbs.calibrate import calibrate
 from s2d_edge.verbs.compare import compare
@@ -91,6 +93,8 @@ def main() -> None:
         raise KeyboardInterrupt  # what is half made is removed on its way
 
     try:
+        ensure_standard_files()
+        ensure_home()
         with on_signals(end), answered_in_time():
             code = app(standalone_mode=False) or 0
         if caught:
@@ -157,6 +161,7 @@ def _fail(sentence: str, code: int) -> NoReturn:
         if debugging() and code in (ERROR, BUG):
             print(redact_text(traceback.format_exc()), file=sys.stderr, end="")
         print(redact_text(sentence), file=sys.stderr)
+    drop_unwritten()
     sys.exit(code)
 
 

@@ -59,14 +59,18 @@ def test_neither_a_home_nor_an_entry_in_the_list_of_users(tmp_path: Path) -> Non
         "import os, pwd\n"
         "def unknown(_): raise KeyError\n"
         "pwd.getpwuid = unknown\n"
-        "from s2d_edge.core.caches import cache_folder\n"
+        "from s2d_edge.core.caches import cache_folder, ensure_home\n"
         "print(cache_folder())\n"
         "os.environ['S2D_EDGE_CACHE'] = '~/x'\n"
         "try:\n    cache_folder()\n"
         "except Exception as error:\n    print(type(error).__name__)\n"
+        "ensure_home()\n"
+        "import openvino\n"
+        "print(openvino.Core().available_devices[0], os.environ['HOME'])\n"
     )
+    mine = str(tmp_path / f"s2d-edge-{os.getuid()}")
     environment = {k: v for k, v in os.environ.items() if k != "HOME"} | {"TMPDIR": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines() == [str(tmp_path / f"s2d-edge-{os.getuid()}"), "ConfigError"]
+    assert done.stdout.splitlines() == [mine, "ConfigError", f"CPU {mine}"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -159,6 +161,33 @@ def test_debug_shows_where_it_went_wrong(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: absent.mp4")
+
+
+@pytest.mark.parametrize(
+    ("redirections", "code"),
+    [
+        (">&- 2>&-", 1),
+        ("2>&-", 0),
+        ("<&-", 0),
+        (">&-", 1),
+        (">/dev/full", 1),
+        ("2>/dev/full", 0),
+    ],
+)
+def test_standard_files_that_are_closed_or_full(tmp_path: Path, redirections: str, code: int) -> None:
+    make_bundle(tmp_path / "bundle")
+    verb = f"{shlex.quote(sys.executable)} -m s2d_edge lint bundle --json -"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {verb} {redirections}"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
 
 
 @pytest.mark.slow(seconds=5)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from s2d_edge.calibrate.report.records import Details, DropReport, Verdict
 from s2d_edge.calibrate.report.scope import not_measured
@@ -35,9 +35,9 @@ _Row = tuple[str, str, str, str]
 
 def as_table(report: DropReport) -> Table:
     """Render the report as a table for the terminal."""
-    table = Table(
-        "", "FP32", "INT8", "change", title=f"INT8 on {report.evaluation_data}/{report.evaluation_split}"
-    )
+    names = Column("", overflow="fold")  # whole, so that long labels stay apart
+    title = f"INT8 on {report.evaluation_data}/{report.evaluation_split}"
+    table = Table(names, "FP32", "INT8", "change", title=title)
     for section in (accuracy_rows(report), recall_rows(report), cost_rows(report)):
         for row in section:
             table.add_row(*row)

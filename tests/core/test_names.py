@@ -14,7 +14,7 @@ from rich.table import Table
 from s2d_edge.core.console import Console
 from s2d_edge.core.names import cut_apart
 from s2d_edge.core.plots import draw_confusion, plain_text
-from s2d_edge.data.check.render import save_balance
+from s2d_edge.data.check.render import as_table, save_balance
 from s2d_edge.data.check.report import CheckReport
 from s2d_edge.train.record.curves import draw_best, draw_curves
 from s2d_edge.verbs.evaluate import _confusion_table
@@ -107,6 +107,19 @@ def test_the_columns_of_a_confusion_table_stay_apart(width: int, labels: tuple[s
     else:
         assert heads == ["true", "predicted", "clips"]
     assert "…" not in "".join(heads) or width == 300
+
+
+def test_tables_of_classes_fold_long_labels_and_cut_none() -> None:
+    long = tuple(f"{'a' * 70}{end}" for end in ("one", "two"))
+    report = CheckReport(
+        name="d", labels=long, counts={"train": dict.fromkeys(long, 1)}, notes=(), findings=()
+    )
+    console = Console()
+    console.rich.width = 60
+    with console.rich.capture() as capture:
+        console.show(as_table(report))
+    cells = [line.split("│")[1].strip() for line in capture.get().splitlines() if "│" in line]
+    assert all(label in "".join(cells) for label in long)
 
 
 def test_brackets_and_colons_are_text_in_tables() -> None:

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from s2d_edge.core.files import whole_file
 from s2d_edge.core.names import cut_apart
@@ -35,7 +35,7 @@ def as_json(report: CheckReport) -> dict[str, Any]:
 def as_table(report: CheckReport) -> Table:
     """A table of the clips per class and split."""
     splits = list(report.counts)
-    table = Table("class", *splits, "all", title=report.name)
+    table = Table(Column("class", overflow="fold"), *splits, "all", title=report.name)
     rows = {label: [_row(report, split)[label] for split in splits] for label in report.labels}
     for label, row in rows.items():
         table.add_row(label, *map(str, row), str(sum(row)), end_section=label == report.labels[-1])

@@ -21,9 +21,11 @@ def open_source(source: int | str | Path | Source) -> Source:
         source: what to open; an opened source is returned as it is.
 
     Raises:
-        ConfigError: an unknown kind of URL, or a negative number.
+        ConfigError: no source, an unknown kind of URL, or a negative number.
         MediaError: it cannot be opened.
     """
+    if source is None or isinstance(source, bool):
+        raise ConfigError(f"source {source}: give a camera's number, a video file or a URL")
     if isinstance(source, int):
         return open_camera(source)
     if isinstance(source, str | Path):

@@ -27,11 +27,11 @@ class PipelineConfig:
     max_faces: int = 1
 
     def __post_init__(self) -> None:
-        if self.stride < 1:
-            raise ConfigError(f"--stride {self.stride} must be at least 1")
+        if self.stride < 1 or self.stride % 1:
+            raise ConfigError(f"--stride {self.stride} must be a whole number of at least 1")
         if not 0 <= self.smooth_s <= 60:
             raise ConfigError(f"--smooth {self.smooth_s} must lie in [0, 60] seconds")
         if not 0 < self.face_gap_s <= 60:
             raise ConfigError(f"--face-gap {self.face_gap_s} must lie in (0, 60] seconds")
-        if not 1 <= self.max_faces <= MOST_FACES:
-            raise ConfigError(f"--max-faces {self.max_faces} must lie in [1, {MOST_FACES}]")
+        if not 1 <= self.max_faces <= MOST_FACES or self.max_faces % 1:
+            raise ConfigError(f"--max-faces {self.max_faces} must be a whole number in [1, {MOST_FACES}]")

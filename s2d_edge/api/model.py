@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +154,8 @@ class Model:
             DeviceError: the device fails.
         """
         self._check_open()
+        if isinstance(paths, str | Path):
+            raise MediaError(f"one path was given, {paths}; give a list of paths, or call predict")
         console = console or Console(quiet=True)
         wanted = [Path(path) for path in paths]
         if on_unreadable is None:
@@ -285,6 +287,10 @@ def require_existing(paths: Sequence[Path]) -> None:
 
 def _as_frames(clip: Frames) -> list[Path | Picture]:
     """The frames of a clip that is no path, each an (H, W, 3) uint8 RGB array or the path of a picture."""
+    if not isinstance(clip, Iterable):
+        raise MediaError(
+            f"a clip is {type(clip).__name__}; give a path, (T, H, W, 3) uint8 RGB or a list of pictures"
+        )
     if isinstance(clip, np.ndarray) and clip.ndim == 3:
         clip = clip[None]
     frames = [Path(frame) if isinstance(frame, str | Path) else frame for frame in clip]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from types import TracebackType
 
@@ -71,10 +72,9 @@ class Stream:
         require_rgb(frame)
         if self._closed:
             raise S2DEdgeError("this stream is closed; open another with model.stream()")
-        if not t_s > self._last_s:
-            raise MediaError(
-                f"a frame of {t_s} s came after one of {self._last_s} s; give times in seconds that rise"
-            )
+        if not self._last_s < t_s < math.inf:
+            before = f" came after one of {self._last_s} s" if self._pushed else ""
+            raise MediaError(f"a frame of {t_s} s{before}; give finite times in seconds that rise")
         self._last_s = t_s
         taken = Frame(index=self._pushed, t_s=t_s, picture=frame, arrived_s=time.perf_counter())
         self._pushed += 1

@@ -78,8 +78,11 @@ def test_frames_without_a_face_give_no_prediction(model: s2d_edge.Model) -> None
 def test_a_stream_rejects_other_inputs(model: s2d_edge.Model) -> None:
     frame = plain((90, 90, 90))
     with model.stream() as stream:
+        for t_s in (float("inf"), float("nan")):
+            with pytest.raises(MediaError, match=str(t_s)):
+                stream.push(frame, t_s)
         stream.push(frame, 2.0)
-        for t_s in (2.0, 1.0, float("nan")):
+        for t_s in (2.0, 1.0, float("nan"), float("inf")):
             with pytest.raises(MediaError, match=r"2\.0 s"):
                 stream.push(frame, t_s)
         with pytest.raises(MediaError, match="float64"):
@@ -123,6 +126,9 @@ def test_a_source_that_is_not_there_is_an_error(model: s2d_edge.Model) -> None:
     for source in ("absent.mp4", 99):
         with pytest.raises(MediaError, match=str(source)):
             s2d_edge.watch(source, model)
+    for nothing in (None, True):
+        with pytest.raises(ConfigError, match=str(nothing)):
+            s2d_edge.watch(nothing, model)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="17"):
         s2d_edge.watch("absent.mp4", model, max_faces=17)
 

@@ -110,6 +110,9 @@ def test_many_clips_are_predicted_in_order(
     with pytest.raises(MediaError, match="absent"):
         model.predict_many([paths[0], "absent.png"])
     assert model.predict_many([]) == []
+    for one in (paths[0], str(paths[0])):
+        with pytest.raises(MediaError, match=paths[0].name):
+            model.predict_many(one)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,8 @@ def test_many_clips_are_predicted_in_order(
         (np.zeros((0, 8, 8, 3), np.uint8), "no frame"),
         ([], "no frame"),
         ([RED, 7], "int"),
+        (None, "NoneType"),
+        (7, "int"),
         ("absent.mp4", "absent"),
     ],
 )

@@ -167,7 +167,7 @@ def clip_choice(data: Path | None, **changes: Any) -> ClipChoice:
 
 
 def hostile_data(root: Path) -> Path:
-    for split, clips in (("train", 4), ("val", 20), ("test", 20)):
+    for split, clips in (("train", 4), ("val", 10), ("test", 10)):
         write_colours(root, split, clips, lead=20)
     return root
 
@@ -220,7 +220,7 @@ def test_agreement_decides_where_there_is_no_accuracy_to_lose(tmp_path: Path) ->
     """Every picture has a wrong label, so INT8 can only win; it still has to agree with FP32."""
     fp32 = write_hostile(tmp_path / "fp32", "intel-cpu", gain=1000.0)
     data = tmp_path / "data"
-    for split, clips in (("train", 4), ("val", 20), ("test", 20)):
+    for split, clips in (("train", 4), ("val", 10), ("test", 10)):
         write_colours(data, split, clips, lead=20, wrong=clips)
 
     def calibrate(name: str, min_agreement_percent: float | None) -> DropReport:

@@ -13,6 +13,7 @@ from s2d_edge.core.console import json_lines
 from s2d_edge.core.errors import ConfigError, MediaError, MissingExtraError
 from s2d_edge.core.files import whole_file
 from s2d_edge.core.plots import draw_timeline, plain_text
+from s2d_edge.media.sampling import SLOW_PACE
 from s2d_edge.verbs.predict_clips import as_json
 
 _PLOTS = (".png", ".svg", ".pdf")
@@ -76,6 +77,7 @@ def predict_windows(
                         advance(1)
             except MediaError as error:
                 skip(path, error)
+            _warn(console, path, predictions, crop)
             if predictions:
                 shown.append((path, predictions))
                 table.add_row(str(path), *_summary(predictions, crop))
@@ -86,6 +88,26 @@ def predict_windows(
         console.say(f"expressions over time: {plot}")
         if len(shown) > _MOST_PANELS:
             console.warn(f"{plot} shows the first {_MOST_PANELS} of {len(shown)} videos; draw fewer at once")
+
+
+def _warn(
+    console: s2d_edge.Console, path: Path, predictions: Sequence[s2d_edge.Prediction], crop: bool
+) -> None:
+    """Warn of windows that are slower than the model learned, that repeat frames, or that show no face."""
+    slow = [prediction.pace for prediction in predictions if prediction.pace > SLOW_PACE]
+    if slow:
+        console.warn(
+            f"{path}: {len(slow)} of {len(predictions)} windows came slower than the model's rate, up to "
+            f"{max(slow):.1f} times, so motion looks quicker to it than it is"
+        )
+    if any(prediction.repeated for prediction in predictions):
+        console.warn(f"{path} is shorter than one window; its frames were repeated")
+    faceless = sum(prediction.faces_found == 0 for prediction in predictions) if crop else 0
+    if faceless:
+        console.warn(
+            f"{path}: no face in {faceless} of {len(predictions)} windows, which were predicted from whole "
+            "pictures or from where the face was before"
+        )
 
 
 def _summary(predictions: Sequence[s2d_edge.Prediction], crop: bool) -> tuple[str, str, str, str]:

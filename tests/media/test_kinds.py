@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -178,6 +179,18 @@ def test_frames_of_every_kind_make_up_a_folder(tmp_path: Path) -> None:
     for other in ("notes.txt", "Thumbs.db", "empty", "._f1.jpg"):
         (tmp_path / other).write_bytes(b"\0\5\x16\7" * (other != "empty"))
     assert [path.name for path in frame_paths(tmp_path)] == names
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    for name in ("pipe", "pipe.mp4", "pipe.jpg"):
+        os.mkfifo(tmp_path / name)
+    with pytest.raises(MediaError, match="pipe"):
+        media_kind(tmp_path / "pipe")
+    with pytest.raises(MediaError, match=r"pipe\.mp4"):
+        probe_video(tmp_path / "pipe.mp4")
+    with pytest.raises(MediaError, match=r"pipe\.jpg"):
+        read_image(tmp_path / "pipe.jpg")
 
 
 def test_what_is_no_medium_is_refused_by_name(tmp_path: Path) -> None:

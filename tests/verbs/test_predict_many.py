@@ -128,6 +128,21 @@ def test_every_so_many_seconds_of_a_video(
         assert (line["frames"], line["repeated"], line["pace"]) == (FRAMES, False, 1.0)
 
 
+def test_windows_that_rest_on_little_are_warned_of(
+    tmp_path: Path, bundle: Path, squares: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = write_video(tmp_path / "slow.avi", [with_square((200, 40, 40))] * 12, fps=4.0)
+    short = write_video(tmp_path / "short.avi", [with_square((200, 40, 40))] * 2, fps=20.0)
+    faceless = write_video(tmp_path / "faceless.avi", [plain((0, 0, 0))] * 20, fps=20.0)
+    good = write_video(tmp_path / "good.avi", [with_square((200, 40, 40))] * 20, fps=20.0)
+    assert run("predict", bundle, slow, short, faceless, good, "--every", "1", "--quiet") == 0
+    warned = capsys.readouterr().err.splitlines()
+    assert len(warned) == 3
+    for line, named in zip(warned, ("slow.avi", "short.avi", "faceless.avi"), strict=True):
+        assert named in line
+    assert "2.5" in warned[0]
+
+
 def test_windows_before_a_fault_are_kept_and_the_next_videos_predicted(
     tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,7 +170,21 @@ def use(file: Path) -> str:
             os.fsencode(str(error))
             if lines:
                 raise ValueError(f"an error of {lines + 1} lines") from error
+    if is_refused(file) == (ending == "trained"):
+        raise ValueError(f"the check and the training do not agree: {ending}")
     return ending
+
+
+def is_refused(file: Path) -> bool:
+    """Whether ``data check`` would find a fault before it reads a clip."""
+    try:
+        listing = list_data(str(file), QUIET)
+    except S2DEdgeError:
+        return True
+    found = any(finding.trouble for finding in training_findings(listing))
+    return found or any(
+        any(faults) for faults in (listing.unknown_labels(), listing.repeats(), listing.missing())
+    )
 
 
 def _listed(file: Path) -> None:

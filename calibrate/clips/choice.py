@@ -46,6 +46,8 @@ class ClipChoice:
                 f"--val-split {self.val_split!r} is --split or --eval-split too; the clips on which the gate "
                 "decides must be neither calibrated nor evaluated on: name a third split"
             )
+        if self.seed < 0:
+            raise ConfigError(f"--seed {self.seed} must be a whole number, at least 0")
         if self.subset < 1:
             raise ConfigError(f"--subset {self.subset}: at least one calibration clip is needed")
 

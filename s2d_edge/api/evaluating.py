@@ -13,6 +13,7 @@ from s2d_edge.contracts.evaluation import predict_clips, score
 from s2d_edge.contracts.provenance import read_provenance
 from s2d_edge.contracts.runs import FRESH_HEAD, HEAD_IS_UNTRAINED, RUN_FILE, read_run
 from s2d_edge.core.console import Console
+from s2d_edge.core.errors import ConfigError
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
 from s2d_edge.data.reading.open import open_dataset, require_published
@@ -52,13 +53,15 @@ def evaluate(
         the test split, ``selected_on``.
 
     Raises:
-        ConfigError: an unknown protocol, or ``paper`` on data that was never published.
+        ConfigError: an unknown protocol, ``paper`` on data that was never published, or a negative seed.
         DataError: no such dataset or split.
         MediaError: a clip that cannot be read, unless these are skipped.
         S2DEdgeError: what :func:`load` raises.
     """
     console = console or Console(quiet=True)
     paper = as_protocol(protocol) == "paper"
+    if seed < 0:
+        raise ConfigError(f"--seed {seed} must be a whole number, at least 0")
     with opened(model, device, console) as chosen:
         engine = chosen.engine
         console.say(engine.description)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from s2d_edge import evaluate
+from s2d_edge.calibrate.clips.choice import ClipChoice
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.train.command import train
@@ -240,6 +242,22 @@ def test_no_number_may_be_negative_infinite_or_huge(name: str) -> None:
 def test_seeds_out_of_range_are_refused(seed: int) -> None:
     with pytest.raises(ConfigError, match=f"--seed: seed={seed} "):
         resolve_settings("demo", seed=seed)
+
+
+def test_seeds_of_other_stages_are_refused_before_any_work() -> None:
+    with pytest.raises(ConfigError, match="--seed -1 "):
+        evaluate(seed=-1)
+    with pytest.raises(ConfigError, match="--seed -2 "):
+        ClipChoice(
+            data=None,
+            split="train",
+            eval_split="test",
+            val_split=None,
+            subset=1,
+            seed=-2,
+            skip_unreadable=False,
+            is_gated=False,
+        )
 
 
 @pytest.mark.parametrize(

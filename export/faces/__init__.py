@@ -1,0 +1,1 @@
+"""The face pack: MediaPipe's graphs, rewritten for the runtimes of a bundle."""

@@ -20,6 +20,7 @@ from s2d_edge.contracts.bundle import (
     BUILD_SCRIPT,
     BUNDLES,
     Bundle,
+    copy_face_pack,
     open_bundle,
     read_manifest,
     seal,
@@ -144,5 +145,10 @@ def _measure_and_seal(
     write_reports(folder, report, verdict, predictions)
     self_test = write_self_test(int8, console)
     copy_provenance(source.path, folder)
-    seal(folder, sealed.model_copy(update={"accuracy": report.as_record(), "self_test": self_test}))
+    records = {
+        "accuracy": report.as_record(),
+        "self_test": self_test,
+        "face": copy_face_pack(source, folder),
+    }
+    seal(folder, sealed.model_copy(update=records))
     return report

@@ -31,6 +31,7 @@ from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.deploy.jetson import write_build_script
+from s2d_edge.export.faces.pack import write_pack
 from s2d_edge.export.fuse import FusedS2D
 from s2d_edge.export.graph import Graph, step_graph, window_graph
 from s2d_edge.export.onnx_graph import write_onnx
@@ -107,9 +108,13 @@ def export_run(
             shutil.rmtree(draft.path)
         if device == "jetson":
             write_build_script(scratch, name_of(out), "fp32")
-        self_test = write_self_test(Bundle(scratch, chosen.manifest), console)
         write_provenance(scratch, info)
-        seal(scratch, chosen.manifest.model_copy(update={"parity": parity, "self_test": self_test}))
+        records = {
+            "parity": parity,
+            "self_test": write_self_test(Bundle(scratch, chosen.manifest), console),
+            "face": write_pack(scratch),
+        }
+        seal(scratch, chosen.manifest.model_copy(update=records))
     console.say(f"wrote {out} ({open_bundle(out).size_bytes / 1e6:.1f} MB)")
     if TARGETS[device].not_run:
         console.say(f"not run here: {TARGETS[device].not_run}")

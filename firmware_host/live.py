@@ -135,7 +135,7 @@ def run_live(
         found = _open_bundle(find_bundle(bundle, device, console, root=bundles))
         engine = stack.enter_context(open_engine(found, device))
         require_trust(found, engine, console, skip=skip_selftest)
-        detector = stack.enter_context(open_face_finder(config))
+        detector = stack.enter_context(open_face_finder(config, found))
         console.say(f"{found.path}: {engine.description}{_state_text(found, config.max_faces)}")
         return stream(
             console,

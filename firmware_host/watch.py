@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.core.errors import MediaError
@@ -31,6 +32,7 @@ def watch(
     recipe: CropRecipe,
     config: PipelineConfig | None = None,
     *,
+    bundle: Bundle | None = None,
     detector: FaceDetector | None = None,
     close_engine: bool = False,
 ) -> LiveResults:
@@ -48,7 +50,8 @@ def watch(
         engine: predicts each clip, (1, T, S, S, 3) uint8 RGB; it must not be used elsewhere meanwhile.
         recipe: face crop of the engine's bundle (``bundle.manifest.crop``).
         config: stride, smoothing, longest gap without a face, number of faces; None for the defaults.
-        detector: finds the faces, and stays the caller's to close; None opens (and closes) FaceMesh.
+        bundle: the engine's, whose face pack is searched with, if it has one.
+        detector: finds the faces, and stays the caller's to close; None opens (and closes) a finder.
         close_engine: close the engine too at the end; otherwise it can be used again afterwards.
 
     Raises:
@@ -63,7 +66,7 @@ def watch(
             stack.callback(engine.close)
         opened = open_source(source)
         if detector is None:
-            detector = stack.enter_context(open_face_finder(config))
+            detector = stack.enter_context(open_face_finder(config, bundle))
         results: BoundedQueue[LiveResult] = BoundedQueue(RESULTS_QUEUED, WhenFull.WAIT)
         pipeline = Pipeline(
             source=opened,
@@ -158,10 +161,17 @@ def _end(pipeline: Pipeline, results: BoundedQueue[LiveResult], cleanup: ExitSta
     cleanup.close()
 
 
-def open_face_finder(config: PipelineConfig) -> FaceFinder:
-    """FaceMesh for one stream, which looks for more faces than are followed."""
+def open_face_finder(config: PipelineConfig, bundle: Bundle | None = None) -> FaceFinder:
+    """Open a face finder for one stream, which looks for more faces than are followed.
+
+    Args:
+        bundle: its face pack is searched with, if it has one.
+    """
     return FaceFinder(
-        static=False, max_faces=max(FACES_SEARCHED, config.max_faces), followed=config.max_faces
+        static=False,
+        max_faces=max(FACES_SEARCHED, config.max_faces),
+        followed=config.max_faces,
+        bundle=bundle,
     )
 
 

@@ -130,5 +130,6 @@ class Workshop:
                 "calibration": calibration,
                 "accuracy": None,
                 "self_test": None,
+                "face": None,  # copied into the bundle that is chosen
             }
         )

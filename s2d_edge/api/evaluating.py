@@ -77,6 +77,7 @@ def evaluate(
                 engine.spec,
                 None if paper else chosen.crop,
                 windows="ends" if paper else "spread",
+                bundle=chosen.bundle,
                 on_unreadable=tally.skip if skip_unreadable else None,
             )
             predictions = predict_clips(engine, tally.watch(clips, advance))

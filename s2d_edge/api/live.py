@@ -75,7 +75,12 @@ def watch(
         if opened.bundle is not None and isinstance(opened.engine, GraphEngine):
             require_trust(opened.bundle, opened.engine, console, skip=skip_selftest)
         results = watch_source(
-            source, opened.engine, opened.crop, config, close_engine=not isinstance(model, Model)
+            source,
+            opened.engine,
+            opened.crop,
+            config,
+            bundle=opened.bundle,
+            close_engine=not isinstance(model, Model),
         )
         opened_here.pop_all()  # from here on the results close it
     return results

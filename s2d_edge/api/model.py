@@ -170,7 +170,11 @@ class Model:
 
             recipe = self.crop if crop else None
             clips = load_many(
-                wanted, self.spec, recipe, on_unreadable=None if on_unreadable is None else skip
+                wanted,
+                self.spec,
+                recipe,
+                bundle=self.bundle,
+                on_unreadable=None if on_unreadable is None else skip,
             )
             predictions = [self._predict(clip) for clip in tally.watch(clips, advance)]
         tally.report(console)
@@ -218,7 +222,14 @@ class Model:
         (True, True)
         """
         self._check_open()
-        return Stream(self.engine, self.crop, stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s)
+        return Stream(
+            self.engine,
+            self.crop,
+            self.bundle,
+            stride=stride,
+            smooth_s=smooth_s,
+            face_gap_s=face_gap_s,
+        )
 
     def close(self) -> None:
         """Free the device. The model cannot be used afterwards; closing it again does nothing."""
@@ -256,7 +267,7 @@ class Model:
         if not crop:
             return ClipLoader(self.spec, None)
         if self._cropping is None:
-            self._cropping = self._opened.enter_context(ClipLoader(self.spec, self.crop))
+            self._cropping = self._opened.enter_context(ClipLoader(self.spec, self.crop, bundle=self.bundle))
         return self._cropping
 
     def _check_open(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.api.prediction import Prediction
+from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.core.errors import MediaError, S2DEdgeError
@@ -29,7 +30,14 @@ class Stream:
     """
 
     def __init__(
-        self, engine: Engine, crop: CropRecipe, *, stride: int, smooth_s: float, face_gap_s: float
+        self,
+        engine: Engine,
+        crop: CropRecipe,
+        bundle: Bundle | None,
+        *,
+        stride: int,
+        smooth_s: float,
+        face_gap_s: float,
     ) -> None:
         """Load the face finder; see :meth:`Model.stream` for the settings."""
         config = PipelineConfig(stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s)
@@ -42,7 +50,7 @@ class Stream:
             recipe=crop,
         )
         self._tracker = tracker_for(engine, config)
-        self._finder = open_face_finder(config)
+        self._finder = open_face_finder(config, bundle)
         self._pushed = 0
         self._last_s = -np.inf
         self._closed = False

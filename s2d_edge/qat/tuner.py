@@ -81,7 +81,7 @@ class RunTuner:
         draft = Bundle(folder, manifest)
         with TorchEngine(fused, info) as reference, open_engine(draft, "cpu") as engine:
             parity = check_parity(reference, engine, clips.held_out[:_CLIPS], "held-out clips", console)
-        manifest = manifest.model_copy(update={"parity": parity, "self_test": None})
+        manifest = manifest.model_copy(update={"parity": parity, "self_test": None, "face": None})
         return Tuned(bundle=Bundle(folder, seal(folder, manifest)), record=record)
 
 

@@ -57,7 +57,7 @@ def _int8(source: Bundle, recipe: Recipe, folder: Path) -> Bundle:
     quantize = quantize_onnx if recipe.backend == "onnx" else quantize_openvino
     with feeds_of(source, CALIBRATION) as feeds:
         quantize(source.graph_path, folder / source.manifest.graph, recipe, feeds, len(feeds))
-    return Bundle(folder, seal(folder, source.manifest.model_copy(update={"self_test": None})))
+    return Bundle(folder, seal(folder, source.manifest.model_copy(update={"self_test": None, "face": None})))
 
 
 def _logits_of_unseen(bundle: Bundle) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from s2d_edge.contracts.bundle.manifest import (
     CalibrationClip,
     CalibrationRecord,
     EngineIdentity,
+    FaceRecord,
     GraphFile,
     Manifest,
     Mode,
@@ -34,7 +35,7 @@ from s2d_edge.contracts.bundle.opening import (
     read_manifest,
     warn_of_skipped,
 )
-from s2d_edge.contracts.bundle.sealing import seal, tool_versions, writing_bundle
+from s2d_edge.contracts.bundle.sealing import copy_face_pack, seal, tool_versions, writing_bundle
 
 __all__ = [
     "BUILD_SCRIPT",
@@ -50,6 +51,7 @@ __all__ = [
     "CalibrationClip",
     "CalibrationRecord",
     "EngineIdentity",
+    "FaceRecord",
     "GraphFile",
     "Manifest",
     "Mode",
@@ -58,6 +60,7 @@ __all__ = [
     "SelfTestRecord",
     "Target",
     "TensorSpec",
+    "copy_face_pack",
     "find_bundles",
     "open_bundle",
     "read_manifest",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.names import file_fault, labels_fault, name_fault, text_fault
 
-FORMAT_VERSION = 3  # 2 did not name the graph that was quantized; 1 had no self-test
+FORMAT_VERSION = 3  # 2 had no face pack, and did not name the graph that was quantized; 1 had no self-test
 READABLE_VERSIONS = (1, 2, 3)
 MANIFEST = "manifest.json"
 HALF_GRAPH = "model_fp16.onnx"  # the same INT8 graph typed in 16 bits, for TensorRT 11; beside model.onnx
@@ -153,6 +153,25 @@ class SelfTestRecord(_Record):
     engine: EngineIdentity
 
 
+class FaceRecord(_Record):
+    """The graphs with which a bundle finds faces, so that its host needs no other package for that.
+
+    Attributes:
+        near, far: detectors of large and of small faces.
+        mesh: the graph of the 468 points.
+        source: the package and version they were made of.
+        licence: an SPDX identifier.
+        notice: the file that names their authors.
+    """
+
+    near: str
+    far: str
+    mesh: str
+    source: str
+    licence: str
+    notice: str
+
+
 class Manifest(_Record):
     """Everything that a host must know of a bundle, as ``manifest.json`` holds it.
 
@@ -184,6 +203,7 @@ class Manifest(_Record):
     calibration: CalibrationRecord | None
     accuracy: AccuracyRecord | None
     self_test: SelfTestRecord | None = None
+    face: FaceRecord | None = None
 
     @model_validator(mode="after")
     def _fits_itself(self) -> Manifest:
@@ -208,7 +228,17 @@ class Manifest(_Record):
             raise ValueError("self_test came with format_version 2")
         if self.self_test is not None and self.self_test.file not in self.files:
             raise ValueError(f"files lists no {self.self_test.file}")
+        self._check_face()
         return self
+
+    def _check_face(self) -> None:
+        if self.face is None:
+            return
+        if self.format_version < 3:
+            raise ValueError("face came with format_version 3")
+        for file in (self.face.near, self.face.far, self.face.mesh, self.face.notice):
+            if file not in self.files:
+                raise ValueError(f"files lists no {file}")
 
     def _check_names(self) -> None:
         for field, name in (("name", self.name), ("source_run", self.source_run)):

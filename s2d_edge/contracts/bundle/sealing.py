@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
-from s2d_edge.contracts.bundle.manifest import MANIFEST, Manifest
+from s2d_edge.contracts.bundle.manifest import MANIFEST, FaceRecord, Manifest
+from s2d_edge.contracts.bundle.opening import Bundle
 from s2d_edge.core import claims
 from s2d_edge.core.errors import BundleError
 from s2d_edge.core.files import sha256_of, whole_folder
@@ -46,6 +48,20 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
     sealed = Manifest.model_validate(manifest.model_dump() | {"files": hashes})
     (folder / MANIFEST).write_text(sealed.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return sealed
+
+
+def copy_face_pack(source: Bundle, folder: Path) -> FaceRecord | None:
+    """Copy a bundle's face pack into another bundle's folder, before that is sealed.
+
+    Returns:
+        The record for its manifest; None where ``source`` has no pack.
+    """
+    face = source.manifest.face
+    if face is not None:
+        for file in (face.near, face.far, face.mesh, face.notice):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source.path / file, folder / file)
+    return face
 
 
 def tool_versions(*packages: str) -> dict[str, str]:

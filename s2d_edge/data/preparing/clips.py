@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.core.errors import ConfigError, MediaError, S2DEdgeError
 from s2d_edge.core.files import sha256_of
@@ -112,13 +113,20 @@ class ClipLoader:
     later; a clip without any face is used as whole pictures. Either way the frame counts as missed.
     """
 
-    def __init__(self, spec: ClipSpec, crop: CropRecipe | None, windows: FolderWindows = "spread") -> None:
+    def __init__(
+        self,
+        spec: ClipSpec,
+        crop: CropRecipe | None,
+        windows: FolderWindows = "spread",
+        bundle: Bundle | None = None,
+    ) -> None:
         """Prepare to load clips of one shape; the face finder is loaded with the first clip.
 
         Args:
             spec: shape and pace of the clips.
             crop: the face crop; None takes the frames as they are, resized only if their size differs.
             windows: the windows taken of a folder of frames.
+            bundle: its face pack is searched with, if it has one.
 
         Raises:
             ConfigError: the crop's size is not the clip's.
@@ -130,10 +138,11 @@ class ClipLoader:
         self._spec = spec
         self._crop = crop
         self._windows = windows
+        self._bundle = bundle
 
     @cached_property
     def _finder(self) -> FaceFinder:
-        return FaceFinder(static=True)
+        return FaceFinder(static=True, bundle=self._bundle)
 
     def load(self, path: Path) -> LoadedClip:
         """Load one clip.
@@ -280,6 +289,7 @@ def load_many(
     crop: CropRecipe | None,
     *,
     windows: FolderWindows = "spread",
+    bundle: Bundle | None = None,
     workers: int | None = None,
     on_unreadable: Callable[[Path, MediaError], None] | None = None,
 ) -> Iterator[LoadedClip]:
@@ -287,6 +297,7 @@ def load_many(
 
     Args:
         windows: the windows taken of a folder of frames.
+        bundle: its face pack is searched with, if it has one.
         workers: processes; by default one per core this process may use, or this one alone for little work.
         on_unreadable: called with each clip that cannot be loaded, which is then skipped; without it the
             first one ends the loading.
@@ -299,7 +310,7 @@ def load_many(
     if workers is None:
         frames = sum(1 if path.suffix.lower() in IMAGE_SUFFIXES else spec.frames for path in wanted)
         workers = 1 if frames < _SERIAL_BELOW else usable_cores()
-    with closing(_try_each(wanted, (spec, crop, windows), workers)) as tried:
+    with closing(_try_each(wanted, (spec, crop, windows, bundle), workers)) as tried:
         for path, loaded in zip(wanted, tried, strict=True):
             if isinstance(loaded, LoadedClip):
                 yield loaded
@@ -309,7 +320,7 @@ def load_many(
                 on_unreadable(path, loaded)
 
 
-_LoaderArguments = tuple[ClipSpec, CropRecipe | None, FolderWindows]
+_LoaderArguments = tuple[ClipSpec, CropRecipe | None, FolderWindows, Bundle | None]
 
 
 def _try_each(
@@ -352,9 +363,11 @@ def _try(loader: ClipLoader, path: Path) -> LoadedClip | MediaError:
 _worker_loader: ClipLoader | None = None
 
 
-def _start_worker(spec: ClipSpec, crop: CropRecipe | None, windows: FolderWindows) -> None:
+def _start_worker(
+    spec: ClipSpec, crop: CropRecipe | None, windows: FolderWindows, bundle: Bundle | None
+) -> None:
     global _worker_loader
-    _worker_loader = ClipLoader(spec, crop, windows)
+    _worker_loader = ClipLoader(spec, crop, windows, bundle)
 
 
 def _try_in_worker(path: Path) -> LoadedClip | MediaError:

@@ -10,6 +10,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.media.crop import Picture, Points
 from s2d_edge.media.faces.search import FaceSearch, open_search
 from s2d_edge.media.tracking import Box, Face, distinct_faces, is_new_face
@@ -57,6 +58,7 @@ class FaceFinder:
         followed: int = 1,
         min_confidence: float = 0.5,
         refined: bool = False,
+        bundle: Bundle | None = None,
         search: FaceSearch | None = None,
     ) -> None:
         """Load the models.
@@ -69,6 +71,7 @@ class FaceFinder:
             min_confidence: of the detectors, in [0, 1].
             refined: place lids and lips by MediaPipe's attention model, which follows them more closely;
                 face crops everywhere are made without it.
+            bundle: its face pack is used, if it has one; else the graphs of the installed MediaPipe.
             search: searches single pictures for this finder, which closes it; None opens one that the other
                 arguments describe.
 
@@ -78,7 +81,7 @@ class FaceFinder:
         self._static = static
         self._followed = followed
         self._search = search or open_search(
-            static=static, max_faces=max_faces, min_confidence=min_confidence, refined=refined
+            static=static, max_faces=max_faces, min_confidence=min_confidence, refined=refined, bundle=bundle
         )
 
     def find(self, frame: Picture, followed: Sequence[Box] = ()) -> list[Face]:

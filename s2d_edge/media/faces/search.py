@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.errors import MissingExtraError
 from s2d_edge.media.crop import Picture, Points
 from s2d_edge.media.faces.graph_search import GraphSearch
@@ -32,7 +33,9 @@ class FaceSearch(Protocol):
         ...
 
 
-def open_search(*, static: bool, max_faces: int, min_confidence: float, refined: bool) -> FaceSearch:
+def open_search(
+    *, static: bool, max_faces: int, min_confidence: float, refined: bool, bundle: Bundle | None = None
+) -> FaceSearch:
     """Load the graphs of a face mesh.
 
     Args:
@@ -40,13 +43,14 @@ def open_search(*, static: bool, max_faces: int, min_confidence: float, refined:
         max_faces: most faces searched in a frame.
         min_confidence: of the detectors, and that a region shows a face, in [0, 1].
         refined: place lids and lips by MediaPipe's attention model.
+        bundle: its face pack is used, if it has one.
 
     Raises:
         MissingExtraError: no graphs of a mesh, or nothing to run them, are installed.
     """
     if not refined:
         try:
-            graphs = open_graphs()
+            graphs = open_graphs(bundle)
         except MissingExtraError:  # MediaPipe alone can do without a runtime of ours
             pass
         else:

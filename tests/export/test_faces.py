@@ -1,0 +1,171 @@
+"""The face pack: graphs rewritten from TFLite, in bundles, and searched with on either runtime."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import openvino
+import pytest
+import tflite
+
+from s2d_edge.contracts.bundle import FORMAT_VERSION, FaceRecord, Target, copy_face_pack, open_bundle, seal
+from s2d_edge.core.console import Console
+from s2d_edge.core.errors import BundleError, ConfigError, S2DEdgeError
+from s2d_edge.export.faces import pack
+from s2d_edge.export.faces.onnx_faces import as_onnx
+from s2d_edge.export.faces.pack import write_pack
+from s2d_edge.export.faces.tflite_graph import TFLiteGraph
+from s2d_edge.lint.check import require_fit
+from s2d_edge.media.faces.graph_search import GraphSearch
+from s2d_edge.media.faces.graphs import installed_files, open_graphs, pack_of
+from s2d_edge.media.video import read_video
+from tests.firmware_host.graphs import make_bundle
+
+GRAPHS = ("near", "far", "mesh")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FaceRecord]:
+    folder = tmp_path_factory.mktemp("made")
+    return folder, write_pack(folder)
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_rewritten_graphs_compute_what_mediapipes_files_do(made: tuple[Path, FaceRecord], name: str) -> None:
+    """On ONNX Runtime against OpenVINO's own reading of TFLite: neither reader is ours."""
+    folder, record = made
+    source = getattr(installed_files(), name)
+    target = folder / getattr(record, name)
+    compiled = openvino.Core().compile_model(str(source), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
+    for seed in range(3):
+        noise = np.random.default_rng(seed).uniform(-1, 1, tuple(compiled.input(0).shape)).astype(np.float32)
+        wanted = sorted(compiled([noise]).values(), key=lambda each: each.size)
+        outputs: list[Any] = list(session.run(None, {"picture": noise}))
+        found = sorted(outputs, key=lambda each: each.size)
+        for one, other in zip(wanted, found, strict=True):
+            assert one.shape == other.shape
+            assert np.abs(one - other).max() <= 1e-5 * np.abs(one).max()
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_graphs_are_static_float_and_of_a_known_opset(made: tuple[Path, FaceRecord], name: str) -> None:
+    folder, record = made
+    model = onnx.load(folder / getattr(record, name))
+    assert (model.ir_version, [each.version for each in model.opset_import]) == (10, [18])
+    for value in itertools.chain(model.graph.input, model.graph.output):
+        assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        assert all(each.dim_value > 0 for each in value.type.tensor_type.shape.dim)
+
+
+@pytest.mark.parametrize("target", ["jetson", "intel-npu"])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_graphs_keep_the_rules_of_accelerators(
+    made: tuple[Path, FaceRecord], name: str, target: Target
+) -> None:
+    folder, record = made
+    require_fit(folder / getattr(record, name), target, Console(quiet=True))
+
+
+def test_notice_names_source_and_licence(made: tuple[Path, FaceRecord]) -> None:
+    folder, record = made
+    text = (folder / record.notice).read_text()
+    assert "Apache License, Version 2.0" in text
+    assert record.source.split()[1] in text
+    assert "face_landmark.tflite" in text
+    assert record.licence == "Apache-2.0"
+
+
+def _bundle_with(made: tuple[Path, FaceRecord], path: Path) -> Path:
+    bundle = make_bundle(path)
+    folder, record = made
+    for file in (record.near, record.far, record.mesh, record.notice):
+        (path / file).parent.mkdir(exist_ok=True)
+        (path / file).write_bytes((folder / file).read_bytes())
+    seal(path, bundle.manifest.model_copy(update={"format_version": FORMAT_VERSION, "face": record}))
+    return path
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_bundles_pack_needs_no_mediapipe(
+    made: tuple[Path, FaceRecord],
+    tmp_path: Path,
+    shared_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    runtime: str,
+) -> None:
+    _, frame = next(read_video(shared_data / "clips" / "d0.mp4"))
+    plain = GraphSearch(open_graphs(), static=True, max_faces=1, min_confidence=0.5)
+    (wanted,) = plain.follow(frame)
+    monkeypatch.setitem(sys.modules, "mediapipe", None)
+    bundle = open_bundle(_bundle_with(made, tmp_path / "bundle"))
+    if runtime == "onnxruntime":
+        monkeypatch.setitem(sys.modules, "openvino", None)
+    search = GraphSearch(open_graphs(bundle), static=True, max_faces=1, min_confidence=0.5)
+    (found,) = search.follow(frame)
+    assert np.abs(found - wanted).max() < 0.05  # pixels
+    search.close()
+
+
+def test_a_pack_is_copied_with_its_hashes(made: tuple[Path, FaceRecord], tmp_path: Path) -> None:
+    source = open_bundle(_bundle_with(made, tmp_path / "source"))
+    other = make_bundle(tmp_path / "other")
+    face = copy_face_pack(source, other.path)
+    seal(other.path, other.manifest.model_copy(update={"format_version": FORMAT_VERSION, "face": face}))
+    found = open_bundle(other.path)
+    assert found.manifest.face == source.manifest.face
+    assert pack_of(found) is not None
+    assert copy_face_pack(make_bundle(tmp_path / "bare"), tmp_path) is None
+
+
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_damaged_or_missing_graph_is_named(
+    made: tuple[Path, FaceRecord], tmp_path: Path, name: str
+) -> None:
+    path = _bundle_with(made, tmp_path / "bundle")
+    file = path / "face" / f"{name}.onnx"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(BundleError, match=f"{name}.onnx"):
+        open_bundle(path)
+    file.unlink()
+    with pytest.raises(BundleError, match=f"{name}.onnx"):
+        open_bundle(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"\x1c\x00\x00\x00TFL2" + b"\x00" * 64])
+def test_no_tflite_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "near.tflite").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"near\.tflite"):
+        TFLiteGraph(tmp_path / "near.tflite")
+
+
+def test_an_operator_that_is_not_known_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def renamed(code: int) -> str:
+        kind: str = original(code)
+        return "SOFTMAX" if kind == "MAX_POOL_2D" else kind
+
+    original: Callable[[int], str] = tflite.opcode2name
+    monkeypatch.setattr(tflite, "opcode2name", renamed)
+    with pytest.raises(ConfigError, match="SOFTMAX"):
+        as_onnx(TFLiteGraph(installed_files().near), "near", ("boxes", "scores"))
+
+
+def test_numbers_that_differ_end_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def shifted(graph: TFLiteGraph, name: str, outputs: tuple[str, str]) -> onnx.ModelProto:
+        model = as_onnx(graph, name, outputs)
+        bias = next(each for each in model.graph.initializer if each.name.endswith(".bias"))
+        values = onnx.numpy_helper.to_array(bias) + np.float32(1)
+        bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+        return model
+
+    monkeypatch.setattr(pack, "as_onnx", shifted)
+    pack._rewritten.cache_clear()
+    with pytest.raises(S2DEdgeError, match=r"near\.onnx"):
+        write_pack(tmp_path)

@@ -41,6 +41,30 @@ def test_nothing_changes_where_all_is_off() -> None:
     )
 
 
+def test_frames_that_are_no_period_apart_carry_their_places_on_the_grid() -> None:
+    """Each clip its own, in whichever part of a batch, and in validation; the image stage has none."""
+    prepared = noisy_clips(6)
+    assert (
+        Feed(clips=prepared, single_frames=False, maps=None)
+        .training_batch(np.arange(6), STILL, torch.Generator())
+        .numbers
+        is None
+    )
+    numbers = np.arange(FRAMES) * np.linspace(1, 2, 6)[:, None]  # (6, T)
+    feed = Feed(clips=replace(prepared, numbers=numbers), single_frames=False, maps=None)
+    chosen = np.array([4, 1, 5])
+    whole = feed.training_batch(chosen, STILL, torch.Generator())
+    part = feed.training_batch(chosen, STILL, torch.Generator(), np.array([2]))
+    for batch, clips_of in ((whole, chosen), (part, chosen[2:])):
+        assert batch.numbers is not None
+        assert batch.numbers.tolist() == numbers[clips_of].tolist()
+    validated = [batch.to(torch.device("cpu")) for batch in feed.validation_batches(4) if batch is not None]
+    found = [batch.numbers for batch in validated if batch.numbers is not None]
+    assert torch.cat(found).tolist() == numbers.tolist()
+    image = replace(feed, single_frames=True).training_batch(chosen, STILL, torch.Generator())
+    assert image.numbers is None
+
+
 def test_randaugment_treats_all_frames_equally_and_every_clip_by_itself() -> None:
     picture = np.random.default_rng(5).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     same = np.broadcast_to(picture, (12, FRAMES, SIZE, SIZE, 3))

@@ -16,6 +16,7 @@ from s2d_edge.train.loop.loop import StageTraining
 from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.record.progress import load_snapshot
+from tests.models import CAUSAL, random_model
 from tests.train.tiny import IMAGE, job, noisy_clips
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
@@ -71,6 +72,27 @@ def test_pictures_reach_the_model_unrounded_and_logits_leave_it_in_fp32(
     exact = work.model(clip)
     assert not torch.equal(logits, exact)  # it was computed in bfloat16
     torch.testing.assert_close(logits, exact, atol=0.05, rtol=0)
+
+
+@pytest.mark.parametrize("name", [None, "bf16-mixed"])
+def test_a_causal_model_learns_from_the_true_ages_of_frames(
+    monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    if name is not None:
+        monkeypatch.setattr(learner, "_choose_precision", lambda device, amp: _mixed("bf16-mixed"))
+    model = random_model(CAUSAL).train()
+    size = CAUSAL.vit.image_size
+    clip = torch.randint(0, 256, (2, CAUSAL.frames, size, size, 3)).float()
+    numbers = torch.arange(CAUSAL.frames, dtype=torch.float64) * torch.tensor([[1.0], [1.5]])
+    training = Learner(model, SETTINGS, Processes("cpu"), amp=name is not None)
+    _, plain = training.forward(clip, None)
+    features, logits = training.forward(clip, None, numbers)
+    assert features.dtype == logits.dtype == torch.float32
+    torch.testing.assert_close(logits[0], plain[0], atol=0.05 if name else 1e-4, rtol=0)
+    assert not torch.allclose(logits[1], plain[1], atol=1e-4)
+    training.backward(logits.square().sum())
+    gradients = [weight.grad for key, weight in model.named_parameters() if key.endswith("age_bias")]
+    assert all(grad is not None and grad.isfinite().all() and grad.any() for grad in gradients)
 
 
 @pytest.mark.parametrize(

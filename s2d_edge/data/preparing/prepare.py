@@ -32,7 +32,7 @@ from s2d_edge.media.pictures import leads_nowhere
 from s2d_edge.media.sampling import SLOW_PACE, FolderWindows
 
 # Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
-PREPARATION_VERSION = 5
+PREPARATION_VERSION = 6
 _FRAMES, _INDEX, _ABOUT = "frames.u8", "index.npz", "about.json"
 _REMEDY = "the clips are prepared again"
 
@@ -48,6 +48,8 @@ class PreparedClips:
         labels: (n,) int64 class indices.
         names: path of each clip, for messages.
         faces_missed: number of frames without a face.
+        numbers: (W, T) float64, where the frames of each window lie on the model's grid; None where all are a
+            period apart, or have no clock and count as that.
         unreadable: paths of the clips that were skipped, each with the reason.
         slow: paths of the clips whose source has fewer frames a second than was asked for, each with the rate
             at which it was sampled, frames per second.
@@ -59,6 +61,7 @@ class PreparedClips:
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     faces_missed: int
+    numbers: NDArray[np.float64] | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
     slow: Mapping[str, float] = field(default_factory=dict)
 
@@ -193,6 +196,7 @@ def _states(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
 def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path, title: str) -> None:
     windows: list[NDArray[np.int64]] = []
     counts: list[int] = []
+    numbers: list[NDArray[np.float64]] = []
     unreadable: dict[Path, str] = {}
     slow: dict[Path, float] = {}
     written = missed = repeated = 0
@@ -216,6 +220,8 @@ def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path,
             file.write(np.ascontiguousarray(clip.frames).data)
             windows.append(clip.index + written)
             counts.append(len(clip.index))
+            even = np.broadcast_to(np.arange(how.spec.frames, dtype=np.float64), clip.index.shape)
+            numbers.append(even if clip.window_numbers is None else clip.window_numbers)
             written += len(clip.frames)
             missed += clip.faces_missed
             repeated += clip.repeated
@@ -224,7 +230,12 @@ def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path,
             advance(1)
     if not windows:
         raise DataError(f"none of the {len(samples)} {title} can be read: {next(iter(unreadable.values()))}")
-    np.savez(folder / _INDEX, windows=np.concatenate(windows), counts=np.array(counts, dtype=np.int64))
+    np.savez(
+        folder / _INDEX,
+        windows=np.concatenate(windows),
+        counts=np.array(counts, dtype=np.int64),
+        numbers=np.concatenate(numbers),
+    )
     about = {
         "frames": written,
         "faces_missed": missed,
@@ -242,7 +253,7 @@ def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedC
         DataError: a file is missing or damaged.
     """
     about = read_json(folder / _ABOUT, DataError, _REMEDY)
-    windows, counts = read_arrays(folder / _INDEX, ("windows", "counts"), _REMEDY)
+    windows, counts, numbers = read_arrays(folder / _INDEX, ("windows", "counts", "numbers"), _REMEDY)
     unreadable: dict[str, str] = about["unreadable"]
     readable = [sample for k, sample in enumerate(samples) if str(k) not in unreadable]
     shape = (about["frames"], how.spec.size, how.spec.size, 3)
@@ -258,6 +269,7 @@ def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedC
         labels=np.array([sample.label for sample in readable], dtype=np.int64),
         names=tuple(str(sample.path) for sample in readable),
         faces_missed=about["faces_missed"],
+        numbers=None if (np.diff(numbers).round() == 1).all() else numbers,
         unreadable={str(samples[int(number)].path): reason for number, reason in unreadable.items()},
         slow={str(samples[int(number)].path): fps for number, fps in about["slow"].items()},
     )

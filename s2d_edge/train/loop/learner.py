@@ -54,17 +54,20 @@ class Learner:
         context: AbstractContextManager[None] = self._fabric.autocast()
         return context
 
-    def forward(self, clip: Tensor, maps: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, clip: Tensor, maps: Tensor | None, numbers: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Compute features and logits.
 
         Args:
             clip: (B, T, H, W, 3) RGB in 0-255.
             maps: (B·T, C, h, w) landmark maps of it, or None.
+            numbers: (B, T) where its frames lie on the model's grid; None where they are a period apart.
 
         Returns:
             (B, D) features and (B, K) logits, float32.
         """
-        features, logits = self._module(clip, maps)
+        features, logits = self._module(clip, maps, numbers)
         return features, logits
 
     def backward(self, loss: Tensor) -> None:
@@ -98,8 +101,8 @@ class _WithFeatures(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, clip: Tensor, maps: Tensor | None) -> tuple[Tensor, Tensor]:
-        features = self.model.features(clip, maps)
+    def forward(self, clip: Tensor, maps: Tensor | None, numbers: Tensor | None) -> tuple[Tensor, Tensor]:
+        features = self.model.features(clip, maps, numbers)
         return features, self.model.classify(features)
 
 

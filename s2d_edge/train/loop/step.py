@@ -62,7 +62,7 @@ class BatchStep:
             generator = torch.Generator().manual_seed(seed)  # each piece draws what the whole batch would
             batch = job.train.training_batch(chosen, settings.augment, generator, piece).to(processes.device)
             with self.learner.piece(last=number >= len(pieces)):
-                features, logits = self.learner.forward(batch.clip, batch.maps)
+                features, logits = self.learner.forward(batch.clip, batch.maps, batch.numbers)
                 losses = self._losses(features, logits, batch, progress.epoch)
                 # Gradients are averaged over processes; the result must be that of the mean over clips.
                 loss = losses.sum() / (len(chosen) / processes.count)

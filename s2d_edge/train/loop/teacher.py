@@ -49,7 +49,8 @@ class Teacher:
             (B,).
         """
         with torch.no_grad():
-            target = self._model(batch.clip, batch.maps if self._shares_maps else None)[:, self._order]
+            maps = batch.maps if self._shares_maps else None
+            target = self._model(batch.clip, maps, batch.numbers)[:, self._order]
         divergence = F.kl_div(
             F.log_softmax(logits.float() / temperature, dim=1),
             F.log_softmax(target.float() / temperature, dim=1),

@@ -46,7 +46,7 @@ def validate(
         if batch is not None:
             moved = batch.to(processes.device)
             with torch.inference_mode():
-                logits = model(moved.clip, moved.maps).float()
+                logits = model(moved.clip, moved.maps, moved.numbers).float()
                 # The softmax of -inf is finite: NaN keeps what is wrong until all processes know it.
                 predicted = torch.softmax(torch.where(logits.isfinite(), logits, torch.nan), dim=1)
             np.add.at(summed[:, :-1], batch.clips, predicted.double().cpu().numpy())

@@ -48,6 +48,7 @@ class Batch:
         labels: (B,) int64.
         blend: the mixing partners, or None.
         maps: (B·T, C, h, w) landmark maps, or None where the model computes them.
+        numbers: (B, T) float64, where the frames lie on the model's grid; None where they are a period apart.
         clips: (B,) indices of the prepared clips they come from.
     """
 
@@ -55,6 +56,7 @@ class Batch:
     labels: Tensor
     blend: Blend | None
     maps: Tensor | None
+    numbers: Tensor | None
     clips: NDArray[np.int64]
 
     def to(self, device: torch.device) -> Batch:
@@ -68,6 +70,7 @@ class Batch:
             labels=moved(self.labels),
             blend=self.blend and Blend(labels=moved(self.blend.labels), share=moved(self.blend.share)),
             maps=None if self.maps is None else moved(self.maps),
+            numbers=None if self.numbers is None else moved(self.numbers),
             clips=self.clips,
         )
 
@@ -159,6 +162,7 @@ class Feed:
             labels=torch.from_numpy(self.clips.labels[own]),
             blend=blend,
             maps=maps,
+            numbers=self._numbers(rows[mine.numpy()]),
             clips=own,
         )
 
@@ -190,8 +194,15 @@ class Feed:
                 labels=torch.from_numpy(self.clips.labels[clips]),
                 blend=None,
                 maps=maps,
+                numbers=self._numbers(slice(start, start + clips_per_batch)),
                 clips=clips,
             )
+
+    def _numbers(self, rows: NDArray[np.int64] | slice) -> Tensor | None:
+        """Where the frames of these windows lie on the model's grid."""
+        if self.single_frames or self.clips.numbers is None:
+            return None
+        return torch.from_numpy(self.clips.numbers[rows])
 
 
 def _below(limits: NDArray[np.int64], generator: torch.Generator) -> NDArray[np.int64]:

@@ -24,6 +24,7 @@ from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.pictures import read_image
+from tests.pictures import plain, write_video
 
 SPEC, CROP = ClipSpec(frames=4, fps=4.0, size=32), CropRecipe(size=32)
 QUIET = Console(quiet=True)
@@ -98,6 +99,24 @@ def test_damaged_prepared_clips_are_prepared_again(
     assert name in capsys.readouterr().err.replace("\n", "")
     prepare(samples, SPEC, CROP, QUIET, title="clips")
     assert name not in capsys.readouterr().err.replace("\n", "")
+
+
+def test_clips_slower_than_the_models_rate_are_named_and_keep_their_times(
+    samples: list[Sample], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a warm cache too."""
+    assert prepare(samples, SPEC, CROP, QUIET, title="clips").numbers is None
+    slow = write_video(tmp_path / "slow.avi", [plain((90, 90, 90))] * SPEC.frames, SPEC.fps / 2)
+    listed = [*samples, Sample(path=slow, label=0, split="train")]
+    for _ in range(2):
+        capsys.readouterr()
+        numbers = prepare(listed, SPEC, CROP, QUIET, title="clips").numbers
+        assert numbers is not None
+        even = list(range(SPEC.frames))
+        assert numbers.tolist() == [even, even, even, [2.0 * each for each in even]]
+        said = " ".join(capsys.readouterr().err.split())
+        assert "1 of 4" in said
+        assert "slow.avi" in said
 
 
 def test_labels_are_not_part_of_the_key(samples: list[Sample]) -> None:

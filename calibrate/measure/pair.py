@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.evaluation import Predictions, gather, predict_windows
 from s2d_edge.core.errors import DataError
-from s2d_edge.data.preparing.clips import LoadedClip
+from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.firmware_host.bench.timing import full_stream, time_once, time_step
 
 TIMED_CLIPS = 32

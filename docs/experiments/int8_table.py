@@ -32,7 +32,8 @@ from s2d_edge.contracts.bundle import Bundle, open_bundle
 from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, TooLargeDropError, exit_with_a_sentence
-from s2d_edge.data.preparing.clips import LoadedClip, load_many
+from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.export.command import export_run

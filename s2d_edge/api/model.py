@@ -21,7 +21,8 @@ from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.evaluation import predict_clips
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError, S2DEdgeError
-from s2d_edge.data.preparing.clips import ClipLoader, LoadedClip, load_many
+from s2d_edge.data.preparing.clips import ClipLoader, load_many
+from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.preparing.sliding import slide
 from s2d_edge.data.preparing.tally import LoadingTally
 

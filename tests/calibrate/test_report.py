@@ -27,7 +27,7 @@ from s2d_edge.calibrate.search.gate import GateLimits, Trial, allowance
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Clip, Logits, Numbers
 from s2d_edge.core.errors import BundleError, DataError
-from s2d_edge.data.preparing.clips import LoadedClip
+from s2d_edge.data.preparing.loaded import LoadedClip
 from tests.calibrate import reports
 from tests.calibrate.reports import LABELS, clips_of, gate_of, report_of, trial_of
 from tests.hostile import DAMAGED, JSON, mutated, places

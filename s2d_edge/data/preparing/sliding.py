@@ -12,9 +12,10 @@ import numpy as np
 
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.core.errors import ConfigError, MediaError
-from s2d_edge.data.preparing.clips import LoadedClip, naming
+from s2d_edge.data.preparing.clips import naming
 from s2d_edge.data.preparing.cropping import FrameCropper
 from s2d_edge.data.preparing.ends import VideoSample
+from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.media.kinds import media_kind
 from s2d_edge.media.sampling import sample_by_time, uniform_indices
 from s2d_edge.media.video import read_video

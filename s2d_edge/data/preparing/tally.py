@@ -7,7 +7,7 @@ from pathlib import Path
 
 from s2d_edge.core.console import Advance, Console
 from s2d_edge.core.errors import MediaError
-from s2d_edge.data.preparing.clips import LoadedClip
+from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.media.sampling import SLOW_PACE
 

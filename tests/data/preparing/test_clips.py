@@ -14,6 +14,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.data.preparing import clips
 from s2d_edge.data.preparing.clips import ClipLoader, load_many
+from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.preparing.tally import LoadingTally
 from s2d_edge.media.crop import Picture, align_crop, whole_picture
 from s2d_edge.media.tracking import Box, Face
@@ -33,7 +34,7 @@ def save(path: Path, picture: Picture) -> Path:
     return path
 
 
-def levels(clip: clips.LoadedClip) -> list[list[int]]:
+def levels(clip: LoadedClip) -> list[list[int]]:
     """The mean brightness of each frame of each window."""
     return np.rint(clip.windows.mean(axis=(2, 3, 4))).astype(int).tolist()  # type: ignore[no-any-return]
 

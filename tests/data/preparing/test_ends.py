@@ -11,7 +11,8 @@ import pytest
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.data.preparing import clips, ends
-from s2d_edge.data.preparing.clips import ClipLoader, LoadedClip
+from s2d_edge.data.preparing.clips import ClipLoader
+from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.media.crop import Picture, align_crop, whole_picture
 from s2d_edge.media.tracking import Box, Face
 from s2d_edge.media.video import VideoInfo

@@ -19,7 +19,8 @@ from s2d_edge.core.files import whole_folder
 from s2d_edge.core.scratch import in_use, sweep
 from s2d_edge.data.preparing import clips as clips_module
 from s2d_edge.data.preparing import prepare as module
-from s2d_edge.data.preparing.clips import ClipLoader, LoadedClip, load_many
+from s2d_edge.data.preparing.clips import ClipLoader, load_many
+from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.media.crop import Picture

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.core.errors import ConfigError, DataError, MediaError
 from s2d_edge.data.preparing import sliding
-from s2d_edge.data.preparing.clips import LoadedClip
 from s2d_edge.data.preparing.cropping import FrameCropper
+from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.preparing.sliding import slide
 from s2d_edge.media.crop import Picture, Points, align_crop, whole_picture
 from s2d_edge.media.sampling import sample_by_time

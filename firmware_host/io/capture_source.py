@@ -17,7 +17,14 @@ import cv2
 from s2d_edge.core.errors import MediaError
 from s2d_edge.firmware_host.io.source import Frame, SourceState
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.opencv_decoder import layout_of, nominal_fps, promised_frames, read_frame
+from s2d_edge.media.opencv_decoder import (
+    NOT_IN_OPENCV,
+    fourcc_of,
+    layout_of,
+    nominal_fps,
+    promised_frames,
+    read_frame,
+)
 from s2d_edge.media.video import FALLBACK_FPS, MAX_PLAUSIBLE_FPS, FrameClock, is_cut_short
 
 RECONNECT_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -218,7 +225,7 @@ class OpenCVCapture:
         """Open camera number or address.
 
         Raises:
-            MediaError: it does not open.
+            MediaError: it does not open, or OpenCV lacks its codec.
         """
         if isinstance(address, int) or address.startswith("/dev/"):
             self._capture: Any = cv2.VideoCapture(address)
@@ -244,6 +251,16 @@ class OpenCVCapture:
             self._capture.release()
             raise MediaError(f"{name} cannot be opened; {advice}{_cameras_present(address)}")
         self._layout = layout_of(self._capture)
+        self._first: tuple[float, Picture] | None = None
+        codec = NOT_IN_OPENCV.get(fourcc_of(self._capture).lower())
+        if codec is not None:  # some builds of OpenCV decode it all the same
+            self._first = read_frame(self._capture, self._layout)
+            if self._first is None:
+                self._capture.release()
+                raise MediaError(
+                    f"{name} is coded as {codec}, which this OpenCV cannot decode; set the camera to "
+                    "H.264 or H.265, or download a recording and run the file"
+                )
 
     @property
     def fps(self) -> float | None:
@@ -253,7 +270,8 @@ class OpenCVCapture:
 
     def read(self) -> tuple[float, Picture] | None:
         """The next frame, RGB, upright and with square pixels."""
-        return read_frame(self._capture, self._layout)
+        first, self._first = self._first, None
+        return first or read_frame(self._capture, self._layout)
 
     def release(self) -> None:
         """Close the device or connection."""

@@ -20,6 +20,8 @@ from s2d_edge.media.upright import TURNED_BY, Layout
 
 cv2.setLogLevel(0)
 
+# Codecs that OpenCV's wheels hold no decoder for, by their four letters.
+NOT_IN_OPENCV = {"av01": "AV1", "vvc1": "H.266 (VVC)", "vvi1": "H.266 (VVC)"}
 # Larger frames are a damaged header: 16K is 15360×8640.
 MOST_PIXELS = 15360 * 8640
 

@@ -18,7 +18,7 @@ from s2d_edge.media.animation import AnimationDecoder
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.decoder import Decoder, UndecodableError
 from s2d_edge.media.kinds import file_kind
-from s2d_edge.media.opencv_decoder import OpenCVDecoder, promised_frames
+from s2d_edge.media.opencv_decoder import NOT_IN_OPENCV, OpenCVDecoder, promised_frames
 from s2d_edge.media.pictures import check_file
 from s2d_edge.media.pyav_decoder import PyAVDecoder, pyav_is_installed
 
@@ -33,8 +33,6 @@ FRACTION_SHORT = 0.02
 DISK_RESERVE_BYTES = 1 << 20
 _FRAMES_PER_DISK_CHECK = 16
 _FRAMES_TO_MEASURE = 30
-# Codecs that OpenCV's wheels hold no decoder for, by their four letters.
-_NOT_IN_OPENCV = {"av01": "AV1", "vvc1": "H.266 (VVC)", "vvi1": "H.266 (VVC)"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +120,7 @@ def open_decoder(path: Path) -> tuple[Decoder, tuple[float, Picture]]:
         if pyav_is_installed():
             with suppress(MediaError):
                 return _started(path, PyAVDecoder(path))
-        elif (name := _NOT_IN_OPENCV.get(refusal.codec.lower())) is not None:
+        elif (name := NOT_IN_OPENCV.get(refusal.codec.lower())) is not None:
             raise MediaError(
                 f"{path} is coded as {name}, which this OpenCV cannot decode; install a decoder with "
                 f"pip install 's2d-edge[av]', or convert it: ffmpeg -i {path.name} -c:v libx264 converted.mp4"

@@ -19,6 +19,7 @@ from s2d_edge.firmware_host.io.capture_source import CaptureSource, OpenCVCaptur
 from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.io.opening import open_camera, open_source
 from s2d_edge.firmware_host.io.source import SourceState
+from tests.av1 import write_av1
 from tests.firmware_host.rtsp import served_by_rtsp
 from tests.firmware_host.stand_ins import FakeCapture
 from tests.pictures import plain, write_video
@@ -250,6 +251,13 @@ def test_recording_behind_http_that_breaks_off_is_read_whole(
     frames = list(source.frames())
     assert [frame.index for frame in frames] == list(range(47))
     assert [frame.t_s for frame in frames] == pytest.approx([k / 20 for k in range(47)])
+
+
+def test_a_codec_that_opencv_lacks_is_named(served: str, tmp_path: Path) -> None:
+    write_av1(tmp_path / "av1.mp4")
+    with pytest.raises(MediaError, match=r"av1\.mp4.*AV1") as refused:
+        open_source(f"{served}/av1.mp4")
+    assert "s3cret" not in str(refused.value)
 
 
 def test_stream_over_http_is_live_and_reopened(served: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -14,6 +13,7 @@ from s2d_edge.media.crop import Picture
 from s2d_edge.media.iso_boxes import read_track_facts
 from s2d_edge.media.upright import turn_upright
 from s2d_edge.media.video import probe_video, read_video
+from tests.av1 import write_av1
 from tests.mp4 import set_edits, set_orientation, set_pixel_aspect
 from tests.pictures import plain, write_video
 
@@ -126,18 +126,6 @@ def test_pixels_are_made_square_before_they_are_turned(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [corners()] * 4, FPS, code="mp4v")
     set_orientation(set_pixel_aspect(path, 4, 3), 6)
     assert next(read_video(path))[1].shape == (128, 64, 3)
-
-
-def write_av1(path: Path) -> Path:
-    """A clip of 20 frames in AV1, which OpenCV's wheels cannot decode."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libsvtav1", rate=10, options={"preset": "12"})
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for k in range(20):
-            frame = av.VideoFrame.from_ndarray(plain((10 * k, 200 - 10 * k, 40)), format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])

@@ -5,7 +5,6 @@ Each verb is a file of this room. Verbs import their stage when they run, so tha
 
 from __future__ import annotations
 
-import re
 import signal
 import sys
 import traceback
@@ -33,6 +32,7 @@ from s2d_edge.verbs.evaluate import evaluate
 from s2d_edge.verbs.export import export
 from s2d_edge.verbs.import_ import import_
 from s2d_edge.verbs.lint import lint
+from s2d_edge.verbs.missing_library import missing_library
 from s2d_edge.verbs.options import debugging
 from s2d_edge.verbs.predict import predict
 from s2d_edge.verbs.report import report
@@ -107,7 +107,7 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (S2DEdgeError, OSError) as error:
-        _fail(f"error: {error}", ERROR)
+        _fail(f"error: {missing_library(error) or error}", ERROR)
     except ModuleNotFoundError as error:
         _fail(
             f"error: this verb needs the package {error.name!r}, which is not installed; "
@@ -115,40 +115,12 @@ def main() -> None:
             ERROR,
         )
     except ImportError as error:
-        library = _MISSING_LIBRARY.match(str(error))
-        if library is None:
+        sentence = missing_library(error)
+        if sentence is None:
             _fail_as_bug(error)
-        _fail(
-            f"error: the system library {library.group(1)} is missing; install the system's package that has "
-            f"it{_package_of(library.group(1))}",
-            ERROR,
-        )
+        _fail(f"error: {sentence}", ERROR)
     except Exception as error:
         _fail_as_bug(error)
-
-
-# Libraries that OpenCV's wheel expects of a system, and that small images lack; names of Debian and Ubuntu.
-_MISSING_LIBRARY = re.compile(r"(lib[\w.+-]+?\.so[.\d]*): cannot open shared object file")
-_PACKAGES = {
-    "libGL": "libgl1",
-    "libEGL": "libegl1",
-    "libGLESv2": "libgles2",
-    "libglib-2.0": "libglib2.0-0",
-    "libgthread-2.0": "libglib2.0-0",
-    "libSM": "libsm6",
-    "libICE": "libice6",
-    "libXext": "libxext6",
-    "libXrender": "libxrender1",
-    "libgomp": "libgomp1",
-    "libstdc++": "libstdc++6",
-    "libusb-1.0": "libusb-1.0-0",
-    "libv4l2": "libv4l-0",
-}
-
-
-def _package_of(library: str) -> str:
-    package = _PACKAGES.get(library.split(".so")[0])
-    return f", on Debian and Ubuntu: apt-get install {package}" if package else ""
 
 
 def _fail_as_bug(error: Exception) -> NoReturn:

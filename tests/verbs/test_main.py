@@ -131,6 +131,8 @@ def test_an_unknown_option_is_exit_code_2(capsys: pytest.CaptureFixture[str]) ->
         (ModuleNotFoundError("broken", name="nncf"), 1, "nncf"),
         (ImportError("libGL.so.1: cannot open shared object file: No such file or directory"), 1, "libgl1"),
         (ImportError("libx-2.so: cannot open shared object file: No such file or directory"), 1, "libx-2.so"),
+        (OSError("libgomp.so.1: cannot open shared object file: No such file or directory"), 1, "libgomp1"),
+        (ImportError("of cv2 failed: libGL.so.1: cannot open shared object file: No such"), 1, "libgl1"),
         (ImportError("cannot import name 'broken'"), 70, "--debug"),
         (ZeroDivisionError("broken"), 70, "--debug"),
         (KeyboardInterrupt(), 130, None),

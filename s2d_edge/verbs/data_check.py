@@ -53,7 +53,7 @@ def check(
     console.show(as_table(report))
     for note in report.notes:
         console.say(note)
-    for trouble, sentence in sentences(report):
+    for trouble, sentence in sentences(report.findings):
         if trouble:
             console.warn(sentence)
         else:

@@ -12,11 +12,10 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
 from s2d_edge.data.check.faces import shows_a_face
 from s2d_edge.data.check.report import CheckReport, Finding
-from s2d_edge.data.check.training import training_findings
+from s2d_edge.data.check.training import shared_subjects, training_findings
 from s2d_edge.data.preparing.clips import clip_sha256
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.data.reading.listing import Entry, Listing
-from s2d_edge.data.reading.spelling import bare
 from s2d_edge.data.reading.tables import is_there
 from s2d_edge.media.kinds import media_kind
 from s2d_edge.media.pictures import frame_paths, read_image
@@ -70,7 +69,7 @@ def check(
             *_broken(listing, states),
             *_short(listing, states, frames),
             *_slow(listing, states, fps),
-            *_shared_subjects(listing),
+            *shared_subjects(listing),
             *_duplicates(listing, states),
             *training_findings(listing),
             *([] if shows_a_face(readable, fps, console, workers=workers) else [_faceless(listing)]),
@@ -171,20 +170,6 @@ def _slow(listing: Listing, states: Mapping[Path, ClipState], fps: float) -> Ite
                 detail=f"{fps / state.pace:.3g} samples per second where {fps:g} are wanted; its motion "
                 "would look quicker than it is: record it at a higher rate, or choose a lower --fps",
             )
-
-
-def _shared_subjects(listing: Listing) -> Iterator[Finding]:
-    splits: dict[str, Counter[str]] = defaultdict(Counter)
-    names: dict[str, set[str]] = defaultdict(set)
-    for entry in listing.entries:
-        if entry.subject is not None:
-            splits[bare(entry.subject)][entry.split] += 1
-            names[bare(entry.subject)].add(entry.subject)
-    for subject, seen in splits.items():
-        if len(seen) > 1:
-            places = ", ".join(f"{count} clips in {split!r}" for split, count in sorted(seen.items()))
-            who = " or ".join(sorted(names[subject]))
-            yield Finding(kind="subject in several splits", what=who, detail=places)
 
 
 def _duplicates(listing: Listing, states: Mapping[Path, ClipState]) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from s2d_edge.core.files import whole_file
 from s2d_edge.core.names import cut_apart
 from s2d_edge.core.plots import LONGEST_NAME, plain_text
-from s2d_edge.data.check.report import CheckReport
+from s2d_edge.data.check.report import CheckReport, Finding
 
 _NAMED = 5  # findings of a kind that are printed; the JSON has them all
 
@@ -44,12 +44,12 @@ def as_table(report: CheckReport) -> Table:
     return table
 
 
-def sentences(report: CheckReport) -> Iterator[tuple[bool, str]]:
+def sentences(found: Sequence[Finding]) -> Iterator[tuple[bool, str]]:
     """Yield the first findings of each kind as sentences, each with True for a fault, False for a warning."""
-    for kind, same in groupby(report.findings, key=lambda finding: finding.kind):
+    for kind, same in groupby(found, key=lambda finding: finding.kind):
         findings = list(same)
         for finding in findings[:_NAMED]:
-            yield finding.trouble, f"{kind}: {finding.what}: {finding.detail}"
+            yield finding.trouble, finding.sentence
         if len(findings) > _NAMED:
             yield findings[0].trouble, f"{kind}: and {len(findings) - _NAMED} more"
 

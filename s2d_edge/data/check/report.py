@@ -60,6 +60,11 @@ class Finding:
         """True for a fault that must be corrected; False for a warning."""
         return self.kind not in WARNINGS
 
+    @property
+    def sentence(self) -> str:
+        """The finding as one sentence."""
+        return f"{self.kind}: {self.what}: {self.detail}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:

@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
+from s2d_edge.data.check.render import sentences
 from s2d_edge.data.check.report import Finding
 from s2d_edge.data.reading.dataset import Dataset, Sample
 from s2d_edge.data.reading.listing import Listing, as_dataset
 from s2d_edge.data.reading.open import AVATARS, list_data, say_notes
-from s2d_edge.data.reading.spelling import spelled_apart
+from s2d_edge.data.reading.spelling import bare, spelled_apart
 from s2d_edge.data.reading.split_names import TRAIN, VAL, misspelled, rival_validations
 from s2d_edge.data.reading.splits import carve_validation, unvalidated
 
@@ -34,18 +35,30 @@ def open_training_data(
     """
     listing = list_data(data or AVATARS, console)
     say_notes(listing, console)
-    faults = []
-    for finding in training_findings(listing, needs_validation=needs_validation):
-        sentence = f"{finding.kind}: {finding.what}: {finding.detail}"
-        if finding.trouble:
-            faults.append(sentence)
-        else:
-            console.warn(f"{listing.name}: {sentence}")
+    found = list(training_findings(listing, needs_validation=needs_validation))
+    faults = [finding.sentence for finding in found if finding.trouble]
+    for _, sentence in sentences([*shared_subjects(listing), *(one for one in found if not one.trouble)]):
+        console.warn(f"{listing.name}: {sentence}")
     dataset = as_dataset(listing, missing_ok=missing_ok)
     if faults:
         more = f" (and {len(faults) - 1} more, which 's2d-edge data check' lists)" if faults[1:] else ""
         raise DataError(f"dataset {listing.name!r} cannot be trained on: {faults[0]}{more}")
     return dataset
+
+
+def shared_subjects(listing: Listing) -> Iterator[Finding]:
+    """Yield the people who are in several splits: scores on these flatter a model."""
+    splits: dict[str, Counter[str]] = defaultdict(Counter)
+    names: dict[str, set[str]] = defaultdict(set)
+    for entry in listing.entries:
+        if entry.subject is not None:
+            splits[bare(entry.subject)][entry.split] += 1
+            names[bare(entry.subject)].add(entry.subject)
+    for subject, seen in splits.items():
+        if len(seen) > 1:
+            places = ", ".join(f"{count} clips in {split!r}" for split, count in sorted(seen.items()))
+            who = " or ".join(sorted(names[subject]))
+            yield Finding(kind="subject in several splits", what=who, detail=places)
 
 
 def training_findings(listing: Listing, *, needs_validation: bool = True) -> Iterator[Finding]:

@@ -185,6 +185,19 @@ def test_subjects_that_differ_in_spelling_only_are_named(tmp_path: Path, warned:
     assert "'ANN' and 'Ann' and 'a nn'" in warned()
     data = write_set(tmp_path, [*rows, ("sad", "ann", "val")])
     assert faults(data) == {"subject in several splits"}
+    warned()
+    open_training_data(str(data), QUIET)
+    assert "subject in several splits: ANN or Ann or a nn or ann" in warned(), (
+        "a training is warned of a leak"
+    )
+
+
+def test_of_many_warnings_of_a_kind_some_are_printed(tmp_path: Path, warned: Warned) -> None:
+    rows = [("sad", name, "train") for k in range(30) for name in (f"Ann{k}", f"ann{k}")]
+    open_training_data(str(write_set(tmp_path, [*plenty(), *rows])), QUIET)
+    said = warned()
+    assert said.count("subject spelled in several ways") == 6
+    assert "and 25 more" in said
 
 
 def test_a_small_validation_split_is_named(tmp_path: Path, warned: Warned) -> None:

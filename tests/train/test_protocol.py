@@ -49,7 +49,7 @@ def dfew(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("S2D_EDGE_CACHE", str(drawn / "cache"))
     monkeypatch.setitem(PRESETS, "demo", VIDEO)
-    monkeypatch.setattr(clips, "FaceFinder", lambda *, static: SquareDetector())  # finds none, sooner
+    monkeypatch.setattr(clips, "FaceFinder", lambda **_: SquareDetector())  # finds none, sooner
     return f"dfew/1:{drawn / 'DFEW'}"
 
 

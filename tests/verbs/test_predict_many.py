@@ -30,7 +30,7 @@ def bundle(shared: Shared) -> Path:
 @pytest.fixture
 def squares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Faces are coloured squares."""
-    monkeypatch.setattr(clips, "FaceFinder", lambda *, static: SquareDetector())
+    monkeypatch.setattr(clips, "FaceFinder", lambda **_: SquareDetector())
 
 
 def payload(capsys: pytest.CaptureFixture[str], *words: object, code: int = 0) -> Any:

@@ -42,7 +42,7 @@ def levels(clip: LoadedClip) -> list[list[int]]:
 @pytest.fixture
 def squares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Faces are coloured squares."""
-    monkeypatch.setattr(clips, "FaceFinder", lambda *, static: SquareDetector())
+    monkeypatch.setattr(clips, "FaceFinder", lambda **_: SquareDetector())
 
 
 def test_picture_becomes_equal_frames(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_frame_without_a_face_is_cropped_where_the_nearest_earlier_one_was(
             self.calls += 1
             return super().find(frame) if self.calls in (2, 3) else []
 
-    monkeypatch.setattr(clips, "FaceFinder", lambda *, static: Sometimes())
+    monkeypatch.setattr(clips, "FaceFinder", lambda **_: Sometimes())
     frames = [with_square((200, 60, 60), x=5 * k, y=10, side=20) for k in range(4)]
     for k, frame in enumerate(frames):
         save(tmp_path / "clip" / f"{k}.png", frame)

@@ -70,7 +70,7 @@ class Faces(SquareDetector):
 
 
 def load(monkeypatch: pytest.MonkeyPatch, faces: Faces, path: Path = Path("clip.mp4")) -> LoadedClip:
-    monkeypatch.setattr(clips, "FaceFinder", lambda *, static: faces)
+    monkeypatch.setattr(clips, "FaceFinder", lambda **_: faces)
     monkeypatch.setattr(clips, "media_kind", lambda path: "video")
     with ClipLoader(SPEC, CROP) as loader:
         return loader.load(path)
@@ -168,7 +168,7 @@ def test_the_pictures_of_a_folder_are_read_one_by_one(
         return frame
 
     monkeypatch.setattr(clips, "read_image", read)
-    monkeypatch.setattr(clips, "FaceFinder", lambda *, static: Faces([0, 1]))
+    monkeypatch.setattr(clips, "FaceFinder", lambda **_: Faces([0, 1]))
     with ClipLoader(ClipSpec(frames=8, fps=FPS, size=48), CROP) as loader:
         clip = loader.load_frames([tmp_path / f"{k}.png" for k in range(8)])
     assert (clip.faces_found, clip.faces_missed) == (6, 2)

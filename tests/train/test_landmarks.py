@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -19,10 +20,11 @@ from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.command import train
-from s2d_edge.train.landmark.faces import FacePool, draw_crops, mesh_pool
+from s2d_edge.train.landmark.faces import FacePool, _pictures_of, draw_crops, mesh_pool
 from s2d_edge.train.landmark.points import FROM_MESH, MIRROR
 from s2d_edge.train.landmark.teaching import point_error, teach
 from s2d_edge.train.plan.settings import LandmarkSettings
+from tests.pictures import plain
 from tests.train.tiny import alone
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
@@ -159,3 +161,13 @@ def test_another_number_of_points_is_refused() -> None:
             0,
             alone(),
         )
+
+
+def test_frames_are_drawn_from_a_video_that_gives_no_number_of_them(tmp_path: Path) -> None:
+    """Pictures in a row, without a container, as some cameras write them."""
+    pictures = [cv2.imencode(".jpg", plain((20 * k, 20 * k, 20 * k)))[1].tobytes() for k in range(10)]
+    path = tmp_path / "row.mjpeg"
+    path.write_bytes(b"".join(pictures))
+    drawn = list(_pictures_of(path, 4, np.random.default_rng(0)))
+    assert len(drawn) == 4
+    assert len({round(float(picture.mean())) for picture in drawn}) == 4

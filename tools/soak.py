@@ -39,7 +39,7 @@ _END_WAIT_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What a process holds at one time.
+    """Memory, files and threads of a process at one time.
 
     Attributes:
         t_s: seconds since its start.
@@ -56,7 +56,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """What a process gained after its warm-up.
+    """Memory, files and threads that a process gained after its warm-up.
 
     Attributes:
         mib_per_10_minutes: slope of a line through the resident memory.
@@ -70,7 +70,7 @@ class Growth:
 
     @property
     def faults(self) -> list[str]:
-        """What grew; empty for a run that could go on for ever."""
+        """The kinds of growth that are too much; empty for a run that could go on for ever."""
         found = []
         if self.mib_per_10_minutes >= MOST_MIB_PER_10_MINUTES:
             found.append(

@@ -62,7 +62,7 @@ class Faults:
             return sum(self._reasons.values())
 
     def to_text(self) -> str:
-        """How many failed, and why, in one sentence; empty if none did."""
+        """The number of failures and their reasons, in one sentence; empty if there was none."""
         with self._lock:
             reasons = dict(self._reasons)
         if not reasons:

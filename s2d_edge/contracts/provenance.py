@@ -1,4 +1,4 @@
-"""What a model was made from: clips, other weights, recipe and command, in runs and beside bundles."""
+"""The origin of a model: clips, other weights, recipe and command, in runs and beside bundles."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def copy_provenance(source: Path, bundle: Path) -> None:
 
 
 def read_provenance(model: Path) -> dict[str, Any]:
-    """What the run or bundle in a folder was made from; empty where that was not recorded.
+    """The origin of the run or bundle in a folder; empty where that was not recorded.
 
     Raises:
         CheckpointError: the run cannot be read.

@@ -129,7 +129,7 @@ def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
 
 
 def _what_instead(path: Path) -> str:
-    """What a folder or file that is no run may be, and what to give."""
+    """The likely kind of a folder or file that is no run, and what to give."""
     if (path / "manifest.json").is_file():
         return "it is a bundle: give the run that it was exported from"
     if path.is_file():

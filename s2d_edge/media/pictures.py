@@ -75,7 +75,7 @@ def frame_paths(folder: Path) -> list[Path]:
 
 
 def leads_nowhere(path: Path) -> str | None:
-    """What to say of a link whose target is gone; None of anything else."""
+    """The message about a link whose target is gone; None for anything else."""
     try:
         if path.is_symlink() and not path.exists():
             return f"{path} is a link to {path.readlink()}, which does not exist; restore that, or the link"

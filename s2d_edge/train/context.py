@@ -59,7 +59,7 @@ class InterruptGuard:
 
 @dataclass(slots=True)
 class Kept:
-    """What an interruption would leave, in words; each part of a training that saves something changes it."""
+    """Words for what an interruption would leave; each part of a training that saves something changes it."""
 
     text: str = (
         "nothing of this training is saved yet; repeat the command, which reuses all that it has cached"

@@ -24,7 +24,7 @@ _PACKAGES = {
 
 
 def missing_library(error: Exception) -> str | None:
-    """What is missing and how to get it, if that is what an error says; else None."""
+    """The library that an error says is missing, and how to get it; None for other errors."""
     found = _MISSING.search(str(error))
     if found is None:
         return None

@@ -54,7 +54,7 @@ def predict_clips(
 
 
 def as_json(prediction: s2d_edge.Prediction) -> dict[str, Any]:
-    """What is known of one prediction; see docs/reference/results.md."""
+    """One prediction as JSON; see docs/reference/results.md."""
     covered = prediction.seconds_covered
     return {
         "label": prediction.label,

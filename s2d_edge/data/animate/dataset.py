@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from s2d_edge.core.claims import claim_existing, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.core.files import read_json, whole_file, whole_folder, write_text
@@ -36,6 +37,7 @@ _CLIPS, _UNFINISHED = "clips", ".clips"
 _RAW = "surrogateescape"  # names of files are bytes, and need not be text
 
 
+@releases_claims
 def animate_stills(
     data: str, out: Path, settings: AnimateSettings, console: Console, *, workers: int | None = None
 ) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def animate_stills(
 
     Raises:
         DataError: ``out`` holds something else, the data are no stills, or no still shows a face.
+        S2DEdgeError: another command is writing into ``out``.
         ConfigError: ``workers`` is not positive.
         MediaError: a still that cannot be decoded; names it.
     """
@@ -74,6 +77,7 @@ def animate_stills(
     if settings.resting is not None:
         examples = _open_stills(settings.resting, console)
     _begin(out, settings, [*stills, *examples])
+    claim_existing([out])
     try:
         return _animate_all(stills, examples, out, settings, console, workers)
     except KeyboardInterrupt:

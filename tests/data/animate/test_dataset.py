@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from s2d_edge.core.errors import DataError
+from s2d_edge.core.claims import claim_existing
+from s2d_edge.core.errors import DataError, S2DEdgeError
 from s2d_edge.data.animate import clip, dataset, learning, stills
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.media.pictures import frame_paths, read_image
@@ -112,6 +113,8 @@ def test_an_interrupted_set_is_hidden_and_resumed(
 
     def until_interrupted(*arguments: Any) -> Any:
         if next(calls) == 4:
+            with pytest.raises(S2DEdgeError, match="out"):  # nobody else writes into it
+                claim_existing([out])
             raise KeyboardInterrupt
         return real(*arguments)
 

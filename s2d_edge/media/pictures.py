@@ -14,6 +14,8 @@ from s2d_edge.media.kinds import IMAGE_SUFFIXES, file_kind, is_heic
 from s2d_edge.media.pillow import decoding, take_orientation
 from s2d_edge.media.upright import turn_upright
 
+# Formats without 32 bits, of which Pillow opens 16 as 32.
+_NEVER_WIDER = frozenset({"PNG", "PPM"})
 _MOVING = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 
 
@@ -45,9 +47,10 @@ def read_image(path: Path) -> Picture:
 
 def _as_rgb(image: Image.Image, path: Path) -> Picture:
     """The pixels of an opened picture, (H, W, 3) uint8 RGB."""
-    if image.mode in ("I", "F"):  # 32 bits: which value is white is anybody's guess
+    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _NEVER_WIDER)
+    if image.mode in ("I", "F") and not sixteen:  # 32 bits: which value is white is anybody's guess
         raise MediaError(f"{path} holds values of 32 bits; save it as a picture of 8 or 16 bits")
-    if image.mode.startswith("I;16"):  # Pillow's own conversion would clip, not scale
+    if sixteen:  # Pillow's own conversion would clip, not scale
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)  # (H, W, 3)
     return np.array(image.convert("RGB"), np.uint8)

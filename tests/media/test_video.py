@@ -99,6 +99,17 @@ def test_pictures_of_other_kinds(tmp_path: Path) -> None:
     grey16 = tmp_path / "grey.png"
     Image.fromarray(np.full((4, 5), 40_000, np.uint16)).save(grey16)
     assert (read_image(grey16) == 40_000 >> 8).all()
+    pgm = tmp_path / "grey.pgm"
+    pgm.write_bytes(b"P5 5 4 65535\n" + np.full((4, 5), 40_000, ">u2").tobytes())
+    assert (read_image(pgm) == 40_000 >> 8).all()
+    for kind in (np.int32, np.float32):
+        wide = tmp_path / "wide.tiff"
+        Image.fromarray(np.full((4, 5), 40_000, kind)).save(wide)
+        with pytest.raises(MediaError, match=r"wide\.tiff.*32"):
+            read_image(wide)
+    cmyk = tmp_path / "cmyk.jpg"
+    Image.fromarray(plain((200, 30, 30))).convert("CMYK").save(cmyk)
+    assert np.abs(read_image(cmyk).astype(int) - plain((200, 30, 30))).max() < 20
     turned = tmp_path / "turned.jpg"
     exif = Image.Exif()
     exif[0x0112] = 6

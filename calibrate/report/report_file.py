@@ -7,7 +7,7 @@ import io
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
@@ -42,11 +42,14 @@ _REPORT: TypeAdapter[DropReport] = TypeAdapter(DropReport)
 _VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
 
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
 class _ClassScore(BaseModel):
     model_config = ConfigDict(strict=True)
 
     support: NonNegativeInt
-    recall: float | None
+    recall: Fraction | None
 
     @model_validator(mode="after")
     def _check_recall(self) -> _ClassScore:
@@ -61,11 +64,11 @@ class _Score(BaseModel):
     model_config = ConfigDict(strict=True)
 
     n: PositiveInt
-    war: float
-    uar: float
-    macro_f1: float
-    war_ci95: list[float] = Field(min_length=2, max_length=2)
-    uar_ci95: list[float] = Field(min_length=2, max_length=2)
+    war: Fraction
+    uar: Fraction
+    macro_f1: Fraction
+    war_ci95: list[Fraction] = Field(min_length=2, max_length=2)
+    uar_ci95: list[Fraction] = Field(min_length=2, max_length=2)
     per_class: dict[str, _ClassScore]
     confusion: list[list[NonNegativeInt]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from s2d_edge.contracts.bundle import find_bundles, open_bundle, tool_versions
+from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, find_bundles, open_bundle, tool_versions
+from s2d_edge.contracts.runs import RUN_FILE, RUNS, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.firmware_host import bundles
@@ -64,6 +66,7 @@ def examine() -> list[Diagnosis]:
         _extras(),
         *diagnose_targets(runtimes),
         _starter(),
+        *_folders(),
         _cameras(),
     ]
 
@@ -142,6 +145,30 @@ def _starter() -> Diagnosis:
         found=found,
         next_step=f"read {bundles.STARTER_FOLDER / bundles.STARTER_CARD}",
     )
+
+
+def _folders() -> list[Diagnosis]:
+    """Name the bundles and runs here that are damaged or newer; choices by default skip them."""
+    return [
+        *_sound_ones(BUNDLES, MANIFEST, open_bundle),
+        *_sound_ones(RUNS, RUN_FILE, lambda path: read_run(path, need_weights=False)),
+    ]
+
+
+def _sound_ones(root: Path, file: str, check: Callable[[Path], object]) -> list[Diagnosis]:
+    paths = sorted(found.parent for found in root.glob(f"*/{file}") if not found.parent.name.startswith("."))
+    faults = []
+    for path in paths:
+        try:
+            check(path)
+        except (S2DEdgeError, OSError) as error:
+            faults.append(str(error))
+    if not paths:
+        return []
+    sound = f"{len(paths) - len(faults)} of {len(paths)} sound"
+    next_step = "move those away, or make them again; until then they are skipped" if faults else ""
+    found = "; ".join([sound, *faults])
+    return [Diagnosis(part=f"{root}/ here", ready=not faults, found=found, next_step=next_step)]
 
 
 def _cameras() -> Diagnosis:

@@ -160,7 +160,8 @@ def use_run(folder: Path) -> None:
 def use_report(folder: Path) -> None:
     """Do with a report what ``report`` and ``compare`` do."""
     report, verdict, payload = read_report(folder)
-    json.dumps([payload, as_json(report, judge(report)), as_json(report, verdict)], allow_nan=False)
+    json.dumps(payload, allow_nan=False)
+    judge(report)
     as_markdown(report, verdict)
     as_table(report)
     not_measured(report)

@@ -189,3 +189,21 @@ def test_doctor_reports_this_machine(capsys: pytest.CaptureFixture[str]) -> None
 def test_the_system_package_of_a_missing_library_is_named() -> None:
     error = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
     assert "apt-get install libgl1" in doctor_report._remedy(error)
+
+
+def test_damaged_bundles_and_runs_here_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert doctor_report._folders() == []
+    make_bundle(Path("bundles/good"))
+    (bundles,) = doctor_report._folders()
+    assert (bundles.ready, bundles.found) == (True, "1 of 1 sound")
+    cut = make_bundle(Path("bundles/cut")).graph_path
+    cut.write_bytes(cut.read_bytes()[:-1])
+    Path("runs/newer").mkdir(parents=True)
+    Path("runs/newer/run.json").write_text('{"format_version": 99}')
+    bundles, runs = doctor_report._folders()
+    assert not bundles.ready
+    assert "1 of 2 sound" in bundles.found
+    assert "bundles/cut" in bundles.found
+    assert not runs.ready
+    assert "runs/newer/run.json" in runs.found

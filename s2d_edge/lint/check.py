@@ -76,12 +76,14 @@ def read_graph(path: Path) -> Any:
 def _onnx_graph(path: Path) -> Any:
     import onnx
 
-    from s2d_edge.lint.onnx_view import OnnxGraph
+    from s2d_edge.lint.onnx_view import OnnxGraph, type_name
 
     onnx.checker.check_model(path)
     graph = OnnxGraph(onnx.load(path))
     for tensor in graph.tensors.values():
-        onnx.numpy_helper.to_array(tensor)  # the checker does not look at them
+        onnx.numpy_helper.to_array(tensor)  # the checker looks at neither these …
+    for kind in graph.types.values():
+        type_name(kind)  # … nor at the types of values
     return graph
 
 

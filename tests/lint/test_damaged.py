@@ -41,3 +41,11 @@ def test_a_damaged_graph_is_linted_or_refused(name: str, data: st.DataObject, gr
     finally:
         (graphs / name).write_bytes(whole)
     assert refusal is None or str(graph) in str(refusal)
+
+
+def test_an_element_type_that_onnx_does_not_know_is_damage(tmp_path: Path) -> None:
+    model = int8_graph()
+    model.graph.input[0].type.tensor_type.elem_type = 109
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        lint_graph(tmp_path / "model.onnx", "jetson")

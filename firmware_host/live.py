@@ -16,7 +16,7 @@ from s2d_edge.contracts.runs import RUN_FILE
 from s2d_edge.core.claims import refuse_same
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError
-from s2d_edge.core.signals import SIGNALLED, on_signals
+from s2d_edge.core.signals import SIGNALLED, on_signals, tell
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.capture_source import CaptureSource
@@ -289,6 +289,7 @@ def _until_signal() -> Iterator[list[int]]:
         if caught:
             raise KeyboardInterrupt
         caught.append(number)
+        tell(f"{number.name}: ending the run (again: at once)")
 
     with on_signals(note):
         yield caught

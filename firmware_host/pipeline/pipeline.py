@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
+from s2d_edge.firmware_host.io.capture_source import READ_TIMEOUT_MS
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.io.source import Frame, Source
 from s2d_edge.firmware_host.io.view import Counts, Snapshot
@@ -38,7 +39,7 @@ RECORD_QUEUED = 8
 LIVE_RECORD_QUEUED = 64
 RESULTS_KEPT = 256  # of each face: more than frames can wait behind the newest result
 FRAME_BYTES_QUEUED = 256 << 20  # in each queue of whole frames: ten of a 4K camera, on a board of 8 GB
-CAPTURE_JOIN_S = 2.0  # a network stream may hang in a read; nothing depends on its end
+CAPTURE_JOIN_S = READ_TIMEOUT_MS / 1e3 + 1  # an interpreter that ends during a read is aborted
 
 
 class Pipeline:
@@ -215,7 +216,7 @@ class Pipeline:
         self._board.end_results()
 
     def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for the end of every stage; of a capture that hangs in a read, for two seconds only.
+        """Wait for the end of every stage; of a capture that hangs in a read, for six seconds only.
 
         Args:
             timeout_s: longest time to wait for the other stages together, seconds; None waits for their end.

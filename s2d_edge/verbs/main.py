@@ -5,8 +5,10 @@ Each verb is a file of this room. Verbs import their stage when they run, so tha
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -87,6 +89,7 @@ _UsageError: type[Any] = typer.BadParameter.__mro__[2]
 def main() -> None:
     """Run a verb, and turn what went wrong into one sentence and an exit code."""
     caught: list[signal.Signals] = []
+    others = set(threading.enumerate())
 
     def end(number: signal.Signals) -> NoReturn:
         caught.append(number)
@@ -99,7 +102,7 @@ def main() -> None:
             code = app(standalone_mode=False) or 0
         if caught:
             _fail(f"{_ENDED[caught[0]]}; what was half written is removed", exit_code())
-        sys.exit(exit_code() if code == INTERRUPTED else code)
+        _leave(exit_code() if code == INTERRUPTED else code, set(threading.enumerate()) - others)
     except KeyboardInterrupt:  # while the above was set up or taken down
         _fail("interrupted", exit_code())
     except _UsageError as error:
@@ -121,6 +124,15 @@ def main() -> None:
         _fail(f"error: {sentence}", ERROR)
     except Exception as error:
         _fail_as_bug(error)
+
+
+def _leave(code: int, threads: set[threading.Thread]) -> NoReturn:
+    """End the process, at once where a thread hangs in a camera's driver: it would abort the interpreter."""
+    if any(thread.name == "s2d-capture" for thread in threads):
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _fail_as_bug(error: Exception) -> NoReturn:

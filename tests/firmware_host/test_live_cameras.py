@@ -216,3 +216,50 @@ def test_a_killed_run_leaves_its_results_and_a_video_that_plays(bundle: Bundle, 
     assert len(results) >= 29
     last_s, _ = list(read_video(tmp_path / "out.mp4"))[-1]
     assert last_s >= results[-1]["t_s"] - 2
+
+
+STALLED = """
+import sys, threading, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+
+from s2d_edge.contracts.bundle import open_bundle
+from s2d_edge.firmware_host.io.opening import open_source
+from tests.firmware_host.live import RED, play
+from tests.pictures import with_square
+
+picture = cv2.imencode(".jpg", with_square(RED)[:, :, ::-1])[1].tobytes()
+
+class Camera(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=b")
+        self.end_headers()
+        for _ in range(20):
+            head = f"--b\\r\\nContent-Type: image/jpeg\\r\\nContent-Length: {len(picture)}\\r\\n\\r\\n"
+            self.wfile.write(head.encode() + picture + b"\\r\\n")
+        time.sleep(1000)
+
+    def log_message(self, *_):
+        pass
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Camera)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+source = open_source(f"http://127.0.0.1:{server.server_address[1]}/live")
+sys.exit(play(open_bundle(Path(sys.argv[1])), source, max_seconds=1).exit_code)
+"""
+
+
+@pytest.mark.slow(seconds=2)
+def test_a_run_ends_well_while_the_stream_stalls(bundle: Bundle) -> None:
+    """An interpreter that ends while a thread is in OpenCV's read is aborted."""
+    done = subprocess.run(
+        [sys.executable, "-c", STALLED, str(bundle.path)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -84,3 +84,17 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def _nap(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+@pytest.mark.slow(seconds=2)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_interrupt_does_not_wait_for_what_the_processes_are_at(error: type[BaseException]) -> None:
+    results = in_parallel(_nap, [0.0, 1e6, 1e6], workers=2)
+    assert next(results) == 0.0
+    with pytest.raises(error):
+        results.throw(error)

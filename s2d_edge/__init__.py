@@ -22,6 +22,7 @@ Classify a clip
     (8, 8)
 
     ``model.predict("clip.mp4")`` does the same with a file; ``model.predict_many(paths)`` with many of them.
+    ``model.predict_every("talk.mp4", 1.0)`` goes through a long video, window by window.
 
 Follow one face
     A stream keeps the state of one face. Push frames as they come, each with its time in seconds.

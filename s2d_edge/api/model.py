@@ -20,7 +20,7 @@ from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.evaluation import predict_clips
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import MediaError, S2DEdgeError
+from s2d_edge.core.errors import BundleError, MediaError, S2DEdgeError
 from s2d_edge.data.preparing.clips import ClipLoader, load_many
 from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.preparing.sliding import slide
@@ -58,6 +58,10 @@ def load(
     ...     model.spec.frames > 1, model.spec.fps > 0
     (True, True)
     """
+    if model == "":
+        raise BundleError(
+            "the model's name is empty; give a bundle, a run or starter, or None for the newest"
+        )
     path = choose_model(model, device, console or Console(quiet=True))
     engine, crop, bundle = open_engine_of(path, device, threads=threads)
     return Model(engine=engine, crop=crop, path=path, bundle=bundle)

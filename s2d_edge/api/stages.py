@@ -164,7 +164,7 @@ def train(
     landmark: PathLike | None = None,
     recipe: str | None = None,
     config: PathLike | None = None,
-    changes: Sequence[str] = (),
+    changes: str | Sequence[str] = (),
     epochs: int | None = None,
     seed: int | None = None,
     image_size: int | None = None,
@@ -192,7 +192,7 @@ def train(
         recipe: a named set of settings, such as ``quick``, ``faces``, ``paper`` or ``dfew``; None chooses by
             stage, model and data.
         config: a TOML file of settings that change the recipe.
-        changes: single settings that change the recipe, each ``KEY=VALUE``.
+        changes: settings that change the recipe, ``KEY=VALUE``: one, or several.
         epochs: of every stage trained.
         seed: of everything random.
         image_size: side of the model's picture, pixels.
@@ -226,7 +226,7 @@ def train(
         landmark=_path(landmark),
         recipe=recipe,
         config=_path(config),
-        changes=tuple(changes),
+        changes=(changes,) if isinstance(changes, str) else tuple(changes),
         epochs=epochs,
         seed=seed,
         image_size=image_size,

@@ -147,6 +147,8 @@ def test_a_closed_model_is_not_used_again(folder: Path) -> None:
 def test_a_model_that_is_not_there_is_an_error(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(S2DEdgeError, match="nowhere"):
         s2d_edge.load(tmp_path / "nowhere")
+    with pytest.raises(BundleError, match="empty"):
+        s2d_edge.load("")
     with pytest.raises(DeviceError, match="cuda"):
         s2d_edge.load(folder, device="cuda")
     (folder / "model.xml").write_text("")

@@ -50,6 +50,12 @@ def test_a_verb_has_the_options_of_its_function(
     assert typed == _defaults(function) | only_verb
 
 
+def test_one_setting_may_stand_alone() -> None:
+    for changes in ("image.epochs", ("image.epochs",)):  # without a value
+        with pytest.raises(s2d_edge.S2DEdgeError, match=r"image\.epochs"):
+            s2d_edge.train(changes=changes)
+
+
 @pytest.mark.parametrize(
     ("function", "stage"), [(s2d_edge.train, train_stages), (s2d_edge.export, export_run)]
 )

@@ -115,7 +115,7 @@ def _quantized(
     )
     with patch.object(backend, "layers_in_float", left), feeds_of(fp32, clips) as feeds:
         quantize(fp32.graph_path, folder / manifest.graph, recipe, feeds, len(feeds))
-    return Bundle(folder, seal(folder, manifest.model_copy(update={"self_test": None})))
+    return Bundle(folder, seal(folder, manifest.model_copy(update={"self_test": None, "face": None})))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def _int8(fp32: Bundle, folder: Path) -> Bundle:
     quantize = quantize_onnx if manifest.graph == "model.onnx" else quantize_openvino
     with feeds_of(fp32, clips) as feeds:
         quantize(fp32.graph_path, folder / manifest.graph, recipe, feeds, len(feeds))
-    changes = {"precision": "int8", "calibration": CALIBRATED, "self_test": None}
+    changes = {"precision": "int8", "calibration": CALIBRATED, "self_test": None, "face": None}
     sealed = seal(folder, manifest.model_copy(update=changes))
     record = write_self_test(Bundle(folder, sealed), QUIET)
     seal(folder, sealed.model_copy(update={"self_test": record}))
@@ -227,7 +227,7 @@ def test_failure_is_never_remembered_and_stops_run(
     assert not (tmp_path / "results.jsonl").exists()
     assert not cache.exists()
 
-    def refuse(config: object) -> None:
+    def refuse(config: object, bundle: Bundle) -> None:
         raise NotImplementedError
 
     monkeypatch.setattr(live, "open_face_finder", refuse)

@@ -17,12 +17,6 @@ from tests.watchdog.plugin import Watchdog, add_options
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests beside others: threads of each would only contend
     os.environ["OMP_NUM_THREADS"] = "1"
-    if hasattr(os, "sched_setaffinity"):
-        # OpenVINO, ONNX Runtime and the loaders of clips start as many threads as they have cores.
-        worker = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-        cores = sorted(os.sched_getaffinity(0))
-        share = cores[worker :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
-        os.sched_setaffinity(0, share or {cores[worker % len(cores)]})
 
 # No example may fail because the machine is busy, and every run draws the same ones.
 settings.register_profile(

@@ -151,13 +151,12 @@ def test_stop_ends_a_camera_after_the_frames_it_took(bundle: Bundle, engine: Eng
 @pytest.mark.slow(seconds=2)
 def test_slow_reader_of_a_camera_loses_whole_clips_which_are_counted(bundle: Bundle, engine: Engine) -> None:
     results = watched(FakeCamera(1_000_000), engine, bundle)
-    first = next(results)
-    while results.counts.dropped_clips < 3:
-        threading.Event().wait(0.01)
-    *_, last = itertools.islice(results, 6)
-    assert first.dropped_clips == 0
-    assert last.dropped_clips >= 3
-    results.close()
+    with results:
+        first = next(results)  # on a busy machine clips may be lost before it too
+        while results.counts.dropped_clips < first.dropped_clips + 3:
+            threading.Event().wait(0.01)
+        *_, last = itertools.islice(results, 6)
+        assert last.dropped_clips >= first.dropped_clips + 3
 
 
 def test_errors_come_after_the_results_before_them(bundle: Bundle, engine: Engine, clip: Path) -> None:

@@ -124,3 +124,14 @@ def gate_of(*trials: Trial, n: int = 120) -> GateReport:
         trials=trials,
         min_agreement=allowed.agreement,
     )
+
+
+TRUTH = np.tile([0, 1, 2], 40)
+GOOD = np.where(np.arange(120) < 12, (TRUTH + 1) % 3, TRUTH)  # 108 of 120 right
+
+
+def worsened(clips: int) -> NDArray[np.int64]:
+    """Return GOOD with the last ``clips`` predictions wrong, (120,) int64."""
+    predicted = GOOD.copy()
+    predicted[-clips:] = (TRUTH[-clips:] + 1) % 3
+    return predicted

@@ -9,6 +9,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from s2d_edge.lint.onnx_view import OnnxGraph
+from s2d_edge.lint.rules import broken
+from s2d_edge.lint.tensorrt import RULES
+
+Model = onnx.ModelProto
+
 WIDTH, TOKENS, CLASSES = 8, 16, 3
 CLIP = (1, 1, 32, 32, 3)
 
@@ -92,3 +98,9 @@ def insert(
     made = helper.make_node(kind, inputs, [f"{name}.out"], name=name, **attributes)
     model.graph.node.insert(place, made)
     return f"{name}.out"
+
+
+def rules_broken(model: Model) -> set[str]:
+    """Return the names of TensorRT's rules that a graph breaks."""
+    graph = OnnxGraph(model)
+    return {violation.rule for rule in RULES for violation in broken(rule, graph)}

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
-from s2d_edge.contracts.bundle import open_bundle, seal
-from s2d_edge.core.console import Console
-from s2d_edge.lint.command import lint_bundle
-from s2d_edge.lint.onnx_view import OnnxGraph
-from s2d_edge.lint.rules import broken
-from s2d_edge.lint.tensorrt import RULES
-from tests.firmware_host.graphs import make_bundle
-from tests.lint.graphs import insert, int8_graph, node, store
-
-Model = onnx.ModelProto
-
-
-def rules_broken(model: Model) -> set[str]:
-    graph = OnnxGraph(model)
-    return {violation.rule for rule in RULES for violation in broken(rule, graph)}
+from tests.lint.graphs import Model, insert, int8_graph, node, rules_broken, store
 
 
 class Maker:
@@ -268,87 +251,3 @@ def test_constants_that_would_fill_the_memory_are_not_made() -> None:
     many = make("Cast", make("ReduceMax", make("Range", *steps), keepdims=0), to=TensorProto.FLOAT)
     node(model, "norm").input[0] = make("Add", make("Add", "tokens.out", small), many)
     assert "fp16-range" not in rules_broken(model)
-
-
-@pytest.mark.parametrize(
-    ("kind", "allowed"),
-    [
-        (TensorProto.INT64, False),
-        (TensorProto.STRING, False),
-        (TensorProto.FLOAT16, False),
-        (TensorProto.DOUBLE, False),
-        (TensorProto.BOOL, False),
-        (TensorProto.INT8, False),
-        (TensorProto.UINT8, True),
-        (TensorProto.INT32, True),
-        (TensorProto.FLOAT, True),
-    ],
-)
-def test_inputs_have_types_that_the_host_gives(kind: int, allowed: bool) -> None:
-    model = int8_graph()
-    model.graph.input.append(helper.make_tensor_value_info("more", kind, (1,)))
-    assert ("input-types" in rules_broken(model)) is not allowed
-
-
-def _renamed(model: Model) -> None:
-    model.graph.input[0].name = node(model, "cast").input[0] = "images"
-
-
-def _extra(model: Model) -> None:
-    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, (1,)))
-
-
-def _retyped(model: Model) -> None:
-    model.graph.input[0].type.tensor_type.elem_type = TensorProto.INT64
-
-
-def _reshaped(model: Model) -> None:
-    dims = model.graph.input[0].type.tensor_type.shape.dim
-    dims[0].dim_value, dims[1].dim_value = 2, 1
-    node(model, "frames").input[1] = store(model, "frames.shape", np.array([2, 32, 32, 3]))
-
-
-def _another_output(model: Model) -> None:
-    model.graph.output.append(helper.make_tensor_value_info("mean.out", TensorProto.FLOAT, (1, 8)))
-
-
-def _renamed_output(model: Model) -> None:
-    model.graph.output[0].name = model.graph.node[-1].output[0] = "scores"
-
-
-@pytest.mark.parametrize(
-    ("change", "names"),
-    [
-        (_renamed, {"clip", "images"}),
-        (_extra, {"more"}),
-        (_retyped, {"clip"}),
-        (_another_output, {"mean.out"}),
-        (_renamed_output, {"logits", "scores"}),
-        (_reshaped, {"clip"}),
-    ],
-)
-@pytest.mark.parametrize("target", ["jetson", "cpu"])
-def test_inputs_and_outputs_are_those_of_the_manifest(
-    tmp_path: Path, target: str, change: Callable[[Model], None], names: set[str]
-) -> None:
-    bundle = make_bundle(tmp_path / "bundle", graph="model.onnx", target=target, frames=1, size=32)
-    model = int8_graph()
-    onnx.save(model, bundle.graph_path)
-    seal(bundle.path, bundle.manifest)
-    assert lint_bundle(bundle.path, Console(quiet=True))["fits"]
-    change(model)
-    onnx.save(model, bundle.graph_path)
-    seal(bundle.path, bundle.manifest)
-    result = lint_bundle(open_bundle(bundle.path).path, Console(quiet=True))
-    assert not result["fits"]
-    found = {each["node"] for each in result["violations"] if each["rule"] == "interface"}
-    assert found >= names
-    json.dumps(result)
-
-
-def test_an_ir_s_inputs_are_those_of_the_manifest(tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "bundle")
-    assert lint_bundle(bundle.path, Console(quiet=True))["fits"]
-    spec = bundle.manifest.inputs[0].model_copy(update={"name": "images"})
-    seal(bundle.path, bundle.manifest.model_copy(update={"inputs": (spec,)}))
-    assert not lint_bundle(bundle.path, Console(quiet=True))["fits"]

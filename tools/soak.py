@@ -167,6 +167,8 @@ def watch_run(command: Sequence[str], minutes: float) -> tuple[list[Look], int]:
     """Run a command for so many minutes, end it by SIGINT, and return what it held and its exit code."""
     started_s = time.monotonic()
     looks: list[Look] = []
+    # A shell starts background jobs with SIGINT ignored, and the run would inherit that and never end by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command)
     try:
         while time.monotonic() - started_s < 60 * minutes and process.poll() is None:

@@ -62,10 +62,9 @@ def probe_video(path: Path) -> VideoInfo:
     """
     decoder, first = open_decoder(path)
     try:
-        named = decoder.fps if decoder.fps <= MAX_PLAUSIBLE_FPS else 0.0
         return VideoInfo(
             path=path,
-            fps=named or _measured_fps(decoder, first[0]),
+            fps=_plausible_fps(decoder) or _measured_fps(decoder, first[0]),
             width=first[1].shape[1],
             height=first[1].shape[0],
             frames=decoder.frames,
@@ -85,20 +84,20 @@ def read_video(path: Path) -> Iterator[tuple[float, Picture]]:
         MediaError: what :func:`probe_video` raises; after the last frame, when far fewer were decoded
             than the container promises.
     """
-    info = probe_video(path)
     decoder, first = open_decoder(path)
     got: tuple[float, Picture] | None = first
     try:
-        clock, count, t_s = FrameClock(info.fps), 0, 0.0
+        fps = _plausible_fps(decoder) or probe_video(path).fps  # measuring takes frames, so it opens its own
+        clock, count, t_s = FrameClock(fps), 0, 0.0
         while got is not None:
             stamp_s, frame = got
             t_s = clock.time_of(stamp_s)
             count += 1
             yield t_s, frame
             got = decoder.read()
-        if is_cut_short(info.frames, count, last_s=t_s, nominal_fps=decoder.fps, fps=info.fps):
+        if is_cut_short(decoder.frames, count, last_s=t_s, nominal_fps=decoder.fps, fps=fps):
             raise MediaError(
-                f"{path} is cut short: {count} of the {info.frames} frames it promises can be decoded; "
+                f"{path} is cut short: {count} of the {decoder.frames} frames it promises can be decoded; "
                 "copy or record it again"
             )
     finally:
@@ -270,6 +269,11 @@ class VideoSink:
             return None if capture.read()[0] else "its last frame cannot be decoded: is the disk full?"
         finally:
             capture.release()
+
+
+def _plausible_fps(decoder: Decoder) -> float:
+    """Frames per second that a container names; 0 where it names none, or its clock's ticks."""
+    return decoder.fps if decoder.fps <= MAX_PLAUSIBLE_FPS else 0.0
 
 
 def _measured_fps(decoder: Decoder, first_s: float) -> float:

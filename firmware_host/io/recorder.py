@@ -22,13 +22,12 @@ from s2d_edge.firmware_host.io.timed_video import (
     new_part,
     open_video,
     part_name,
-    pyav,
 )
 from s2d_edge.firmware_host.io.view import Overlay
-from s2d_edge.media.video import DISK_RESERVE_BYTES, FALLBACK_FPS
+from s2d_edge.media.pyav_decoder import pyav
+from s2d_edge.media.video import DISK_RESERVE_BYTES, FALLBACK_FPS, FRAMES_PER_DISK_CHECK
 
 RESUME_BYTES = 16 * DISK_RESERVE_BYTES  # so that a full disk is not filled with parts of a few frames
-FRAMES_PER_DISK_CHECK = 16
 _FAILURES = (OSError, ValueError, MediaError, cv2.error)
 
 

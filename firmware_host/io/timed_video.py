@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
-from functools import cache
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, Protocol
 
 from s2d_edge.core.files import is_special, whole_file
 from s2d_edge.media.crop import Picture
+from s2d_edge.media.pyav_decoder import pyav
 from s2d_edge.media.video import MAX_MEASURED_FPS, VideoSink
 
 MISSING_PYAV = "PyAV is not installed (pip install 's2d-edge[av]')"
@@ -26,15 +25,6 @@ BEHIND_S = 0.25  # of the grid, after which a frame is left out
 _KEY_EVERY = 30
 _QUANTIZER = 4  # of MPEG-4, 1 (best) to 31: constant quality, whatever the rate
 _QUANTIZER_UNIT = 118  # FFmpeg's FF_QP2LAMBDA
-
-
-@cache
-def pyav() -> ModuleType | None:
-    """The module of PyAV, None where it is missing; imported when a video is written, and not before."""
-    try:
-        return import_module("av")
-    except ImportError:
-        return None
 
 
 class TimedVideo(Protocol):

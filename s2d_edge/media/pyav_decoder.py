@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import ExitStack
-from importlib.util import find_spec
+from functools import cache
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -20,9 +22,13 @@ from s2d_edge.media.upright import TURNED_BY, Layout
 _DAMAGE = (OSError, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError)
 
 
-def pyav_is_installed() -> bool:
-    """True where the extra ``av`` is installed."""
-    return find_spec("av") is not None
+@cache
+def pyav() -> ModuleType | None:
+    """The module of PyAV, None where it is missing; imported where a video needs it, and not before."""
+    try:
+        return import_module("av")
+    except ImportError:
+        return None
 
 
 class PyAVDecoder:

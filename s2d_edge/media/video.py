@@ -20,7 +20,7 @@ from s2d_edge.media.decoder import Decoder, UndecodableError
 from s2d_edge.media.kinds import file_kind
 from s2d_edge.media.opencv_decoder import NOT_IN_OPENCV, OpenCVDecoder, promised_frames
 from s2d_edge.media.pictures import check_file
-from s2d_edge.media.pyav_decoder import PyAVDecoder, pyav_is_installed
+from s2d_edge.media.pyav_decoder import PyAVDecoder, pyav
 
 # Some containers name their clock's ticks instead of a rate; a higher one is taken from the timestamps only.
 MAX_PLAUSIBLE_FPS = 240.0
@@ -29,9 +29,9 @@ FALLBACK_FPS = 25.0
 # A container may promise this many frames, or this fraction, more than can be decoded.
 FRAMES_SHORT = 2
 FRACTION_SHORT = 0.02
-# The writer gives up while there is still room to say so.
+# The writer gives up while there is still room to say so; it looks once in so many frames.
 DISK_RESERVE_BYTES = 1 << 20
-_FRAMES_PER_DISK_CHECK = 16
+FRAMES_PER_DISK_CHECK = 16
 _FRAMES_TO_MEASURE = 30
 
 
@@ -116,7 +116,7 @@ def open_decoder(path: Path) -> tuple[Decoder, tuple[float, Picture]]:
     try:
         return _started(path, OpenCVDecoder(path))
     except UndecodableError as refusal:
-        if pyav_is_installed():
+        if pyav() is not None:
             with suppress(MediaError):
                 return _started(path, PyAVDecoder(path))
         elif (name := NOT_IN_OPENCV.get(refusal.codec.lower())) is not None:
@@ -220,7 +220,7 @@ class VideoSink:
                 f"a frame of {frame.shape[1]}×{frame.shape[0]} cannot go into {self.path}, "
                 f"which was started at {self._size[0]}×{self._size[1]}; resize it first"
             )
-        if self._written % _FRAMES_PER_DISK_CHECK == 0:
+        if self._written % FRAMES_PER_DISK_CHECK == 0:
             self._check_disk()
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
         self._written += 1

@@ -135,10 +135,9 @@ def test_any_size_of_picture(tmp_path: Path, size: tuple[int, int], live: bool) 
 
 
 @pytest.mark.parametrize("pyav", [True, False])
-def test_another_size_begins_a_new_part(tmp_path: Path, pyav: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_size_begins_a_new_part(tmp_path: Path, pyav: bool, request: pytest.FixtureRequest) -> None:
     if not pyav:
-        for module in (timed_video, recorder):
-            monkeypatch.setattr(module, "pyav", lambda: None)
+        request.getfixturevalue("without_pyav")
     (tmp_path / "out-2.mp4").write_text("of another day")
     with Recorder(tmp_path / "out.mp4", 10, lambda _: None, live=True) as opened:
         for index in range(15):
@@ -246,7 +245,7 @@ def test_a_pipe_is_recorded_into(tmp_path: Path) -> None:
 
 
 KILLED = """
-import sys, time
+import sys
 from pathlib import Path
 from s2d_edge.firmware_host.io.recorder import Recorder
 from tests.firmware_host.test_recorder import OVERLAY, frame
@@ -255,7 +254,7 @@ with Recorder(Path(sys.argv[1]), None, print, live=True) as opened:
     for index in range(round(10 * fps)):
         opened.write(frame(index, index / fps), OVERLAY)
     print("written", flush=True)
-    time.sleep(1000)
+    sys.stdin.read()
 """
 
 
@@ -263,6 +262,7 @@ with Recorder(Path(sys.argv[1]), None, print, live=True) as opened:
 def test_a_killed_recording_plays_to_two_seconds_before_the_end(tmp_path: Path, fps: float) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path / "out.mp4"), str(fps)],
+        stdin=subprocess.PIPE,  # closed where the test fails, which ends the process
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     ) as process:

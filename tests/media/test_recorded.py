@@ -139,7 +139,7 @@ def test_av1_is_decoded_with_the_extra_and_named_without(
     times, frames = zip(*read_video(path), strict=True)
     np.testing.assert_allclose(times, np.arange(20) / FPS, atol=2e-3)
     assert np.abs(frames[9].astype(int) - plain((90, 110, 40))).mean() < 12
-    monkeypatch.setattr(video, "pyav_is_installed", lambda: False)
+    monkeypatch.setattr(video, "pyav", lambda: None)
     with pytest.raises(MediaError, match=rf"{path.name}.*AV1.*s2d-edge\[av\]"):
         probe_video(path)
     assert capfd.readouterr() == ("", "")
@@ -158,7 +158,7 @@ def test_a_codec_that_nothing_decodes_is_named(clip: Path, monkeypatch: pytest.M
     clip.write_bytes(data.replace(b"mp4v", b"vvc1").replace(b"esds", b"free"))
     with pytest.raises(MediaError, match=clip.name):
         probe_video(clip)
-    monkeypatch.setattr(video, "pyav_is_installed", lambda: False)
+    monkeypatch.setattr(video, "pyav", lambda: None)
     with pytest.raises(MediaError, match=rf"{clip.name}.*VVC.*s2d-edge\[av\]"):
         probe_video(clip)
 

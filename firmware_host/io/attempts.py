@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable
 
@@ -43,16 +44,17 @@ class Attempts:
         """False while it failed so shortly ago that it is not tried again yet."""
         return not self._failures or time.monotonic() >= self._again_s
 
-    def failed(self, reason: str, *, final: bool = False) -> None:
+    def failed(self, error: Exception, *, final: bool = False) -> None:
         """Note that an item was lost, and why; said where the one before it was written.
 
         Args:
+            error: that writing it raised.
             final: it will not be tried again.
         """
         if not self._failures:
             self._lost_before = self.lost
             then = "it is not tried again" if final else "it is tried again while the run goes on"
-            self._warn(f"{self._name} cannot be written: {reason}; {then}")
+            self._warn(f"{self._name} cannot be written: {_reason(error)}; {then}")
         pause_s = RETRY_AFTER_S[min(self._failures, len(RETRY_AFTER_S) - 1)]
         self._again_s = float("inf") if final else time.monotonic() + pause_s
         self._failures += 1
@@ -69,3 +71,13 @@ class Attempts:
             self._warn(
                 f"{self._name} is written again; {self.lost - self._lost_before} {self._items} are missing"
             )
+
+
+def _reason(error: Exception) -> str:
+    """What an error says, for the middle of a sentence."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.EPIPE:
+        return "its reader closed it"
+    if number == errno.ENXIO:
+        return "it is a pipe that nobody reads"
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -287,8 +287,5 @@ def _cameras_present(address: int | str) -> str:
         for file in Path("/dev").glob("video*")
         if (found := re.fullmatch(r"video(\d+)", file.name))
     )
-    return (
-        f" (this machine has {', '.join(f'camera {n}' for n in numbers)})"
-        if numbers
-        else (" (this machine has no camera)")
-    )
+    present = ", ".join(f"camera {number}" for number in numbers) or "no camera"
+    return f" (this machine has {present})"

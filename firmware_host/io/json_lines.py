@@ -92,7 +92,7 @@ class WholeLines:
         try:
             _write_all(self._file, _line(result))
         except OSError as error:
-            self._attempts.failed(_reason(error), final=True)
+            self._attempts.failed(error, final=True)
 
     def __enter__(self) -> WholeLines:
         return self
@@ -105,7 +105,7 @@ class WholeLines:
         try:
             self._cleanup.__exit__(type(error) if error is not None else None, error, None)
         except OSError as problem:
-            self._attempts.failed(_reason(problem), final=True)
+            self._attempts.failed(problem, final=True)
 
 
 class GrowingLines:
@@ -164,7 +164,7 @@ class GrowingLines:
                 self._append(line)
             except OSError as error:
                 final = self._path is None and error.errno == errno.EPIPE
-                self._attempts.failed(_reason(error), final=final)
+                self._attempts.failed(error, final=final)
             else:
                 self._attempts.worked()
 
@@ -207,12 +207,10 @@ class GrowingLines:
         handle = os.open(self._path, flags | os.O_APPEND | os.O_CREAT, 0o666)
         os.set_blocking(handle, True)
         self._file = os.fdopen(handle, "r+b" if flags == os.O_RDWR else "wb", buffering=0)
-        if (
-            flags == os.O_RDWR
-            and (size := os.fstat(handle).st_size)
-            and os.pread(handle, 1, size - 1) != b"\n"
-        ):
-            _write_all(self._file, b"\n")  # the last line of a run that was killed
+        if flags == os.O_RDWR:
+            size = os.fstat(handle).st_size
+            if size and os.pread(handle, 1, size - 1) != b"\n":
+                _write_all(self._file, b"\n")  # the last line of a run that was killed
 
 
 def _is_regular(path: Path) -> bool:
@@ -226,7 +224,7 @@ class _TextOut(io.RawIOBase):
     """Writes bytes to a stdout that is no file, as notebooks have it."""
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True; a stream that cannot be written would refuse every line."""
         return True
 
     def write(self, data: Any, /) -> int:
@@ -257,11 +255,3 @@ def _line(result: LiveResult) -> bytes:
 
 def _name(destination: str) -> str:
     return "stdout" if destination == STDOUT else destination
-
-
-def _reason(error: OSError) -> str:
-    if error.errno == errno.EPIPE:
-        return "its reader closed it"
-    if error.errno == errno.ENXIO:
-        return "it is a pipe that nobody reads"
-    return error.strerror or str(error)

@@ -90,7 +90,7 @@ class Recorder:
             written = self._append(frame, overlay)
         except _FAILURES as error:
             self._discard()
-            self._attempts.failed(_reason(error), final=not self._live)
+            self._attempts.failed(error, final=not self._live)
             return
         self._attempts.worked()
         if not written:
@@ -151,7 +151,7 @@ class Recorder:
             else:
                 self._discard()
         except _FAILURES as problem:
-            self._attempts.failed(_reason(problem), final=True)
+            self._attempts.failed(problem, final=True)
             if not self._live:
                 self.parts.clear()
         if self._claimed is not None:  # no frame came
@@ -163,7 +163,3 @@ def _remove(part: Path) -> None:
     if part.is_file():
         with suppress(OSError):
             part.unlink()
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -124,7 +124,7 @@ def test_pauses_between_attempts_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = attempts.Attempts("x", "lines", lambda _: None)
     pauses = []
     for _ in range(4):
-        tried.failed("full")
+        tried.failed(OSError(errno.ENOSPC, "full"))
         while not tried.due:
             now_s += 0.5
         pauses.append(now_s)

@@ -24,7 +24,7 @@ from s2d_edge.firmware_host.io.opening import open_source
 from s2d_edge.firmware_host.io.outputs import open_outputs
 from s2d_edge.firmware_host.io.panel import Display
 from s2d_edge.firmware_host.io.source import Source
-from s2d_edge.firmware_host.io.view import Counts
+from s2d_edge.firmware_host.io.view import Counts, Snapshot
 from s2d_edge.firmware_host.io.window import Window, open_window
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
@@ -234,13 +234,13 @@ def _run_to_end(
     pipeline.start()
     try:
         while pipeline.running:
+            snapshot = pipeline.snapshot()
             if stopped_by is None:
                 stopped_by = reason_to_stop()
-                if stopped_by is None and window is not None and not _show(window, pipeline):
+                if stopped_by is None and window is not None and not _show(window, snapshot):
                     stopped_by = "window closed"
                 if stopped_by is not None:
                     pipeline.stop()
-            snapshot = pipeline.snapshot()
             display.update(snapshot)
             slow = slow or _warn_slow(console, snapshot.counts, fps)
             time.sleep(REFRESH_S)
@@ -275,8 +275,8 @@ def _reason_to_stop(caught: list[int], deadline_s: float | None) -> str | None:
     return None
 
 
-def _show(window: Window, pipeline: Pipeline) -> bool:
-    snapshot = pipeline.snapshot()
+def _show(window: Window, snapshot: Snapshot) -> bool:
+    """Show the newest searched frame; False if the user closed the window."""
     return window.poll() if snapshot.frame is None else window.show(snapshot.frame.picture, snapshot.overlay)
 
 

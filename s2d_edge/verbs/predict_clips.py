@@ -29,16 +29,17 @@ def predict_clips(
     """
     from rich.table import Column, Table
 
-    skipped: list[Path] = []
+    skipped: set[Path] = set()
 
     def note(path: Path, error: MediaError) -> None:
-        skipped.append(path)
+        skipped.add(path)
         skip(path, error)
 
     predictions = model.predict_many(paths, crop=crop, on_unreadable=note, console=console)
     table = Table(Column("path", overflow="fold"), "label", "probability", "faces", "seconds")
     results = []
-    for path, prediction in zip(_without(paths, skipped), predictions, strict=True):
+    predicted = [path for path in paths if path not in skipped]
+    for path, prediction in zip(predicted, predictions, strict=True):
         table.add_row(
             str(path),
             prediction.label,
@@ -68,8 +69,3 @@ def as_json(prediction: s2d_edge.Prediction) -> dict[str, Any]:
         "windows_s": [[round(begin, 4), round(end, 4)] for begin, end in prediction.windows_s],
         "seconds_covered": None if covered is None else round(covered, 4),
     }
-
-
-def _without(paths: Sequence[Path], skipped: Sequence[Path]) -> list[Path]:
-    """The paths that were predicted, in order."""
-    return [path for path in paths if path not in set(skipped)]

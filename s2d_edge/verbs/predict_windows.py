@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -112,14 +113,13 @@ def _warn(
 
 def _summary(predictions: Sequence[s2d_edge.Prediction], crop: bool) -> tuple[str, str, str, str]:
     """Windows, seconds, faces and the most frequent label, for the table."""
-    labels = [prediction.label for prediction in predictions]
-    most = max(dict.fromkeys(labels), key=labels.count)
+    most, times = Counter(prediction.label for prediction in predictions).most_common(1)[0]
     found = sum(prediction.faces_found > 0 for prediction in predictions)
     return (
         str(len(predictions)),
         f"{predictions[0].windows_s[0][0]:.1f}–{predictions[-1].windows_s[0][1]:.1f}",
         f"in {found} of {len(predictions)}" if crop else "–",
-        f"{most} ({labels.count(most)})",
+        f"{most} ({times})",
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from s2d_edge.contracts.bundle import MANIFEST
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.model_config import S2DConfig
 from s2d_edge.contracts.names import labels_fault, name_fault
@@ -130,7 +131,7 @@ def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
 
 def _what_instead(path: Path) -> str:
     """The likely kind of a folder or file that is no run, and what to give."""
-    if (path / "manifest.json").is_file():
+    if (path / MANIFEST).is_file():
         return "it is a bundle: give the run that it was exported from"
     if path.is_file():
         return f"it is a file: give the run's folder{'' if path.parent == Path() else f', {path.parent}'}"

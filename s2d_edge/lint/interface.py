@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from s2d_edge.contracts.bundle import Manifest
+from s2d_edge.contracts.bundle import Manifest, TensorSpec
 from s2d_edge.lint.rules import Place, Rule
 
 
@@ -29,17 +29,18 @@ class Port:
         return f"{self.dtype} {sizes}"
 
 
-Ports = Callable[[Any, Literal["inputs", "outputs"]], Sequence[Port]]
+Side = Literal["inputs", "outputs"]
+Ports = Callable[[Any, Side], Sequence[Port]]  # of a graph
 
 
 def interface_rule(manifest: Manifest, ports: Ports) -> Rule[Any]:
     """Return the rule for the graphs of one bundle; ``ports`` lists a graph's inputs or outputs."""
 
     def find(graph: Any) -> Iterator[Place]:
-        sides: tuple[Literal["inputs", "outputs"], ...] = ("inputs", "outputs")
-        for side in sides:
+        sides: dict[Side, tuple[TensorSpec, ...]] = {"inputs": manifest.inputs, "outputs": manifest.outputs}
+        for side, specs in sides.items():
             left, one = list(ports(graph, side)), side.removesuffix("s")
-            for spec in manifest.inputs if side == "inputs" else manifest.outputs:
+            for spec in specs:
                 port = next((each for each in left if spec.name in each.names), None)
                 if port is None:
                     yield spec.name, f"no {one} of this name"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto
 
-from s2d_edge.lint.interface import Port
+from s2d_edge.lint.interface import Port, Side
 from s2d_edge.lint.onnx_folding import Constants
 from s2d_edge.lint.onnx_view import OnnxGraph, name_of, type_name
 from s2d_edge.lint.rules import Place, Rule, beyond_half
@@ -84,7 +83,7 @@ def input_types_rule(source: str) -> Rule[OnnxGraph]:
     )
 
 
-def ports(graph: OnnxGraph, side: Literal["inputs", "outputs"]) -> list[Port]:
+def ports(graph: OnnxGraph, side: Side) -> list[Port]:
     """List a graph's inputs or outputs, for :func:`s2d_edge.lint.interface.interface_rule`."""
     return [
         Port(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import openvino as ov
 
-from s2d_edge.lint.interface import Port
+from s2d_edge.lint.interface import Port, Side
 
 # What stands between a constant stored in few bits and the operation that uses it.
 DECOMPRESSION = frozenset({"Convert", "Multiply", "Subtract", "Reshape", "Transpose"})
@@ -44,7 +44,7 @@ def type_of(op: Any) -> str:
     return str(op.output(0).get_element_type().get_type_name())
 
 
-def ports(model: ov.Model, side: Literal["inputs", "outputs"]) -> list[Port]:
+def ports(model: ov.Model, side: Side) -> list[Port]:
     """List a model's inputs or outputs, for :func:`s2d_edge.lint.interface.interface_rule`."""
     found = []
     for port in model.inputs if side == "inputs" else model.outputs:

@@ -156,12 +156,16 @@ class SelfTestRecord(_Record):
 class FaceRecord(_Record):
     """The graphs with which a bundle finds faces, so that its host needs no other package for that.
 
+    Files are named by their paths in the bundle; :class:`s2d_edge.media.faces.graphs.FaceGraphs` has the
+    shapes.
+
     Attributes:
-        near, far: detectors of large and of small faces.
-        mesh: the graph of the 468 points.
+        near: file of the detector of large faces.
+        far: file of the detector of small faces.
+        mesh: file of the graph of the 468 points.
         source: the package and version they were made of.
         licence: an SPDX identifier.
-        notice: the file that names their authors.
+        notice: file that names their authors.
     """
 
     near: str

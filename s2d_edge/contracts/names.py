@@ -12,8 +12,13 @@ _SEPARATORS = ("/", "\\")
 
 def text_fault(text: str) -> str:
     """Return what makes a text unfit for a label or a tensor's name; empty if nothing does."""
-    if not text.strip():
-        return "is empty"
+    return characters_fault(text) if text.strip() else "is empty"
+
+
+def characters_fault(text: str) -> str:
+    """Return what makes the characters of a text unfit for one line of UTF-8; empty if nothing does."""
+    if text.isprintable():  # nearly all are, and listings hold many
+        return ""
     for character in text:
         if unicodedata.category(character) in ("Cc", "Zl", "Zp"):
             return f"holds the control character {character!r}"
@@ -60,6 +65,6 @@ def name_of(folder: Path) -> str:
     ``.`` and ``a/..`` have the name of the folder that they stand for.
     """
     name = folder.resolve().name if folder.name in ("", "..") else folder.name
-    kept = "".join("_" if text_fault(f"x{each}") or each in _SEPARATORS else each for each in name)
+    kept = "".join("_" if characters_fault(each) or each in _SEPARATORS else each for each in name)
     short = kept.encode()[:MOST_BYTES].decode(errors="ignore")
     return short if not name_fault(short) else "unnamed"

@@ -6,7 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-from s2d_edge.contracts.names import text_fault
+from s2d_edge.contracts.names import characters_fault
 
 
 def bare(text: str) -> str:
@@ -21,7 +21,7 @@ def bare(text: str) -> str:
 
 def is_text(name: str) -> bool:
     """True if every character can be written in UTF-8 and printed in one line."""
-    return not text_fault(f"x{name}")
+    return not characters_fault(name)
 
 
 def in_one_line(name: str) -> str:

@@ -14,18 +14,18 @@ from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
-from s2d_edge.core.errors import ConfigError, MediaError, S2DEdgeError
+from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.core.files import sha256_of
 from s2d_edge.data.preparing.cropping import FrameCropper
 from s2d_edge.data.preparing.ends import read_ends
 from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
+from s2d_edge.media.crop import Picture, Points
 from s2d_edge.media.faces.finder import FaceFinder
 from s2d_edge.media.kinds import IMAGE_SUFFIXES, media_kind
 from s2d_edge.media.pictures import frame_paths, read_image
@@ -35,9 +35,6 @@ from s2d_edge.media.sampling import (
     uniform_indices,
     window_starts,
 )
-
-Frame = NDArray[np.uint8]  # (H, W, 3) RGB
-Points = NDArray[np.float32]  # (468, 2) pixels
 
 # Worker processes take seconds to start; below this many frames one process is done sooner.
 _SERIAL_BELOW = 500
@@ -93,15 +90,8 @@ class ClipLoader:
         Raises:
             MediaError: it does not exist, is of no known kind, or cannot be decoded; names the file.
         """
-        try:
+        with readable(path):
             return self._load(path)
-        except MediaError:
-            raise
-        except Exception as error:  # decoders, OpenCV and FaceMesh raise whatever damage leads them to
-            reason = str(error) or type(error).__name__
-            raise MediaError(
-                f"{path} cannot be read ({reason}); is it damaged, or are its pictures too large?"
-            ) from error
 
     def _load(self, path: Path) -> LoadedClip:
         kind = media_kind(path)
@@ -112,7 +102,7 @@ class ClipLoader:
         pictures, found = self._cropped(lambda: iter([read_image(path)]))
         return self._assemble(path, pictures, found, self._repeat(1), repeated=False)
 
-    def load_frames(self, frames: Sequence[Path | Frame], path: Path = Path("frames")) -> LoadedClip:
+    def load_frames(self, frames: Sequence[Path | Picture], path: Path = Path("frames")) -> LoadedClip:
         """Make a clip of pictures in order, as of the pictures in a folder; one alone stands still.
 
         Args:
@@ -157,7 +147,7 @@ class ClipLoader:
         """(1, T) indices of one window that repeats frames evenly."""
         return uniform_indices(available, self._spec.frames)[None]
 
-    def _cropped(self, frames: Callable[[], Iterator[Frame]]) -> tuple[list[Frame], list[bool]]:
+    def _cropped(self, frames: Callable[[], Iterator[Picture]]) -> tuple[list[Picture], list[bool]]:
         """The network's pictures, and which of them show their own face.
 
         Args:
@@ -176,7 +166,7 @@ class ClipLoader:
     def _assemble(
         self,
         path: Path,
-        pictures: Sequence[Frame],
+        pictures: Sequence[Picture],
         found: Sequence[bool],
         index: NDArray[np.int64],
         *,
@@ -197,7 +187,7 @@ class ClipLoader:
         """Begin a clip that is cropped frame by frame."""
         return FrameCropper(self._spec.size, self._crop, self._points)
 
-    def _points(self, frame: Frame) -> Points | None:
+    def _points(self, frame: Picture) -> Points | None:
         faces = self._finder.find(frame)
         return faces[0].points if faces else None
 
@@ -280,25 +270,26 @@ def _try_each(
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Turn whatever is wrong with a clip into one error that names it.
+def readable(path: Path) -> Iterator[None]:
+    """Turn whatever reading a clip raises into one error that names the clip.
 
     Raises:
-        MediaError: the block found the clip unusable.
+        MediaError: the block could not read it.
     """
     try:
         yield
     except MediaError:
         raise
-    except (S2DEdgeError, OSError, MemoryError, cv2.error) as error:
+    except Exception as error:  # decoders, OpenCV and FaceMesh raise whatever damage leads them to
         reason = str(error) or type(error).__name__
-        raise MediaError(f"{path} cannot be used as a clip: {reason}") from None
+        raise MediaError(
+            f"{path} cannot be read ({reason}); is it damaged, or are its pictures too large?"
+        ) from error
 
 
 def _try(loader: ClipLoader, path: Path) -> LoadedClip | MediaError:
     try:
-        with naming(path):
-            return loader.load(path)
+        return loader.load(path)
     except MediaError as error:
         return error
 

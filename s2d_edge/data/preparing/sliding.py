@@ -12,7 +12,7 @@ import numpy as np
 
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.core.errors import ConfigError, MediaError
-from s2d_edge.data.preparing.clips import naming
+from s2d_edge.data.preparing.clips import readable
 from s2d_edge.data.preparing.cropping import FrameCropper
 from s2d_edge.data.preparing.ends import VideoSample
 from s2d_edge.data.preparing.loaded import LoadedClip
@@ -46,7 +46,7 @@ def slide(
 
 def _named(path: Path, clips: Iterator[LoadedClip]) -> Iterator[LoadedClip]:
     """The clips; what is wrong with the video names it."""
-    with naming(path):
+    with readable(path):
         yield from clips
 
 

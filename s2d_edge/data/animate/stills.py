@@ -14,7 +14,7 @@ import cv2
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.animate.settings import AnimateSettings
 from s2d_edge.data.reading.dataset import Dataset
-from s2d_edge.data.reading.readers import ANIMATED_COLUMNS, LABELS_FILE, list_csv, read_labels
+from s2d_edge.data.reading.readers import ANIMATED_COLUMNS, LABELS_FILE, read_labels
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.kinds import media_kind
 from s2d_edge.media.pictures import read_image
@@ -178,5 +178,7 @@ def _further_columns(dataset: Dataset, data: str) -> dict[Path, dict[str, str]]:
         return {}
     columns, rows = read_labels(file)
     kept = [(name, place) for name, place in columns.further if name not in ANIMATED_COLUMNS]
-    cells = {line: {name: row[place].strip() for name, place in kept} for line, row in rows}
-    return {entry.path: cells[entry.line] for entry in list_csv(file).entries}
+    return {
+        sample.path: {name: cells[place].strip() for name, place in kept}
+        for sample, (_, cells) in zip(dataset.samples, rows, strict=True)
+    }

@@ -58,6 +58,7 @@ def check(
         workers = 1 if len(paths) < _SERIAL_BELOW else usable_cores()
     states = _inspect_all(paths, listing.name, console, fps, workers)
     readable = [path for path in paths if not states[path].problem]
+    repeats = list(listing.repeats())
     return CheckReport(
         name=listing.name,
         labels=listing.labels + tuple(sorted({entry.label for entry in listing.unknown_labels()})),
@@ -65,12 +66,12 @@ def check(
         notes=listing.notes,
         findings=(
             *_unknown_labels(listing),
-            *_listed_twice(listing),
+            *_listed_twice(listing, repeats),
             *_broken(listing, states),
             *_short(listing, states, frames),
             *_slow(listing, states, fps),
             *shared_subjects(listing),
-            *_duplicates(listing, states),
+            *_duplicates(listing, states, repeats),
             *training_findings(listing),
             *([] if shows_a_face(readable, fps, console, workers=workers) else [_faceless(listing)]),
         ),
@@ -123,8 +124,8 @@ def _unknown_labels(listing: Listing) -> Iterator[Finding]:
         )
 
 
-def _listed_twice(listing: Listing) -> Iterator[Finding]:
-    for entry, first in listing.repeats():
+def _listed_twice(listing: Listing, repeats: Sequence[tuple[Entry, Entry]]) -> Iterator[Finding]:
+    for entry, first in repeats:
         yield Finding(
             kind="listed twice",
             what=listing.relative(entry.path),
@@ -172,9 +173,11 @@ def _slow(listing: Listing, states: Mapping[Path, ClipState], fps: float) -> Ite
             )
 
 
-def _duplicates(listing: Listing, states: Mapping[Path, ClipState]) -> Iterator[Finding]:
+def _duplicates(
+    listing: Listing, states: Mapping[Path, ClipState], repeats: Sequence[tuple[Entry, Entry]]
+) -> Iterator[Finding]:
     same: dict[str, dict[Path, Entry]] = defaultdict(dict)
-    twice = {id(entry) for entry, _ in listing.repeats()}  # told as such
+    twice = {id(entry) for entry, _ in repeats}  # told as such
     for entry in listing.entries:
         state = states.get(entry.path)
         if state is not None and not state.problem and id(entry) not in twice:

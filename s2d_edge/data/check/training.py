@@ -52,8 +52,9 @@ def shared_subjects(listing: Listing) -> Iterator[Finding]:
     names: dict[str, set[str]] = defaultdict(set)
     for entry in listing.entries:
         if entry.subject is not None:
-            splits[bare(entry.subject)][entry.split] += 1
-            names[bare(entry.subject)].add(entry.subject)
+            subject = bare(entry.subject)
+            splits[subject][entry.split] += 1
+            names[subject].add(entry.subject)
     for subject, seen in splits.items():
         if len(seen) > 1:
             places = ", ".join(f"{count} clips in {split!r}" for split, count in sorted(seen.items()))
@@ -92,7 +93,7 @@ def _spellings(listing: Listing) -> Iterator[Finding]:
             detail="would be different classes; write one of them everywhere",
         )
     splits = Counter(entry.split for entry in listing.entries)
-    for name, wanted in misspelled(splits.elements()).items():
+    for name, wanted in misspelled(splits).items():
         yield Finding(
             kind="split spelled in several ways",
             what=f"{name!r} ({splits[name]})",
@@ -132,7 +133,7 @@ def _classes(listing: Listing) -> Iterator[Finding]:
 
 
 def _validation(listing: Listing) -> Iterator[Finding]:
-    """Return True if there are validation clips of every class, or could be."""
+    """Classes that no validation clip shows, given or to be carved, and a split of few clips."""
     number = {label: k for k, label in enumerate(sorted({entry.label for entry in listing.entries}))}
     samples = [
         Sample(path=entry.path, label=number[entry.label], split=entry.split, subject=entry.subject)

@@ -175,7 +175,8 @@ def _require_clips(listing: Listing) -> None:
             f"{listing.root}: {named}{more}; {next(filter(None, links), listing.missing_hint)}"
         )
     for entry in listing.entries:
-        known = entry.path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES or entry.path.is_dir()
+        suffix = entry.path.suffix.lower()
+        known = suffix in IMAGE_SUFFIXES or suffix in VIDEO_SUFFIXES or entry.path.is_dir()
         if not known and file_kind(entry.path) is None:
             raise DataError(
                 f"{entry.path} is neither a picture, a video nor a folder of frames; "

@@ -25,10 +25,13 @@ def rival_validations(splits: Iterable[str]) -> tuple[str, ...]:
     return found if len(found) > 1 and VAL not in there else ()
 
 
-def misspelled(splits: Iterable[str]) -> dict[str, str]:
-    """Splits that differ from a known or more frequent one in case, blanks or Unicode form, with that one."""
-    counts = Counter(splits)
+def misspelled(clips: Counter[str]) -> dict[str, str]:
+    """Splits that differ from a known or more frequent one in case, blanks or Unicode form, with that one.
+
+    Args:
+        clips: number of clips in each split.
+    """
     known = {bare(name): name for name in (TRAIN, VAL, TEST, *VALIDATION_NAMES)}
-    for name, _ in counts.most_common():
+    for name, _ in clips.most_common():
         known.setdefault(bare(name), name)
-    return {name: known[bare(name)] for name in counts if known[bare(name)] != name}
+    return {name: known[bare(name)] for name in clips if known[bare(name)] != name}

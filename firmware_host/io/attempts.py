@@ -74,7 +74,7 @@ class Attempts:
 
 
 def _reason(error: Exception) -> str:
-    """What an error says, for the middle of a sentence."""
+    """The reason that an error gives, for the middle of a sentence."""
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EPIPE:
         return "its reader closed it"

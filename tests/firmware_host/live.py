@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from s2d_edge.contracts.bundle import Bundle
+from s2d_edge.contracts.engine import Engine
 from s2d_edge.core.console import Console
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.source import Frame, Source, SourceState
 from s2d_edge.firmware_host.live import LiveSummary, stream
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
+from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.media.faces.finder import FaceDetector
 from tests.pictures import SquareDetector, with_square
 
@@ -76,6 +78,20 @@ def play(
             recipe=bundle.manifest.crop,
             **({"config": RAW} | options),
         )
+
+
+def pipeline_of(
+    bundle: Bundle, engine: Engine, source: Source, detector: FaceDetector | None = None, **options: Any
+) -> Pipeline:
+    """A pipeline that is not started yet, without smoothing."""
+    return Pipeline(
+        source=source,
+        detector=detector or SquareDetector(),
+        engine=engine,
+        recipe=bundle.manifest.crop,
+        config=RAW,
+        **options,
+    )
 
 
 def results_in(path: Path) -> list[dict[str, Any]]:

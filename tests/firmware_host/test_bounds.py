@@ -1,10 +1,9 @@
-"""What a run of months keeps: a million samples through the pipeline's bookkeeping, and large frames."""
+"""Memory of a run of months: a million samples through the bookkeeping, and large frames that wait."""
 
 from __future__ import annotations
 
 import gc
 import threading
-import time
 import types
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -27,15 +26,16 @@ from s2d_edge.firmware_host.pipeline.faults import Faults
 from s2d_edge.firmware_host.pipeline.infer import InferStage
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest
 from s2d_edge.firmware_host.pipeline.per_face import FacePredictors, tracker_for
-from s2d_edge.firmware_host.pipeline.pipeline import FRAME_BYTES_QUEUED, Pipeline
+from s2d_edge.firmware_host.pipeline.pipeline import FRAME_BYTES_QUEUED
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, WhenFull
 from s2d_edge.firmware_host.pipeline.stats import LiveStats
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.sampling import PeriodicSampler
 from s2d_edge.media.tracking import Box, Face, FaceTracker
-from tests.firmware_host.live import RAW
+from tests.firmware_host.live import pipeline_of
 from tests.firmware_host.stand_ins import RESULT
 from tests.pictures import mesh_at
+from tests.processes import wait_until
 
 SPEC = ClipSpec(frames=3, fps=10, size=32)
 PICTURE = np.zeros((8, 8, 3), np.uint8)
@@ -254,20 +254,12 @@ class Stalled:
 def test_frames_that_wait_for_a_recorder_are_bounded_in_bytes(bundle: Bundle, live: bool) -> None:
     source, sink = LargeFrames(live=live), Stalled()
     with open_engine(bundle, "cpu") as engine:
-        pipeline = Pipeline(
-            source=source,
-            detector=Nobody(),
-            engine=engine,
-            recipe=bundle.manifest.crop,
-            config=RAW,
-            frame_sink=sink,
-        )
+        pipeline = pipeline_of(bundle, engine, source, Nobody(), frame_sink=sink)
         pipeline.start()
         if live:
             source.delivered.wait()
         else:
-            while pipeline.waiting_bytes < FRAME_BYTES_QUEUED // 2:
-                time.sleep(0.001)
+            wait_until(lambda: pipeline.waiting_bytes >= FRAME_BYTES_QUEUED // 2)
         waiting = pipeline.waiting_bytes
         sink.let_go.set()
         pipeline.join()

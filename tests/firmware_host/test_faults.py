@@ -16,11 +16,10 @@ from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.capture_source import MOST_UNREADABLE, CaptureSource
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.pipeline.faults import MOST_IN_A_ROW, OTHER, REASONS_KEPT, Faults
-from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.pipeline.queues import QueueClosed
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.tracking import Box, Face
-from tests.firmware_host.live import RAW, FakeCamera
+from tests.firmware_host.live import FakeCamera, pipeline_of
 from tests.firmware_host.stand_ins import FakeCapture
 from tests.pictures import SquareDetector
 
@@ -92,14 +91,7 @@ def test_a_camera_outlives_bad_frames_and_clips(bundle: Bundle) -> None:
             return predict(clip, **options)
 
         engine.infer = infer  # type: ignore[method-assign, assignment]
-        pipeline = Pipeline(
-            source=FakeCamera(1_000_000),
-            detector=Odd(),
-            engine=engine,
-            recipe=bundle.manifest.crop,
-            config=RAW,
-            on_result=take,
-        )
+        pipeline = pipeline_of(bundle, engine, FakeCamera(1_000_000), Odd(), on_result=take)
         pipeline.start()
         enough.wait()
         pipeline.stop()

@@ -7,8 +7,7 @@ import io
 import json
 import os
 import stat
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from s2d_edge.core.errors import MediaError
 from s2d_edge.firmware_host.io import attempts, json_lines
 from s2d_edge.firmware_host.io.json_lines import GrowingLines, WholeLines, open_json_lines
 from tests.firmware_host.stand_ins import RESULT
+from tests.processes import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -50,11 +50,6 @@ def refused(number: int, *, after: int = 0) -> Iterator[None]:
         yield
     finally:
         json_lines._write_all = before
-
-
-def wait_until(happened: Callable[[], bool]) -> None:
-    while not happened():
-        time.sleep(0.001)
 
 
 def test_lines_of_a_recording_are_whole_or_absent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

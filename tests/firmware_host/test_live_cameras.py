@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from s2d_edge.contracts.bundle import Bundle
-from s2d_edge.contracts.clip import ClipSpec
-from s2d_edge.contracts.engine import Clip, Engine, Logits, Numbers
+from s2d_edge.contracts.engine import Clip, Logits
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.results import LiveResult
-from s2d_edge.firmware_host.pipeline.pipeline import LIVE_FRAMES_QUEUED, LIVE_RECORD_QUEUED, Pipeline
+from s2d_edge.firmware_host.pipeline.pipeline import LIVE_FRAMES_QUEUED, LIVE_RECORD_QUEUED
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.tracking import Box, Face
 from s2d_edge.media.video import probe_video, read_video
-from tests.firmware_host.live import RAW, RED, FakeCamera, play, results_in
+from tests.firmware_host.live import RED, FakeCamera, pipeline_of, play, results_in
 from tests.pictures import SquareDetector, with_square, write_video
+from tests.processes import environment, wait_until
 
 
 class LateDetector(SquareDetector):
@@ -37,39 +35,6 @@ class LateDetector(SquareDetector):
     def find(self, frame: Picture, followed: Sequence[Box] = ()) -> list[Face]:
         self._camera.wait_for(self._frames)
         return super().find(frame, followed)
-
-
-class LateEngine:
-    """Wraps an engine; its first prediction takes until it is let go."""
-
-    def __init__(self, inner: Engine) -> None:
-        self._inner = inner
-        self.let_go = threading.Event()
-
-    @property
-    def spec(self) -> ClipSpec:
-        return self._inner.spec
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self._inner.labels
-
-    @property
-    def description(self) -> str:
-        return self._inner.description
-
-    def infer(self, clip: Clip, numbers: Numbers | None = None) -> Logits:
-        self.let_go.wait()
-        return self._inner.infer(clip)
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def __enter__(self) -> LateEngine:
-        return self
-
-    def __exit__(self, *exit_info: object) -> None:
-        self.close()
 
 
 @pytest.mark.slow(seconds=2)
@@ -90,21 +55,21 @@ def test_slow_face_search_drops_frames_which_are_recorded_all_the_same(
 
 
 @pytest.mark.slow(seconds=3)
-def test_slow_model_drops_clips_and_says_how_many(bundle: Bundle) -> None:
+def test_slow_model_drops_clips_and_says_how_many(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     results: list[LiveResult] = []
-    with LateEngine(open_engine(bundle, "cpu")) as engine:
-        pipeline = Pipeline(
-            source=FakeCamera(1_000_000),
-            detector=SquareDetector(),
-            engine=engine,
-            recipe=bundle.manifest.crop,
-            config=RAW,
-            on_result=results.append,
-        )
+    let_go = threading.Event()
+    with open_engine(bundle, "cpu") as engine:
+        infer = engine.infer
+
+        def late(clip: Clip) -> Logits:
+            let_go.wait()
+            return infer(clip)
+
+        monkeypatch.setattr(engine, "infer", late)
+        pipeline = pipeline_of(bundle, engine, FakeCamera(1_000_000), on_result=results.append)
         pipeline.start()
-        while pipeline.counts.dropped_clips < 3:
-            time.sleep(0.01)
-        engine.let_go.set()
+        wait_until(lambda: pipeline.counts.dropped_clips >= 3)
+        let_go.set()
         pipeline.stop()
         pipeline.join()
         counts = pipeline.counts
@@ -166,12 +131,12 @@ def test_signal_keeps_what_was_done(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment(),
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    first = process.stdout.readline() if json_to == "-" else process.stderr.readline()
-    assert first
+    said = process.stdout if json_to == "-" else process.stderr
+    first = next(line for line in said if "red" in line)  # a result, not only the begin of the search
     process.send_signal(number)
     out, err = process.communicate()
     assert process.returncode == 128 + number
@@ -204,12 +169,10 @@ play(
 def test_a_killed_run_leaves_its_results_and_a_video_that_plays(bundle: Bundle, tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path), str(bundle.path)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment(),
     ) as process:
         out = tmp_path / "out.jsonl"
-        while not out.exists() or out.read_bytes().count(b"\n") < 30:
-            assert process.poll() is None
-            time.sleep(0.02)
+        wait_until(lambda: out.exists() and out.read_bytes().count(b"\n") >= 30, process)
         process.send_signal(signal.SIGKILL)
     *whole, _ = out.read_text().splitlines()
     results = [json.loads(line) for line in whole]
@@ -257,7 +220,7 @@ def test_a_run_ends_well_while_the_stream_stalls(bundle: Bundle) -> None:
     """An interpreter that ends while a thread is in OpenCV's read is aborted."""
     done = subprocess.run(
         [sys.executable, "-c", STALLED, str(bundle.path)],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,

@@ -17,6 +17,7 @@ from s2d_edge.firmware_host.io.timed_video import GridVideo
 from s2d_edge.media.video import probe_video, read_video
 from tests.firmware_host.live import RED, play
 from tests.pictures import with_square, write_video
+from tests.processes import environment
 
 NAMES = [
     b"clip\xff.mp4",
@@ -69,7 +70,7 @@ def test_predict_names_it_in_every_output(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             check=False,
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "200"},
+            env=environment(COLUMNS="200"),
         )
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         text = done.stdout if destination == "-" else (tmp_path / destination).read_bytes()

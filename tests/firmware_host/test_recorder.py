@@ -23,6 +23,7 @@ from s2d_edge.firmware_host.io.source import Frame
 from s2d_edge.firmware_host.io.timed_video import TICKS_PER_S, AvVideo
 from s2d_edge.firmware_host.io.view import Overlay
 from tests.pictures import plain
+from tests.processes import environment
 
 OVERLAY = Overlay(labels=("happy", "sad"))
 
@@ -264,7 +265,7 @@ def test_a_killed_recording_plays_to_two_seconds_before_the_end(tmp_path: Path, 
         [sys.executable, "-c", KILLED, str(tmp_path / "out.mp4"), str(fps)],
         stdin=subprocess.PIPE,  # closed where the test fails, which ends the process
         stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment(),
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"written\n"

@@ -12,10 +12,9 @@ from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.io.source import Frame, SourceState
-from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.tracking import Box, Face
-from tests.firmware_host.live import RAW, RED, play, results_in
+from tests.firmware_host.live import RED, pipeline_of, play, results_in
 from tests.firmware_host.stand_ins import said
 from tests.pictures import SquareDetector, with_square, write_video
 
@@ -155,9 +154,7 @@ def test_a_slow_search_takes_the_newest_frame(bundle: Bundle) -> None:
             return super().find(frame, followed)
 
     with open_engine(bundle, "cpu") as engine:
-        pipeline = Pipeline(
-            source=camera, detector=Search(), engine=engine, recipe=bundle.manifest.crop, config=RAW
-        )
+        pipeline = pipeline_of(bundle, engine, camera, Search())
         pipeline.start()
         enough.wait()
         pipeline.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import os
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from s2d_edge.media.tracking import Box, Face
 from tests.firmware_host.graphs import make_bundle
 from tests.firmware_host.live import BLUE, RAW, RED, FakeCamera, play, results_in
 from tests.pictures import SquareDetector, plain, with_square, write_video
+from tests.processes import environment, wait_until
 
 
 @pytest.fixture
@@ -110,8 +110,7 @@ def test_iterator_dropped_in_a_stage_is_closed_by_another_thread(bundle: Bundle,
     camera = FakeCamera(1_000_000)
     held.append(watch(camera, engine, bundle.manifest.crop, RAW, detector=Dropping()))
     let_go.set()
-    while stage_threads():
-        threading.Event().wait(0.01)
+    wait_until(lambda: not stage_threads())
     assert held == []
 
 
@@ -134,7 +133,7 @@ def test_program_that_leaves_the_iterator_open_ends_cleanly(bundle: Bundle, shar
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment(),
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
 
@@ -153,8 +152,7 @@ def test_slow_reader_of_a_camera_loses_whole_clips_which_are_counted(bundle: Bun
     results = watched(FakeCamera(1_000_000), engine, bundle)
     with results:
         first = next(results)  # on a busy machine clips may be lost before it too
-        while results.counts.dropped_clips < first.dropped_clips + 3:
-            threading.Event().wait(0.01)
+        wait_until(lambda: results.counts.dropped_clips >= first.dropped_clips + 3)
         *_, last = itertools.islice(results, 6)
         assert last.dropped_clips >= first.dropped_clips + 3
 

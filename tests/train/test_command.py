@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ from s2d_edge.train.plan.start import usual_fps
 from s2d_edge.train.supply import landmark_maps, supply
 from s2d_edge.train.supply.landmark_maps import LandmarkMaps
 from tests.models import TINY, write_random_run
+from tests.processes import environment, wait_until
 from tests.train.killed import WAITING
 from tests.train.tiny import IMAGE, VIDEO, StopAfter
 
@@ -136,11 +135,9 @@ def test_a_killed_training_resumes_to_the_very_bytes_of_a_whole_one(data: Path, 
     (whole,) = train(**_options(data, landmark, stage="image", epochs=4, out=Path("whole")), console=QUIET)
     command_line = [sys.executable, "-m", "tests.train.killed", str(data), str(landmark), "killed", *FAST]
     threads = str(torch.get_num_threads())  # equal bytes take equal sums
-    started = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": threads}
+    started = environment(OMP_NUM_THREADS=threads)
     with subprocess.Popen(command_line, env=started) as training:
-        while not Path(WAITING).exists():
-            assert training.poll() is None
-            time.sleep(0.02)
+        wait_until(Path(WAITING).exists, training)
         training.kill()
     assert training.returncode == -signal.SIGKILL
     train(resume=Path("killed"), console=QUIET)

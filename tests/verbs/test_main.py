@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from s2d_edge.core import errors
 from s2d_edge.data import avatars
 from tests.firmware_host.graphs import make_bundle
 from tests.models import write_random_run
+from tests.processes import environment, wait_until
 from tests.verbs.command import BLOCK_TRAINING, run, s2d_edge
 
 Fails = Callable[..., None]
@@ -182,7 +181,7 @@ def test_standard_files_that_are_closed_or_full(tmp_path: Path, redirections: st
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {verb} {redirections}"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment(),
         stderr=subprocess.PIPE,
         text=True,
         check=False,
@@ -203,9 +202,7 @@ def test_a_verb_that_is_ended_leaves_nothing_half_made(tmp_path: Path, number: s
     program += "\nfrom s2d_edge.verbs.main import main\nmain()"
     arguments = ["data", "avatars", "faces", "--clips-per-class", "5000", "--quiet"]
     with subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=tmp_path) as process:
-        while not list(tmp_path.glob(".faces.*/*")):
-            assert process.poll() is None
-            time.sleep(0.05)
+        wait_until(lambda: list(tmp_path.glob(".faces.*/*")), process)
         process.send_signal(number)
     assert process.returncode == 128 + number
     assert list(tmp_path.iterdir()) == []

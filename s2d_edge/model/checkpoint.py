@@ -105,11 +105,10 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str)
     module.load_state_dict(given, strict=False)
 
 
-def save_weights(model: S2D, path: Path) -> str:
-    """Write all weights, landmark network included, as safetensors; returns the file's SHA-256."""
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Write all weights as safetensors, a landmark network included, whole or not at all."""
     with whole_file(path) as scratch:
         write_tensors(model.state_dict(), scratch)
-    return sha256_of(path)
 
 
 def write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

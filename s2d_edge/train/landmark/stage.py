@@ -14,10 +14,10 @@ from s2d_edge.core.errors import ConfigError
 from s2d_edge.core.files import sha256_of, whole_folder
 from s2d_edge.data.reading.open import AVATARS, open_dataset
 from s2d_edge.data.reading.splits import carve_validation
-from s2d_edge.model.checkpoint import LANDMARK_FILE
+from s2d_edge.model.checkpoint import LANDMARK_FILE, save_weights
 from s2d_edge.train.context import Context
 from s2d_edge.train.landmark.faces import mesh_pool
-from s2d_edge.train.landmark.teaching import point_error, save_network, teach
+from s2d_edge.train.landmark.teaching import point_error, teach
 from s2d_edge.train.plan.plan import DEFAULT_MODEL
 from s2d_edge.train.plan.settings import TrainSettings
 
@@ -65,7 +65,7 @@ def train_landmark(
     network = teach(sizes, pool, landmark, seed, context)
     error = point_error(network, held_out)
     with whole_folder(out) as scratch:
-        save_network(network, scratch / LANDMARK_FILE)
+        save_weights(network, scratch / LANDMARK_FILE)
         about = {
             "data": dataset.name,
             "faces": len(pool.pictures),

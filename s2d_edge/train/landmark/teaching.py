@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,10 +13,10 @@ from torch.nn import functional as F
 from s2d_edge.contracts.model_config import LandmarkConfig
 from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.errors import CheckpointError, ConfigError, TrainingError
-from s2d_edge.core.files import sha256_of, whole_file
+from s2d_edge.core.files import sha256_of
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.reading.dataset import Dataset
-from s2d_edge.model.checkpoint import load_strictly, read_tensors, write_tensors
+from s2d_edge.model.checkpoint import load_strictly, read_tensors, save_weights
 from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.context import Context
 from s2d_edge.train.landmark.faces import FacePool, draw_crops, drawn_pool
@@ -66,14 +65,8 @@ def taught_network(
     network = teach(config, pool, settings, seed, context)
     held_out = drawn_pool(avatars, avatars.split("val"), 256, seed)
     console.say(f"landmark network: {point_error(network, held_out)} on unseen avatars")
-    save_network(network, path)
+    save_weights(network, path)
     return network
-
-
-def save_network(network: MobileFaceNet, path: Path) -> None:
-    """Write the weights as safetensors, in the key names that ``--landmark`` reads."""
-    with whole_file(path) as scratch:
-        write_tensors(network.state_dict(), scratch)
 
 
 def teach(

@@ -11,6 +11,9 @@ Protocol = Literal["default", "paper"]
 """``paper`` repeats what the official S2D code does with published datasets: it takes consecutive frames and
 the pictures as they are, and chooses the best epoch on the test split."""
 
+HIGHEST_FPS = 240
+SMALLEST_PICTURE, LARGEST_PICTURE = 32, 1024  # side, pixels
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipSpec:
@@ -29,10 +32,10 @@ class ClipSpec:
     def __post_init__(self) -> None:
         if self.frames < 1:
             raise ConfigError(f"frames={self.frames} must be at least 1")
-        if not 0 < self.fps <= 240:
-            raise ConfigError(f"fps={self.fps} must lie in (0, 240]")
-        if not 32 <= self.size <= 1024:
-            raise ConfigError(f"size={self.size} must lie in [32, 1024] pixels")
+        if not 0 < self.fps <= HIGHEST_FPS:
+            raise ConfigError(f"fps={self.fps} must lie in (0, {HIGHEST_FPS}]")
+        if not SMALLEST_PICTURE <= self.size <= LARGEST_PICTURE:
+            raise ConfigError(f"size={self.size} must lie in [{SMALLEST_PICTURE}, {LARGEST_PICTURE}] pixels")
 
     @property
     def duration_s(self) -> float:
@@ -60,8 +63,10 @@ class CropRecipe:
     def __post_init__(self) -> None:
         if not 0 <= self.margin <= 2:
             raise ConfigError(f"crop.margin={self.margin} must lie in [0, 2]")
-        if not 32 <= self.size <= 1024:
-            raise ConfigError(f"crop.size={self.size} must lie in [32, 1024] pixels")
+        if not SMALLEST_PICTURE <= self.size <= LARGEST_PICTURE:
+            raise ConfigError(
+                f"crop.size={self.size} must lie in [{SMALLEST_PICTURE}, {LARGEST_PICTURE}] pixels"
+            )
 
 
 def as_protocol(text: str) -> Protocol:

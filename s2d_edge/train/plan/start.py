@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast, get_args
 
+from s2d_edge.contracts.clip import HIGHEST_FPS, LARGEST_PICTURE, SMALLEST_PICTURE
 from s2d_edge.contracts.labels import DEFAULT_FPS
 from s2d_edge.contracts.model_config import PRESETS, S2DConfig, TemporalMode, preset
 from s2d_edge.contracts.runs import RUNS, RunInfo, newest_run, read_run
@@ -17,7 +18,6 @@ from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.train.plan.plan import DEFAULT_MODEL, STAGES, Plan, Stage
 
 _MOST_FRAMES = 1024
-_HIGHEST_FPS, _SMALLEST_PICTURE, _LARGEST_PICTURE = 240, 32, 1024  # as `ClipSpec` has them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +91,11 @@ def require_sizes(*, frames: int | None, fps: float | None, image_size: int | No
     """
     if frames is not None and not 1 <= frames <= _MOST_FRAMES:
         raise ConfigError(f"--frames {frames} must be a whole number from 1 to {_MOST_FRAMES:,}")
-    if fps is not None and not 0 < fps <= _HIGHEST_FPS:
-        raise ConfigError(f"--fps {fps} must be above 0 and at most {_HIGHEST_FPS}")
-    if image_size is not None and not _SMALLEST_PICTURE <= image_size <= _LARGEST_PICTURE:
+    if fps is not None and not 0 < fps <= HIGHEST_FPS:
+        raise ConfigError(f"--fps {fps} must be above 0 and at most {HIGHEST_FPS}")
+    if image_size is not None and not SMALLEST_PICTURE <= image_size <= LARGEST_PICTURE:
         raise ConfigError(
-            f"--image-size {image_size} must be a whole number from {_SMALLEST_PICTURE} to {_LARGEST_PICTURE}"
+            f"--image-size {image_size} must be a whole number from {SMALLEST_PICTURE} to {LARGEST_PICTURE}"
         )
 
 

@@ -11,7 +11,7 @@ from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.dataset import Dataset, Sample
-from s2d_edge.data.reading.splits import carve_validation, unvalidated
+from s2d_edge.data.reading.splits import carve_validation
 from s2d_edge.media.sampling import FolderWindows
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.context import Context
@@ -116,8 +116,6 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
             f"dataset {dataset.name!r} has no 'val' split: {len(validation)} of its training clips, "
             f"{whose}, choose the best epoch; one of them is {100 / len(validation):.1f} points of accuracy"
         )
-        if lacking := unvalidated(training, validation, dataset.labels):
-            console.warn(f"dataset {dataset.name!r}: {lacking}")
     if absent := _absent(dataset, {sample.label for sample in training}):
         raise DataError(
             f"dataset {dataset.name!r} has no training clip of {absent}; add some, or drop the label"

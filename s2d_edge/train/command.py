@@ -42,7 +42,7 @@ from s2d_edge.train.plan.start import (
     video_sizes,
     video_sizes_after,
 )
-from s2d_edge.train.record.progress import RESUME, load_snapshot
+from s2d_edge.train.record.progress import RESUME, how_to_resume, load_snapshot
 from s2d_edge.train.record.record import is_finished
 from s2d_edge.train.stages import ASKED, Stages
 from s2d_edge.train.supply.account import require_same_listing
@@ -209,7 +209,7 @@ def _command_line(options: Mapping[str, Any], given: Sequence[str]) -> str:
             continue
         values = options[name] if name == "changes" else [options[name]]
         for value in values:
-            words += [f"{_flag(name)}"] if value is True else [f"{_flag(name)}", str(value)]
+            words += [_flag(name)] if value is True else [_flag(name), str(value)]
     return shlex.join(words)
 
 
@@ -250,7 +250,7 @@ def _resume(folder: Path, context: Context) -> list[Path]:
             f"the training of {folder} was killed before it began; remove the folder and start it again"
         )
     info = read_run(folder, need_weights=False)
-    context.kept.text = f"continue with: s2d-edge train --resume {folder}"
+    context.kept.text = how_to_resume(folder)
     snapshot = load_snapshot(folder)
     plan = plan_from_record(info.settings, folder)
     later = plan.stages[plan.stages.index(info.stage) + 1 :]

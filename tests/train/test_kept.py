@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from s2d_edge.train.command import train
 from s2d_edge.train.context import InterruptGuard
 from s2d_edge.train.record import record
 from s2d_edge.train.record.curves import draw_curves
+from s2d_edge.train.record.progress import how_to_resume
 from s2d_edge.train.supply import supply
 from tests.train.tiny import IMAGE, VIDEO, StopAfter, noisy_clips
 
@@ -56,6 +58,12 @@ def _train(data: Path) -> list[Path]:
     return train(
         data=str(data), landmark=Path("landmark.safetensors"), changes=FAST, out=Path("out"), console=QUIET
     )
+
+
+@pytest.mark.parametrize("folder", ["runs/plain-video", "runs/two words", "runs/it's"])
+def test_the_command_that_resumes_can_be_pasted_into_a_shell(folder: str) -> None:
+    words = shlex.split(how_to_resume(Path(folder)).partition(": ")[2])
+    assert words == ["s2d-edge", "train", "--resume", folder]
 
 
 def _said(capsys: pytest.CaptureFixture[str]) -> str:

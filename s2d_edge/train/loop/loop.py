@@ -18,7 +18,7 @@ from s2d_edge.train.loop.optimizer import learning_rate
 from s2d_edge.train.loop.order import epoch_order
 from s2d_edge.train.loop.step import BatchStep
 from s2d_edge.train.loop.validate import Score, validate
-from s2d_edge.train.record.progress import Progress, Snapshot
+from s2d_edge.train.record.progress import Progress, Snapshot, how_to_resume
 from s2d_edge.train.record.record import Record
 
 
@@ -71,7 +71,7 @@ class StageTraining:
         """
         with closing(self._record), self.job.context.interrupt.saving():
             self._record.begin(self._snapshot(), self._step.learner.precision)
-            self.job.context.kept.text = f"continue with: s2d-edge train --resume {self.job.folder}"
+            self.job.context.kept.text = how_to_resume(self.job.folder)
             try:
                 if self.progress.start_unscored:
                     self._score_start()
@@ -235,7 +235,7 @@ class StageTraining:
         self._record.last(self._kept_model)
         self.job.context.kept.text = (
             f"saved in epoch {self.progress.epoch + 1} after step {self.progress.step} of {self._steps}; "
-            f"continue with: s2d-edge train --resume {self.job.folder}"
+            f"{how_to_resume(self.job.folder)}"
         )
         # torchrun ends all processes when the first one leaves, and rank 0 may still be writing.
         self.job.context.processes.barrier()

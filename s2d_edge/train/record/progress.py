@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ class Snapshot:
     scaler: dict[str, Any]
     anchors: dict[str, Tensor]
     average: dict[str, Tensor]
+
+
+def how_to_resume(folder: Path) -> str:
+    """The end of a sentence on a training that stopped: the command that continues the run in ``folder``."""
+    return f"continue with: s2d-edge train --resume {shlex.quote(str(folder))}"
 
 
 def save_snapshot(folder: Path, snapshot: Snapshot) -> None:

@@ -20,7 +20,15 @@ from s2d_edge.train.record.curves import CONFUSION, CURVES, draw_best, draw_curv
 from s2d_edge.train.record.environment import ENVIRONMENT, note_start
 from s2d_edge.train.record.events import FOLDER as EVENTS
 from s2d_edge.train.record.events import EventFile
-from s2d_edge.train.record.progress import LAST_WEIGHTS, METRICS, RESUME, Progress, Snapshot, save_snapshot
+from s2d_edge.train.record.progress import (
+    LAST_WEIGHTS,
+    METRICS,
+    RESUME,
+    Progress,
+    Snapshot,
+    how_to_resume,
+    save_snapshot,
+)
 
 _FILES = (RESUME, METRICS, LAST_WEIGHTS, WEIGHTS, RUN_FILE, ENVIRONMENT, CURVES, CONFUSION)
 
@@ -62,7 +70,7 @@ class Record:
             yield
         except OSError as error:
             if (self._folder / RUN_FILE).is_file():
-                go_on = f"then continue with: s2d-edge train --resume {self._folder}"
+                go_on = f"then {how_to_resume(self._folder)}"
             else:  # what there is of it cannot be resumed
                 self._remove()
                 go_on = "then start the training again"

@@ -58,10 +58,14 @@ class LoadedClip:
         """
         if self.numbers is None or self.repeated:
             return None
-        numbers = self.numbers[self.index]
-        return None if (np.diff(numbers).round() == 1).all() else numbers
+        return unless_even(self.numbers[self.index])
 
     @property
     def windows(self) -> NDArray[np.uint8]:
         """The frames of every window, (V, T, S, S, 3) uint8 RGB."""
         return self.frames[self.index]
+
+
+def unless_even(numbers: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """(V, T) places on the model's grid; None where all frames are a period apart, to the nearest one."""
+    return None if (np.diff(numbers).round() == 1).all() else numbers

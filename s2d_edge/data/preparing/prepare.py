@@ -24,9 +24,10 @@ from s2d_edge.core.errors import DataError, MediaError
 from s2d_edge.core.files import read_json, whole_folder
 from s2d_edge.core.scratch import sweep
 from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.preparing.loaded import unless_even
 from s2d_edge.data.preparing.tally import first_of
 from s2d_edge.data.reading.dataset import Sample
-from s2d_edge.data.reading.identity import resolved
+from s2d_edge.data.reading.identity import Places
 from s2d_edge.data.reading.tables import read_arrays
 from s2d_edge.media.pictures import leads_nowhere
 from s2d_edge.media.sampling import SLOW_PACE, FolderWindows
@@ -169,6 +170,7 @@ def _key(samples: Sequence[Sample], how: _How) -> str:
         "windows": how.windows,
     }
     digest.update(json.dumps(head, sort_keys=True).encode())
+    places = Places()
     for sample in samples:
         for file, state in _states(sample.path):
             if state is None and not how.skip_unreadable:
@@ -176,7 +178,7 @@ def _key(samples: Sequence[Sample], how: _How) -> str:
                 raise DataError(leads_nowhere(file) or gone)
             about = "absent" if state is None else f"{state.st_size}\0{state.st_mtime_ns}"
             # A path is bytes, which need not be text.
-            digest.update(os.fsencode(resolved(file)) + f"\0{about}\n".encode())
+            digest.update(os.fsencode(places.real(file)) + f"\0{about}\n".encode())
     return digest.hexdigest()[:32]
 
 
@@ -269,7 +271,7 @@ def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedC
         labels=np.array([sample.label for sample in readable], dtype=np.int64),
         names=tuple(str(sample.path) for sample in readable),
         faces_missed=about["faces_missed"],
-        numbers=None if (np.diff(numbers).round() == 1).all() else numbers,
+        numbers=unless_even(numbers),
         unreadable={str(samples[int(number)].path): reason for number, reason in unreadable.items()},
         slow={str(samples[int(number)].path): fps for number, fps in about["slow"].items()},
     )

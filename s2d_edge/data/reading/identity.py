@@ -21,13 +21,17 @@ class Places:
             self._folders[path.parent] = resolved(path.parent)
         return self._folders[path.parent] / path.name
 
+    def real(self, path: Path) -> Path:
+        """The absolute path after links, as :func:`resolved` returns it."""
+        place = self.place(path)
+        return resolved(place) if _is_link(place) else place
+
     def file(self, path: Path) -> Path:
         """The one path that stands for the file, after links.
 
         Where the disk does not tell case or Unicode forms apart, it is the one that was asked for first.
         """
-        place = self.place(path)
-        real = resolved(place) if _is_link(place) else place
+        real = self.real(path)
         alike = self._seen.setdefault(unicodedata.normalize("NFC", str(real)).casefold(), [])
         for other in alike:
             if other == real or _is_same(other, real):

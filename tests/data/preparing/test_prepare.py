@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,20 @@ def test_clips_are_prepared_once_and_again_when_a_file_changes(
     assert len(loads) == 1
     prepare(samples, SPEC, CropRecipe(size=32, margin=0.4), QUIET, title="clips")
     assert len(loads) == 2
+
+
+def test_clips_are_found_again_through_links_to_them_and_to_their_folder(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    how = module._How(spec=SPEC, crop=CROP, windows="spread", workers=1, skip_unreadable=False)
+    key = module._key(samples, how)
+    (tmp_path / "folder").symlink_to(tmp_path)
+    (tmp_path / "picture.png").symlink_to("b.png")
+    inside = [replace(sample, path=tmp_path / "folder" / sample.path.name) for sample in samples]
+    linked = [samples[0], replace(samples[1], path=tmp_path / "picture.png"), samples[2]]
+    around = [replace(sample, path=sample.path.parent / "a" / ".." / sample.path.name) for sample in samples]
+    assert {module._key(clips, how) for clips in (inside, linked, around)} == {key}
+    assert module._key(samples[::-1], how) != key
 
 
 @pytest.mark.parametrize("name", ["about.json", "index.npz", "frames.u8"])

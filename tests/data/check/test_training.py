@@ -173,7 +173,7 @@ Warned = Callable[[], str]
 
 @pytest.fixture
 def warned(capsys: pytest.CaptureFixture[str]) -> Warned:
-    """What was printed since the last call, in one line."""
+    """A function that returns in one line what was printed since it was last called."""
     return lambda: " ".join(capsys.readouterr().err.split())
 
 

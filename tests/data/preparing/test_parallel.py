@@ -65,8 +65,9 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     script.write_text(_KILLED, encoding="utf-8")
     pids.mkdir()
     with subprocess.Popen([sys.executable, str(script), str(pids)], stderr=subprocess.DEVNULL) as parent:
-        _wait_until(lambda: len(list(pids.iterdir())) == 2)
+        _wait_until(lambda: len(list(pids.iterdir())) == 2 or parent.poll() is not None)
         workers = [int(file.name) for file in pids.iterdir()]
+        assert len(workers) == 2, "the parent ended by itself"
         assert all(map(_runs, workers))
         parent.send_signal(signal.SIGKILL)
     _wait_until(lambda: not any(map(_runs, workers)))

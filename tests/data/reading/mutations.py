@@ -176,7 +176,7 @@ def use(file: Path) -> str:
 
 
 def is_refused(file: Path) -> bool:
-    """Whether ``data check`` would find a fault before it reads a clip."""
+    """True if ``data check`` finds a fault before it reads a clip."""
     try:
         listing = list_data(str(file), QUIET)
     except S2DEdgeError:

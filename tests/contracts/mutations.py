@@ -33,12 +33,13 @@ from s2d_edge.deploy.ovms import write_ovms
 from s2d_edge.firmware_host.engines import fit_of
 from s2d_edge.lint.check import bundle_rules, find_violations
 from s2d_edge.train.plan.overrides import flatten, read_config, with_changes
-from s2d_edge.train.plan.plan import Plan, plan_from_record
+from s2d_edge.train.plan.plan import plan_from_record
 from s2d_edge.train.plan.settings import TrainSettings
 from tests.calibrate.reports import gate_of, report_of, trial_of
 from tests.contracts.test_runs import write_run
 from tests.firmware_host.graphs import make_bundle
 from tests.hostile import mutated, places
+from tests.train.plans import make_plan
 from tests.train.test_hostile import as_toml
 
 QUIET = Console(quiet=True)
@@ -185,16 +186,7 @@ def originals(folder: Path) -> dict[str, tuple[Path, Use]]:
     graph = make_bundle(folder / "graphs" / "graph", graph="model.onnx").path
     (folder / "runs").mkdir()
     run_folder = write_run(folder / "runs" / "run")
-    plan = Plan(
-        data="avatars",
-        model="demo",
-        stages=("video",),
-        frames=8,
-        temporal="causal",
-        teacher="",
-        fps=4.0,
-        settings=TrainSettings(),
-    )
+    plan = make_plan(stages=("video",), temporal="causal")
     write_run_info(run_folder, replace(read_run(run_folder), settings=plan.as_record()))
     written = folder / "report"
     written.mkdir()

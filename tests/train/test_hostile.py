@@ -24,6 +24,7 @@ from s2d_edge.train.plan.settings import (
 )
 from s2d_edge.train.record.progress import RESUME, load_snapshot
 from tests.hostile import DAMAGED, JSON, mutated, places
+from tests.train.plans import make_plan
 from tests.train.tiny import job, noisy_clips
 
 
@@ -99,16 +100,7 @@ def test_settings_survive_assignments(drawn: TrainSettings) -> None:
 
 
 def plan(drawn: TrainSettings) -> Plan:
-    return Plan(
-        data="avatars",
-        model="demo",
-        stages=STAGES,
-        frames=8,
-        temporal="causal",
-        teacher="",
-        fps=4.0,
-        settings=drawn,
-    )
+    return make_plan(stages=STAGES, temporal="causal", settings=drawn)
 
 
 @given(SETTINGS)

@@ -16,10 +16,10 @@ import torch
 
 from s2d_edge.core.errors import ConfigError, DeviceError
 from s2d_edge.train import command
-from s2d_edge.train.plan.plan import Plan
 from s2d_edge.train.plan.settings import StageSettings, TrainSettings
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.record.progress import METRICS, load_snapshot
+from tests.train.plans import make_plan
 from tests.train.together import FAILURE, SCENES, STOP, train_scenes
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
@@ -116,16 +116,7 @@ def test_alone_everything_is_its_own() -> None:
 
 
 def test_a_batch_smaller_than_the_number_of_processes_is_refused() -> None:
-    plan = Plan(
-        data="avatars",
-        model="demo",
-        stages=("image",),
-        frames=4,
-        temporal="bidirectional",
-        teacher="",
-        fps=4.0,
-        settings=TrainSettings(image=StageSettings(batch_clips=4)),
-    )
+    plan = make_plan(settings=TrainSettings(image=StageSettings(batch_clips=4)))
     command.require_clips_for_all(plan, 4)
     with pytest.raises(ConfigError, match=r"image\.batch_clips=4"):
         command.require_clips_for_all(plan, 5)

@@ -28,6 +28,7 @@ from s2d_edge.train.plan.start import usual_fps
 from s2d_edge.train.supply.supply import prepare_clips
 from tests.data.reading.published.layouts import write_dfew, write_frames
 from tests.pictures import SquareDetector
+from tests.train.plans import make_plan
 from tests.train.tiny import IMAGE, SIZE, VIDEO, alone
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
@@ -56,15 +57,7 @@ def dfew(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def plan(data: str, **more: Any) -> Plan:
     """The plan of a training of the tiny model on ``data``."""
     usual: dict[str, Any] = {"fps": 6.0, "settings": TrainSettings(workers=1)}
-    return Plan(
-        data=absolute_data(data),
-        model="demo",
-        stages=STAGES,
-        frames=VIDEO.frames,
-        temporal="bidirectional",
-        teacher="",
-        **usual | more,
-    )
+    return make_plan(data=absolute_data(data), stages=STAGES, frames=VIDEO.frames, **usual | more)
 
 
 def prepared(planned: Plan) -> tuple[PreparedClips, PreparedClips]:

@@ -17,7 +17,6 @@ from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.train.command import train
 from s2d_edge.train.plan.overrides import flatten, parse_assignments, read_config, with_changes
 from s2d_edge.train.plan.plan import (
-    Plan,
     parse_stages,
     plan_from_record,
     resolve_settings,
@@ -27,6 +26,7 @@ from s2d_edge.train.plan.plan import (
 from s2d_edge.train.plan.settings import AugmentSettings, StageSettings, TrainSettings
 from s2d_edge.train.recipes import NAMES, recipe
 from s2d_edge.verbs.import_ import import_run
+from tests.train.plans import make_plan
 
 QUIET = Console(quiet=True)
 
@@ -187,15 +187,8 @@ def test_resume_takes_nothing_but_a_device(tmp_path: Path) -> None:
 
 
 def test_a_plan_survives_its_record() -> None:
-    plan = Plan(
-        data="avatars",
-        model="demo",
-        stages=("image", "video"),
-        frames=8,
-        temporal="causal",
-        teacher="/runs/teacher",
-        fps=4.0,
-        settings=recipe("quick"),
+    plan = make_plan(
+        stages=("image", "video"), temporal="causal", teacher="/runs/teacher", settings=recipe("quick")
     )
     assert plan_from_record(plan.as_record(), Path("runs/x")) == plan
     assert flatten(plan_from_record(plan.as_record(), Path("runs/x")).settings) == flatten(recipe("quick"))
@@ -302,16 +295,7 @@ def test_nought_heads_or_rate_of_an_import_are_refused(tmp_path: Path, shared_da
 
 def test_epochs_within_the_warm_up_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     for epochs, warned in ((2, True), (3, False)):
-        plan = Plan(
-            data="avatars",
-            model="base",
-            stages=("image",),
-            frames=8,
-            temporal="causal",
-            teacher="",
-            fps=4.0,
-            settings=resolve_settings("paper", epochs=epochs),
-        )
+        plan = make_plan(settings=resolve_settings("paper", epochs=epochs))
         warn_of_warmups(plan, QUIET)
         said = capsys.readouterr().err
         assert ("image.epochs=2" in said and "image.warmup_epochs=2" in said) == warned

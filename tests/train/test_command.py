@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from s2d_edge.contracts.labels import DEFAULT_FPS
 from s2d_edge.contracts.model_config import PRESETS
@@ -29,7 +29,6 @@ from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.s2d import S2D
 from s2d_edge.model.temporal import TemporalAdapter
 from s2d_edge.train import command
-from s2d_edge.train import context as train_context
 from s2d_edge.train.command import train
 from s2d_edge.train.plan.start import usual_fps
 from s2d_edge.train.supply import landmark_maps, supply
@@ -37,7 +36,7 @@ from s2d_edge.train.supply.landmark_maps import LandmarkMaps
 from tests.models import TINY, write_random_run
 from tests.processes import environment, wait_until
 from tests.train.killed import WAITING
-from tests.train.tiny import IMAGE, VIDEO, StopAfter
+from tests.train.tiny import IMAGE, VIDEO, stopped_after, write_landmark
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
 
@@ -76,10 +75,7 @@ def data(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def landmark(tmp_path: Path) -> Path:
     """Random landmark weights of the tiny sizes."""
-    torch.manual_seed(0)
-    path = tmp_path / "landmark.safetensors"
-    save_file(MobileFaceNet(IMAGE.landmark).state_dict(), path)
-    return path
+    return write_landmark(tmp_path / "landmark.safetensors")
 
 
 def _options(data: Path, landmark: Path | None, /, **more: Any) -> dict[str, Any]:
@@ -108,13 +104,11 @@ def test_both_stages_run_and_the_second_grows_out_of_the_first(data: Path, landm
 
 @pytest.mark.slow(seconds=13)
 def test_an_interrupted_image_stage_resumes_and_the_video_stage_follows(
-    data: Path, landmark: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    data: Path, landmark: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = train(**_options(data, landmark, out=Path("whole")), console=QUIET)
-    with monkeypatch.context() as patched:
-        patched.setattr(train_context, "InterruptGuard", lambda: StopAfter(2))
-        with pytest.raises(KeyboardInterrupt):
-            train(**_options(data, landmark, out=Path("parted")), console=QUIET)
+    with stopped_after(2):
+        train(**_options(data, landmark, out=Path("parted")), console=QUIET)
     said = " ".join(capsys.readouterr().err.split())
     assert "continue with: s2d-edge train --resume parted-image" in said
     with pytest.raises(CheckpointError, match=WEIGHTS):

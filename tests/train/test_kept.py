@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from s2d_edge.contracts.model_config import PRESETS
 from s2d_edge.core.console import Console
 from s2d_edge.data.preparing.prepare import PreparedClips
-from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train import command, stages
 from s2d_edge.train import context as train_context
 from s2d_edge.train.command import train
@@ -22,7 +19,7 @@ from s2d_edge.train.record import record
 from s2d_edge.train.record.curves import draw_curves
 from s2d_edge.train.record.progress import how_to_resume
 from s2d_edge.train.supply import supply
-from tests.train.tiny import IMAGE, VIDEO, StopAfter, noisy_clips
+from tests.train.tiny import VIDEO, noisy_clips, stopped_after, write_landmark
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
 
@@ -35,8 +32,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A listing of three labels, and in the place of its clips some of noise."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(PRESETS, "demo", VIDEO)
-    torch.manual_seed(0)
-    save_file(MobileFaceNet(IMAGE.landmark).state_dict(), "landmark.safetensors")
+    write_landmark(Path("landmark.safetensors"))
     rows = ["path,label,split"]
     for k in range(12):
         (tmp_path / f"{k}.png").touch()
@@ -102,10 +98,8 @@ def test_from_the_first_step_on_the_folder_to_resume_is_named(
     def resume(run: str) -> list[Path]:
         return train(resume=Path(run), console=QUIET)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(train_context, "InterruptGuard", lambda: StopAfter(2))
-        with pytest.raises(KeyboardInterrupt):
-            _train(data)
+    with stopped_after(2):
+        _train(data)
     said = _said(capsys)
     assert "saved in epoch 1 after step 1 of 2" in said
     assert said.endswith("s2d-edge train --resume out-image")

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import save_file
 
 from s2d_edge import evaluate
 from s2d_edge.contracts.clip import CropRecipe
@@ -20,7 +18,6 @@ from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.data.preparing import clips
 from s2d_edge.data.preparing.prepare import PreparedClips
 from s2d_edge.data.reading.open import absolute_data, open_dataset
-from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.train.command import train
 from s2d_edge.train.plan.plan import STAGES, Plan, plan_from_record
 from s2d_edge.train.plan.settings import TrainSettings
@@ -29,7 +26,7 @@ from s2d_edge.train.supply.supply import prepare_clips
 from tests.data.reading.published.layouts import write_dfew, write_frames
 from tests.pictures import SquareDetector
 from tests.train.plans import make_plan
-from tests.train.tiny import IMAGE, SIZE, VIDEO, alone
+from tests.train.tiny import SIZE, VIDEO, alone, write_landmark
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
 
@@ -129,12 +126,10 @@ def test_the_papers_protocol_needs_a_published_dataset(tmp_path: Path, dfew: str
 def test_a_run_by_the_papers_protocol_says_so_in_its_record_and_in_its_results(
     dfew: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    torch.manual_seed(0)
-    save_file(MobileFaceNet(IMAGE.landmark).state_dict(), tmp_path / "landmark.safetensors")
     options: dict[str, Any] = {
         "data": dfew,
         "stage": "image",
-        "landmark": tmp_path / "landmark.safetensors",
+        "landmark": write_landmark(tmp_path / "landmark.safetensors"),
         "epochs": 1,
     }
     changes = ("workers=1", "image.batch_clips=7")

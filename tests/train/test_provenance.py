@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from s2d_edge.contracts.model_config import PRESETS
 from s2d_edge.contracts.provenance import (
@@ -30,12 +29,10 @@ from s2d_edge.core.files import sha256_of
 from s2d_edge.data.preparing.prepare import prepare
 from s2d_edge.data.reading.dataset import Dataset, Sample
 from s2d_edge.data.reading.open import open_dataset
-from s2d_edge.model.landmark import MobileFaceNet
-from s2d_edge.train import context as train_context
 from s2d_edge.train.command import train
 from s2d_edge.train.supply import supply
 from s2d_edge.train.supply.account import listing_sha256, require_same_listing
-from tests.train.tiny import IMAGE, VIDEO, StopAfter
+from tests.train.tiny import VIDEO, stopped_after, write_landmark
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
 
@@ -57,8 +54,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
         supply, "prepare", lambda clips, spec, crop, *rest, **how: prepare(clips, spec, None, *rest, **how)
     )
-    torch.manual_seed(0)
-    save_file(MobileFaceNet(IMAGE.landmark).state_dict(), "landmark.safetensors")
+    write_landmark(Path("landmark.safetensors"))
     folder = tmp_path / "data"
     folder.mkdir()
     rng = np.random.default_rng(0)
@@ -138,12 +134,10 @@ def _other(column: int, value: str) -> Callable[[list[list[str]]], list[list[str
 
 @pytest.mark.slow(seconds=2)
 def test_a_resumed_training_refuses_another_listing_and_goes_on_with_the_old_one(
-    data: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path,
 ) -> None:
-    with monkeypatch.context() as patched:
-        patched.setattr(train_context, "InterruptGuard", lambda: StopAfter(2))
-        with pytest.raises(KeyboardInterrupt):
-            _train(data, stage="image", out=Path("run"))
+    with stopped_after(2):
+        _train(data, stage="image", out=Path("run"))
     listed = (data / "labels.csv").read_text()
     rows = [line.split(",") for line in listed.splitlines()]
     for change in (_without, _other(1, "a"), _other(2, "p0"), _other(0, "16.PNG"), _swapped):
@@ -162,12 +156,10 @@ def test_a_resumed_training_refuses_another_listing_and_goes_on_with_the_old_one
     assert read_run(Path("run")).made_from == about["made_from"]
 
 
-def test_a_run_of_an_older_version_is_resumed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_of_an_older_version_is_resumed(data: Path) -> None:
     """Its record lacks what was added since, and its snapshot was written by its path."""
-    with monkeypatch.context() as patched:
-        patched.setattr(train_context, "InterruptGuard", lambda: StopAfter(2))
-        with pytest.raises(KeyboardInterrupt):
-            _train(data, stage="image", out=Path("run"))
+    with stopped_after(2):
+        _train(data, stage="image", out=Path("run"))
     about = json.loads(Path("run/run.json").read_text())
     del about["made_from"]
     for name in ("carving", "temporal", "teacher", "protocol"):

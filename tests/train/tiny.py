@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import save_file
 
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.model_config import LandmarkConfig, S2DConfig, TemporalConfig, ViTConfig
 from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.core.console import Console
 from s2d_edge.data.preparing.prepare import PreparedClips
+from s2d_edge.model.landmark import MobileFaceNet
 from s2d_edge.model.s2d import S2D
+from s2d_edge.train import context as train_context
 from s2d_edge.train.context import Context, InterruptGuard
 from s2d_edge.train.loop.job import Job
 from s2d_edge.train.plan.settings import AugmentSettings, StageSettings
@@ -54,6 +60,14 @@ class StopAfter(InterruptGuard):
         assert not value
 
 
+@contextmanager
+def stopped_after(looks: int) -> Iterator[None]:
+    """Request the training in the block to stop when its loop looks for the n-th time; it must stop."""
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(train_context, "InterruptGuard", lambda: StopAfter(looks))
+        yield
+
+
 def alone(interrupt: InterruptGuard | None = None, console: Console | None = None) -> Context:
     """The context of a training in this process alone."""
     return Context(
@@ -61,6 +75,13 @@ def alone(interrupt: InterruptGuard | None = None, console: Console | None = Non
         console=console or Console(quiet=True),
         interrupt=interrupt or InterruptGuard(),
     )
+
+
+def write_landmark(path: Path) -> Path:
+    """Write random weights of a landmark network, of the tiny models' sizes; returns the file."""
+    torch.manual_seed(0)
+    save_file(MobileFaceNet(IMAGE.landmark).state_dict(), path)
+    return path
 
 
 def clips(frames: NDArray[np.uint8], labels: list[int]) -> PreparedClips:

@@ -7,7 +7,7 @@ import io
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import (
     BaseModel,
@@ -25,7 +25,7 @@ from s2d_edge.calibrate.report.records import Details, DropReport, Verdict
 from s2d_edge.calibrate.report.side import recall_drops
 from s2d_edge.calibrate.report.verdict import gate_sentence
 from s2d_edge.calibrate.search.gate import GateReport
-from s2d_edge.contracts.bundle import Bundle
+from s2d_edge.contracts.bundle import Bundle, Fraction
 from s2d_edge.core.errors import BundleError
 from s2d_edge.core.files import read_json, write_text
 
@@ -40,9 +40,6 @@ _READABLE = (1, 2, 3, FORMAT_VERSION)
 _RENAMED = {"evaluation_data": "data", "evaluation_split": "split", "details": "findings"}
 _REPORT: TypeAdapter[DropReport] = TypeAdapter(DropReport)
 _VERDICT: TypeAdapter[Verdict] = TypeAdapter(Verdict)
-
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
 class _ClassScore(BaseModel):

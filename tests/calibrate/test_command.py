@@ -72,6 +72,7 @@ def test_int8_bundle_records_its_calibration_and_its_accuracy(
     assert {clip.path.split("/")[1] for clip in calibration.clips} == {"red", "green", "blue"}
     assert all(clip_sha256(data / clip.path) == clip.sha256 for clip in calibration.clips)
     assert calibration.int8_mac_fraction == 1
+    assert calibration.source_sha256 == fp32.graph_sha256
     assert calibration.recipe["preset"] == "mixed"
     assert calibration.recipe["int8_landmark"] == "none"  # as little as is affordable: this graph has none
 
@@ -83,6 +84,8 @@ def test_int8_bundle_records_its_calibration_and_its_accuracy(
 
     payload = json.loads(printed.out)  # alone on stdout, NNCF included
     assert payload == json.loads((out / "report.json").read_text())
+    assert payload["fp32"]["graph_sha256"] == fp32.graph_sha256
+    assert payload["int8"]["graph_sha256"] == bundle.graph_sha256 != fp32.graph_sha256
     assert payload["fp32"]["score"]["confusion"] == [[4, 1, 0], [0, 4, 1], [1, 0, 4]]
     assert "80.00 %" in printed.err
     assert "no face was found in 15 of 15 frames" in " ".join(printed.err.split())

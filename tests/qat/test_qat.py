@@ -183,6 +183,7 @@ def test_the_search_ends_with_fine_tuning_and_records_it(
     manifest = open_bundle(out).manifest
     assert manifest.calibration is not None
     assert manifest.calibration.recipe["tuning_steps"] == BRIEF.steps
+    assert manifest.face == fp32.manifest.face is not None  # the pack of the bundle that was named
     record = json.loads((out / "report.json").read_text())["gate"]["trials"][-1]["tuning"]
     assert record["kept_step"] == tuned.tuning.kept_step
     [sentence] = tuning_sentences(report.gate)

@@ -22,6 +22,7 @@ from s2d_edge.contracts.bundle import (
 )
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError
+from s2d_edge.core.files import folders_with
 from s2d_edge.firmware_host.engines import Fit, devices_text, fit_of, is_home, nvidia, require_device
 
 # As the user wrote it. Only the texts "starter" and "starter-TARGET" are names; a Path is always a path.
@@ -145,7 +146,7 @@ def resolve(given: BundleName, device: str | None, console: Console, *, graph: s
             require_device(device)
         return starter_for(device, graph=graph)
     if not (STARTER_FOLDER / target / MANIFEST).is_file():
-        shipped = sorted(file.parent for file in STARTER_FOLDER.glob(f"*/{MANIFEST}"))
+        shipped = folders_with(STARTER_FOLDER, MANIFEST)
         raise BundleError(
             f"{path}: s2d-edge ships no {STARTER} for {target}; there is "
             f"{', '.join(display_name(each) for each in shipped)}"
@@ -279,7 +280,7 @@ def ships_starter() -> bool:
 
 def has_bundles(root: Path) -> bool:
     """Return whether a bundle lies directly under ``root``, readable or not."""
-    return any(not file.parent.name.startswith(".") for file in root.glob(f"*/{MANIFEST}"))
+    return bool(folders_with(root, MANIFEST))
 
 
 def _is_name(given: BundleName) -> bool:
@@ -291,9 +292,9 @@ def _is_name(given: BundleName) -> bool:
 def _readable(root: Path, console: Console | None) -> list[tuple[Path, Manifest]]:
     """Return the bundles under ``root``, newest first; if none can be read, raise the first one's error."""
     found = find_bundles(root, console)
-    for file in sorted(root.glob(f"*/{MANIFEST}")):
-        if not found and not file.parent.name.startswith("."):
-            open_bundle(file.parent)
+    if not found:
+        for path in folders_with(root, MANIFEST):
+            open_bundle(path)
     return found
 
 

@@ -38,6 +38,12 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def folders_with(root: Path, name: str) -> list[Path]:
+    """The folders directly under ``root`` that hold a file of this name, sorted; hidden ones are left out."""
+    holding = (file.parent for file in root.glob(f"*/{name}"))
+    return sorted(folder for folder in holding if not folder.name.startswith("."))
+
+
 def read_json(path: Path, error: type[S2DEdgeError], remedy: str) -> dict[str, Any]:
     """Read a JSON object from a file, with or without a byte order mark.
 

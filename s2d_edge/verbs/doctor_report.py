@@ -18,6 +18,7 @@ from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, find_bundles, open_bund
 from s2d_edge.contracts.runs import RUN_FILE, RUNS, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
+from s2d_edge.core.files import folders_with
 from s2d_edge.firmware_host import bundles
 from s2d_edge.verbs.doctor_devices import (
     Diagnosis,
@@ -156,7 +157,7 @@ def _folders() -> list[Diagnosis]:
 
 
 def _sound_ones(root: Path, file: str, check: Callable[[Path], object]) -> list[Diagnosis]:
-    paths = sorted(found.parent for found in root.glob(f"*/{file}") if not found.parent.name.startswith("."))
+    paths = folders_with(root, file)
     faults = []
     for path in paths:
         try:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from s2d_edge.contracts.bundle.manifest import MANIFEST, READABLE_VERSIONS, Manifest
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError
-from s2d_edge.core.files import read_json, sha256_of
+from s2d_edge.core.files import folders_with, read_json, sha256_of
 
 BUNDLES = Path("bundles")  # under the working directory, unless --out says otherwise
 
@@ -152,14 +152,11 @@ def find_bundles(root: Path, console: Console | None = None) -> list[tuple[Path,
         The folder and manifest of each, newest first.
     """
     found: list[tuple[float, Path, Manifest]] = []
-    for file in sorted(root.glob(f"*/{MANIFEST}")):
-        path = file.parent
-        if path.name.startswith("."):
-            continue
+    for path in folders_with(root, MANIFEST):
         try:
             manifest = read_manifest(path)
             _check_files(path, manifest)
-            found.append((file.stat().st_mtime, path, manifest))
+            found.append(((path / MANIFEST).stat().st_mtime, path, manifest))
         except (BundleError, OSError) as error:
             if console is not None:
                 warn_of_skipped(error, console)

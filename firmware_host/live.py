@@ -20,6 +20,7 @@ from s2d_edge.core.signals import SIGNALLED, on_signals, tell
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.capture_source import CaptureSource
+from s2d_edge.firmware_host.io.json_lines import STDOUT
 from s2d_edge.firmware_host.io.opening import open_source
 from s2d_edge.firmware_host.io.outputs import open_outputs
 from s2d_edge.firmware_host.io.panel import Display
@@ -153,7 +154,7 @@ def run_live(
 
 def _keep_apart(source: int | str | Path | Source, save: Path | None, json: str | None) -> None:
     """Refuse to write over the source, or both outputs into one file."""
-    outputs = {"--save": save, "--json": None if json in (None, "-") else Path(json)}
+    outputs = {"--save": save, "--json": None if json in (None, STDOUT) else Path(json)}
     inputs = [Path(source)] if isinstance(source, str | Path) else []
     for option, path in outputs.items():
         if path is not None:

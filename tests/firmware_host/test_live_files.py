@@ -14,7 +14,7 @@ from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.video import probe_video, read_video
 from tests.firmware_host.graphs import LABELS, make_bundle
-from tests.firmware_host.live import BLUE, RED, play, results_in
+from tests.firmware_host.live import BLUE, RED, FakeCamera, play, results_in
 from tests.pictures import plain, with_square, write_video
 
 
@@ -129,12 +129,13 @@ def test_a_disk_that_fills_up_under_the_video_leaves_the_results_whole(
 
 
 def test_a_file_of_which_nothing_can_be_written_ends_early(
-    bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Bundle, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clip = write_video(tmp_path / "clip.avi", [with_square(RED)] * 400, fps=10)
-    summary = play(bundle, FileSource(clip), json="/dev/full")
+    long = FakeCamera(1000)  # of 20 s, whose first result comes after 0.3 s
+    long.live = False
+    summary = play(bundle, long, json="/dev/full")
     assert summary.exit_code == 1
-    assert summary.counts.frames < 400
+    assert summary.counts.frames < 1000
     assert summary.lost_results == summary.counts.results
     assert "/dev/full" in capsys.readouterr().err
 

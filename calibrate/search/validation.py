@@ -31,7 +31,13 @@ from s2d_edge.firmware_host.engines import open_engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _StoredClip:
-    """A loaded clip on disk: its distinct frames, and those that each window holds, with their times."""
+    """A loaded clip on disk: its distinct frames, and those that each window holds, with their times.
+
+    Attributes:
+        file: (N, S, S, 3) uint8 RGB as ``.npy``.
+        index: (V, T) which of the N frames each window holds.
+        window_numbers: see :class:`s2d_edge.contracts.evaluation.Windows`.
+    """
 
     file: Path
     index: NDArray[np.int64]

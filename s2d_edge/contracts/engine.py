@@ -12,7 +12,7 @@ from s2d_edge.contracts.clip import ClipSpec
 
 Clip = NDArray[np.uint8]  # (1, T, H, W, 3) RGB
 Frame = NDArray[np.uint8]  # (1, H, W, 3) RGB
-Numbers = NDArray[np.float64]  # (T,), where each frame of a clip lies on the model's grid
+Numbers = NDArray[np.float64]  # (T,), where each frame of a clip lies on the model's grid, periods
 Logits = NDArray[np.float32]  # (1, K)
 
 
@@ -37,8 +37,9 @@ class Engine(Protocol):
 
         Args:
             clip: (1, T, H, W, 3) uint8 RGB.
-            numbers: (T,) where each frame lies on the model's grid, from which a stream and a causal model
-                know its age; None for frames that are a period apart. Other models know no ages.
+            numbers: (T,) where each frame lies on the model's grid, periods of its rate, from which a stream
+                and a causal model know its age; None for frames that are a period apart. Other models know
+                no ages.
 
         Returns:
             (1, K) float32 logits.

@@ -37,8 +37,8 @@ class Windows(Protocol):
 
     Attributes:
         windows: (V, T, S, S, 3) uint8 RGB.
-        window_numbers: (V, T) float64, where each frame lies on the model's grid; None where frames are a
-            period apart, or have no clock and count as that.
+        window_numbers: (V, T) float64, where each frame lies on the model's grid, periods of its rate; None
+            where frames are a period apart, or have no clock and count as that.
     """
 
     @property

@@ -13,10 +13,11 @@ from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.runs import RUNS, WEIGHTS, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions, Contender, as_json, as_table, benchmark
+from s2d_edge.firmware_host.bench.benchmark import BenchmarkOptions, Contender, benchmark
 from s2d_edge.firmware_host.bench.profile import as_json as profile_json
 from s2d_edge.firmware_host.bench.profile import as_table as profile_table
 from s2d_edge.firmware_host.bench.profile import profile
+from s2d_edge.firmware_host.bench.tables import as_json, as_table
 from s2d_edge.firmware_host.bundles import BundleName, display_name, find_bundles_to_run, resolve
 from s2d_edge.firmware_host.engines import open_engine
 

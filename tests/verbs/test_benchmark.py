@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from s2d_edge.contracts.bundle import FORMAT_VERSION, open_bundle
-from s2d_edge.firmware_host.bench.benchmark import Timing, as_table
+from s2d_edge.firmware_host.bench.benchmark import Timing
+from s2d_edge.firmware_host.bench.tables import as_table
 from tests.firmware_host.graphs import CALIBRATED, make_bundle
 from tests.models import write_random_run
 from tests.verbs.command import run

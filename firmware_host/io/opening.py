@@ -7,8 +7,9 @@ from pathlib import Path
 from s2d_edge.core.addresses import redact, with_quoted_user
 from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.core.files import is_utf8
-from s2d_edge.firmware_host.io.capture_source import CaptureSource, OpenCVCapture
+from s2d_edge.firmware_host.io.capture_source import CaptureSource
 from s2d_edge.firmware_host.io.file_source import FileSource
+from s2d_edge.firmware_host.io.opencv_capture import OpenCVCapture
 from s2d_edge.firmware_host.io.source import Source
 
 URL_SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "udp", "tcp", "srt")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
-from s2d_edge.firmware_host.io.capture_source import READ_TIMEOUT_MS
+from s2d_edge.firmware_host.io.opencv_capture import READ_TIMEOUT_MS
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.io.source import Frame, Source
 from s2d_edge.firmware_host.io.view import Counts, Snapshot

@@ -15,8 +15,9 @@ import pytest
 from s2d_edge.core.addresses import redact
 from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.firmware_host.io import capture_source
-from s2d_edge.firmware_host.io.capture_source import CaptureSource, OpenCVCapture
+from s2d_edge.firmware_host.io.capture_source import CaptureSource
 from s2d_edge.firmware_host.io.file_source import FileSource
+from s2d_edge.firmware_host.io.opencv_capture import OpenCVCapture
 from s2d_edge.firmware_host.io.opening import open_camera, open_source
 from s2d_edge.firmware_host.io.source import SourceState
 from tests.av1 import write_av1

@@ -25,6 +25,11 @@ def with_square(colour: tuple[int, int, int], x: int = 30, y: int = 12, side: in
     return picture
 
 
+def square(k: int) -> Picture:
+    """Frame k of a video: a square that moves, whose red of 100 + k tells its number, below 150."""
+    return with_square((100 + k % 150, 90, 90), x=4 + k % 40, y=10 + k % 7, side=20)
+
+
 def write_video(path: Path, frames: Iterable[Picture], fps: float = 20.0, code: str = "MJPG") -> Path:
     """Encode frames; MJPG in an .avi keeps every frame apart from the others."""
     writer = None

@@ -132,9 +132,7 @@ def test_a_folder_is_refused_before_the_work(tmp_path: Path) -> None:
     assert not worked
 
 
-@pytest.mark.parametrize(
-    "name", ["x" * 255, "é" * 127, "a[/]b".replace("/", ""), "*.json", "\udcff.json", "-", "a b\nc"]
-)
+@pytest.mark.parametrize("name", ["x" * 255, "é" * 127, "a[]b", "*.json", "\udcff.json", "-", "a b\nc"])
 def test_any_name_that_the_disk_allows(tmp_path: Path, name: str) -> None:
     for text in ("first", "second"):
         write_text(tmp_path / name, text)

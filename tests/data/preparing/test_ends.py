@@ -16,16 +16,11 @@ from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.media.crop import Picture, align_crop, whole_picture
 from s2d_edge.media.tracking import Box, Face
 from s2d_edge.media.video import VideoInfo
-from tests.pictures import SquareDetector, with_square
+from tests.pictures import SquareDetector, square
 
 T, FPS = 4, 5.0
 SPEC = ClipSpec(frames=T, fps=FPS, size=48)
 CROP = CropRecipe(size=48)
-
-
-def picture(k: int) -> Picture:
-    """Frame k: a square that moves, as bright as its number says."""
-    return with_square((100 + k % 150, 90, 90), x=4 + k % 40, y=10 + k % 7, side=20)
 
 
 class Video:
@@ -45,7 +40,7 @@ class Video:
 
     def _read(self) -> Iterator[tuple[float, Picture]]:
         for k in range(self.frames):
-            frame = picture(k)
+            frame = square(k)
             self.alive += 1
             self.decoded += 1
             weakref.finalize(frame, self._freed)
@@ -79,12 +74,12 @@ def load(monkeypatch: pytest.MonkeyPatch, faces: Faces, path: Path = Path("clip.
 def expected(frames: int, hidden: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """The crops by the rule, made with every kept frame in memory."""
     kept = [*range(min(T, frames)), *range(max(T, frames - T), frames)]
-    own = [None if k in hidden else SquareDetector().find(picture(k))[0].points for k in kept]
+    own = [None if k in hidden else SquareDetector().find(square(k))[0].points for k in kept]
     last = next((points for points in own if points is not None), None)
     crops = []
     for k, points in zip(kept, own, strict=True):
         last = last if points is None else points
-        crops.append(whole_picture(picture(k), 48) if last is None else align_crop(picture(k), last, CROP))
+        crops.append(whole_picture(square(k), 48) if last is None else align_crop(square(k), last, CROP))
     return np.stack(crops)
 
 
@@ -161,7 +156,7 @@ def test_the_pictures_of_a_folder_are_read_one_by_one(
     alive, most = [0], [0]
 
     def read(path: Path) -> Picture:
-        frame = picture(int(path.stem))
+        frame = square(int(path.stem))
         alive[0] += 1
         most[0] = max(most[0], alive[0])
         weakref.finalize(frame, lambda: alive.__setitem__(0, alive[0] - 1))
@@ -172,6 +167,6 @@ def test_the_pictures_of_a_folder_are_read_one_by_one(
     with ClipLoader(ClipSpec(frames=8, fps=FPS, size=48), CROP) as loader:
         clip = loader.load_frames([tmp_path / f"{k}.png" for k in range(8)])
     assert (clip.faces_found, clip.faces_missed) == (6, 2)
-    first = SquareDetector().find(picture(2))[0].points
-    np.testing.assert_array_equal(clip.frames[0], align_crop(picture(0), first, CROP))
+    first = SquareDetector().find(square(2))[0].points
+    np.testing.assert_array_equal(clip.frames[0], align_crop(square(0), first, CROP))
     assert most[0] <= 4

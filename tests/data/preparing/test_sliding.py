@@ -18,15 +18,11 @@ from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.preparing.sliding import slide
 from s2d_edge.media.crop import Picture, Points, align_crop, whole_picture
 from s2d_edge.media.sampling import sample_by_time
-from tests.pictures import SquareDetector, with_square
+from tests.pictures import SquareDetector, square
 
 T, FPS, SIZE = 4, 5.0, 32
 SPEC = ClipSpec(frames=T, fps=FPS, size=SIZE)
 CROP = CropRecipe(size=SIZE)
-
-
-def picture(k: int) -> Picture:
-    return with_square((100 + k % 150, 90, 90), x=4 + k % 40, y=10 + k % 7, side=20)
 
 
 def points(frame: Picture) -> Points:
@@ -44,7 +40,7 @@ def windows(
         return None if int(frame[..., 0].max()) - 100 in hidden else points(frame)
 
     monkeypatch.setattr(sliding, "media_kind", lambda path: "video")
-    monkeypatch.setattr(sliding, "read_video", lambda path: ((t, picture(k)) for k, t in enumerate(times)))
+    monkeypatch.setattr(sliding, "read_video", lambda path: ((t, square(k)) for k, t in enumerate(times)))
     made = slide(Path("clip.mp4"), SPEC, every_s, lambda: FrameCropper(SIZE, CROP, find))
     return list(made), searched[0]
 
@@ -117,11 +113,11 @@ def test_a_face_that_comes_late_is_where_the_frames_before_it_are_cropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clips, _ = windows(monkeypatch, at(5, 3), 0.2, hidden=range(6))
-    first = points(picture(6))
+    first = points(square(6))
     assert [clip.faces_missed for clip in clips] == [4, 4, 4, 3, 2, 1, 0, 0, 0, 0, 0, 0]
-    np.testing.assert_array_equal(clips[0].frames[0], whole_picture(picture(0), SIZE))
+    np.testing.assert_array_equal(clips[0].frames[0], whole_picture(square(0), SIZE))
     for place, k in enumerate((3, 4, 5, 6)):
-        np.testing.assert_array_equal(clips[3].frames[place], align_crop(picture(k), first, CROP))
+        np.testing.assert_array_equal(clips[3].frames[place], align_crop(square(k), first, CROP))
 
 
 @pytest.mark.parametrize("error", [OSError("disk"), DataError("too small"), MemoryError()])
@@ -130,7 +126,7 @@ def test_what_is_wrong_with_a_video_names_it(monkeypatch: pytest.MonkeyPatch, er
         raise error
 
     monkeypatch.setattr(sliding, "media_kind", lambda path: "video")
-    monkeypatch.setattr(sliding, "read_video", lambda path: iter([(0.0, picture(0))]))
+    monkeypatch.setattr(sliding, "read_video", lambda path: iter([(0.0, square(0))]))
     with pytest.raises(MediaError, match=r"clip\.mp4"):
         next(slide(Path("clip.mp4"), SPEC, 1.0, lambda: FrameCropper(SIZE, CROP, find)))
 

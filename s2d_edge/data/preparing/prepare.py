@@ -25,12 +25,12 @@ from s2d_edge.core.files import read_json, whole_folder
 from s2d_edge.core.scratch import sweep
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.loaded import unless_even
-from s2d_edge.data.preparing.tally import first_of
+from s2d_edge.data.preparing.tally import LoadingTally, first_of
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.data.reading.identity import Places
 from s2d_edge.data.reading.tables import read_arrays
 from s2d_edge.media.pictures import leads_nowhere
-from s2d_edge.media.sampling import SLOW_PACE, FolderWindows
+from s2d_edge.media.sampling import FolderWindows
 
 # Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
 PREPARATION_VERSION = 6
@@ -199,49 +199,39 @@ def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path,
     windows: list[NDArray[np.int64]] = []
     counts: list[int] = []
     numbers: list[NDArray[np.float64]] = []
-    unreadable: dict[Path, str] = {}
-    slow: dict[Path, float] = {}
-    written = missed = repeated = 0
-
-    def skip(path: Path, error: MediaError) -> None:
-        unreadable[path] = str(error)
-
+    tally = LoadingTally()
     clips = load_many(
         [sample.path for sample in samples],
         how.spec,
         how.crop,
         windows=how.windows,
         workers=how.workers or None,
-        on_unreadable=skip if how.skip_unreadable else None,
+        on_unreadable=tally.skip if how.skip_unreadable else None,
     )
     with (
         (folder / _FRAMES).open("wb") as file,
         console.progress(f"preparing {title}", len(samples)) as advance,
     ):
-        for clip in clips:
+        for clip in tally.watch(clips, advance):
             file.write(np.ascontiguousarray(clip.frames).data)
-            windows.append(clip.index + written)
+            windows.append(clip.index + tally.frames - len(clip.frames))
             counts.append(len(clip.index))
             even = np.broadcast_to(np.arange(how.spec.frames, dtype=np.float64), clip.index.shape)
             numbers.append(even if clip.window_numbers is None else clip.window_numbers)
-            written += len(clip.frames)
-            missed += clip.faces_missed
-            repeated += clip.repeated
-            if clip.pace > SLOW_PACE:
-                slow[clip.path] = how.spec.fps / clip.pace
-            advance(1)
     if not windows:
-        raise DataError(f"none of the {len(samples)} {title} can be read: {next(iter(unreadable.values()))}")
+        raise DataError(f"none of the {len(samples)} {title} can be read: {tally.reasons[0]}")
     np.savez(
         folder / _INDEX,
         windows=np.concatenate(windows),
         counts=np.array(counts, dtype=np.int64),
         numbers=np.concatenate(numbers),
     )
+    unreadable = dict(zip(tally.unreadable, tally.reasons, strict=True))
+    slow = {path: how.spec.fps / pace for path, pace in tally.slow.items()}
     about = {
-        "frames": written,
-        "faces_missed": missed,
-        "clips_repeated": repeated,
+        "frames": tally.frames,
+        "faces_missed": tally.faces_missed,
+        "clips_repeated": len(tally.repeated),
         "unreadable": {str(k): unreadable[s.path] for k, s in enumerate(samples) if s.path in unreadable},
         "slow": {str(k): slow[s.path] for k, s in enumerate(samples) if s.path in slow},
     }

@@ -22,7 +22,7 @@ class LoadingTally:
         self.faces_missed = 0
         self.faceless: list[Path] = []
         self.repeated: list[Path] = []
-        self.slow: list[Path] = []
+        self.slow: dict[Path, float] = {}  # and the pace of each, as :attr:`LoadedClip.pace` has it
         self.unreadable: list[Path] = []
         self.reasons: list[str] = []  # why, in the same order
 
@@ -46,7 +46,7 @@ class LoadingTally:
             if clip.repeated:
                 self.repeated.append(clip.path)
             if clip.pace > SLOW_PACE:
-                self.slow.append(clip.path)
+                self.slow[clip.path] = clip.pace
             yield clip
             advance(1)
 
@@ -66,8 +66,8 @@ class LoadingTally:
             )
         if self.slow:
             console.warn(
-                f"{_clips(self.slow)} came slower than the model's rate, so motion looks quicker to it "
-                f"than it is{_first(self.slow)}"
+                f"{_clips(list(self.slow))} came slower than the model's rate, so motion looks quicker to it "
+                f"than it is{_first(list(self.slow))}"
             )
 
 

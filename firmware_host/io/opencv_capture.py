@@ -19,7 +19,7 @@ from s2d_edge.media.opencv_decoder import (
     promised_frames,
     read_frame,
 )
-from s2d_edge.media.video import MAX_PLAUSIBLE_FPS
+from s2d_edge.media.video import plausible_fps
 
 OPEN_TIMEOUT_MS = 10_000
 READ_TIMEOUT_MS = 5_000
@@ -71,9 +71,8 @@ class OpenCVCapture:
 
     @property
     def fps(self) -> float | None:
-        """Frames per second as the driver or container says."""
-        fps = nominal_fps(self._capture)
-        return fps if 0 < fps <= MAX_PLAUSIBLE_FPS else None
+        """Frames per second as the driver or container says; None without a plausible rate."""
+        return plausible_fps(nominal_fps(self._capture)) or None
 
     def read(self) -> tuple[float, Picture] | None:
         """The next frame, RGB, upright and with square pixels."""

@@ -64,7 +64,7 @@ def probe_video(path: Path) -> VideoInfo:
     try:
         return VideoInfo(
             path=path,
-            fps=_plausible_fps(decoder) or _measured_fps(decoder, first[0]),
+            fps=plausible_fps(decoder.fps) or _measured_fps(decoder, first[0]),
             width=first[1].shape[1],
             height=first[1].shape[0],
             frames=decoder.frames,
@@ -87,7 +87,9 @@ def read_video(path: Path) -> Iterator[tuple[float, Picture]]:
     decoder, first = open_decoder(path)
     got: tuple[float, Picture] | None = first
     try:
-        fps = _plausible_fps(decoder) or probe_video(path).fps  # measuring takes frames, so it opens its own
+        fps = (
+            plausible_fps(decoder.fps) or probe_video(path).fps
+        )  # measuring takes frames, so it opens its own
         clock, count, t_s = FrameClock(fps), 0, 0.0
         while got is not None:
             stamp_s, frame = got
@@ -271,9 +273,9 @@ class VideoSink:
             capture.release()
 
 
-def _plausible_fps(decoder: Decoder) -> float:
-    """Frames per second that a container names; 0 where it names none, or its clock's ticks."""
-    return decoder.fps if decoder.fps <= MAX_PLAUSIBLE_FPS else 0.0
+def plausible_fps(named: float) -> float:
+    """Frames per second that a container or driver names; 0 where it names none, or its clock's ticks."""
+    return named if named <= MAX_PLAUSIBLE_FPS else 0.0
 
 
 def _measured_fps(decoder: Decoder, first_s: float) -> float:

@@ -71,7 +71,7 @@ class Odd(SquareDetector):
         return super().find(frame, followed)
 
 
-def test_a_camera_outlives_bad_frames_and_clips(bundle: Bundle) -> None:
+def test_a_camera_outlives_bad_frames_and_clips(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     results: list[LiveResult] = []
     enough = threading.Event()
 
@@ -90,7 +90,7 @@ def test_a_camera_outlives_bad_frames_and_clips(bundle: Bundle) -> None:
                 raise DeviceError("the logits are not finite")
             return predict(clip, **options)
 
-        engine.infer = infer  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr(engine, "infer", infer)
         pipeline = pipeline_of(bundle, engine, FakeCamera(1_000_000), Odd(), on_result=take)
         pipeline.start()
         enough.wait()

@@ -87,9 +87,8 @@ def read_video(path: Path) -> Iterator[tuple[float, Picture]]:
     decoder, first = open_decoder(path)
     got: tuple[float, Picture] | None = first
     try:
-        fps = (
-            plausible_fps(decoder.fps) or probe_video(path).fps
-        )  # measuring takes frames, so it opens its own
+        # Measuring a rate takes frames, so it opens the file once more.
+        fps = plausible_fps(decoder.fps) or probe_video(path).fps
         clock, count, t_s = FrameClock(fps), 0, 0.0
         while got is not None:
             stamp_s, frame = got

@@ -21,7 +21,6 @@ from s2d_edge.contracts.bundle import (
     BUNDLES,
     Bundle,
     copy_face_pack,
-    open_bundle,
     read_manifest,
     seal,
     writing_bundle,
@@ -114,10 +113,9 @@ def calibrate_bundle(
 
 
 def _open_source(given: BundleName | None, device: str, console: Console) -> Bundle:
-    path = find_precision(given, "fp32", console, device=device)
-    bundle = open_bundle(path)
+    bundle = find_precision(given, "fp32", console, device=device)
     if bundle.manifest.precision != "fp32":
-        raise BundleError(f"{path} is INT8 already; calibrate the FP32 bundle it was made from")
+        raise BundleError(f"{bundle.path} is INT8 already; calibrate the FP32 bundle it was made from")
     read_graph(bundle.graph_path)  # its hash says only that it is what was sealed
     return bundle
 

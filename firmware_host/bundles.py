@@ -13,6 +13,7 @@ from s2d_edge import starter
 from s2d_edge.contracts.bundle import (
     BUNDLES,
     MANIFEST,
+    Bundle,
     Manifest,
     Precision,
     Target,
@@ -20,6 +21,7 @@ from s2d_edge.contracts.bundle import (
     open_bundle,
     warn_of_skipped,
 )
+from s2d_edge.contracts.runs import RUN_FILE
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError
 from s2d_edge.core.files import folders_with
@@ -37,8 +39,8 @@ STARTER_CARD = "CARD.md"  # in that folder: what the model is and is not for
 _STARTER_ORDER: tuple[Target, ...] = ("intel-cpu", "cpu", "jetson", "intel-gpu", "intel-npu")
 
 
-def find_bundle(given: BundleName | None, device: str, console: Console, *, root: Path = BUNDLES) -> Path:
-    """Return the folder of the bundle to run.
+def find_bundle(given: BundleName | None, device: str, console: Console, *, root: Path = BUNDLES) -> Bundle:
+    """Open the bundle to run.
 
     Args:
         given: see :func:`resolve`. None takes the newest bundle under ``root`` that ``device`` can run, and
@@ -48,10 +50,10 @@ def find_bundle(given: BundleName | None, device: str, console: Console, *, root
     Raises:
         ConfigError: no such device name.
         DeviceError: the device is not on this machine.
-        BundleError: there is no bundle, or none that ``device`` can run.
+        BundleError: there is no bundle, a damaged one, or none that ``device`` can run.
     """
     if given is not None:
-        return resolve(given, device, console)
+        return _open(resolve(given, device, console))
     require_device(device)
     if has_bundles(root) or not ships_starter():
         return newest_fitting(root, device, console)
@@ -60,7 +62,7 @@ def find_bundle(given: BundleName | None, device: str, console: Console, *, root
         f"no bundle under {root}/: taking {display_name(chosen)}, a small model that s2d-edge ships; what it "
         f"is and is not for: {STARTER_FOLDER / STARTER_CARD}"
     )
-    return chosen
+    return _open(chosen)
 
 
 def find_bundles_to_run(
@@ -79,7 +81,7 @@ def find_bundles_to_run(
         return [resolve(each, device, console) for each in given]
     require_device(device)
     fitting = [path for path, manifest in find_bundles(root, console) if fit_of(manifest, device)]
-    return all_sound(fitting, console) if fitting else [find_bundle(None, device, console, root=root)]
+    return all_sound(fitting, console) if fitting else [find_bundle(None, device, console, root=root).path]
 
 
 def find_precision(
@@ -89,8 +91,8 @@ def find_precision(
     *,
     device: str | None = None,
     root: Path = BUNDLES,
-) -> Path:
-    """Return the folder of a bundle of one precision. A given bundle's precision is the caller's to check.
+) -> Bundle:
+    """Open a bundle of one precision. A given bundle's precision is the caller's to check.
 
     Args:
         given: see :func:`resolve`. None takes the newest bundle of that precision under ``root``.
@@ -99,10 +101,10 @@ def find_precision(
     Raises:
         ConfigError: no such device name.
         DeviceError: the device is not on this machine.
-        BundleError: there is no such bundle, or none that ``device`` can run.
+        BundleError: there is no such bundle, a damaged one, or none that ``device`` can run.
     """
     if given is not None:
-        return resolve(given, device, console)
+        return _open(resolve(given, device, console))
     if device is not None:
         require_device(device)
     readable = find_bundles(root, console)
@@ -154,8 +156,8 @@ def resolve(given: BundleName, device: str | None, console: Console, *, graph: s
     return STARTER_FOLDER / target
 
 
-def newest_fitting(root: Path, device: str, console: Console) -> Path:
-    """Return the newest bundle under ``root`` that fits this machine, or its INT8 sibling.
+def newest_fitting(root: Path, device: str, console: Console) -> Bundle:
+    """Open the newest bundle under ``root`` that fits this machine, or its INT8 sibling.
 
     Bundles whose target device this machine has go before those that would fall back to the CPU. Among the
     bundles made from the run of the newest fitting one, in the same mode, an INT8 one is preferred.
@@ -193,8 +195,8 @@ def _by_preference(found: Sequence[tuple[Path, Manifest]], device: str) -> Itera
         left.remove(chosen)
 
 
-def first_sound(paths: Iterable[Path], console: Console) -> Path:
-    """Return the first bundle whose files are as its manifest records them; name the damaged ones before it.
+def first_sound(paths: Iterable[Path], console: Console) -> Bundle:
+    """Open the first bundle whose files are as its manifest records them; name the damaged ones before it.
 
     Args:
         paths: one at least.
@@ -206,27 +208,27 @@ def first_sound(paths: Iterable[Path], console: Console) -> Path:
 
 
 def all_sound(paths: Iterable[Path], console: Console) -> list[Path]:
-    """Return the bundles whose files are as their manifests record them; name the damaged ones.
+    """Return the folders of those bundles whose files are as recorded; name the damaged ones.
 
     Raises:
         BundleError: all are damaged; the first one's.
     """
-    return list(_sound(paths, console))
+    return [bundle.path for bundle in _sound(paths, console)]
 
 
-def _sound(paths: Iterable[Path], console: Console) -> Iterator[Path]:
+def _sound(paths: Iterable[Path], console: Console) -> Iterator[Bundle]:
     damaged: list[BundleError] = []
     any_sound = False
     for path in paths:
         try:
-            open_bundle(path)
+            bundle = open_bundle(path)
         except BundleError as error:
             damaged.append(error)
             continue
         while damaged:
             warn_of_skipped(damaged.pop(0), console)
         any_sound = True
-        yield path
+        yield bundle
     if not any_sound and damaged:
         raise damaged[0]
     for each in damaged:
@@ -281,6 +283,19 @@ def ships_starter() -> bool:
 def has_bundles(root: Path) -> bool:
     """Return whether a bundle lies directly under ``root``, readable or not."""
     return bool(folders_with(root, MANIFEST))
+
+
+def _open(path: Path) -> Bundle:
+    """Open the bundle in a folder.
+
+    Raises:
+        BundleError: what :func:`open_bundle` raises, or the folder is a run's.
+    """
+    if not (path / MANIFEST).is_file() and (path / RUN_FILE).is_file():
+        raise BundleError(
+            f"{path} is a run folder, where a bundle is needed; make one with 's2d-edge export {path}'"
+        )
+    return open_bundle(path)
 
 
 def _is_name(given: BundleName) -> bool:

@@ -9,13 +9,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from s2d_edge.contracts.bundle import BUNDLES, MANIFEST, Bundle, open_bundle
+from s2d_edge.contracts.bundle import BUNDLES, Bundle
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
-from s2d_edge.contracts.runs import RUN_FILE
 from s2d_edge.core.claims import refuse_same
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import BundleError, ConfigError
+from s2d_edge.core.errors import ConfigError
 from s2d_edge.core.signals import SIGNALLED, on_signals, tell
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
@@ -133,7 +132,7 @@ def run_live(
     with ExitStack() as stack:
         window = stack.enter_context(open_window()) if show else None
         opened = open_source(source)
-        found = _open_bundle(find_bundle(bundle, device, console, root=bundles))
+        found = find_bundle(bundle, device, console, root=bundles)
         engine = stack.enter_context(open_engine(found, device))
         require_trust(found, engine, console, skip=skip_selftest)
         detector = stack.enter_context(open_face_finder(config, found))
@@ -294,14 +293,6 @@ def _until_signal() -> Iterator[list[int]]:
 
     with on_signals(note):
         yield caught
-
-
-def _open_bundle(path: Path) -> Bundle:
-    if not (path / MANIFEST).is_file() and (path / RUN_FILE).is_file():
-        raise BundleError(
-            f"{path} is a run folder, and a live run needs a bundle; make one with 's2d-edge export {path}'"
-        )
-    return open_bundle(path)
 
 
 def _state_text(bundle: Bundle, followed: int) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from s2d_edge.contracts.bundle import Bundle, EngineIdentity, SelfTestRecord, open_bundle
+from s2d_edge.contracts.bundle import Bundle, EngineIdentity, SelfTestRecord
 from s2d_edge.contracts.engine import Logits
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, SelfTestError
@@ -112,7 +112,7 @@ def check_bundle(given: BundleName | None, device: str, json: str | None, consol
         SelfTestError: it failed; the figures were printed.
         S2DEdgeError: the bundle holds no self-test, or what opening and running raise.
     """
-    bundle = open_bundle(find_bundle(given, device, console))
+    bundle = find_bundle(given, device, console)
     _reference_of(bundle)  # raises if it is unusable, before a device is opened
     with open_engine(bundle, device) as engine:
         console.say(engine.description)

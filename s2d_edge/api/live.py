@@ -68,7 +68,7 @@ def watch(
     config = PipelineConfig(stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s, max_faces=max_faces)
     with ExitStack() as opened_here:
         if not isinstance(model, Model):
-            found = find_bundle(None, device, console) if model is None else model
+            found = find_bundle(None, device, console).path if model is None else model
             opened = opened_here.enter_context(load(found, device=device, console=console))
         else:
             opened = model

@@ -26,10 +26,10 @@ def choose_model(given: BundleName | None, device: str, console: Console) -> Pat
     Raises:
         S2DEdgeError: there is none, none that ``device`` can run, or no such device on this machine.
     """
-    if given is None and not find_bundles(BUNDLES) and find_runs(RUNS):
+    if given is None and find_runs(RUNS) and not find_bundles(BUNDLES):
         find_bundles(BUNDLES, console)  # names those that cannot be read
         return newest_run(RUNS, console=console)  # PyTorch has devices of its own
-    return find_bundle(given, device, console)
+    return find_bundle(given, device, console).path
 
 
 def identify_model(path: Path) -> dict[str, str]:

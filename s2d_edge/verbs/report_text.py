@@ -22,7 +22,6 @@ from s2d_edge.calibrate.report.render import (
 )
 from s2d_edge.calibrate.report.report_file import HTML, report_of
 from s2d_edge.calibrate.report.scope import not_measured
-from s2d_edge.contracts.bundle import open_bundle
 from s2d_edge.contracts.provenance import read_provenance, sentences
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, S2DEdgeError
@@ -42,7 +41,7 @@ def show_report(given: BundleName | None, *, open_page: bool, json: str | None, 
         BundleError: no such bundle, it is altered, or it has no report, or no page to open.
         S2DEdgeError: there is no browser to open the page in.
     """
-    bundle = open_bundle(find_precision(given, "int8", console))
+    bundle = find_precision(given, "int8", console)
     if bundle.manifest.precision != "int8":
         raise BundleError(
             f"{bundle.path} is FP32, and a report shows what INT8 costs; "

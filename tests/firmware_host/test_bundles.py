@@ -121,8 +121,8 @@ def test_the_default_is_a_bundle_that_the_device_can_run(
     _aged(make_bundle(Path("bundles/onnx"), graph="model.onnx", target="jetson"), 0)
     for device, wanted in (("gpu", "openvino"), ("cuda", "onnx"), ("auto", "onnx")):
         assert choose_model(None, device, QUIET) == Path("bundles") / wanted
-        assert find_bundle(None, device, QUIET) == Path("bundles") / wanted
-        assert find_precision(None, "fp32", QUIET, device=device) == Path("bundles") / wanted
+        assert find_bundle(None, device, QUIET).path == Path("bundles") / wanted
+        assert find_precision(None, "fp32", QUIET, device=device).path == Path("bundles") / wanted
     assert find_bundles_to_run([], "gpu", QUIET) == [Path("bundles/openvino")]
     assert find_bundles_to_run([], "auto", QUIET) == [Path("bundles/onnx"), Path("bundles/openvino")]
     _machine(monkeypatch, ("cpu",), ("cuda", "cpu"))
@@ -143,7 +143,7 @@ def test_a_default_of_one_precision_need_not_run_here(shipped: Path, monkeypatch
         precision="int8",
         calibration=CALIBRATED,
     )
-    assert find_precision(None, "int8", QUIET) == Path("bundles/int8")
+    assert find_precision(None, "int8", QUIET).path == Path("bundles/int8")
     with pytest.raises(BundleError, match="--device auto"):
         find_precision(None, "int8", QUIET, device="auto")
 
@@ -178,7 +178,7 @@ def test_paths_are_paths(shipped: Path, capfd: pytest.CaptureFixture[str]) -> No
 def test_without_a_bundle_the_starter_is_taken_and_reported(
     shipped: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert find_bundle(None, "auto", Console()) == shipped / "intel-cpu"
+    assert find_bundle(None, "auto", Console()).path == shipped / "intel-cpu"
     said = capfd.readouterr().err
     assert "no bundle under bundles/: taking starter-intel-cpu, a small model that s2d-edge ships" in said
     assert str(shipped / "CARD.md") in said
@@ -189,7 +189,7 @@ def test_own_bundles_go_first_even_where_they_cannot_be_read(
     shipped: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     own = make_bundle(Path("bundles/own")).path
-    assert find_bundle(None, "auto", Console()) == own
+    assert find_bundle(None, "auto", Console()).path == own
     assert capfd.readouterr().err == ""
     (own / "manifest.json").write_text("{")
     with pytest.raises(BundleError, match=r"own/manifest\.json"):
@@ -198,9 +198,17 @@ def test_own_bundles_go_first_even_where_they_cannot_be_read(
         choose_model(None, "auto", QUIET)
 
 
+def test_a_run_folder_is_told_from_a_bundle(tmp_path: Path) -> None:
+    (tmp_path / "run.json").touch()
+    with pytest.raises(BundleError, match="s2d-edge export"):
+        find_bundle(tmp_path, "auto", QUIET)
+    with pytest.raises(BundleError, match="s2d-edge export"):
+        find_precision(tmp_path, "fp32", QUIET)
+
+
 def test_the_remains_of_a_killed_export_are_no_bundle(shipped: Path) -> None:
     make_bundle(Path("bundles/.own.x7"))
-    assert find_bundle(None, "auto", QUIET) == shipped / "intel-cpu"
+    assert find_bundle(None, "auto", QUIET).path == shipped / "intel-cpu"
 
 
 def test_a_damaged_installation_says_what_is_wrong(shipped: Path) -> None:
@@ -238,18 +246,20 @@ def test_the_default_prefers_int8_of_the_newest_run_that_fits(
     with pytest.raises(BundleError, match="format_version 99"):
         newest_fitting(root, "auto", QUIET)
     _aged(make_bundle(root / "jetson", graph="model.onnx", target="jetson"), 0)
-    assert newest_fitting(root, "auto", QUIET).name == "jetson"  # on the CPU, for want of anything better
+    assert (
+        newest_fitting(root, "auto", QUIET).path.name == "jetson"
+    )  # on the CPU, for want of anything better
     _aged(make_bundle(root / "new", source_run="b"), 10)
-    assert newest_fitting(root, "auto", QUIET).name == "new"
+    assert newest_fitting(root, "auto", QUIET).path.name == "new"
     _aged(make_bundle(root / "new-int8", source_run="b", precision="int8", calibration=CALIBRATED), 20)
     _aged(make_bundle(root / "old-int8", source_run="a", precision="int8", calibration=CALIBRATED), 5000)
-    assert newest_fitting(root, "auto", QUIET).name == "new-int8"
+    assert newest_fitting(root, "auto", QUIET).path.name == "new-int8"
     # A newer stream of the same run is not passed over for an older INT8 window.
     write_random_run(tmp_path / "b", CAUSAL)
     stream = export_run(
         target="intel-cpu", mode="stream", run=tmp_path / "b", out=root / "stream", console=QUIET
     )
     _aged(open_bundle(stream), 5)
-    assert newest_fitting(root, "auto", QUIET).name == "stream"
+    assert newest_fitting(root, "auto", QUIET).path.name == "stream"
     with pytest.raises(BundleError, match="--device tensorrt"):
         newest_fitting(root, "tensorrt", QUIET)

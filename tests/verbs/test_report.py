@@ -229,8 +229,8 @@ def test_one_bad_neighbour_is_skipped_and_named_by_every_verb_that_chooses(
     assert "bundles/bad-int8" in capfd.readouterr().err
     choices: tuple[Callable[[], Path], ...] = (
         lambda: choose_model(None, "auto", Console()),
-        lambda: find_bundle(None, "auto", Console()),
-        lambda: find_precision(None, "int8", Console()),
+        lambda: find_bundle(None, "auto", Console()).path,
+        lambda: find_precision(None, "int8", Console()).path,
     )
     for choose in choices:
         assert choose().name == "colours-int8"

@@ -134,7 +134,7 @@ def _on_cpu(tensors: Mapping[str, Tensor]) -> Tensors:
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
-def save_run(path: Path, info: RunInfo, model: S2D) -> RunInfo:
+def save_run(path: Path, info: RunInfo, model: S2D) -> None:
     """Write the weights and ``run.json`` of a finished model into the run folder ``path``.
 
     Both are written before either takes its name: a disk that fills leaves those that were there.
@@ -144,7 +144,6 @@ def save_run(path: Path, info: RunInfo, model: S2D) -> RunInfo:
         write_tensors(model.state_dict(), weights)
         info = replace(info, weights_sha256=sha256_of(weights))
         record.write_text(run_text(info), encoding="utf-8")
-    return info
 
 
 def load_run(path: Path) -> tuple[S2D, RunInfo]:

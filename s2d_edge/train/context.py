@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 import torch
+from torch import Tensor
 
 from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
@@ -87,14 +88,17 @@ class Context:
         """The device that this process computes on."""
         return self.processes.device
 
+    def request(self) -> Tensor:
+        """() float32 on the device: 1 if this process was requested to stop, else 0; to be all-reduced."""
+        return torch.tensor(float(self.interrupt.requested), device=self.device)
+
     def stop_requested(self) -> bool:
         """All-reduce the requests to stop; call it equally often in every process.
 
         Returns:
             True if any process was requested to stop.
         """
-        requested = torch.tensor(float(self.interrupt.requested), device=self.device)
-        return bool(self.processes.all_reduce(requested) > 0)
+        return bool(self.processes.all_reduce(self.request()) > 0)
 
 
 @contextmanager

@@ -70,8 +70,8 @@ class BatchStep:
             if counts:
                 loss_sum += losses.detach().sum()
                 outputs[piece] = torch.cat((features, logits), dim=1).detach()
-        requested = torch.tensor(float(job.context.interrupt.requested), device=processes.device)
-        total, stop = map(float, processes.all_reduce(torch.stack((loss_sum, requested)).double()))
+        sums = processes.all_reduce(torch.stack((loss_sum, job.context.request())).double())
+        total, stop = map(float, sums)
         if not np.isfinite(total):
             raise self._not_finite(
                 float(loss_sum), [job.train.clips.names[i] for i in chosen[share]], progress

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from tests.shared import Shared
 from tests.watchdog.cpu_time import CpuTimes
 from tests.watchdog.plugin import Watchdog, add_options
 
+# A shell starts background jobs with SIGINT ignored, and every test's process would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests beside others: threads of each would only contend
     os.environ["OMP_NUM_THREADS"] = "1"
 

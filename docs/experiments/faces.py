@@ -40,7 +40,7 @@ _SEED = 0
 
 @dataclass(slots=True, eq=False)
 class Tally:
-    """What both searches found in the pictures of one row."""
+    """Counts and distances of the faces that both searches found in the pictures of one row."""
 
     both: int = 0
     only_theirs: int = 0

@@ -7,19 +7,15 @@ face_detection_short_range.pbtxt and face_detection_full_range.pbtxt. The method
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from s2d_edge.media.crop import Picture
+from s2d_edge.media.faces.graphs import Floats, Graph
 from s2d_edge.media.faces.region import Region
-
-Floats = NDArray[np.float32]
-# (1, S, S, 3) float32 to the boxes (1, A, 16) and the scores (1, A, 1) of A anchors, both float32.
-DetectorGraph = Callable[[Floats], tuple[Floats, Floats]]
 
 # Detections that overlap more (intersection over union) are one face: min_suppression_threshold.
 SAME_DETECTION = 0.3
@@ -82,7 +78,7 @@ class Detection:
 class Detector:
     """Finds faces in a frame with one graph."""
 
-    def __init__(self, graph: DetectorGraph, kind: DetectorKind, min_score: float) -> None:
+    def __init__(self, graph: Graph, kind: DetectorKind, min_score: float) -> None:
         """Take the graph of a kind; detections scored below ``min_score``, in [0, 1], are dropped."""
         self._graph, self._kind, self._min_score = graph, kind, min_score
         self._anchors = kind.anchors()

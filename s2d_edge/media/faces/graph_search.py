@@ -50,5 +50,4 @@ class GraphSearch:
         return round(float(x0)), round(float(y0)), round(float(x1 - x0)), round(float(y1 - y0))
 
     def close(self) -> None:
-        """Free the graphs."""
-        self._graphs.close()
+        """Do nothing: the graphs hold memory alone, which goes with this object."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from s2d_edge.core.errors import MissingExtraError
 Floats = NDArray[np.float32]
 # A picture (1, S, S, 3) float32 to the two outputs of a graph, the larger one first.
 Graph = Callable[[Floats], tuple[Floats, Floats]]
+Runtime = Callable[[Path], Graph]  # compiles the graph of a file for one CPU core
 
 # Where the package mediapipe keeps its graphs, all Apache-2.0.
 NEAR = "modules/face_detection/face_detection_short_range.tflite"
@@ -34,40 +35,31 @@ class FaceFiles:
     mesh: Path
 
 
-class Runtime(Protocol):
-    """Compiles a graph for one CPU core."""
-
-    def __call__(self, file: Path) -> Graph:
-        """Compile the graph of a file."""
-        ...
-
-
 class FaceGraphs:
     """The graphs of a search, each compiled when it is first used."""
 
-    def __init__(self, files: FaceFiles, compile_graph: Runtime) -> None:
+    def __init__(self, files: FaceFiles, runtime: Runtime) -> None:
         """Take the files, and a runtime for them."""
-        self._files, self._compile = files, compile_graph
+        self._files, self._compile = files, runtime
 
     @cached_property
     def near(self) -> Graph:
-        """(1, 128, 128, 3) float32 in [-1, 1] to boxes (1, 896, 16) and scores (1, 896, 1)."""
+        """Map (1, 128, 128, 3) float32 in [-1, 1] to boxes (1, 896, 16) and scores (1, 896, 1)."""
         return self._compile(self._files.near)
 
     @cached_property
     def far(self) -> Graph:
-        """(1, 192, 192, 3) float32 in [-1, 1] to boxes (1, 2304, 16) and scores (1, 2304, 1)."""
+        """Map (1, 192, 192, 3) float32 in [-1, 1] to boxes (1, 2304, 16) and scores (1, 2304, 1)."""
         return self._compile(self._files.far)
 
     @cached_property
     def mesh(self) -> Graph:
-        """(1, 192, 192, 3) float32 in [0, 1] to points (1, 1, 1, 1404) and presence (1, 1, 1, 1)."""
-        return self._compile(self._files.mesh)
+        """Map (1, 192, 192, 3) float32 in [0, 1] to points and presence.
 
-    def close(self) -> None:
-        """Free the graphs."""
-        for name in ("near", "far", "mesh"):
-            self.__dict__.pop(name, None)
+        Points are (1, 1, 1, 1404): x, y and z of each, pixels of the picture. Presence is (1, 1, 1, 1), a
+        logit.
+        """
+        return self._compile(self._files.mesh)
 
 
 def open_graphs(bundle: Bundle | None = None) -> FaceGraphs:
@@ -107,7 +99,7 @@ def installed_files() -> FaceFiles:
 
 
 def _openvino() -> Runtime | None:
-    """OpenVINO, if it is installed."""
+    """Return OpenVINO as a runtime; None where it is not installed."""
     try:
         import openvino
     except ModuleNotFoundError:
@@ -125,7 +117,7 @@ def _openvino() -> Runtime | None:
 
 
 def _onnxruntime() -> Runtime:
-    """ONNX Runtime.
+    """Return ONNX Runtime as a runtime.
 
     Raises:
         MissingExtraError: it is not installed.

@@ -8,19 +8,15 @@ Geometry from Monocular Video on Mobile GPUs", arXiv 1907.06724.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from s2d_edge.media.crop import MESH_POINTS, Picture, Points
 from s2d_edge.media.faces.detector import Detector
+from s2d_edge.media.faces.graphs import Graph
 from s2d_edge.media.faces.region import Region
-
-Floats = NDArray[np.float32]
-# (1, 192, 192, 3) float32 in [0, 1] to 1,404 coordinates (x, y, z of each point, pixels), and a logit.
-MeshGraph = Callable[[Floats], tuple[Floats, Floats]]
 
 MESH_SIZE = 192
 # Outer corners of the eyes, between which the line levels a region. face_landmark_landmarks_to_roi.pbtxt:
@@ -34,11 +30,12 @@ class Mesh:
     """Finds the points of faces; in a stream, where they were in the frame before."""
 
     def __init__(
-        self, graph: MeshGraph, detector: Detector, *, static: bool, max_faces: int, min_presence: float
+        self, graph: Graph, detector: Detector, *, static: bool, max_faces: int, min_presence: float
     ) -> None:
         """Join the mesh's graph to a detector.
 
         Args:
+            graph: as :attr:`~s2d_edge.media.faces.graphs.FaceGraphs.mesh`.
             static: True for unrelated pictures, False for the frames of one stream.
             max_faces: the detector is not asked once that many faces are followed.
             min_presence: probability below which a region shows no face, in (0, 1).

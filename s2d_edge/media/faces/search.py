@@ -41,7 +41,7 @@ def open_search(
     Args:
         static: True for unrelated pictures, False for the frames of one stream.
         max_faces: most faces searched in a frame.
-        min_confidence: of the detectors, and that a region shows a face, in [0, 1].
+        min_confidence: of the detectors, in [0, 1].
         refined: place lids and lips by MediaPipe's attention model.
         bundle: its face pack is used, if it has one.
 
@@ -51,7 +51,7 @@ def open_search(
     if not refined:
         try:
             graphs = open_graphs(bundle)
-        except MissingExtraError:  # MediaPipe alone can do without a runtime of ours
+        except MissingExtraError:  # MediaPipe brings a runtime of its own
             pass
         else:
             return GraphSearch(graphs, static=static, max_faces=max_faces, min_confidence=min_confidence)

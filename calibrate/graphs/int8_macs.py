@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from s2d_edge.core.errors import QuantizationError
+from s2d_edge.core.openvino_core import openvino_core
 
 LEAST_FRACTION = 0.90
 
@@ -134,11 +135,10 @@ def _onnx_layers(path: Path) -> Iterator[Layer]:
 
 
 def _openvino_layers(path: Path) -> Iterator[Layer]:
-    import openvino as ov
 
     from s2d_edge.lint.openvino_view import DECOMPRESSION, constant_names, source_names
 
-    model = ov.Core().read_model(path)
+    model = openvino_core().read_model(path)
     constants = constant_names(model)
 
     def source(node: Any, moves: frozenset[str]) -> Any:

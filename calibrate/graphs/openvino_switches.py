@@ -14,6 +14,7 @@ from openvino import opset13 as ops
 from s2d_edge.calibrate.graphs.feeds import Feed
 from s2d_edge.contracts.engine import Logits
 from s2d_edge.core.errors import QuantizationError
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.firmware_host.engines.exact_int8 import openvino_properties
 from s2d_edge.lint.openvino_view import constant_names, kind_of, name_of, readers, source_names
 
@@ -36,7 +37,7 @@ class SwitchedOpenVINO:
             QuantizationError: the INT8 graph is not the FP32 graph with quantizers around its layers.
         """
         model = _join(fp32, int8, {name: number for number, group in enumerate(groups) for name in group})
-        compiled = ov.Core().compile_model(model, "CPU", {**properties, **openvino_properties()})
+        compiled = openvino_core().compile_model(model, "CPU", {**properties, **openvino_properties()})
         self._request = compiled.create_infer_request()
 
     def infer(self, feed: Feed, int8: NDArray[np.bool_]) -> Logits:
@@ -46,7 +47,7 @@ class SwitchedOpenVINO:
 
 
 def _join(fp32: Path, int8: Path, group_of: Mapping[str, int]) -> ov.Model:
-    core = ov.Core()
+    core = openvino_core()
     source, model = core.read_model(fp32), core.read_model(int8)
     quantized = {name_of(op): op for op in model.get_ops()}
     constants = constant_names(source)

@@ -12,6 +12,7 @@ from s2d_edge.calibrate.quantize.accuracy_control import Control
 from s2d_edge.calibrate.quantize.float_layers import layers_in_float
 from s2d_edge.calibrate.quantize.nncf_session import quantize_graph
 from s2d_edge.calibrate.quantize.recipe import FLOAT_LOOKUPS, Recipe
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.lint.openvino_view import constant_names, source_names
 
 _RESAMPLING = "Interpolate"  # of pictures: 8 bits before the landmark network suffice, none around the resize
@@ -35,7 +36,7 @@ def quantize_openvino(
         count: number of feeds.
         control: validation function of NNCF's accuracy control, where the recipe uses it.
     """
-    model = ov.Core().read_model(source)
+    model = openvino_core().read_model(source)
     ignored = [] if recipe.quantize_attention else activation_products(model, recipe.float_products)
     ignored += sums_over_heads(model)
     ignored += layers_in_float(source, recipe)

@@ -7,10 +7,10 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import openvino
 
 from s2d_edge.contracts.bundle import FaceRecord
 from s2d_edge.core.errors import S2DEdgeError
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.export.faces.onnx_faces import as_onnx
 from s2d_edge.export.faces.tflite_graph import TFLiteGraph
 from s2d_edge.media.faces.graphs import installed_files
@@ -65,7 +65,7 @@ def _rewritten(name: str, source: Path) -> bytes:
     """
     outputs = ("points", "presence") if name == "mesh" else ("boxes", "scores")
     content: bytes = as_onnx(TFLiteGraph(source), f"face_{name}", outputs).SerializeToString()
-    core, results = openvino.Core(), []
+    core, results = openvino_core(), []
     for model in (core.read_model(source), core.read_model(content)):
         compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         noise = np.random.default_rng(0).uniform(-1, 1, tuple(compiled.input(0).shape)).astype(np.float32)

@@ -12,6 +12,7 @@ from s2d_edge.contracts.bundle import Bundle, EngineIdentity, Manifest
 from s2d_edge.contracts.engine import Clip, Frame, Logits
 from s2d_edge.core.caches import ensure_home
 from s2d_edge.core.errors import BundleError, DeviceError, MissingExtraError
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.core.processor import processor
 from s2d_edge.firmware_host.engines.base import Device, GraphEngine, GraphTensor, NodeTime
 from s2d_edge.firmware_host.engines.caches import compiled_folder
@@ -32,7 +33,7 @@ _DTYPES = {"u8": "uint8", "i32": "int32", "f32": "float32"}
 
 def devices() -> tuple[Device, ...]:
     """Return the devices OpenVINO sees on this machine."""
-    seen = {name.split(".")[0] for name in openvino.Core().available_devices}
+    seen = {name.split(".")[0] for name in openvino_core().available_devices}
     return tuple(device for device, plugin in _PLUGINS.items() if plugin in seen)
 
 
@@ -80,7 +81,7 @@ class OpenVINOEngine(GraphEngine):
             BundleError: the graph cannot be read, or differs from the manifest.
         """
         super().__init__(bundle)
-        core = openvino.Core()
+        core = openvino_core()
         plugin = _PLUGINS[device]
         try:
             model = core.read_model(bundle.graph_path)

@@ -16,6 +16,7 @@ from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, MissingExtraError
 from s2d_edge.core.files import whole_folder
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.deploy.ovms import DEVICES, write_ovms
 from s2d_edge.deploy.triton import write_triton
 from s2d_edge.firmware_host.bundles import BundleName, resolve
@@ -120,6 +121,6 @@ def _openvino_identity(manifest: Manifest) -> EngineIdentity:
 
     device: Literal["cpu", "gpu", "npu"] = {"NPU": "npu", "GPU": "gpu"}.get(DEVICES[manifest.target], "cpu")  # type: ignore[assignment]
     try:
-        return openvino_engine.identity_of(openvino.Core(), device)
+        return openvino_engine.identity_of(openvino_core(), device)
     except RuntimeError:
         return EngineIdentity(runtime=f"OpenVINO {openvino.__version__}", device=device, name="")

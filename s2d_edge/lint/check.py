@@ -9,6 +9,7 @@ from typing import Any
 from s2d_edge.contracts.bundle import Manifest, Target
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, UnfitGraphError
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.lint.interface import interface_rule
 from s2d_edge.lint.rules import Rule, Violation, broken
 
@@ -88,9 +89,7 @@ def _onnx_graph(path: Path) -> Any:
 
 
 def _openvino_model(path: Path) -> Any:
-    import openvino
-
-    model = openvino.Core().read_model(path)
+    model = openvino_core().read_model(path)
     for op in model.get_ops():
         op.get_friendly_name()  # raises if it is no text
     return model

@@ -16,6 +16,7 @@ from s2d_edge.contracts.bundle import (
     Target,
     find_bundles,
 )
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.firmware_host.engines import nvidia
 from s2d_edge.firmware_host.engines.exact_int8 import int8_hindrance
 from s2d_edge.firmware_host.engines.plans import NoPlanError, find_plan
@@ -119,7 +120,7 @@ def _openvino() -> tuple[str | None, tuple[OpenVINODevice, ...]]:
         from s2d_edge.firmware_host.engines.openvino_engine import driver_version
     except ImportError:
         return None, ()
-    core = openvino.Core()
+    core = openvino_core()
     devices = []
     for name in core.available_devices:
         device = OpenVINODevice(name=name, full_name=str(core.get_property(name, "FULL_DEVICE_NAME")).strip())

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.errors import MissingExtraError
+from s2d_edge.core.openvino_core import openvino_core
 
 Floats = NDArray[np.float32]
 # A picture (1, S, S, 3) float32 to the two outputs of a graph, the larger one first.
@@ -101,12 +102,10 @@ def installed_files() -> FaceFiles:
 def _openvino() -> Runtime | None:
     """Return OpenVINO as a runtime; None where it is not installed."""
     try:
-        import openvino
+        core = openvino_core()
     except ModuleNotFoundError:
         return None
-    core = openvino.Core()
-    # Points must not depend on how a CPU rounds: without the hint some compute in bfloat16, which moves them
-    # by 0.4 % of the distance between the eyes.
+    # Points must not depend on how a CPU rounds: without the hint some compute in bfloat16.
     properties = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
 
     def compiled(file: Path) -> Graph:

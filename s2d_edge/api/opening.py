@@ -11,7 +11,7 @@ from s2d_edge.contracts.runs import RUN_FILE, RUNS, find_runs, newest_run, read_
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.core.files import sha256_of
-from s2d_edge.firmware_host.bundles import BundleName, find_bundle
+from s2d_edge.firmware_host.bundles import BundleName, find_bundle, resolve
 from s2d_edge.firmware_host.engines import open_engine
 
 
@@ -26,10 +26,12 @@ def choose_model(given: BundleName | None, device: str, console: Console) -> Pat
     Raises:
         S2DEdgeError: there is none, none that ``device`` can run, or no such device on this machine.
     """
-    if given is None and find_runs(RUNS) and not find_bundles(BUNDLES):
+    if given is not None:
+        return resolve(given, device, console)
+    if find_runs(RUNS) and not find_bundles(BUNDLES):
         find_bundles(BUNDLES, console)  # names those that cannot be read
         return newest_run(RUNS, console=console)  # PyTorch has devices of its own
-    return find_bundle(given, device, console).path
+    return find_bundle(None, device, console).path
 
 
 def identify_model(path: Path) -> dict[str, str]:

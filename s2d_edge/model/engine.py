@@ -52,10 +52,11 @@ class TorchEngine:
                 "prepare them with the run's spec"
             )
         with torch.inference_mode():
-            logits = self._model(
-                torch.from_numpy(clip).to(self._device),
-                numbers=None if numbers is None else torch.from_numpy(numbers)[None].to(self._device),
-            )
+            frames = torch.from_numpy(clip).to(self._device)
+            if numbers is None:
+                logits = self._model(frames)
+            else:
+                logits = self._model(frames, numbers=torch.from_numpy(numbers)[None].to(self._device))
         if not torch.isfinite(logits).all():
             raise DeviceError(
                 "the model's logits are not finite; its weights are unusable: train or import it again"

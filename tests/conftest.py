@@ -15,6 +15,7 @@ from s2d_edge.firmware_host import bundles
 from tests.shared import Shared
 from tests.watchdog.cpu_time import CpuTimes
 from tests.watchdog.plugin import Watchdog, add_options
+from tests.watchdog.signal_stack import SignalStack
 
 # A shell starts background jobs with SIGINT ignored, and every test's process would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -41,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(CpuTimes())
     if Path("/proc/self/stat").exists():
         config.pluginmanager.register(Watchdog(config))
+        config.pluginmanager.register(SignalStack())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,24 +14,26 @@ from s2d_edge.calibrate.graphs.feeds import Feed
 from s2d_edge.calibrate.quantize.accuracy_control import RANKED_ON, RESTORED_AT_MOST, Control
 from s2d_edge.calibrate.quantize.recipe import Ranges, Recipe
 from s2d_edge.core.errors import MissingExtraError
+from s2d_edge.core.openvino_core import core_for_libraries
 
 
 @contextmanager
 def nncf_session() -> Iterator[Any]:
-    """Import NNCF and yield it; while the block runs, its log and its progress bars stay silent.
+    """Import NNCF and yield it; during the block it is silent, and shares the process's OpenVINO core.
 
     Raises:
-        MissingExtraError: NNCF is not installed.
+        MissingExtraError: NNCF or OpenVINO is not installed.
     """
     # NNCF reports each call to a server, except in continuous integration.
     os.environ.setdefault("NNCF_CI", "1")
     _allow_enums_in_annotations()
     try:
         import nncf
+        import openvino  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "nncf", "train", "calibration") from None
     nncf.set_log_level(logging.ERROR)
-    with redirect_stdout(io.StringIO()):
+    with redirect_stdout(io.StringIO()), core_for_libraries():
         yield nncf
 
 

@@ -17,6 +17,7 @@ from s2d_edge.calibrate.quantize.openvino_graph import quantize_openvino
 from s2d_edge.calibrate.quantize.recipe import recipe_for
 from s2d_edge.contracts.bundle import Target
 from s2d_edge.core.errors import QuantizationError
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.firmware_host.engines.exact_int8 import openvino_properties
 from s2d_edge.lint.check import lint_graph
 from tests.calibrate.graphs import CLIP_SHAPE, CONVOLUTION_MACS, DEPTHWISE_MACS, MACS, write_transformer
@@ -50,7 +51,7 @@ def logits_of(graph: Path, clips: list[dict[str, NDArray[np.uint8]]]) -> NDArray
         session = cpu_session(graph)
         return np.concatenate([session.run(None, clip)[0] for clip in clips])
     properties = {"INFERENCE_PRECISION_HINT": "f32"} | openvino_properties()
-    compiled = ov.Core().compile_model(graph, "CPU", properties)
+    compiled = openvino_core().compile_model(graph, "CPU", properties)
     return np.concatenate([compiled(clip)[0].copy() for clip in clips])
 
 

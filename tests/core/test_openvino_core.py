@@ -8,8 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import openvino
 import pytest
+from openvino import opset13 as ops
 
+from s2d_edge.calibrate.quantize.nncf_session import nncf_session
+from s2d_edge.core.errors import DataError
 from s2d_edge.core.openvino_core import openvino_core
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +59,26 @@ def test_a_signal_is_heard_after_engines_were_freed_in_any_order() -> None:
 
 def test_there_is_one_core() -> None:
     assert openvino_core() is openvino_core()
+
+
+@pytest.mark.slow(seconds=3)  # importing NNCF
+def test_libraries_that_make_cores_get_the_shared_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NNCF makes one for each compiled graph, in both of the ways that it knows."""
+    core, usual = openvino_core(), openvino.Core
+
+    def refuse(self: object) -> None:
+        raise AssertionError("a second core")
+
+    monkeypatch.setattr(usual, "__init__", refuse)
+    data = ops.parameter((1, 2), np.float32)
+    with nncf_session():
+        assert openvino.Core() is openvino_core() is core
+        compiled = openvino.compile_model(openvino.Model([ops.relu(data)], [data], "relu"), "CPU")
+        assert compiled(np.array([[-1, 1]], np.float32))[0].tolist() == [[0, 1]]
+    with pytest.raises(DataError), nncf_session():
+        raise DataError
+    assert openvino.Core is usual
+    assert openvino_core() is core
 
 
 def test_no_other_core_is_made() -> None:

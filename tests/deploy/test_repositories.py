@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import openvino as ov
 import pytest
 from google.protobuf import text_format
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
@@ -19,6 +18,7 @@ from s2d_edge.contracts.bundle import MANIFEST, Bundle, open_bundle, seal
 from s2d_edge.core import processor
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError, S2DEdgeError
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.deploy.command import deploy_bundle
 from s2d_edge.deploy.jetson import write_build_script
 from s2d_edge.export.targets import EXECUTION
@@ -207,7 +207,7 @@ def test_the_model_server_gets_openvino_s_graphs(tmp_path: Path) -> None:
     # The server's way: version folders below base_path, and OpenVINO with the device and properties given.
     base = Path(entry.config.base_path)
     assert [version.name for version in base.iterdir()] == ["1"]
-    compiled = ov.Core().compile_model(base / "1/model.xml", "CPU", entry.config.plugin_config)
+    compiled = openvino_core().compile_model(base / "1/model.xml", "CPU", entry.config.plugin_config)
     clip = np.full(bundle.manifest.inputs[0].shape, 100, np.uint8)
     np.testing.assert_allclose(compiled(clip)["logits"], [[10, 10, 10]], rtol=1e-6)
     assert json.loads((out / "manifest.json").read_text())["labels"] == list(LABELS)

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import openvino as ov
 import pytest
 import torch
 
 from s2d_edge.contracts.bundle import MANIFEST, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, CheckpointError, ConfigError, S2DEdgeError
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.export import parity
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
@@ -75,7 +75,7 @@ def test_jetson_graph_meets_tensorrt_s_requirements(jetson: Path) -> None:
 
 
 def test_npu_graph_has_no_dynamic_dimension_and_keeps_fp32(npu: Path) -> None:
-    graph = ov.Core().read_model(npu / "model.xml")
+    graph = openvino_core().read_model(npu / "model.xml")
     for op in graph.get_ops():
         assert all(output.get_partial_shape().is_static for output in op.outputs())
     constants = {

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import pytest
 import tflite
 
 from s2d_edge.contracts.bundle import FORMAT_VERSION, FaceRecord, Target, copy_face_pack, open_bundle, seal
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError, S2DEdgeError
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.export.faces import pack
 from s2d_edge.export.faces.onnx_faces import as_onnx
 from s2d_edge.export.faces.pack import write_pack
@@ -43,7 +43,7 @@ def test_rewritten_graphs_compute_what_mediapipes_files_do(made: tuple[Path, Fac
     folder, record = made
     source = getattr(installed_files(), name)
     target = folder / getattr(record, name)
-    compiled = openvino.Core().compile_model(str(source), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = openvino_core().compile_model(str(source), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     session = onnxruntime.InferenceSession(str(target), providers=["CPUExecutionProvider"])
     for seed in range(3):
         noise = np.random.default_rng(seed).uniform(-1, 1, tuple(compiled.input(0).shape)).astype(np.float32)

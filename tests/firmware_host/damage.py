@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
+from s2d_edge.core.openvino_core import openvino_core
 
 Damage = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -59,7 +60,7 @@ def _damage_openvino(file: Path, damage: Damage, place: float) -> None:
     import openvino
     from openvino import opset13 as ops
 
-    model = openvino.Core().read_model(file)
+    model = openvino_core().read_model(file)
     weights = [
         node
         for node in model.get_ordered_ops()

@@ -17,6 +17,7 @@ import pytest
 from s2d_edge.calibrate.quantize.recipe import recipe_for
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.errors import DeviceError
+from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.export.targets import EXECUTION
 from s2d_edge.firmware_host.engines import nvidia, onnxruntime_engine, open_engine, openvino_engine
 from s2d_edge.firmware_host.engines.base import DeviceAbsentError
@@ -172,21 +173,20 @@ class FakeCore:
     driver = "1759450000"
     compiled: list[tuple[str, dict[str, Any]]] = []  # noqa: RUF012
 
-    def __init__(self) -> None:
-        self._real = _REAL_CORE()
-        self.available_devices = ["CPU", "NPU"]
+    real: Any = None
+    available_devices = ("CPU", "NPU")
 
     def read_model(self, path: Path) -> Any:
-        return self._real.read_model(path)
+        return self.real.read_model(path)
 
     def get_property(self, device: str, name: str) -> Any:
         if device == "NPU":
             return {"FULL_DEVICE_NAME": "Intel AI Boost", "NPU_DRIVER_VERSION": self.driver}[name]
-        return self._real.get_property(device, name)
+        return self.real.get_property(device, name)
 
     def compile_model(self, model: Any, device: str, properties: dict[str, Any]) -> Any:
         self.compiled.append((device, properties))
-        real = self._real.compile_model(model, "CPU")
+        real = self.real.compile_model(model, "CPU")
         known = {"EXECUTION_DEVICES": [device], "INFERENCE_PRECISION_HINT": openvino.Type.f16}
         return SimpleNamespace(
             get_property=lambda name: known.get(name) or real.get_property(name),
@@ -194,15 +194,13 @@ class FakeCore:
         )
 
 
-_REAL_CORE = openvino.Core
-
-
 def test_compiled_graphs_are_kept_by_graph_driver_and_version_except_on_a_cpu(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("S2D_EDGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(openvino, "Core", FakeCore)
+    monkeypatch.setattr(FakeCore, "real", openvino_core())
     monkeypatch.setattr(FakeCore, "compiled", [])
+    monkeypatch.setattr(openvino, "Core", FakeCore)
     bundle = make_bundle(tmp_path / "b", target="intel-npu")
     with open_engine(bundle) as engine:
         assert engine.identity.device == "npu"
@@ -223,5 +221,5 @@ def test_compiled_graphs_are_kept_by_graph_driver_and_version_except_on_a_cpu(
 
 
 def test_a_driver_that_openvino_does_not_report_is_empty() -> None:
-    assert openvino_engine.driver_version(_REAL_CORE(), "cpu") == ""
-    assert openvino_engine.driver_version(_REAL_CORE(), "npu") == ""
+    assert openvino_engine.driver_version(openvino_core(), "cpu") == ""
+    assert openvino_engine.driver_version(openvino_core(), "npu") == ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.console import Console, write_json
 from s2d_edge.core.errors import BundleError, ConfigError
 from s2d_edge.core.files import copy_files
+from s2d_edge.core.scratch import temporary_folder
 from s2d_edge.firmware_host.bundles import BundleName, find_precision
 from s2d_edge.firmware_host.selftest.selftest import write_self_test
 from s2d_edge.lint.check import read_graph
@@ -93,8 +93,8 @@ def calibrate_bundle(
         f"quantizing {source.path} for {manifest.target} on {len(clips.calibration)} clips of "
         f"{clips.dataset.name}/{choice.split}"
     )
-    with tempfile.TemporaryDirectory(prefix="s2d-edge-") as folder:
-        found = find_int8(workshop, limits, tuning, Path(folder), device, console)
+    with temporary_folder() as folder:
+        found = find_int8(workshop, limits, tuning, folder, device, console)
         if found.gate is not None:
             show_gate(found.gate, console)
         if found.bundle is None:
@@ -104,7 +104,9 @@ def calibrate_bundle(
             raise rejection(found.gate, out)
         with writing_bundle(out) as scratch:
             copy_files(found.bundle.path, scratch)
-            report = _measure_and_seal(source, found, scratch, clips, sensitivity, device, json, console)
+            report = _measure_and_seal(source, found, scratch, clips, sensitivity, device, console)
+    if json is not None:  # now that the bundle is there, whatever becomes of the file
+        write_json(json, as_json(report, judge(report)))
     following = f"s2d-edge run --bundle {out} --camera 0"
     if manifest.target == "jetson":
         following = f"copy it to the Jetson, and there: sh {out.name}/{BUILD_SCRIPT}"
@@ -127,7 +129,6 @@ def _measure_and_seal(
     clips: ChosenClips,
     sensitivity: int | None,
     device: str,
-    json: str | None,
     console: Console,
 ) -> DropReport:
     """Measure the bundle in ``folder`` on the evaluation split, and seal it with its reports."""
@@ -138,8 +139,6 @@ def _measure_and_seal(
     report = add_sensitivity(report, found.origin, int8, clips.windows, sensitivity, console)
     verdict = judge(report)
     show_drop(report, verdict, console)
-    if json is not None:
-        write_json(json, as_json(report, verdict))
     write_reports(folder, report, verdict, predictions)
     self_test = write_self_test(int8, console)
     copy_provenance(source.path, folder)

@@ -101,7 +101,8 @@ def _onnx_layers(path: Path) -> Iterator[Layer]:
     import onnx
 
     from s2d_edge.calibrate.graphs.onnx_session import load_named
-    from s2d_edge.lint.onnx_view import MOVES, constant_names
+    from s2d_edge.lint.norms import MOVES
+    from s2d_edge.lint.onnx_view import constant_names
 
     model = onnx.shape_inference.infer_shapes(load_named(path), strict_mode=True, data_prop=True)
     graph = model.graph

@@ -27,7 +27,8 @@ from s2d_edge.calibrate.report.verdict import gate_sentence
 from s2d_edge.calibrate.search.gate import GateReport
 from s2d_edge.contracts.bundle import Bundle, Fraction
 from s2d_edge.core.errors import BundleError
-from s2d_edge.core.files import read_json, write_text
+from s2d_edge.core.files import write_text
+from s2d_edge.core.json_files import read_json
 
 REPORT = "report.json"
 CLIPS = "report-clips.csv"

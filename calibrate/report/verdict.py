@@ -53,7 +53,7 @@ def gate_sentence(gate: GateReport) -> str:
         f"WAR {_loss(best.drop.war_pp)} and UAR {_loss(best.drop.uar_pp)} on the {gate.n} validation clips, "
         f"and FP32 and INT8 agree on {100 * best.drop.agreement:.2f} % of them"
     )
-    limits = f"drops of {gate.max_drop_pp:g} pp"
+    limits = f"drops of {gate.max_drop_pp:g} pp" if gate.limits_accuracy else "any drop"
     if gate.uar_allowed_pp > gate.max_drop_pp:
         limits += f", and of UAR {gate.uar_allowed_pp:.2f} pp, one clip of {gate.rarest_class!r}"
     if gate.min_agreement > 0:

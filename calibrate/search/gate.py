@@ -199,8 +199,15 @@ class GateReport:
         return self.trials[-1].passed
 
     @property
+    def limits_accuracy(self) -> bool:
+        """False where any drop and any agreement passes, and INT8's time alone decides."""
+        return self.max_drop_pp < _ANY_DROP_PP or self.min_agreement > 0
+
+    @property
     def clips_needed(self) -> int:
-        """Number of validation clips below which a pass decides nothing."""
+        """Number of validation clips below which a pass decides nothing; 0 where time alone decides."""
+        if not self.limits_accuracy:
+            return 0
         share = max(1 - self.min_agreement, 3 / _MOST_CLIPS)
         return max(ceil(3 / share - 1e-9), _FEWEST_CLIPS)
 

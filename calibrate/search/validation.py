@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from s2d_edge.contracts.evaluation import gather, predict_windows
 from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
+from s2d_edge.core.scratch import temporary_folder
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
 from s2d_edge.data.reading.dataset import Sample
@@ -174,7 +174,7 @@ def validating(
         S2DEdgeError: what loading and running raise.
     """
     manifest, tally = source.manifest, LoadingTally()
-    with tempfile.TemporaryDirectory(prefix="s2d-edge-") as folder, open_engine(source, device) as fp32:
+    with temporary_folder() as folder, open_engine(source, device) as fp32:
         stored: list[_StoredClip] = []
         logits = []
         with console.progress(f"FP32 on {where}", len(samples)) as advance:
@@ -185,7 +185,7 @@ def validating(
                 on_unreadable=tally.skip if skip_unreadable else None,
             )
             for clip in tally.watch(clips, advance):
-                file = Path(folder) / f"{len(stored)}.npy"
+                file = folder / f"{len(stored)}.npy"
                 np.save(file, clip.frames)
                 stored.append(_StoredClip(file=file, index=clip.index, window_numbers=clip.window_numbers))
                 logits.append(predict_windows(fp32, clip))

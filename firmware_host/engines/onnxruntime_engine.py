@@ -6,9 +6,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from s2d_edge.contracts.bundle import Bundle, EngineIdentity, Manifest
 from s2d_edge.contracts.engine import Clip, Frame, Logits
 from s2d_edge.core.errors import DeviceError, MissingExtraError
 from s2d_edge.core.processor import processor
+from s2d_edge.core.scratch import temporary_folder
 from s2d_edge.firmware_host.engines import nvidia
 from s2d_edge.firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine, GraphTensor, NodeTime
 from s2d_edge.firmware_host.engines.caches import compiled_folder
@@ -81,10 +82,10 @@ class ONNXRuntimeEngine(GraphEngine):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.add_session_config_entry(_RECORD_PLACES, "1")
-        self._trace = TemporaryDirectory() if profile else None
-        if self._trace is not None:
+        self._traces = ExitStack()
+        if profile:
             options.enable_profiling = True
-            options.profile_file_prefix = str(Path(self._trace.name) / "trace")
+            options.profile_file_prefix = str(self._traces.enter_context(temporary_folder()) / "trace")
         if threads is not None:
             options.intra_op_num_threads = threads
         in_int8 = self._manifest.precision == "int8" and device == "cpu"
@@ -166,8 +167,7 @@ class ONNXRuntimeEngine(GraphEngine):
     def close(self) -> None:
         """Free the device."""
         self._session = None
-        if self._trace is not None:
-            self._trace.cleanup()
+        self._traces.close()
 
     def _run(self, clip: Clip) -> Logits:
         return np.asarray(self._try(lambda session: session.run([self._output], {self._input: clip}))[0])

@@ -102,14 +102,13 @@ def score(
         seed: seed of the bootstrap behind the 95 % intervals.
 
     Returns:
-        ``n``, ``war``, ``uar``, ``macro_f1``, ``war_ci95``, ``uar_ci95``, ``ci95_method`` (``bootstrap``;
-        ``wilson`` where resampling would show no width), ``per_class`` (label to ``recall``
-        and ``recall_ci95``, None without support, and ``support``) and ``confusion`` (rows truth, columns
+        ``n``, ``war``, ``uar``, ``macro_f1``, ``war_ci95``, ``uar_ci95``, ``ci95_method`` (as
+        :func:`s2d_edge.core.metrics.interval_method` names it), ``per_class`` (label to ``recall`` and
+        ``recall_ci95``, None without support, and ``support``) and ``confusion`` (rows truth, columns
         prediction).
     """
     classes = len(labels)
     counts = metrics.confusion(truth, predicted, classes)
-    one_outcome = metrics.has_one_outcome(truth, truth == predicted, classes)
     return {
         "n": int(counts.sum()),
         "war": metrics.war(counts),
@@ -117,7 +116,7 @@ def score(
         "macro_f1": metrics.macro_f1(counts),
         "war_ci95": list(metrics.war_interval(truth, predicted, classes, seed=seed)),
         "uar_ci95": list(metrics.uar_interval(truth, predicted, classes, seed=seed)),
-        "ci95_method": "wilson" if one_outcome else "bootstrap",
+        "ci95_method": metrics.interval_method(truth, truth == predicted, classes),
         "per_class": {label: _class_score(counts[k], k) for k, label in enumerate(labels)},
         "confusion": counts.tolist(),
     }

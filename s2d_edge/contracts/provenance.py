@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from s2d_edge.contracts.runs import RUN_FILE, RunInfo, read_run
-from s2d_edge.core.errors import BundleError
-from s2d_edge.core.files import read_json, write_text
+from s2d_edge.contracts.bundle import Bundle
+from s2d_edge.contracts.runs import RUN_FILE, RunInfo, find_runs, read_run
+from s2d_edge.core.errors import BundleError, CheckpointError
+from s2d_edge.core.files import write_text
+from s2d_edge.core.json_files import read_json
 
 PROVENANCE = "made_from.json"  # in a bundle
 _SHOWN_DIGITS = 12
@@ -41,6 +43,33 @@ def read_provenance(model: Path) -> dict[str, Any]:
     if (model / PROVENANCE).is_file():
         return read_json(model / PROVENANCE, BundleError, "export the run again")
     return {}
+
+
+def find_source_run(bundle: Bundle, root: Path) -> Path:
+    """Return the run under ``root`` that a bundle was exported from, whatever its folder is called.
+
+    It has the weights whose hash the bundle records. A bundle of an older version records none: then it is
+    the newest of the run's name, labels and clips.
+
+    Raises:
+        CheckpointError: there is none.
+        BundleError: the bundle's record cannot be read.
+    """
+    manifest = bundle.manifest
+    weights = read_provenance(bundle.path).get("weights_sha256")
+    for path in find_runs(root):
+        run = read_run(path)
+        if weights is None:
+            same = (run.name, run.labels, run.spec) == (manifest.source_run, manifest.labels, manifest.spec)
+        else:
+            same = run.weights_sha256 == weights
+        if same:
+            return path
+    known = f"weights {weights[:_SHOWN_DIGITS]}…" if weights else "labels and clips"
+    raise CheckpointError(
+        f"{bundle.path} was exported from the run {manifest.source_run!r}, and no run under {root}/ here has "
+        f"its {known}; was it trained again? Name the run's folder, or export it again"
+    )
 
 
 def sentences(made_from: Mapping[str, Any]) -> Iterator[str]:

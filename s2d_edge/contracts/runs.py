@@ -21,7 +21,8 @@ from s2d_edge.contracts.model_config import S2DConfig
 from s2d_edge.contracts.names import labels_fault, name_fault
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
-from s2d_edge.core.files import read_json, sha256_of, write_text
+from s2d_edge.core.files import folders_with, sha256_of, write_text
+from s2d_edge.core.json_files import read_json
 
 RUNS = Path("runs")  # under the working directory, unless --out says otherwise
 RUN_FILE = "run.json"
@@ -135,7 +136,7 @@ def _what_instead(path: Path) -> str:
         return "it is a bundle: give the run that it was exported from"
     if path.is_file():
         return f"it is a file: give the run's folder{'' if path.parent == Path() else f', {path.parent}'}"
-    inside = sorted(file.parent for file in path.glob(f"*/{RUN_FILE}"))
+    inside = folders_with(path, RUN_FILE)
     beside = [path.with_name(f"{path.name}-{stage}") for stage in ("video", "image")] if path.name else []
     runs = inside or [folder for folder in beside if (folder / RUN_FILE).is_file()]
     if runs:
@@ -181,8 +182,7 @@ def find_runs(root: Path, stage: str | None = None, console: Console | None = No
         console: names every run that is skipped since it cannot be read, with the reason; None names none.
     """
     found = []
-    for file in sorted(root.glob(f"*/{RUN_FILE}")):
-        path = file.parent
+    for path in folders_with(root, RUN_FILE):
         try:
             info = read_run(path, need_weights=False)
             if (path / WEIGHTS).is_file() and stage in (None, info.stage):  # else its training only began

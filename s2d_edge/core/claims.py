@@ -7,7 +7,6 @@ process, however that ends, so the mark of a killed one holds nobody up.
 from __future__ import annotations
 
 import atexit
-import errno
 import functools
 import os
 import socket
@@ -19,17 +18,12 @@ from typing import ParamSpec, TypeVar
 
 from s2d_edge.core.disk import refused
 from s2d_edge.core.errors import ConfigError, S2DEdgeError
-
-try:
-    import fcntl
-except ImportError:  # no POSIX: the mark's name alone must do
-    fcntl = None  # type: ignore[assignment]
+from s2d_edge.core.locks import Lock, lock
 
 ParamsT = ParamSpec("ParamsT")
 ResultT = TypeVar("ResultT")
 
 MARK = ".claimed"
-_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _ours: dict[Path, int] = {}  # claimed folders, and the open mark of each
 _parents_made: dict[Path, list[Path]] = {}  # folders that had to be made for a claimed one
 _claimed_here: ContextVar[list[Path] | None] = ContextVar("claimed_here", default=None)
@@ -144,7 +138,7 @@ def release(folder: Path) -> None:
     if handle is None:
         return
     with suppress(OSError):
-        if os.path.samestat(os.fstat(handle), (folder / MARK).stat()):
+        if _is_at(handle, folder / MARK):
             (folder / MARK).unlink()
             for empty in (folder, *parents):
                 empty.rmdir()  # fails where something is in it
@@ -206,21 +200,24 @@ def _mark(folder: Path) -> bool:
     if is_ours(folder):
         return False
     handle = os.open(folder / MARK, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        if fcntl is not None:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(handle), (folder / MARK).stat()):
-            raise BlockingIOError  # its owner removed it between our opening and locking it
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            os.close(handle)
-            return False
+    # Where there are no locks, the mark's name alone must do.
+    if lock(handle) is Lock.TAKEN or not _is_at(handle, folder / MARK):
+        os.close(handle)
+        return False
     os.ftruncate(handle, 0)
     os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     _ours[_key(folder)] = handle
     if (claimed := _claimed_here.get()) is not None:
         claimed.append(folder)
     return True
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """False if an open file was removed or replaced meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
 
 
 def _claimant(folder: Path) -> str:

@@ -1,32 +1,27 @@
-"""Read JSON, and write files and folders so that nothing half-written can be taken for whole."""
+"""Write files and folders so that nothing half-written can be taken for whole."""
 
 from __future__ import annotations
 
 import errno
 import glob
 import hashlib
-import json
 import os
 import re
-import secrets
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from s2d_edge.core import claims
 from s2d_edge.core.disk import naming
-from s2d_edge.core.errors import S2DEdgeError
-from s2d_edge.core.scratch import in_use
+from s2d_edge.core.errors import ConfigError
+from s2d_edge.core.scratch import in_use, scratch_name, temporary_folder
 
 _LONGEST_START = 200  # bytes of a scratch file's name that are the file's own
 _MOST_SYNCED = 64
 _OPEN_FILES = re.compile(r"/dev|/dev/fd|/proc/(self|\d+)/fd")
-_DEEPEST = 100  # levels of a JSON file; no file of ours has ten
 
 
 def sha256_of(path: Path) -> str:
@@ -42,44 +37,6 @@ def folders_with(root: Path, name: str) -> list[Path]:
     """The folders directly under ``root`` that hold a file of this name, sorted; hidden ones are left out."""
     holding = (file.parent for file in root.glob(f"*/{name}"))
     return sorted(folder for folder in holding if not folder.name.startswith("."))
-
-
-def read_json(path: Path, error: type[S2DEdgeError], remedy: str) -> dict[str, Any]:
-    """Read a JSON object from a file, with or without a byte order mark.
-
-    Args:
-        error: the class to raise when the file cannot be read.
-        remedy: advice for the user, the end of the message.
-
-    Raises:
-        S2DEdgeError: of the class ``error``: not readable, not UTF-8, not JSON, nested more than 100 deep, or
-            not an object.
-    """
-    try:
-        payload = json.loads(path.read_text(encoding="utf-8-sig"))
-        check_depth(payload)
-    except RecursionError:  # whose own text says less
-        raise error(f"{path} is not readable JSON (nested too deeply); {remedy}") from None
-    except (OSError, ValueError) as reason:  # ValueError: not UTF-8, not JSON, or a number of too many digits
-        raise error(f"{path} is not readable JSON ({reason}); {remedy}") from None
-    if not isinstance(payload, dict):
-        raise error(f"{path} holds a JSON {type(payload).__name__}; wanted an object: {remedy}")
-    return payload
-
-
-def check_depth(tree: Any) -> None:
-    """Check that a tree of lists and dicts can be walked by recursion, as validating and copying it do.
-
-    Raises:
-        RecursionError: it is nested more than 100 deep.
-    """
-    level = [tree] if isinstance(tree, dict | list) else []
-    for _ in range(_DEEPEST):
-        inner = (each.values() if isinstance(each, dict) else each for each in level)
-        level = [each for values in inner for each in values if isinstance(each, dict | list)]
-        if not level:
-            return
-    raise RecursionError("nested too deeply")
 
 
 @contextmanager
@@ -150,10 +107,10 @@ def whole_file(path: Path) -> Iterator[Path]:
         OSError: the disk refuses.
     """
     if is_special(path):
-        with tempfile.TemporaryDirectory() as folder:
-            scratch = Path(folder) / f"content{path.suffix}"
+        with temporary_folder() as folder:
+            scratch = folder / f"content{path.suffix}"
             yield scratch
-            with scratch.open("rb") as content, path.open("ab") as out:
+            with naming(path, scratch), scratch.open("rb") as content, path.open("ab") as out:
                 shutil.copyfileobj(content, out)
         return
     target = Path(os.path.realpath(path)) if path.is_symlink() else path
@@ -175,6 +132,27 @@ def whole_file(path: Path) -> Iterator[Path]:
         _sync(target.parent)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def require_writable(path: Path, option: str) -> None:
+    """See, before the work, that :func:`whole_file` could write a file after it.
+
+    Args:
+        option: names the file in errors.
+
+    Raises:
+        ConfigError: it is a folder, or its folder is none, or cannot be written.
+    """
+    if is_special(path):
+        return
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise ConfigError(f"{option} {str(path)!r} is a folder; give the name of a file")
+    folder = next(parent for parent in target.parents if os.path.lexists(parent))
+    if not folder.is_dir():
+        raise ConfigError(f"{option} {path}: {folder} is no folder; give the file another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(f"{option} {path}: the folder {folder} cannot be written; give the file another")
 
 
 def is_special(path: Path) -> bool:
@@ -199,12 +177,12 @@ def is_utf8(path: Path) -> bool:
 
 def _new_name(path: Path, suffix: str) -> Path:
     """A hidden name beside ``path`` that nothing has, for what is being written."""
-    return path.with_name(f"{_scratch_start(path)}{secrets.token_hex(4)}{suffix}")
+    return path.with_name(scratch_name(_start_of(path)) + suffix)
 
 
-def _scratch_start(path: Path) -> str:
-    """Return the beginning of scratch names for ``path``, shortened since disks allow 255 bytes."""
-    return f".{os.fsdecode(os.fsencode(path.stem)[:_LONGEST_START])}."
+def _start_of(path: Path) -> str:
+    """The part of a scratch file's name that is its file's own, shortened since disks allow 255 bytes."""
+    return os.fsdecode(os.fsencode(path.stem)[:_LONGEST_START])
 
 
 def _sync(path: Path, *, must: bool = False) -> None:
@@ -249,7 +227,7 @@ def copy_files(source: Path, folder: Path) -> None:
 
 def clear_scratch(path: Path) -> None:
     """Remove what a killed :func:`whole_file` of ``path`` left behind. Nothing else may be writing it."""
-    for scratch in path.parent.glob(f"{glob.escape(_scratch_start(path))}*{glob.escape(path.suffix)}"):
+    for scratch in path.parent.glob(f".{glob.escape(_start_of(path))}.*{glob.escape(path.suffix)}"):
         scratch.unlink()
 
 

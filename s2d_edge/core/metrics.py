@@ -6,14 +6,16 @@ each class is resampled within itself. So a class with few clips never vanishes 
 make UAR jump. The price is that WAR's interval leaves out how the class mix itself could vary. Intervals of
 single recalls are Wilson's.
 
-Where all clips of every class have equal outcomes, all resamples are equal, and a bootstrap has no width. The
-interval then comes from Wilson's (:func:`_wilson_mean`), and is as wide as so few clips demand.
+Where all clips of a class have equal outcomes, all its resamples are equal, and a bootstrap gives it no
+width. In UAR and F1, where a rare class counts as much as any, such a class gets Wilson's width
+(:func:`_wilson_distances`); so does every rate where all classes are such. The interval is then as wide as so
+few clips demand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import comb, sqrt
+from math import comb, hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,10 +84,7 @@ def war_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 
 
 def uar_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 0) -> Interval:
     """95 % interval of UAR."""
-    hit = truth == predicted
-    if has_one_outcome(truth, hit, classes):
-        return _wilson_mean(_of_each_class(truth, hit, classes))
-    return _interval(_resampled_uar(truth, hit, classes, seed))
+    return _mean_interval(truth, truth == predicted, classes, seed)
 
 
 def macro_f1_interval(truth: Labels, predicted: Labels, classes: int, *, seed: int = 0) -> Interval:
@@ -93,11 +92,6 @@ def macro_f1_interval(truth: Labels, predicted: Labels, classes: int, *, seed: i
     counts = confusion(truth, predicted, classes)
     support = counts.sum(axis=1)
     present = np.flatnonzero(support)  # (C,)
-    if all(np.count_nonzero(counts[k]) == 1 for k in present):  # as far from it as the mean recall may be
-        hit = truth == predicted
-        low, high = _wilson_mean(_of_each_class(truth, hit, classes))
-        off = macro_f1(counts) - uar(counts)
-        return max(0.0, low + off), min(1.0, high + off)
     generator = np.random.default_rng(seed)
     # Drawing a class's clips with replacement is drawing their predicted labels.
     drawn = np.stack(
@@ -105,7 +99,10 @@ def macro_f1_interval(truth: Labels, predicted: Labels, classes: int, *, seed: i
     )  # (R, C, K)
     hits = drawn[:, np.arange(len(present)), present]  # (R, C)
     claims = drawn.sum(axis=1)[:, present]  # (R, C)
-    return _interval(np.asarray((2 * hits / (support[present] + claims)).mean(axis=1), dtype=np.float64))
+    resampled = np.asarray((2 * hits / (support[present] + claims)).mean(axis=1), dtype=np.float64)
+    # A class that is predicted as one label throughout is as far from its F1 as its recall may be.
+    steady = [(truth == predicted)[truth == k] for k in present if np.count_nonzero(counts[k]) == 1]
+    return _widened(macro_f1(counts), _interval(resampled), _wilson_distances(steady), len(present))
 
 
 def war_drop_interval(
@@ -114,7 +111,7 @@ def war_drop_interval(
     """95 % interval of WAR(before) − WAR(after), paired: a clip is resampled with both predictions."""
     lost = _lost(truth, before, after, classes)
     if has_one_outcome(truth, lost, classes):
-        return _wilson_mean([lost])
+        return _mean_interval(np.zeros_like(truth), lost, 1, seed)
     return _interval(_resampled_war(truth, lost, classes, seed))
 
 
@@ -122,10 +119,7 @@ def uar_drop_interval(
     truth: Labels, before: Labels, after: Labels, classes: int, *, seed: int = 0
 ) -> Interval:
     """95 % interval of UAR(before) − UAR(after), paired: a clip is resampled with both predictions."""
-    lost = _lost(truth, before, after, classes)
-    if has_one_outcome(truth, lost, classes):
-        return _wilson_mean(_of_each_class(truth, lost, classes))
-    return _interval(_resampled_uar(truth, lost, classes, seed))
+    return _mean_interval(truth, _lost(truth, before, after, classes), classes, seed)
 
 
 def has_one_outcome(truth: Labels, values: _Values, classes: int) -> bool:
@@ -134,7 +128,18 @@ def has_one_outcome(truth: Labels, values: _Values, classes: int) -> bool:
     Args:
         values: (n,) of each clip, such as whether it was predicted correctly.
     """
-    return all(len(np.unique(group)) == 1 for group in _of_each_class(truth, values, classes))
+    return all(map(_is_steady, _of_each_class(truth, values, classes)))
+
+
+def interval_method(truth: Labels, values: _Values, classes: int) -> str:
+    """Name the method of the interval of UAR: ``bootstrap``, ``wilson``, or ``bootstrap and wilson``.
+
+    Args:
+        values: (n,) of each clip, such as whether it was predicted correctly.
+    """
+    groups = _of_each_class(truth, values, classes)
+    steady = sum(map(_is_steady, groups))
+    return "bootstrap" if not steady else "wilson" if steady == len(groups) else "bootstrap and wilson"
 
 
 def wilson_interval(hits: int, n: int) -> Interval:
@@ -242,22 +247,50 @@ def _of_each_class(truth: Labels, values: _Values, classes: int) -> list[_Values
     return [values[truth == k] for k in range(classes) if (truth == k).any()]
 
 
-def _wilson_mean(groups: Sequence[_Values]) -> Interval:
-    """95 % interval of the mean, over groups, of each group's mean of values -1, 0 and 1.
+def _is_steady(values: _Values) -> bool:
+    """True if all clips of a class have one value."""
+    return len(np.unique(values)) == 1
 
-    Every group's shares of 1 and of -1 have Wilson's intervals; their distances from the shares add up as
-    squares (MOVER: Zou and Donner 2008).
+
+def _mean_interval(truth: Labels, values: _Values, classes: int, seed: int) -> Interval:
+    """95 % interval of the mean, over classes, of each class's mean of values -1, 0 and 1."""
+    groups = _of_each_class(truth, values, classes)
+    resampled = _interval(_resampled_uar(truth, values, classes, seed))
+    mean = float(np.mean([group.mean() for group in groups]))
+    steady = [group for group in groups if _is_steady(group)]
+    lowest = 0.0 if values.dtype == bool else -1.0
+    return _widened(mean, resampled, _wilson_distances(steady), len(groups), lowest)
+
+
+def _widened(
+    rate: float, resampled: Interval, squares: tuple[float, float], classes: int, lowest: float = 0.0
+) -> Interval:
+    """Add to a bootstrap's interval what classes without any spread may differ by.
+
+    Distances from the rate add up as squares (MOVER: Zou and Donner 2008).
+
+    Args:
+        squares: of those classes, from :func:`_wilson_distances`.
+        classes: number of all classes of which the rate is the mean.
     """
-    means, below, above = [], 0.0, 0.0
+    below, above = (sqrt(square) / classes for square in squares)
+    low = rate - hypot(rate - resampled[0], below)
+    high = rate + hypot(resampled[1] - rate, above)
+    return max(lowest, low), min(1.0, high)
+
+
+def _wilson_distances(groups: Sequence[_Values]) -> tuple[float, float]:
+    """Squares, summed over groups, of how far below and above its mean a group's mean of -1, 0 and 1 may be.
+
+    Every group's shares of 1 and of -1 have Wilson's intervals.
+    """
+    below, above = 0.0, 0.0
     for values in groups:
         n = len(values)
         won, lost = (int(np.sum(values == sign)) for sign in (1, -1))
         (won_low, won_high), (lost_low, lost_high) = wilson_interval(won, n), wilson_interval(lost, n)
         if values.dtype == bool:  # nothing can be lost
             lost_high = 0.0
-        means.append((won - lost) / n)
         below += (won / n - won_low) ** 2 + (lost_high - lost / n) ** 2
         above += (won_high - won / n) ** 2 + (lost / n - lost_low) ** 2
-    mean = sum(means) / len(means)
-    low, high = mean - sqrt(below) / len(groups), mean + sqrt(above) / len(groups)
-    return max(0.0 if groups[0].dtype == bool else -1.0, low), min(1.0, high)
+    return below, above

@@ -1,40 +1,61 @@
 """Tell scratch folders in use from those that a killed command left behind, and remove the latter.
 
-Whoever writes into one holds a lock on it. The lock ends with its process, however that ends.
+Whoever writes into one holds a lock on it, which ends with its process.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # no POSIX: nothing is known to be left behind
-    fcntl = None  # type: ignore[assignment]
+from s2d_edge.core.locks import Lock, lock
 
 # One so young may not be locked yet. A claimed name is another's only where a dot ends what both share.
 _YOUNG_S, _YOUNG_AND_CLAIMED_S = 60.0, 2.0
+_TEMPORARY = "s2d-edge"
 
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
     """Hold a lock on a scratch folder, so that no other command takes it for abandoned."""
-    if fcntl is None:
+    handle = os.open(folder, os.O_RDONLY) if os.name == "posix" else None
+    if handle is None:  # elsewhere folders cannot be opened, and nothing is known to be left behind
         yield
         return
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock(handle, shared=True)
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield an empty folder among the temporary files, which is removed at the end.
+
+    What killed commands left there is removed at the beginning.
+    """
+    parent = Path(tempfile.gettempdir())
+    sweep(parent, _TEMPORARY)
+    folder = parent / scratch_name(_TEMPORARY)
+    folder.mkdir(mode=0o700)
+    try:
+        with in_use(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def scratch_name(start: str) -> str:
+    """A hidden name that nothing has, as :func:`sweep` knows it."""
+    return f".{start}.{secrets.token_hex(4)}"
 
 
 def sweep(parent: Path, names: str, *, claimed: bool = False) -> int:
@@ -46,13 +67,15 @@ def sweep(parent: Path, names: str, *, claimed: bool = False) -> int:
         names: a regular expression of the names that the folders would have got. Others are someone else's.
         claimed: this process has claimed the names, so that hardly anyone begins to write one just now.
     """
-    if fcntl is None or not parent.is_dir():
+    if os.name != "posix":
         return 0
     ours = re.compile(rf"\.(?:{names})\.[0-9a-f]{{8}}(\.old)?")
     least_age_s = _YOUNG_AND_CLAIMED_S if claimed else _YOUNG_S
-    return sum(
-        _remove(folder, least_age_s) for folder in list(parent.iterdir()) if ours.fullmatch(folder.name)
-    )
+    try:
+        found = [folder for folder in parent.iterdir() if ours.fullmatch(folder.name)]
+    except OSError:  # it is not there, or may not be listed
+        return 0
+    return sum(_remove(folder, least_age_s) for folder in found)
 
 
 def _remove(folder: Path, least_age_s: float) -> bool:
@@ -63,7 +86,8 @@ def _remove(folder: Path, least_age_s: float) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if lock(handle) is not Lock.OURS:
+            return False
         shutil.rmtree(folder)
     except OSError:
         return False

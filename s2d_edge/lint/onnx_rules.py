@@ -9,6 +9,7 @@ import onnx
 from onnx import AttributeProto, TensorProto
 
 from s2d_edge.lint.interface import Port, Side
+from s2d_edge.lint.norms import Part, Parts, spelled_out_norms
 from s2d_edge.lint.onnx_folding import Constants
 from s2d_edge.lint.onnx_view import OnnxGraph, name_of, type_name
 from s2d_edge.lint.rules import Place, Rule, beyond_half
@@ -41,6 +42,12 @@ def _shape(graph: OnnxGraph, name: str) -> str:
     if sizes is None:
         return "unknown"
     return f"[{', '.join('?' if size is None else str(size) for size in sizes)}]"
+
+
+def onnx_norms(graph: OnnxGraph) -> Iterator[Place]:
+    """Find normalisations in parts."""
+    parts = [Part(name_of(node), node.op_type, tuple(node.input), tuple(node.output)) for node in graph.nodes]
+    return spelled_out_norms(Parts(parts, graph.constants, Constants(graph).__getitem__))
 
 
 def quantized_tables(graph: OnnxGraph) -> Iterator[Place]:

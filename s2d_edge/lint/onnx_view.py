@@ -10,10 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-# Operations that only move numbers: a quantized input stays quantized.
-MOVES = frozenset(
-    {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Gather", "Split", "Identity"}
-)
+from s2d_edge.lint.norms import MOVES
+
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 _DEFAULT_AXIS = 1  # of quantizers
 

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
+from s2d_edge.lint.norms import spelled_out_norms
 from s2d_edge.lint.openvino_view import (
     DECOMPRESSION,
     LINEARS,
     constant_names,
     kind_of,
     name_of,
+    parts_of,
     readers,
     type_of,
 )
@@ -280,6 +282,13 @@ NPU_RULES: tuple[Rule[ov.Model], ...] = (
         why="It stops at any other.",
         source=_NPU_FRONTEND,
         find=_npu_types,
+    ),
+    Rule(
+        name="single-layer-norm",
+        wants="a normalisation is one operation",
+        why="The NPU computes in FP16, where the squares of a spelled-out one overflow.",
+        source=_NPU_DEVICE,
+        find=lambda model: spelled_out_norms(parts_of(model)),
     ),
     Rule(
         name="fp16-range",

@@ -10,6 +10,7 @@ from typing import Any
 from s2d_edge.api.opening import open_engine_of
 from s2d_edge.contracts.bundle import MANIFEST, Bundle, open_bundle
 from s2d_edge.contracts.engine import Engine
+from s2d_edge.contracts.provenance import find_source_run
 from s2d_edge.contracts.runs import RUNS, WEIGHTS, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
@@ -89,13 +90,7 @@ def _reference(against: str, first: Path, device: str, console: Console) -> Path
             f"--against torch takes the run that a bundle was exported from, but {first} is no bundle; name "
             "a bundle first, or give a path to --against"
         )
-    run = RUNS / open_bundle(first).manifest.source_run
-    if not run.is_dir():
-        raise ConfigError(
-            f"{first} was exported from the run {run.name!r}, which is not under {RUNS}/ here; "
-            "name its folder with --against RUN"
-        )
-    return run
+    return find_source_run(open_bundle(first), RUNS)
 
 
 def _contender(path: Path, device: str, threads: int | None) -> Contender:

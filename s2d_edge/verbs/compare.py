@@ -30,10 +30,13 @@ def compare(
     """Put bundles into one table: accuracy, what INT8 cost it, time and size."""
     from s2d_edge.core.console import Console, write_json
     from s2d_edge.core.errors import ConfigError
+    from s2d_edge.core.files import require_writable
     from s2d_edge.verbs.compare_bundles import compare_bundles
 
     if out is not None and out.suffix not in (".md", ".csv"):
         raise ConfigError(f"--out {out}: tables are written as .md or .csv; give a name that ends so")
+    if out is not None:
+        require_writable(out, "--out")
     result = compare_bundles(
         bundles or [],
         measure_rounds=rounds if measure else None,

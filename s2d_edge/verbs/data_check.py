@@ -32,6 +32,7 @@ def check(
     from s2d_edge.core.claims import require_vacant
     from s2d_edge.core.console import Console, write_json
     from s2d_edge.core.errors import ConfigError, DataError
+    from s2d_edge.core.files import require_writable
     from s2d_edge.data.check.check import check as check_clips
     from s2d_edge.data.check.render import as_json, as_table, save_balance, sentences
     from s2d_edge.data.reading.open import list_data
@@ -45,6 +46,8 @@ def check(
     keep_inputs(json, [data])
     console = Console(quiet=quiet)
     picture = None if out is None else require_vacant(out)
+    if out is not None:
+        require_writable(out, "--out")
     wanted = None if labels is None else parse_label_set(labels).labels
     listing = list_data(data, console, wanted)
     known = listing.published

@@ -58,6 +58,11 @@ def evaluate(
             "the intervals of WAR and UAR are Wilson's: the clips of each class are all right or all wrong, "
             "so resampling them would show no width"
         )
+    elif result["ci95_method"] != "bootstrap":
+        console.say(
+            "the interval of UAR holds Wilson's intervals of the classes whose clips are all right or all "
+            "wrong, since resampling them would show no width"
+        )
     console.show(_confusion_table(result, console.rich.width))
     for sentence in sentences(result.get("made_from", {})):
         console.say(sentence)

@@ -20,11 +20,25 @@ def _set_debug(value: bool) -> None:
     _state["debug"] = _state["debug"] or value
 
 
+def _writable(json: str | None) -> str | None:
+    """Refuse a ``--json`` that could not be written after the work."""
+    from s2d_edge.core.files import require_writable
+
+    if json not in (None, "-"):
+        require_writable(Path(json), "--json")
+    return json
+
+
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.", callback=_set_debug, is_eager=True)]
 Json = Annotated[
     str | None,
-    typer.Option("--json", metavar="FILE|-", help="Write JSON to FILE, or alone on stdout with '-'."),
+    typer.Option(
+        "--json",
+        metavar="FILE|-",
+        help="Write JSON to FILE, or alone on stdout with '-'.",
+        callback=_writable,
+    ),
 ]
 Device = Annotated[
     str,

@@ -12,7 +12,7 @@ import s2d_edge
 from s2d_edge.core.claims import refuse_same
 from s2d_edge.core.console import json_lines
 from s2d_edge.core.errors import ConfigError, MediaError, MissingExtraError
-from s2d_edge.core.files import whole_file
+from s2d_edge.core.files import require_writable, whole_file
 from s2d_edge.core.plots import draw_timeline, plain_text
 from s2d_edge.media.sampling import SLOW_PACE
 from s2d_edge.verbs.predict_clips import as_json
@@ -37,6 +37,7 @@ def check_plot(plot: Path | None, every: float | None, inputs: Sequence[Path]) -
     if plot.suffix.lower() not in _PLOTS:
         raise ConfigError(f"--plot {plot}: the kinds of picture are {', '.join(_PLOTS)}; name it so")
     refuse_same(plot, "--plot", inputs)
+    require_writable(plot, "--plot")
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError:

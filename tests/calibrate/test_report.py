@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from types import TracebackType
 
@@ -19,7 +20,7 @@ from s2d_edge.calibrate.report.render import as_markdown, as_table, gate_rows, s
 from s2d_edge.calibrate.report.report_file import as_json, rejection_as_json, save_clips
 from s2d_edge.calibrate.report.scope import not_measured
 from s2d_edge.calibrate.report.verdict import gate_sentence, judge, rejection
-from s2d_edge.calibrate.search.gate import GateLimits, Trial, allowance
+from s2d_edge.calibrate.search.gate import GateLimits, Trial, allowance, gate_limits
 from s2d_edge.contracts.clip import ClipSpec
 from s2d_edge.contracts.engine import Clip, Logits, Numbers
 from s2d_edge.core.errors import DataError
@@ -169,6 +170,28 @@ def test_a_pass_on_too_few_clips_is_no_plain_pass(
     assert as_json(report, verdict)["gate"]["is_decisive"] is decisive
     failed = replace(gate, trials=(trial_of(truth, truth, truth, passed=False),))
     assert judge(replace(report, gate=failed)).passed is False
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_gate_of_time_alone_decides_on_any_number_of_clips(passed: bool) -> None:
+    limits = gate_limits(inf, None, 1.5)
+    assert limits is not None
+    truth = _clips([3, 2, 2])
+    allowed = allowance([3, 2, 2], limits)
+    gate = replace(
+        gate_of(trial_of(truth, truth, truth, passed=passed), n=len(truth)),
+        max_drop_pp=limits.max_drop_pp,
+        uar_allowed_pp=allowed.uar_pp,
+        granularity_pp=allowed.granularity_pp,
+        min_agreement=limits.min_agreement,
+        min_speedup=limits.min_speedup,
+    )
+    report = replace(report_of(TRUTH, GOOD, GOOD), gate=gate)
+    verdict = judge(report)
+    assert verdict.passed is passed
+    assert not any("too few to decide" in sentence or "100 pp" in sentence for sentence in verdict.sentences)
+    assert any("1.5 times as fast" in sentence for sentence in verdict.sentences)
+    assert as_json(report, verdict)["gate"]["is_decisive"]
 
 
 def test_speed_is_told_against_fp32_in_the_same_runtime_with_the_reason_where_it_is_not_faster() -> None:

@@ -120,6 +120,7 @@ def test_finding_runs_skips_and_names_broken_ones_and_sorts_newest_first(
     (tmp_path / "broken" / RUN_FILE).write_text("{")
     edit(tmp_path / "crop", crop={"size": 8})
     (tmp_path / "unweighted" / WEIGHTS).unlink()
+    write_run(tmp_path / ".new.0123abcd")  # what is being written, or a killed command left
     assert [path.name for path in find_runs(tmp_path)] == ["new", "old"]
     assert newest_run(tmp_path).name == "new"
     assert capfd.readouterr().err == ""

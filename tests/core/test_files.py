@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s2d_edge.core.errors import BundleError
-from s2d_edge.core.files import clear_scratch, copy_files, read_json, whole_file, whole_folder, write_text
+from s2d_edge.core.files import clear_scratch, copy_files, whole_file, whole_folder, write_text
+from s2d_edge.core.json_files import read_json
 from tests.hostile import DAMAGED, JSON
 
 

@@ -216,6 +216,32 @@ def test_no_interval_of_few_clips_is_without_a_width(right: tuple[bool, bool]) -
     assert score(truth, predicted, ("a", "b"))["ci95_method"] == "wilson"
 
 
+@pytest.mark.parametrize("rare", [2, 5])
+def test_a_class_without_any_spread_adds_its_own_width(rare: int) -> None:
+    """A rare class that is all right says little of itself, however many clips the others have."""
+    truth = np.repeat([0, 1], [400, rare])
+    predicted = truth.copy()
+    predicted[:40] = 1  # of the frequent class, 90 % are right; of the rare one, all
+    low, _ = metrics.wilson_interval(rare, rare)
+    bounds = {}
+    for interval in (metrics.uar_interval, metrics.macro_f1_interval):
+        bounds[interval] = interval(truth, predicted, 2)
+    rate = metrics.uar(metrics.confusion(truth, predicted, 2))
+    assert rate - bounds[metrics.uar_interval][0] >= (1 - low) / 2
+    assert bounds[metrics.uar_interval][1] < rate + 0.02, "its recall cannot be above 1"
+    assert (
+        bounds[metrics.macro_f1_interval][0]
+        < metrics.macro_f1(metrics.confusion(truth, predicted, 2)) - (1 - low) / 2
+    )
+    assert score(truth, predicted, ("a", "b"))["ci95_method"] == "bootstrap and wilson"
+    # The drop to predictions that change one clip is no surer than that to equal predictions.
+    changed = predicted.copy()
+    changed[399] = 1
+    for other in (predicted, changed):
+        below, above = metrics.uar_drop_interval(truth, predicted, other, 2)
+        assert min(-below, above) >= (1 - low) / 2 - 0.01
+
+
 def test_a_bootstrap_says_that_it_is_one() -> None:
     truth, predicted = noisy_predictions(50, 0.7, seed=3)
     assert score(truth, predicted, ("a", "b", "c"))["ci95_method"] == "bootstrap"

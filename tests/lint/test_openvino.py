@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,47 @@ def quarter(x: Any) -> Any:
     return ops.add(x, ops.convert(named(ops.constant([0.5], ov.Type.f8e4m3), "quarter"), "f32"))
 
 
+def last_axis() -> Any:
+    return ops.constant(np.array([-1], np.int64))
+
+
+def root(square: Any, total: Callable[..., Any] = ops.reduce_mean) -> Any:
+    mean = named(total(square, last_axis(), keep_dims=True), "mean")
+    return ops.sqrt(ops.add(mean, ops.constant(np.float32(1e-6))))
+
+
+def centred(x: Any) -> Any:
+    return ops.subtract(x, ops.reduce_mean(x, last_axis(), keep_dims=True))
+
+
+def by_power(x: Any) -> Any:
+    x, two = centred(x), ops.convert(ops.constant(np.int32(2)), "f32")
+    return ops.divide(x, root(named(ops.power(x, two), "square")))
+
+
+def by_product(x: Any) -> Any:
+    reciprocal = ops.power(root(named(ops.multiply(x, x), "square")), ops.constant(np.float32(-1)))
+    return ops.multiply(x, reciprocal)
+
+
+def by_squared_difference(x: Any) -> Any:
+    mean = ops.reduce_mean(x, last_axis(), keep_dims=True)
+    return ops.divide(x, root(named(ops.squared_difference(x, mean), "square"), ops.reduce_sum))
+
+
+def by_power_of_a_half(x: Any) -> Any:
+    square = named(ops.multiply(x, x), "square")
+    mean = ops.reduce_mean(square, last_axis(), keep_dims=True)
+    bounded = ops.maximum(mean, ops.constant(np.float32(1e-6)))
+    return ops.multiply(x, ops.power(bounded, ops.constant(np.float32(-0.5))))
+
+
+def by_length(x: Any) -> Any:
+    length = named(ops.reduce_l2(x, last_axis(), keep_dims=True), "square")
+    return ops.divide(x, ops.clamp(length, 1e-6, 100.0))
+
+
+NORMS = (by_power, by_product, by_squared_difference, by_power_of_a_half, by_length)
 halves = constant([0.5], np.float16, "half")
 Planted = Callable[[], ov.Model]
 # What is planted, the rule that finds it, and the nodes it names.
@@ -130,6 +172,7 @@ PLANTS: dict[str, tuple[Planted, str, set[str]]] = {
         "fp16-range",
         {"ratio"},
     ),
+    **{each.__name__: (partial(build, Plan(more=each)), "single-layer-norm", {"square"}) for each in NORMS},
     "mask": (lambda: build(plus(constant([-np.inf], np.float32, "mask"))), "fp16-range", {"mask"}),
     "large": (lambda: build(plus(constant([7e4], np.float32, "large"))), "fp16-range", {"large"}),
 }
@@ -147,6 +190,20 @@ def test_clean_model_breaks_nothing() -> None:
 def test_planted_violation_is_found(name: str) -> None:
     make, rule, nodes = PLANTS[name]
     assert lint(make()) == {(rule, node) for node in nodes}
+
+
+@pytest.mark.parametrize(
+    "arithmetic",
+    [
+        lambda x: ops.mvn(x, last_axis(), True, 1e-6, "inside_sqrt"),
+        lambda x: ops.normalize_l2(x, last_axis(), 1e-6, "add"),
+        lambda x: ops.sqrt(ops.multiply(x, x)),
+        lambda x: ops.multiply(x, ops.reduce_mean(ops.multiply(x, x), [-1], keep_dims=True)),
+        lambda x: ops.divide(x, ops.sqrt(ops.constant(np.float32(8)))),
+    ],
+)
+def test_arithmetic_that_is_no_norm_in_parts_is_left_alone(arithmetic: Callable[[Any], Any]) -> None:
+    assert lint(build(Plan(more=arithmetic))) == set()
 
 
 def test_every_rule_has_a_plant() -> None:
@@ -174,6 +231,7 @@ def test_rules_for_the_npu_alone_apply_to_no_other_device() -> None:
     assert {
         name for name, (_, rule, _) in PLANTS.items() if rule not in {each.name for each in rules.RULES}
     } == {
+        *(each.__name__ for each in NORMS),
         "operation",
         "quarter",
         "division",

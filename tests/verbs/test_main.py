@@ -98,6 +98,35 @@ def test_an_output_over_an_input_is_refused(tmp_path: Path, fails: Fails) -> Non
     assert (tmp_path / "a.mp4").read_text() == (tmp_path / "labels.csv").read_text() == "precious"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "starter", "--json"),
+        ("predict", "starter", "a.mp4", "--json"),
+        ("calibrate", "--json"),
+        ("benchmark", "--json"),
+        ("doctor", "--json"),
+        ("data", "check", "avatars", "--json"),
+        ("data", "check", "avatars", "--out"),
+        ("compare", "starter", "--out"),
+        ("predict", "starter", "a.mp4", "--every", "1", "--plot"),
+    ],
+)
+def test_an_output_that_could_not_be_written_is_refused_before_the_work(
+    tmp_path: Path, fails: Fails, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    option = words[-1]
+    ending = {"--json": "json", "--plot": "png", "--out": "md" if "compare" in words else "png"}[option]
+    (tmp_path / "file").touch()
+    (tmp_path / f"folder.{ending}").mkdir()
+    fails((*words, f"file/x.{ending}"), option, "file")
+    if option != "--out" or "compare" in words:  # a picture of the class balance replaces nothing
+        fails((*words, f"folder.{ending}"), option, f"folder.{ending}")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # a read-only mount, also for root
+    fails((*words, f"new/x.{ending}"), option, f"x.{ending}")
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file", tmp_path / f"folder.{ending}"]
+
+
 def test_values_out_of_range_are_named_with_their_option(tmp_path: Path, fails: Fails) -> None:
     write_random_run(tmp_path / "run")
     bundle = str(make_bundle(tmp_path / "bundle").path)

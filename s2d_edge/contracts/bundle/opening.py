@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from s2d_edge.contracts.bundle.manifest import MANIFEST, READABLE_VERSIONS, Manifest
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, ConfigError
-from s2d_edge.core.files import folders_with, read_json, sha256_of
+from s2d_edge.core.files import folders_with, sha256_of
+from s2d_edge.core.json_files import read_json
 
 BUNDLES = Path("bundles")  # under the working directory, unless --out says otherwise
 

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from s2d_edge.core.claims import claim_existing, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
-from s2d_edge.core.files import read_json, whole_file, whole_folder, write_text
+from s2d_edge.core.files import whole_file, whole_folder, write_text
+from s2d_edge.core.json_files import read_json
 from s2d_edge.data.animate.clip import ClipPlan, animate, plan_clip
 from s2d_edge.data.animate.landmarks import StillFaceFinder
 from s2d_edge.data.animate.learning import resting_face
@@ -25,6 +26,7 @@ from s2d_edge.data.animate.resting import RestingFace
 from s2d_edge.data.animate.settings import AnimateSettings
 from s2d_edge.data.animate.stills import Still, Take, chosen, list_stills, takes
 from s2d_edge.data.avatars.clips import encode
+from s2d_edge.data.preparing.clips import unreadable_by
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.data.reading.dataset import ANIMATED_FILE
 from s2d_edge.data.reading.open import AVATARS, open_dataset
@@ -106,7 +108,9 @@ def _animate_all(
     jobs = [_Job(still=still, folder=folder, settings=settings) for still in stills]
     made, skipped = 0, []
     with console.progress("animating stills", len(jobs)) as advance:
-        done = in_parallel(_animate_one, jobs, workers=workers, start=partial(_start, resting), chunk=2)
+        done = in_parallel(
+            _animate_one, jobs, workers=workers, start=partial(_start, resting), chunk=2, died=_refuse
+        )
         for job, count in zip(jobs, done, strict=True):
             if count is None:
                 skipped.append(job.still)
@@ -247,6 +251,10 @@ class _Job:
 
 _finder: StillFaceFinder | None = None
 _resting: RestingFace | None = None
+
+
+def _refuse(job: _Job, how: str) -> NoReturn:
+    raise unreadable_by(job.still.path, how)
 
 
 def _start(resting: RestingFace) -> None:

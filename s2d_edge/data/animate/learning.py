@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from s2d_edge.core.files import whole_file
 from s2d_edge.data.animate.landmarks import Points, StillFaceFinder
 from s2d_edge.data.animate.resting import FEWEST, RestingFace, learn_resting_face
 from s2d_edge.data.animate.stills import Still, shuffled
+from s2d_edge.data.preparing.clips import unreadable_by
 from s2d_edge.data.preparing.parallel import in_parallel
 from s2d_edge.data.reading.tables import read_arrays
 
@@ -62,7 +64,7 @@ def _to_learn_from(stills: Sequence[Still], neutral: str) -> list[Still]:
 def _learn(stills: Sequence[Still], neutral: str, console: Console, workers: int) -> RestingFace:
     faces: dict[str, list[Points]] = {still.label: [] for still in stills}
     with console.progress("learning faces at rest", len(stills)) as advance:
-        found = in_parallel(_find, stills, workers=workers, start=_start, chunk=8)
+        found = in_parallel(_find, stills, workers=workers, start=_start, chunk=8, died=_refuse)
         for still, points in zip(stills, found, strict=True):
             if points is not None:
                 faces[still.label].append(points)
@@ -70,6 +72,10 @@ def _learn(stills: Sequence[Still], neutral: str, console: Console, workers: int
     shapes = {label: np.array(each).reshape(-1, 468, 2) for label, each in faces.items()}
     at_rest = shapes.pop(neutral)
     return learn_resting_face(at_rest, shapes)
+
+
+def _refuse(still: Still, how: str) -> NoReturn:
+    raise unreadable_by(still.path, how)
 
 
 _finder: StillFaceFinder | None = None

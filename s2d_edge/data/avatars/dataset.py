@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
-from s2d_edge.core.files import read_json, whole_folder
+from s2d_edge.core.files import whole_folder
+from s2d_edge.core.json_files import read_json
 from s2d_edge.core.scratch import sweep
 from s2d_edge.data.avatars.clips import check_clip, encode, render_clip
 from s2d_edge.data.avatars.expression import LABELS

@@ -13,7 +13,7 @@ from s2d_edge.core.errors import MediaError
 from s2d_edge.data.check.faces import shows_a_face
 from s2d_edge.data.check.report import CheckReport, Finding
 from s2d_edge.data.check.training import shared_subjects, training_findings
-from s2d_edge.data.preparing.clips import clip_sha256
+from s2d_edge.data.preparing.clips import clip_sha256, unreadable_by
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.data.reading.listing import Entry, Listing
 from s2d_edge.data.reading.tables import is_there
@@ -96,10 +96,14 @@ def inspect(path: Path, fps: float) -> ClipState:
         return ClipState(problem=str(error))
 
 
+def _crashed(path: Path, how: str) -> ClipState:
+    return ClipState(problem=str(unreadable_by(path, how)))
+
+
 def _inspect_all(
     paths: Sequence[Path], name: str, console: Console, fps: float, workers: int
 ) -> dict[Path, ClipState]:
-    found = in_parallel(partial(inspect, fps=fps), paths, workers=workers)
+    found = in_parallel(partial(inspect, fps=fps), paths, workers=workers, died=_crashed)
     states = {}
     with console.progress(f"checking {name}", len(paths)) as advance:
         for path, state in zip(paths, found, strict=True):

@@ -261,7 +261,11 @@ def _try_each(
 ) -> Generator[LoadedClip | MediaError, None, None]:
     if workers > 1:
         yield from in_parallel(
-            _try_in_worker, paths, workers=workers, start=partial(_start_worker, *arguments)
+            _try_in_worker,
+            paths,
+            workers=workers,
+            start=partial(_start_worker, *arguments),
+            died=unreadable_by,
         )
         return
     with ClipLoader(*arguments) as loader:
@@ -285,6 +289,11 @@ def readable(path: Path) -> Iterator[None]:
         raise MediaError(
             f"{path} cannot be read ({reason}); is it damaged, or are its pictures too large?"
         ) from error
+
+
+def unreadable_by(path: Path, how: str) -> MediaError:
+    """The error of a clip whose decoding ends a process, such as one that crashes a decoder."""
+    return MediaError(f"{path} cannot be read (the process that decodes it {how}); is it damaged?")
 
 
 def _try(loader: ClipLoader, path: Path) -> LoadedClip | MediaError:

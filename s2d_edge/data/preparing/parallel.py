@@ -1,4 +1,4 @@
-"""Run work in several processes and yield its results in order."""
+"""Run work in several processes and yield its results in order, whatever a job does to its process."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from typing import TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import cv2
 
@@ -37,17 +39,23 @@ def in_parallel(
     workers: int,
     start: Callable[[], None] | None = None,
     chunk: int = 1,
+    died: Callable[[Job, str], Result] | None = None,
 ) -> Generator[Result, None, None]:
     """Yield ``work(job)`` of every job, in the order of the jobs, a few ahead of the consumer.
+
+    Where a process ends by itself, what it and the others had not finished is done again, one job at a time:
+    a job that ends its process once more is the one to blame, and the work goes on after it.
 
     Args:
         work: a function at module level, so that other processes can import it.
         workers: processes; with 1 or fewer, all work is done in this one.
         start: called once in every process before its first job.
         chunk: number of jobs sent to a process at once.
+        died: gives the result of a job that ends its process, from the job and how the process ended;
+            without it such a job is an error.
 
     Raises:
-        S2DEdgeError: a process ended by itself.
+        S2DEdgeError: no process starts, or a job ends its process and there is no ``died``.
         Exception: what ``work`` raises, when its job's turn comes.
     """
     if workers <= 1:
@@ -55,23 +63,119 @@ def in_parallel(
             start()
         yield from map(work, jobs)
         return
+    groups = (jobs[first : first + chunk] for first in range(0, len(jobs), chunk))
+    running: deque[_Running[Job, Result]] = deque()
+    more = True
+    while more:
+        with _pool(workers, start) as pool:
+            more = yield from _until_a_process_ends(pool, work, groups, running, workers)
+        with ExitStack() as stack:
+            alone = _Alone(stack, work, start, died or _no_result)
+            while running:
+                group, future = running.popleft()
+                yield from map(alone.run, group) if _was_lost(future) else future.result()
+
+
+_Running = tuple[Sequence[Job], "Future[list[Result]]"]
+
+
+def _until_a_process_ends(
+    pool: ProcessPoolExecutor,
+    work: Callable[[Job], Result],
+    groups: Iterator[Sequence[Job]],
+    running: deque[_Running[Job, Result]],
+    workers: int,
+) -> Generator[Result, None, bool]:
+    """Yield results; return False when there are no more, True when a process ended by itself.
+
+    Then ``running`` holds the groups whose results were not yielded.
+    """
+    while True:
+        for group in islice(groups, workers * _QUEUED_PER_WORKER - len(running)):
+            running.append((group, _submit(pool, partial(_each, work, group))))
+        if not running:
+            return False
+        future = running[0][1]
+        if _was_lost(future):
+            return True
+        running.popleft()
+        yield from future.result()
+
+
+class _Alone(Generic[Job, Result]):
+    """A process that does one job at a time, so that it is known which job ends it."""
+
+    def __init__(
+        self,
+        stack: ExitStack,
+        work: Callable[[Job], Result],
+        start: Callable[[], None] | None,
+        died: Callable[[Job, str], Result],
+    ) -> None:
+        self._stack = stack
+        self._work = work
+        self._start = start
+        self._died = died
+        self._pool: ProcessPoolExecutor | None = None
+
+    def run(self, job: Job) -> Result:
+        """Do one job in a process that is started, or started again, if there is none."""
+        pool = self._pool or self._begin()
+        processes = list(pool._processes.values())
+        done = _submit(pool, partial(self._work, job))
+        if not _was_lost(done):
+            return done.result()
+        self._pool = None
+        self._stack.close()  # joins the process, so that it is known how it ended
+        return self._died(job, _end_of(processes[0].exitcode))
+
+    def _begin(self) -> ProcessPoolExecutor:
+        pool = self._stack.enter_context(_pool(1, self._start))
+        if _was_lost(_submit(pool, os.getpid)):
+            raise S2DEdgeError(
+                "a process that should share this work ended before its first job: does a script call this "
+                "outside of 'if __name__ == \"__main__\":'? Call it inside"
+            )
+        self._pool = pool
+        return pool
+
+
+def _no_result(job: object, how: str) -> NoReturn:
+    raise S2DEdgeError(f"a process {how} at its work on {job}; leave that out")
+
+
+def _end_of(exitcode: int | None) -> str:
+    """Say how a process ended, in words that follow 'the process'."""
+    if exitcode is None or exitcode >= 0:
+        return f"ended by itself with exit code {exitcode}"
+    known = -exitcode in set(signal.Signals)
+    name = signal.Signals(-exitcode).name if known else f"signal {-exitcode}"
+    return f"was ended by {name}" + (", perhaps for lack of memory," if name == "SIGKILL" else "")
+
+
+def _was_lost(future: Future[Result]) -> bool:
+    """True for a job whose process ended; waits for it."""
+    return isinstance(future.exception(), BrokenProcessPool)
+
+
+def _submit(pool: ProcessPoolExecutor, call: Callable[[], Result]) -> Future[Result]:
+    """Give a pool a job; one that has lost a process loses the job too."""
+    try:
+        return pool.submit(call)
+    except BrokenProcessPool as error:
+        lost: Future[Result] = Future()
+        lost.set_exception(error)
+        return lost
+
+
+@contextmanager
+def _pool(workers: int, start: Callable[[], None] | None) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool of processes; after an error or an interrupt, what they are at is not waited for."""
     # Spawned, not forked: the caller may run threads (PyTorch, OpenVINO, MediaPipe) that a fork would break.
     pool = ProcessPoolExecutor(workers, get_context("spawn"), _enter, (start,))
     try:
-        groups = (jobs[first : first + chunk] for first in range(0, len(jobs), chunk))
-        running: deque[Future[list[Result]]] = deque()
-        while True:
-            room = workers * _QUEUED_PER_WORKER - len(running)
-            running.extend(pool.submit(_each, work, group) for group in islice(groups, room))
-            if not running:
-                return
-            yield from running.popleft().result()
-    except BrokenProcessPool as error:
-        raise S2DEdgeError(
-            "a process that shares this work ended by itself: it was killed, perhaps for lack of memory, or "
-            "it imported a script that calls this outside of 'if __name__ == \"__main__\":'; call it inside"
-        ) from error
-    except BaseException:  # such as Ctrl-C: what they are at is not waited for
+        yield pool
+    except BaseException:
         for process in list((pool._processes or {}).values()):
             process.terminate()
         raise

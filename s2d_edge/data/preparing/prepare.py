@@ -21,7 +21,8 @@ from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, MediaError
-from s2d_edge.core.files import read_json, whole_folder
+from s2d_edge.core.files import whole_folder
+from s2d_edge.core.json_files import read_json
 from s2d_edge.core.scratch import sweep
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.loaded import unless_even

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
-from s2d_edge.core.files import read_json
+from s2d_edge.core.json_files import read_json
 from s2d_edge.data.reading.split_names import VAL
 
 # Sets drawn by this package describe themselves in these files, frame rate included.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from s2d_edge.core.errors import ConfigError
-from s2d_edge.core.files import check_depth
+from s2d_edge.core.json_files import check_depth
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -256,3 +258,23 @@ def test_unreadable_clips_are_skipped_only_on_request(tmp_path: Path, workers: i
     assert tally.unreadable == [paths[1], paths[3]]
     with pytest.raises(MediaError, match=r"1\.png"):
         list(load_many(paths, SPEC, None, workers=workers))
+
+
+class _Deadly(type(Path())):  # type: ignore[misc]
+    """A clip that ends the process that opens it, as one does that crashes a decoder."""
+
+    def is_dir(self) -> bool:
+        os.kill(os.getpid(), signal.SIGSEGV)
+        return False
+
+
+@pytest.mark.slow(seconds=3)
+def test_a_clip_that_crashes_its_decoder_is_unreadable_and_the_others_are_loaded(tmp_path: Path) -> None:
+    paths = [save(tmp_path / f"{k}.png", grey(k)) for k in range(4)]
+    paths[1] = _Deadly(paths[1])
+    tally = LoadingTally()
+    loading = load_many(paths, SPEC, None, workers=2, on_unreadable=tally.skip)
+    assert [clip.path for clip in tally.watch(loading, lambda step: None)] == [paths[0], *paths[2:]]
+    assert tally.unreadable == [paths[1]]
+    with pytest.raises(MediaError, match=r"1\.png.*SIGSEGV"):
+        list(load_many(paths, SPEC, None, workers=2))

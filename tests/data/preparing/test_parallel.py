@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.data.preparing.parallel import in_parallel
 
 
@@ -25,6 +26,46 @@ def test_results_come_in_order_and_errors_when_their_turn_comes(workers: int, ch
     assert [next(results) for _ in range(20)] == [Fraction(w) for w in words[:20]]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def _half_or_die(job: int) -> float:
+    if job in (3, 4, 11):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return job / 2
+
+
+@pytest.mark.slow(seconds=4)
+def test_a_job_that_ends_its_process_is_named_and_the_others_are_done() -> None:
+    died: dict[int, str] = {}
+
+    def note(job: int, how: str) -> float:
+        died[job] = how
+        return -1.0
+
+    results = list(in_parallel(_half_or_die, range(16), workers=2, chunk=2, died=note))
+    assert results == [-1.0 if job in (3, 4, 11) else job / 2 for job in range(16)]
+    assert sorted(died) == [3, 4, 11]
+    assert all("SIGSEGV" in how for how in died.values())
+    first = in_parallel(_half_or_die, range(16), workers=2)
+    assert [next(first) for _ in range(3)] == [0.0, 0.5, 1.0]
+    with pytest.raises(S2DEdgeError, match="SIGSEGV at its work on 3"):
+        next(first)
+
+
+def _die_the_first_time(job: Path) -> bool:
+    if job.exists():
+        return True
+    job.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+    return False
+
+
+@pytest.mark.slow(seconds=2)
+def test_a_process_killed_from_outside_loses_no_job(tmp_path: Path) -> None:
+    jobs = [tmp_path / str(k) for k in range(4)]
+    for job in jobs[1:]:
+        job.touch()
+    assert list(in_parallel(_die_the_first_time, jobs, workers=2)) == [True] * 4
 
 
 _UNGUARDED = """
@@ -42,8 +83,8 @@ def test_a_script_without_a_guard_gets_an_error_that_names_it(tmp_path: Path) ->
     script.write_text(_UNGUARDED, encoding="utf-8")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "__main__" in done.stderr.splitlines()[-1]
-    assert done.stderr.splitlines()[-1].startswith("error: ")
+    (said,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
+    assert "__main__" in said
 
 
 _KILLED = """

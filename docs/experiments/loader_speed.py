@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.model_config import preset
@@ -33,6 +32,7 @@ from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.recipes import recipe
 from s2d_edge.train.supply.feed import Batch, Feed
+from s2d_edge.train.supply.target import cross_entropy, hard_target
 
 
 def main() -> None:
@@ -55,9 +55,9 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as cache:
         os.environ["S2D_EDGE_CACHE"] = cache
-        feed = Feed(
-            clips=prepare(samples, spec, crop, console, title="clips"), single_frames=False, maps=None
-        )
+        clips = prepare(samples, spec, crop, console, title="clips")
+        target = hard_target(clips.labels % config.classes, np.ones(config.classes, dtype=np.bool_))
+        feed = Feed(clips=clips, target=target, single_frames=False, maps=None)
         augment = recipe(args.recipe).video.augment
         generator = torch.Generator().manual_seed(0)
         draws = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def main() -> None:
         def step() -> None:
             optimizer.zero_grad(set_to_none=True)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
-                loss = F.cross_entropy(model(batch.clip, batch.maps).float(), batch.labels % config.classes)
+                loss = cross_entropy(model(batch.clip, batch.maps), batch.target, 0.0).mean()
             loss.backward()
             optimizer.step()
             if device.type == "cuda":

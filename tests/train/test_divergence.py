@@ -23,8 +23,8 @@ from s2d_edge.train.loop.validate import validate
 from s2d_edge.train.plan.settings import LandmarkSettings, StageSettings
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.record.progress import METRICS, RESUME, load_snapshot, save_snapshot
-from s2d_edge.train.supply.feed import Feed
 from tests.train.tiny import IMAGE, StopAfter, alone, job, noisy_clips
+from tests.train.tiny import feed as make_feed
 
 # Two steps an epoch.
 SETTINGS = StageSettings(epochs=3, batch_clips=4, lr=1e-3, warmup_epochs=0, dropout=0)
@@ -91,7 +91,7 @@ def test_logits_that_are_not_finite_are_no_score(value: float) -> None:
     torch.manual_seed(0)
     model, clips = S2D(IMAGE), noisy_clips(4)
     model.classify = lambda features: torch.tensor([[0.0, 1.0, value]]).expand(len(features), -1)  # type: ignore[method-assign]
-    feed = Feed(clips=clips, single_frames=True, maps=None)
+    feed = make_feed(clips, single_frames=True)
     with pytest.raises(DivergenceError, match="clip-0"):
         validate(model, feed, Processes("cpu"), batch_clips=3, after_batch=lambda: None)
 

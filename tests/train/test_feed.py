@@ -14,6 +14,7 @@ from s2d_edge.train.supply import feed as feed_module
 from s2d_edge.train.supply.feed import Batch, Feed
 from s2d_edge.train.supply.landmark_maps import LandmarkMaps
 from tests.train.tiny import FRAMES, SIZE, STILL, clips, noisy_clips
+from tests.train.tiny import feed as make_feed
 
 EVERYTHING = AugmentSettings(randaugment_ops=4, crop=0.7, mixup=0.8, cutmix=1.0)
 OPERATIONS = replace(STILL, randaugment_ops=4)
@@ -26,7 +27,7 @@ def _batch(feed: Feed, augment: AugmentSettings, seed: int = 0) -> Batch:
 
 @pytest.mark.parametrize("single_frames", [False, True])
 def test_the_same_generator_gives_the_same_batch(single_frames: bool) -> None:
-    feed = Feed(clips=noisy_clips(6), single_frames=single_frames, maps=None)
+    feed = make_feed(noisy_clips(6), single_frames=single_frames)
     first = _batch(feed, EVERYTHING).clip
     torch.manual_seed(99)  # no draw may come from elsewhere
     assert torch.equal(_batch(feed, EVERYTHING).clip, first)
@@ -34,7 +35,7 @@ def test_the_same_generator_gives_the_same_batch(single_frames: bool) -> None:
 
 
 def test_nothing_changes_where_all_is_off() -> None:
-    feed = Feed(clips=noisy_clips(4), single_frames=False, maps=None)
+    feed = make_feed(noisy_clips(4))
     batch = _batch(feed, STILL)
     assert torch.allclose(
         batch.clip, torch.from_numpy(feed.clips.frames[feed.clips.windows]).float(), atol=1e-2
@@ -44,14 +45,9 @@ def test_nothing_changes_where_all_is_off() -> None:
 def test_frames_that_are_no_period_apart_carry_their_places_on_the_grid() -> None:
     """Each clip its own, in whichever part of a batch, and in validation; the image stage has none."""
     prepared = noisy_clips(6)
-    assert (
-        Feed(clips=prepared, single_frames=False, maps=None)
-        .training_batch(np.arange(6), STILL, torch.Generator())
-        .numbers
-        is None
-    )
+    assert make_feed(prepared).training_batch(np.arange(6), STILL, torch.Generator()).numbers is None
     numbers = np.arange(FRAMES) * np.linspace(1, 2, 6)[:, None]  # (6, T)
-    feed = Feed(clips=replace(prepared, numbers=numbers), single_frames=False, maps=None)
+    feed = make_feed(replace(prepared, numbers=numbers))
     chosen = np.array([4, 1, 5])
     whole = feed.training_batch(chosen, STILL, torch.Generator())
     part = feed.training_batch(chosen, STILL, torch.Generator(), np.array([2]))
@@ -68,7 +64,7 @@ def test_frames_that_are_no_period_apart_carry_their_places_on_the_grid() -> Non
 def test_randaugment_treats_all_frames_equally_and_every_clip_by_itself() -> None:
     picture = np.random.default_rng(5).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     same = np.broadcast_to(picture, (12, FRAMES, SIZE, SIZE, 3))
-    clip = _batch(Feed(clips=clips(same, [0] * 12), single_frames=False, maps=None), OPERATIONS).clip
+    clip = _batch(make_feed(clips(same, [0] * 12)), OPERATIONS).clip
     assert clip.dtype == torch.float32
     assert clip.min() >= 0
     assert clip.max() <= 255
@@ -82,7 +78,7 @@ def test_kept_landmark_maps_move_with_the_pictures(monkeypatch: pytest.MonkeyPat
     # The pictures as their own landmark maps: what the one looks like, the other must.
     maps = LandmarkMaps(values=torch.stack((seen, seen.flip(3)), dim=1).half())
     monkeypatch.setattr(feed_module, "recolour", lambda clip, _: clip)  # kept maps do not see colours
-    feed = Feed(clips=prepared, single_frames=False, maps=maps)
+    feed = make_feed(prepared, maps=maps)
     batch = _batch(feed, replace(OPERATIONS, flip=0.5, rotate_deg=8, crop=0.7))
     assert batch.maps is not None
     pictures = batch.clip.permute(0, 1, 4, 2, 3).flatten(0, 1)  # (B·T, 3, S, S)

@@ -25,8 +25,8 @@ from s2d_edge.train.loop.validate import validate
 from s2d_edge.train.plan.settings import AugmentSettings, SdlSettings, StageSettings
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.record.progress import LAST_WEIGHTS, METRICS, RESUME, load_snapshot
-from s2d_edge.train.supply.feed import Feed
 from tests.train.tiny import STILL, VIDEO, StopAfter, alone, clips, job, noisy_clips, ramp_clips
+from tests.train.tiny import feed as make_feed
 
 pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
 
@@ -331,7 +331,7 @@ def test_a_clips_prediction_is_the_mean_over_its_windows(tmp_path: Path) -> None
     mean = each.reshape(2, 2, 3).mean(axis=1)
     score = validate(
         model,
-        Feed(clips=two, single_frames=False, maps=None),
+        make_feed(two),
         Processes("cpu"),
         batch_clips=3,
         after_batch=lambda: None,

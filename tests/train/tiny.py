@@ -25,6 +25,8 @@ from s2d_edge.train.loop.job import Job
 from s2d_edge.train.plan.settings import AugmentSettings, StageSettings
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.supply.feed import Feed
+from s2d_edge.train.supply.landmark_maps import LandmarkMaps
+from s2d_edge.train.supply.target import hard_target
 
 SIZE, FRAMES, CLASSES = 32, 4, 3
 
@@ -97,6 +99,12 @@ def clips(frames: NDArray[np.uint8], labels: list[int]) -> PreparedClips:
     )
 
 
+def feed(prepared: PreparedClips, *, single_frames: bool = False, maps: LandmarkMaps | None = None) -> Feed:
+    """Clips whose target is their label."""
+    target = hard_target(prepared.labels, np.ones(CLASSES, dtype=np.bool_))
+    return Feed(clips=prepared, target=target, single_frames=single_frames, maps=maps)
+
+
 def noisy_clips(n: int, seed: int = 0) -> PreparedClips:
     """n clips of noise, labels in turn."""
     noise = np.random.default_rng(seed).integers(0, 256, (n, FRAMES, SIZE, SIZE, 3), dtype=np.uint8)
@@ -144,8 +152,8 @@ def job(
         settings=settings,
         teacher=None,
         seed=5,
-        train=Feed(clips=train, single_frames=not video, maps=None),
-        val=Feed(clips=val, single_frames=not video, maps=None),
+        train=feed(train, single_frames=not video),
+        val=feed(val, single_frames=not video),
         folder=folder,
         context=context or alone(interrupt),
         amp=False,

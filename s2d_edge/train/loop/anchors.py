@@ -55,31 +55,37 @@ class EmotionAnchors(nn.Module):
         targets: Tensor = (weights.unsqueeze(3) * anchored).sum(dim=(1, 2)) / total[:, None]
         return targets
 
-    def losses(self, logits: Tensor, features: Tensor) -> Tensor:
+    def losses(self, logits: Tensor, features: Tensor, known: Tensor) -> Tensor:
         """Binary cross-entropy of the logits against the soft targets; 0 for a clip without a target.
 
         Args:
             logits: (B, K).
             features: (B, D), the head's input without dropout.
+            known: (B, K) bool, the labels that each clip's set knows; the others do not count.
 
         Returns:
-            (B,), each the mean over the classes.
+            (B,), each the mean over the known classes.
         """
-        targets = self.soft_targets(features)
-        has_target = targets.sum(dim=1) > 0.5
-        each = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").mean(dim=1)
-        return torch.where(has_target, each, 0.0)
+        targets = self.soft_targets(features).masked_fill(~known, 0.0)
+        total = targets.sum(dim=1, keepdim=True)  # 1, or what the known labels have of it
+        has_target = total[:, 0] > torch.finfo(total.dtype).eps
+        targets = targets / total.clamp(min=torch.finfo(total.dtype).eps)
+        each = F.binary_cross_entropy_with_logits(
+            logits.float(), targets.clamp(max=1.0), reduction="none"
+        ).masked_fill(~known, 0.0)
+        return torch.where(has_target, each.sum(dim=1) / known.sum(dim=1), 0.0)
 
     @torch.no_grad()
-    def remember(self, features: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def remember(self, features: Tensor, logits: Tensor, labels: Tensor, known: Tensor) -> None:
         """Push clips, in order, onto the queues of their true labels; the oldest anchors fall out.
 
         Args:
             features: (B, D).
             logits: (B, K).
             labels: (B,) int64.
+            known: (B, K) bool, as :meth:`losses` takes it.
         """
-        probabilities = torch.softmax(logits.float(), dim=1)
+        probabilities = torch.softmax(logits.float().masked_fill(~known, -torch.inf), dim=1)
         for label in labels.unique():
             mine = labels == label
             for kept, new in ((self.features, features.float()), (self.probabilities, probabilities)):

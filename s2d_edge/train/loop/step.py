@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from s2d_edge.train.loop.anchors import EmotionAnchors
 from s2d_edge.train.loop.divergence import DivergenceError, listed
@@ -14,6 +13,7 @@ from s2d_edge.train.loop.job import Job
 from s2d_edge.train.loop.learner import Learner
 from s2d_edge.train.record.progress import Progress
 from s2d_edge.train.supply.feed import Batch
+from s2d_edge.train.supply.target import cross_entropy
 
 _ANY = np.zeros(1, dtype=np.int64)  # a clip of the batch
 
@@ -80,19 +80,20 @@ class BatchStep:
         if settings.sdl.weight and batch.blend is None:
             features, logits = processes.all_reduce(outputs).split(sizes, dim=1)
             labels = torch.from_numpy(job.train.clips.labels[chosen]).to(processes.device)
-            self.anchors.remember(features, logits, labels)
+            known = job.train.target.of(chosen).known.to(processes.device)
+            self.anchors.remember(features, logits, labels, known)
         return total, stop > 0
 
     def _losses(self, features: Tensor, logits: Tensor, batch: Batch, epoch: int) -> Tensor:
         """(B,) loss of each clip: its label's, and a teacher's and the anchors' where there are some."""
         job, settings = self._job, self._job.settings
-        losses = _cross_entropy(logits, batch, settings.label_smoothing)
+        losses = _target_losses(logits, batch, settings.label_smoothing)
         if job.teacher is not None and settings.distill:
             with self.learner.autocast():
                 distilled = job.teacher.losses(logits, batch, settings.temperature)
             losses = losses + settings.distill * distilled
         if sdl_weight := settings.sdl.weight_at(epoch, settings.epochs):
-            losses = losses + sdl_weight * self.anchors.losses(logits, features)
+            losses = losses + sdl_weight * self.anchors.losses(logits, features, batch.target.known)
         return losses
 
     def _not_finite(self, loss_sum: float, names: list[str], progress: Progress) -> DivergenceError:
@@ -107,12 +108,12 @@ class BatchStep:
         return DivergenceError(processes.broadcast(message, int(processes.all_reduce(failed).argmax())))
 
 
-def _cross_entropy(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
-    """(B,) cross-entropy of (B, K) logits; a mixed clip also has its partner's label, by their shares."""
-    own = F.cross_entropy(logits, batch.labels, label_smoothing=smoothing, reduction="none")  # (B,)
+def _target_losses(logits: Tensor, batch: Batch, smoothing: float) -> Tensor:
+    """(B,) cross-entropy of (B, K) logits; a mixed clip also has its partner's target, by their shares."""
+    own = cross_entropy(logits, batch.target, smoothing)  # (B,)
     if batch.blend is None:
         return own
-    other = F.cross_entropy(logits, batch.blend.labels, label_smoothing=smoothing, reduction="none")
+    other = cross_entropy(logits, batch.blend.target, smoothing)
     return torch.lerp(other, own, batch.blend.share.to(own))
 
 

@@ -24,6 +24,7 @@ from s2d_edge.data.augment.transforms import (
 from s2d_edge.data.preparing.prepare import PreparedClips
 from s2d_edge.train.plan.settings import AugmentSettings
 from s2d_edge.train.supply.landmark_maps import LandmarkMaps
+from s2d_edge.train.supply.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,11 +32,11 @@ class Blend:
     """Mixing partners of B clips.
 
     Attributes:
-        labels: (B,) int64, the partners' labels.
+        target: the partners' targets.
         share: (B,) float, the fraction that each clip keeps of itself.
     """
 
-    labels: Tensor
+    target: Target
     share: Tensor
 
 
@@ -45,7 +46,7 @@ class Batch:
 
     Attributes:
         clip: (B, T, H, W, 3) RGB in 0-255, float32 (training) or uint8.
-        labels: (B,) int64.
+        target: the clips' own targets.
         blend: the mixing partners, or None.
         maps: (B·T, C, h, w) landmark maps, or None where the model computes them.
         numbers: (B, T) float64, where the frames lie on the model's grid; None where they are a period apart.
@@ -53,7 +54,7 @@ class Batch:
     """
 
     clip: Tensor
-    labels: Tensor
+    target: Target
     blend: Blend | None
     maps: Tensor | None
     numbers: Tensor | None
@@ -67,8 +68,8 @@ class Batch:
 
         return Batch(
             clip=moved(self.clip),
-            labels=moved(self.labels),
-            blend=self.blend and Blend(labels=moved(self.blend.labels), share=moved(self.blend.share)),
+            target=self.target.to(device),
+            blend=self.blend and Blend(target=self.blend.target.to(device), share=moved(self.blend.share)),
             maps=None if self.maps is None else moved(self.maps),
             numbers=None if self.numbers is None else moved(self.numbers),
             clips=self.clips,
@@ -81,11 +82,13 @@ class Feed:
 
     Attributes:
         clips: the prepared clips.
+        target: of each clip.
         single_frames: the image stage: one frame of each clip, T = 1.
         maps: landmark maps of all frames, if they are cached.
     """
 
     clips: PreparedClips
+    target: Target
     single_frames: bool
     maps: LandmarkMaps | None
 
@@ -136,8 +139,8 @@ class Feed:
         mine = torch.arange(len(index)) if part is None else torch.from_numpy(part)
         blend, needed = None, mine
         if mixture is not None:
-            others = torch.from_numpy(self.clips.labels[chosen])[mixture.partner[mine]]
-            blend = Blend(labels=others, share=mixture.share[mine])
+            others = self.target.of(torch.from_numpy(chosen)[mixture.partner[mine]])
+            blend = Blend(target=others, share=mixture.share[mine])
             needed, mixture = mixture.of(mine)
         index, geometry = index[needed.numpy()], geometry.of(needed)
         clip = apply_geometry(torch.from_numpy(self.clips.frames[index]), geometry)
@@ -159,7 +162,7 @@ class Feed:
         own = chosen[mine.numpy()]
         return Batch(
             clip=clip.expand(-1, frames, -1, -1, -1),
-            labels=torch.from_numpy(self.clips.labels[own]),
+            target=self.target.of(own),
             blend=blend,
             maps=maps,
             numbers=self._numbers(rows[mine.numpy()]),
@@ -191,7 +194,7 @@ class Feed:
                 maps = self.maps.gather(index, as_seen).flatten(0, 1)  # (b·T, C, h, w)
             yield Batch(
                 clip=torch.from_numpy(self.clips.frames[index]),
-                labels=torch.from_numpy(self.clips.labels[clips]),
+                target=self.target.of(clips),
                 blend=None,
                 maps=maps,
                 numbers=self._numbers(slice(start, start + clips_per_batch)),

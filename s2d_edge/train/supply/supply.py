@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.core.errors import DataError
@@ -20,6 +22,7 @@ from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.supply.account import account_of
 from s2d_edge.train.supply.feed import Feed
 from s2d_edge.train.supply.landmark_maps import LIMIT_BYTES, LandmarkMaps, compute_maps, maps_bytes
+from s2d_edge.train.supply.target import Target, hard_target
 
 _Maps = tuple[LandmarkMaps | None, LandmarkMaps | None]
 
@@ -74,9 +77,13 @@ class Supply:
         train_maps, val_maps = self._maps or (None, None)
         single = info.stage == "image"
         return (
-            Feed(clips=train, single_frames=single, maps=train_maps),
-            Feed(clips=val, single_frames=single, maps=val_maps),
+            Feed(clips=train, target=self._target(train), single_frames=single, maps=train_maps),
+            Feed(clips=val, target=self._target(val), single_frames=single, maps=val_maps),
         )
+
+    def _target(self, clips: PreparedClips) -> Target:
+        """The label of each clip, among those that its set knows."""
+        return hard_target(clips.labels, np.ones(len(self.dataset.labels), dtype=np.bool_))
 
     @property
     def account(self) -> dict[str, Any]:

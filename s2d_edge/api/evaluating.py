@@ -49,7 +49,8 @@ def evaluate(
         (unweighted average recall, the mean over the classes), ``macro_f1``, all as fractions; ``war_ci95``,
         ``uar_ci95``, ``per_class``, ``confusion`` (rows truth, columns prediction); ``model`` (its ``name``
         and the ``sha256`` of a bundle's manifest or a run's weights), ``data``, ``split``, ``protocol``,
-        ``skipped`` (how many), ``skipped_clips`` (which, and why) and, where a run chose its best epoch on
+        ``skipped`` (how many), ``skipped_clips`` (which, and why), ``left_out`` (labels that the model lacks,
+        each with the number of its clips) and, where a run chose its best epoch on
         the test split, ``selected_on``.
 
     Raises:
@@ -91,6 +92,7 @@ def evaluate(
             "protocol": protocol,
             "skipped": len(tally.unreadable),
             "skipped_clips": dict(zip(map(str, tally.unreadable), tally.reasons, strict=True)),
+            "left_out": dataset.left_out_of(split),
         }
         if made_from := read_provenance(chosen.path):
             result["made_from"] = made_from

@@ -159,6 +159,7 @@ def train(
     *,
     stage: str | None = None,
     data: PathLike | None = None,
+    labels: str | None = None,
     model: str | None = None,
     init: PathLike | None = None,
     landmark: PathLike | None = None,
@@ -185,6 +186,8 @@ def train(
         stage: ``image``, ``video``, or None for both; ``landmark`` trains a landmark network from
             photographs.
         data: labelled clips, as :func:`evaluate` takes them; None draws avatars.
+        labels: those to train, in order, separated by commas, or the name of a published set such as
+            ``affectnet7``; clips of others are left out, and counted. None takes all.
         model: the model's size, such as ``base``, ``small``, ``tiny`` or ``demo``; None takes that of
             ``init``, else ``demo``.
         init: a run's folder, or the weights of a plain ViT, to start from.
@@ -221,6 +224,7 @@ def train(
     return train_stages(
         stage=stage,
         data=_text(data),
+        labels=labels,
         model=model,
         init=_path(init),
         landmark=_path(landmark),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s2d_edge.contracts.clip import ClipSpec, as_protocol
+from s2d_edge.contracts.labels import parse_label_set
 from s2d_edge.contracts.runs import RUN_FILE, read_run
 from s2d_edge.core.claims import claim_existing, releases_claims
 from s2d_edge.core.console import Console
@@ -47,6 +48,7 @@ from s2d_edge.train.record.record import is_finished
 from s2d_edge.train.stages import ASKED, Stages
 from s2d_edge.train.supply.account import require_same_listing
 from s2d_edge.train.supply.supply import Supply
+from s2d_edge.train.supply.votes import with_targets
 
 _RESUME_TAKES = {"resume", "device", "console"}
 _LANDMARK_TAKES = {
@@ -68,6 +70,7 @@ def train(
     *,
     stage: str | None = None,
     data: str | None = None,
+    labels: str | None = None,
     model: str | None = None,
     init: Path | None = None,
     landmark: Path | None = None,
@@ -93,6 +96,8 @@ def train(
     Args:
         stage: ``image``, ``video``, or None for one after the other; ``landmark`` for a landmark network.
         data: as ``--data`` takes it; None is the embedded avatars.
+        labels: those to train, in order, separated by commas, or the name of a published set; clips of others
+            are left out, and counted. None takes all.
         model: a size of :data:`s2d_edge.contracts.model_config.PRESETS`; None is ``init``'s, else ``demo``.
         init: a run folder or a plain ViT's weights to start from.
         landmark: a landmark network's weights; None takes ``init``'s, else one taught on avatars.
@@ -134,6 +139,7 @@ def train(
         with open_context(device, console) as context:
             return [train_landmark(data, model, settings, out, context)]
     stages, sampled = parse_stages(stage), as_protocol(protocol)
+    chosen = None if labels is None else parse_label_set(labels).labels
     require_sizes(frames=frames, fps=fps, image_size=image_size)
     if teacher is not None and "video" not in stages:
         raise ConfigError("--teacher is for the video stage; leave it out of --stage image")
@@ -154,7 +160,11 @@ def train(
         )
         dataset = weights.ordered(
             open_training_data(
-                data, context.console, missing_ok=skip_unreadable, needs_validation=sampled != "paper"
+                data,
+                context.console,
+                labels=chosen,
+                missing_ok=skip_unreadable,
+                needs_validation=sampled != "paper",
             )
         )
         if sampled == "paper":
@@ -178,7 +188,7 @@ def train(
             settings=settings,
         )
         sizes = replace(sizes, classes=len(dataset.labels))
-        return Start(plan=plan, dataset=dataset, config=sizes, init=weights)
+        return Start(plan=plan, dataset=with_targets(dataset, plan), config=sizes, init=weights)
 
     with open_context(device, console) as context:
         if resume is not None:
@@ -272,6 +282,7 @@ def _resume(folder: Path, context: Context) -> list[Path]:
             as_written=plan.carving == "by subject",  # so old that names were exact
         )
     )
+    dataset = with_targets(dataset, plan)
     require_same_listing(dataset, info.made_from)
     asked = {name: str(info.made_from[name]) for name in ASKED if name in info.made_from}
     stages = Stages(plan, Supply(plan, dataset, context), context, asked)

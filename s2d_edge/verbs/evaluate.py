@@ -88,6 +88,9 @@ def _score_table(result: dict[str, Any]) -> Table:
             recall = f"{100 * entry['recall']:.2f}"
             interval = " … ".join(f"{100 * end:.2f}" for end in entry["recall_ci95"])
         table.add_row(f"recall {name}", recall, interval, str(entry["support"]))
+    lacking = list(result["left_out"])
+    for name, label in zip(cut_apart(lacking, _LONGEST_NAME), lacking, strict=True):
+        table.add_row(f"left out: {name}", "–", "no such label", str(result["left_out"][label]))
     return table
 
 

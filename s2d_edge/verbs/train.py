@@ -20,6 +20,14 @@ def train(
         ),
     ] = None,
     data: Data = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…|SET",
+            help="Labels to train, in order, or a published set's; clips of others are left out. "
+            "Default: all of the data's.",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -94,6 +102,7 @@ def train(
     s2d_edge.train(
         stage=stage,
         data=data,
+        labels=labels,
         model=model,
         init=init,
         landmark=landmark,

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.check.render import sentences
 from s2d_edge.data.check.report import Finding
 from s2d_edge.data.reading.dataset import Dataset, Sample
-from s2d_edge.data.reading.listing import Listing, as_dataset
-from s2d_edge.data.reading.open import AVATARS, list_data, say_notes
+from s2d_edge.data.reading.listing import Listing, as_dataset, only_labels
+from s2d_edge.data.reading.open import AVATARS, left_out_text, list_data, say_notes
 from s2d_edge.data.reading.spelling import bare, spelled_apart
 from s2d_edge.data.reading.split_names import TRAIN, VAL, misspelled, rival_validations
 from s2d_edge.data.reading.splits import carve_validation, unvalidated
@@ -23,11 +23,17 @@ FEW_CLIPS = 30  # one of fewer validation clips is more than 3 points of accurac
 
 
 def open_training_data(
-    data: str | None, console: Console, *, missing_ok: bool = False, needs_validation: bool = True
+    data: str | None,
+    console: Console,
+    *,
+    labels: Sequence[str] | None = None,
+    missing_ok: bool = False,
+    needs_validation: bool = True,
 ) -> Dataset:
     """Open a dataset to train on; see :func:`s2d_edge.data.reading.open.open_dataset`.
 
     Args:
+        labels: those to train, in order; clips of others are left out, and counted. None takes all.
         needs_validation: False where another split than ``val`` chooses the best epoch.
 
     Raises:
@@ -35,6 +41,8 @@ def open_training_data(
     """
     listing = list_data(data or AVATARS, console)
     say_notes(listing, console)
+    if labels is not None:
+        listing = _chosen(listing, labels, console)
     found = list(training_findings(listing, needs_validation=needs_validation))
     faults = [finding.sentence for finding in found if finding.trouble]
     for _, sentence in sentences([*shared_subjects(listing), *(one for one in found if not one.trouble)]):
@@ -43,7 +51,21 @@ def open_training_data(
     if faults:
         more = f" (and {len(faults) - 1} more, which 's2d-edge data check' lists)" if faults[1:] else ""
         raise DataError(f"dataset {listing.name!r} cannot be trained on: {faults[0]}{more}")
-    return dataset
+    return dataset if labels is None else dataset.in_order_of(labels)
+
+
+def _chosen(listing: Listing, labels: Sequence[str], console: Console) -> Listing:
+    """The listing with the clips of ``labels`` alone."""
+    used = sorted({entry.label for entry in listing.entries})
+    if missing := [label for label in labels if label not in used]:
+        raise DataError(
+            f"--labels names {missing[0]!r}, which no clip of {listing.name!r} has; choose among "
+            f"{', '.join(used)}"
+        )
+    chosen = only_labels(listing, labels)
+    if chosen.left_out:
+        console.say(f"{listing.name}: {left_out_text(chosen.left_out)}, which --labels does not name")
+    return chosen
 
 
 def shared_subjects(listing: Listing) -> Iterator[Finding]:

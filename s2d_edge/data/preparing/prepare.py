@@ -49,6 +49,8 @@ class PreparedClips:
         first_window: (n + 1,) int64; clip i owns windows ``first_window[i]`` to ``first_window[i + 1]``.
         labels: (n,) int64 class indices.
         names: path of each clip, for messages.
+        votes: (n, K) float32, the share of people's votes that each class got; rows of zeros for clips
+            without votes. None where no clip has any.
         faces_missed: number of frames without a face.
         numbers: (W, T) float64, where the frames of each window lie on the model's grid; None where all are a
             period apart, or have no clock and count as that.
@@ -63,6 +65,7 @@ class PreparedClips:
     labels: NDArray[np.int64]
     names: tuple[str, ...]
     faces_missed: int
+    votes: NDArray[np.float32] | None = None
     numbers: NDArray[np.float64] | None = None
     unreadable: Mapping[str, str] = field(default_factory=dict)
     slow: Mapping[str, float] = field(default_factory=dict)
@@ -262,8 +265,17 @@ def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedC
         labels=np.array([sample.label for sample in readable], dtype=np.int64),
         names=tuple(str(sample.path) for sample in readable),
         faces_missed=about["faces_missed"],
+        votes=_votes(readable),
         numbers=unless_even(numbers),
         unreadable={str(samples[int(number)].path): reason for number, reason in unreadable.items()},
         slow={str(samples[int(number)].path): fps for number, fps in about["slow"].items()},
     )
     return prepared, int(about["clips_repeated"])
+
+
+def _votes(samples: Sequence[Sample]) -> NDArray[np.float32] | None:
+    """The votes on each clip, as :class:`PreparedClips` has them."""
+    classes = next((len(sample.votes) for sample in samples if sample.votes is not None), 0)
+    if not classes:
+        return None
+    return np.array([sample.votes or (0.0,) * classes for sample in samples], dtype=np.float32)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from s2d_edge.contracts.labels import LabelSet
@@ -25,12 +25,21 @@ class Sample:
         label: class index in the dataset's label order.
         split: ``train``, ``val``, ``test`` or any other name.
         subject: the person in it, where known.
+        votes: the share of people's votes that each class got, in the dataset's label order, with sum 1; None
+            where only a label is known.
     """
 
     path: Path
     label: int
     split: str
     subject: str | None = None
+    votes: tuple[float, ...] | None = None
+
+
+def vote_shares(votes: Sequence[float]) -> tuple[float, ...] | None:
+    """The share of each class in the votes, with sum 1; None where no class has a vote."""
+    total = sum(votes)
+    return tuple(vote / total for vote in votes) if total else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +53,9 @@ class Dataset:
         samples: all splits.
         published: the published dataset it is, if any.
         val_written: the name that ``val`` has in the annotations, such as ``dev``.
+        undecided: of all splits, clips with votes that name no class by majority. Their label is the class
+            with most votes. They are no part of any split: only a training on votes may add them.
+        left_out: the clips of labels that nobody asked for, by split and label.
     """
 
     name: str
@@ -52,14 +64,24 @@ class Dataset:
     samples: tuple[Sample, ...]
     published: LabelSet | None = None
     val_written: str = VAL
+    undecided: tuple[Sample, ...] = ()
+    left_out: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, in the file's order; empty when there is no such split.
 
         The name that ``val`` has in the annotations finds it too.
         """
-        wanted = VAL if name == self.val_written else name
+        wanted = self._split_name(name)
         return tuple(sample for sample in self.samples if sample.split == wanted)
+
+    def left_out_of(self, name: str) -> dict[str, int]:
+        """The clips of one split whose label nobody asked for: how many of each label."""
+        wanted = self._split_name(name)
+        return {label: count for (split, label), count in self.left_out.items() if split == wanted}
+
+    def _split_name(self, name: str) -> str:
+        return VAL if name == self.val_written else name
 
     def require_split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split.
@@ -87,7 +109,7 @@ class Dataset:
         Raises:
             DataError: a sample has another label.
         """
-        used = {self.labels[sample.label] for sample in self.samples}
+        used = {self.labels[sample.label] for sample in (*self.samples, *self.undecided)}
         unknown = sorted(used - set(labels))
         if unknown:
             raise DataError(
@@ -95,8 +117,16 @@ class Dataset:
                 f"{', '.join(labels)}; evaluate on data with the model's labels, or train on these"
             )
         index = {label: k for k, label in enumerate(labels)}
-        samples = tuple(replace(sample, label=index[self.labels[sample.label]]) for sample in self.samples)
-        return replace(self, labels=tuple(labels), samples=samples)
+
+        def moved(sample: Sample) -> Sample:
+            placed = replace(sample, label=index[self.labels[sample.label]])
+            if sample.votes is None:
+                return placed
+            votes = dict(zip(self.labels, sample.votes, strict=True))
+            return replace(placed, votes=vote_shares([votes.get(label, 0.0) for label in labels]))
+
+        samples, undecided = (tuple(map(moved, given)) for given in (self.samples, self.undecided))
+        return replace(self, labels=tuple(labels), samples=samples, undecided=undecided)
 
     def drawn_fps(self) -> float | None:
         """Frame rate of a set of avatars or animated stills, frames per second.

@@ -6,13 +6,14 @@ check`` reports every label and clip that is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
-from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.dataset import Dataset, Sample, vote_shares
 from s2d_edge.data.reading.identity import Places
 from s2d_edge.data.reading.spelling import bare, in_one_line
 from s2d_edge.data.reading.split_names import VAL, validation_alias
@@ -34,6 +35,8 @@ class Entry:
         subject: as in :class:`Sample`.
         file: the annotation's file, or the clip's folder.
         line: the annotation's line in it, from 1; 0 where there are no lines.
+        votes: number of people who named each class, in the listing's label order; None where only a label is
+            known.
     """
 
     path: Path
@@ -42,6 +45,7 @@ class Entry:
     subject: str | None = None
     file: Path
     line: int = 0
+    votes: tuple[int, ...] | None = None
 
     @property
     def where(self) -> str:
@@ -63,6 +67,8 @@ class Listing:
         notes: sentences about what was left out or renamed on purpose.
         val_written: as in :class:`Dataset`.
         labels_given: ``labels`` are those somebody asked for, and not what the annotations name.
+        undecided: as in :class:`Dataset`.
+        left_out: as in :class:`Dataset`.
     """
 
     name: str
@@ -74,6 +80,8 @@ class Listing:
     notes: tuple[str, ...] = ()
     labels_given: bool = False
     val_written: str = VAL
+    undecided: tuple[Entry, ...] = ()
+    left_out: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def unknown_labels(self) -> Iterator[Entry]:
         """Entries whose label is not a class of the set."""
@@ -87,7 +95,7 @@ class Listing:
         differ.
         """
         places, first = Places(), dict[Path, Entry]()
-        for entry in self.entries:
+        for entry in (*self.entries, *self.undecided):
             file = places.file(entry.path)
             before = first.setdefault(file, entry)
             if before is entry:
@@ -111,10 +119,52 @@ def with_validation(listing: Listing) -> Listing:
     alias = validation_alias(entry.split for entry in listing.entries)
     if alias is None:
         return listing
-    entries = [replace(entry, split=VAL) if entry.split == alias else entry for entry in listing.entries]
+    entries, undecided = (
+        tuple(replace(entry, split=VAL) if entry.split == alias else entry for entry in given)
+        for given in (listing.entries, listing.undecided)
+    )
     clips = sum(entry.split == alias for entry in listing.entries)
     note = f"split {alias!r} ({clips} clips) is taken as {VAL!r}"
-    return replace(listing, entries=tuple(entries), notes=(*listing.notes, note), val_written=alias)
+    return replace(
+        listing, entries=entries, undecided=undecided, notes=(*listing.notes, note), val_written=alias
+    )
+
+
+def only_labels(listing: Listing, labels: Sequence[str]) -> Listing:
+    """The listing without the clips of labels that are not among ``labels``; ``left_out`` counts them.
+
+    A label that differs in case or blanks alone stays: it is misspelled. Votes for other classes are dropped.
+
+    Raises:
+        DataError: no clip is left.
+    """
+    spelled = {bare(label) for label in labels}
+
+    def is_kept(entry: Entry) -> bool:
+        return bare(entry.label) in spelled
+
+    kept = [is_kept(entry) for entry in listing.entries]
+    if not any(kept):
+        used = ", ".join(sorted({entry.label for entry in listing.entries}))
+        raise DataError(
+            f"dataset {listing.name!r} has no clip of {', '.join(labels)}, but of {used}; give data with the "
+            "wanted labels, or name others"
+        )
+    places = [k for k, label in enumerate(listing.labels) if bare(label) in spelled]
+
+    def narrowed(entry: Entry) -> Entry:
+        return replace(entry, votes=entry.votes and tuple(entry.votes[k] for k in places))
+
+    out = Counter(
+        (entry.split, entry.label) for entry, keep in zip(listing.entries, kept, strict=True) if not keep
+    )
+    return replace(
+        listing,
+        labels=tuple(listing.labels[k] for k in places),
+        entries=tuple(narrowed(entry) for entry, keep in zip(listing.entries, kept, strict=True) if keep),
+        undecided=tuple(narrowed(entry) for entry in listing.undecided if is_kept(entry)),
+        left_out=out,
+    )
 
 
 def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
@@ -141,9 +191,18 @@ def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
     if not missing_ok:
         _require_clips(listing)
     order = {label: index for index, label in enumerate(listing.labels)}
-    samples = tuple(
-        Sample(path=entry.path, label=order[entry.label], split=entry.split, subject=entry.subject)
-        for entry in listing.entries
+    samples, undecided = (
+        tuple(
+            Sample(
+                path=entry.path,
+                label=order[entry.label],
+                split=entry.split,
+                subject=entry.subject,
+                votes=entry.votes and vote_shares(entry.votes),
+            )
+            for entry in given
+        )
+        for given in (listing.entries, listing.undecided)
     )
     return Dataset(
         name=listing.name,
@@ -152,6 +211,8 @@ def as_dataset(listing: Listing, *, missing_ok: bool = False) -> Dataset:
         samples=samples,
         published=listing.published,
         val_written=listing.val_written,
+        undecided=undecided,
+        left_out=listing.left_out,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.data.reading import published
 from s2d_edge.data.reading.dataset import Dataset
-from s2d_edge.data.reading.listing import Entry, Listing, as_dataset, with_validation
+from s2d_edge.data.reading.listing import Entry, Listing, as_dataset, only_labels, with_validation
 from s2d_edge.data.reading.readers import LABELS_FILE, list_csv, list_folders
 from s2d_edge.data.reading.tables import is_there
 
@@ -30,17 +31,31 @@ def open_dataset(
     Args:
         data: a CSV file, a folder with ``labels.csv``, a folder laid out as ``SPLIT/LABEL/*``, a published
             dataset as ``NAME[/FOLD]:ROOT``, or ``avatars`` (also None) for the embedded demo set.
-        labels: the model's label order. Class indices follow it, and the dataset may name no other label.
+        labels: the model's label order. Class indices follow it. Clips of other labels are left out, with a
+            warning that counts them.
         missing_ok: accept missing clips; loading may skip them.
         as_written: as :func:`list_data` takes it.
 
     Raises:
-        DataError: nothing readable there, or a label that is not among ``labels``.
+        DataError: nothing readable there, or no clip with one of ``labels``.
     """
     listing = list_data(data or AVATARS, console, labels, as_written=as_written)
     say_notes(listing, console)
+    if labels is not None:
+        listing = only_labels(listing, labels)
+        if listing.left_out:
+            console.warn(f"{listing.name}: the model lacks some labels: {left_out_text(listing.left_out)}")
     dataset = as_dataset(listing, missing_ok=missing_ok)
     return dataset if labels is None else dataset.in_order_of(labels)
+
+
+def left_out_text(left_out: Mapping[tuple[str, str], int]) -> str:
+    """Words for the clips of labels that nobody asked for, all splits together."""
+    of_each: Counter[str] = Counter()
+    for (_, label), clips in left_out.items():
+        of_each[label] += clips
+    named = ", ".join(f"{label} ({clips})" for label, clips in of_each.items())
+    return f"{of_each.total()} clips of all splits are left out: {named}"
 
 
 def say_notes(listing: Listing, console: Console) -> None:

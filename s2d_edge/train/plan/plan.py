@@ -71,10 +71,27 @@ class Plan:
             raise ConfigError(f"frames={self.frames!r} must be a whole number, at least 1")
         if type(self.fps) not in (int, float) or not 0 < self.fps < math.inf:
             raise ConfigError(f"fps={self.fps!r} must be a positive number")
+        for stage in self.stages if self.settings.undecided else ():
+            settings = self.stage_settings(stage)
+            if settings.targets != "votes":
+                raise ConfigError(
+                    f"undecided=true adds clips without a majority label, and {stage}.targets="
+                    f"{settings.targets!r} needs one; --set {stage}.targets=votes, or leave undecided out"
+                )
+            if settings.sdl.weight:
+                raise ConfigError(
+                    f"undecided=true adds clips without a majority label, and {stage}.sdl keeps its anchors "
+                    f"by label; --set {stage}.sdl.weight=0, or leave undecided out"
+                )
 
     def stage_settings(self, stage: Stage) -> StageSettings:
         """The settings of one stage."""
         return self.settings.image if stage == "image" else self.settings.video
+
+    @property
+    def uses_votes(self) -> bool:
+        """True if a stage is trained on people's votes."""
+        return any(self.stage_settings(stage).targets == "votes" for stage in self.stages)
 
     def as_record(self) -> dict[str, Any]:
         """The plan as ``run.json`` stores it."""

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from s2d_edge.core.errors import ConfigError
 
 Selection = Literal["war", "uar"]
+TargetKind = Literal["labels", "votes"]
 
 
 # Beyond any training; what is larger is a typing error, and would end in an overflow or without memory.
@@ -143,7 +144,9 @@ class StageSettings:
         ema: decay per step of the moving average of the weights, which is then what is validated and kept; 0
             keeps the weights themselves.
         clip_norm: largest norm of the gradient; 0 leaves it as it is.
-        label_smoothing: of the cross-entropy.
+        targets: ``labels`` for one label a clip; ``votes`` for the share of people's votes that each label
+            got, where the data has votes, such as FER+, and for labels elsewhere.
+        label_smoothing: of the cross-entropy against labels; votes are taken as they are.
         dropout: before the classifier.
         balance: 0 draws clips as they come, 1 draws every class equally often, between them in proportion
             to count ** (1 - balance).
@@ -166,6 +169,7 @@ class StageSettings:
     landmark_lr: float = 0.0
     ema: float = 0.0
     clip_norm: float = 1.0
+    targets: TargetKind = "labels"
     label_smoothing: float = 0.1
     dropout: float = 0.5
     balance: float = 0.0
@@ -193,6 +197,8 @@ class StageSettings:
                 f"augment.cutmix={self.augment.cutmix}: they mix every batch, and anchors come from unmixed "
                 "clips; set both to 0, or sdl.weight"
             )
+        if self.targets not in get_args(TargetKind):
+            raise ConfigError(f"targets={self.targets!r} must be one of {', '.join(get_args(TargetKind))}")
         if self.select not in get_args(Selection):
             raise ConfigError(f"select={self.select!r} must be one of {', '.join(get_args(Selection))}")
 
@@ -233,6 +239,8 @@ class TrainSettings:
         cache_landmarks: compute the frozen landmark network's maps once per prepared frame (and its
             mirror image) instead of at every step. Geometric augmentation then moves the maps along; changes
             of colour and erased rectangles do not affect them. A stage that trains the network caches none.
+        undecided: train also on clips whose votes name no label by majority. Every stage then needs
+            ``targets = "votes"``, and no self-distillation, whose anchors are kept by label.
         val_fraction: share of the training clips kept for validation where there is no ``val`` split.
         margin: added around the face when it is cropped, as a fraction of its side.
         temporal_scale: amplitude of the sine-cosine times a fresh temporal embedding starts from. 0, as
@@ -251,6 +259,7 @@ class TrainSettings:
     amp: bool = True
     cpu_bfloat16: bool = False
     cache_landmarks: bool = False
+    undecided: bool = False
     val_fraction: float = 0.1
     margin: float = 0.2
     temporal_scale: float = 0.0

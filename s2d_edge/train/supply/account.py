@@ -14,12 +14,14 @@ from s2d_edge.data.reading.dataset import Dataset, Sample
 
 
 def listing_sha256(dataset: Dataset) -> str:
-    """Hash of every clip's path, label, subject and split, in order; the folder around them may move."""
+    """Hash of each clip's path, label, subject, split and votes, in order; the folder around it may move."""
     digest = hashlib.sha256()
-    for sample in dataset.samples:
+    for sample in (*dataset.samples, *dataset.undecided):
         inside = sample.path.is_relative_to(dataset.root)
         path = sample.path.relative_to(dataset.root) if inside else sample.path
-        row = (path.as_posix(), dataset.labels[sample.label], sample.subject, sample.split)
+        row: tuple[Any, ...] = path.as_posix(), dataset.labels[sample.label], sample.subject, sample.split
+        if sample.votes is not None:  # where a training takes them
+            row = (*row, sample.votes)
         digest.update(json.dumps(row).encode() + b"\n")
     return digest.hexdigest()
 
@@ -42,6 +44,7 @@ def account_of(
         "listing_sha256": listing_sha256(dataset),
         "listed": dataset.splits,
         "carved": len(validation[0]) if carved else 0,
+        "undecided": len(set(dataset.undecided) & set(train[0])),
         "train": _part(dataset, *train),
         "validation": _part(dataset, *validation),
     }

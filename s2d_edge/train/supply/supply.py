@@ -10,9 +10,12 @@ import numpy as np
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.runs import RunInfo
+from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.spelling import bare
+from s2d_edge.data.reading.split_names import TRAIN
 from s2d_edge.data.reading.splits import carve_validation
 from s2d_edge.media.sampling import FolderWindows
 from s2d_edge.model.s2d import S2D
@@ -76,8 +79,12 @@ class Supply:
             )
         train_maps, val_maps = self._maps or (None, None)
         single = info.stage == "image"
+        target = self._target(train)
+        if settings.targets == "votes":
+            target = target if train.votes is None else target.with_votes(train.votes)
+            _say_votes(target, info.stage, settings.label_smoothing, self._context.console)
         return (
-            Feed(clips=train, target=self._target(train), single_frames=single, maps=train_maps),
+            Feed(clips=train, target=target, single_frames=single, maps=train_maps),
             Feed(clips=val, target=self._target(val), single_frames=single, maps=val_maps),
         )
 
@@ -123,6 +130,7 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
             f"dataset {dataset.name!r} has no 'val' split: {len(validation)} of its training clips, "
             f"{whose}, choose the best epoch; one of them is {100 / len(validation):.1f} points of accuracy"
         )
+    training = (*training, *_undecided(dataset, validation))
     if absent := _absent(dataset, {sample.label for sample in training}):
         raise DataError(
             f"dataset {dataset.name!r} has no training clip of {absent}; add some, or drop the label"
@@ -156,6 +164,25 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
     console.say(f"{len(train)} training and {len(val)} validation clips from {dataset.name!r}")
     account = account_of(dataset, (training, train), (validation, val), carved=carved)
     return SuppliedClips(train=train, val=val, account=account)
+
+
+def _undecided(dataset: Dataset, validation: Sequence[Sample]) -> tuple[Sample, ...]:
+    """The undecided training clips, but for those of people kept for validation."""
+    held_out = {bare(sample.subject) for sample in validation if sample.subject}
+    return tuple(
+        sample
+        for sample in dataset.undecided
+        if sample.split == TRAIN and not (sample.subject and bare(sample.subject) in held_out)
+    )
+
+
+def _say_votes(target: Target, stage: str, smoothing: float, console: Console) -> None:
+    """Print how many clips are trained towards votes, and what label smoothing is for then."""
+    voted, clips = int(target.voted.sum()), len(target.voted)
+    text = f"{stage} stage: {voted} of {clips} training clips are trained towards people's votes"
+    if smoothing:
+        text += f"; {stage}.label_smoothing={smoothing:g} changes the {clips - voted} others alone"
+    console.say(text)
 
 
 def _absent(dataset: Dataset, present: set[int]) -> str:

@@ -160,3 +160,26 @@ def test_real_faces(shared_data: Path) -> None:
     assert dataset.name == "faces"
     assert dataset.labels == ("anger", "happiness", "neutral", "sadness", "surprise")
     assert dataset.splits == {"train": 3924, "val": 674, "test": 645}
+
+
+def test_clips_of_labels_that_a_model_lacks_are_left_out_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a CSV file and of folders; a label that is only misspelled is a fault, as is data without any."""
+    text = "path,label,split\na.jpg,happy,test\nb.jpg,sad,test\nc.jpg,awe,test\nd.jpg,awe,train\n"
+    file = write_csv(tmp_path, text, "a.jpg", "b.jpg", "c.jpg", "d.jpg")
+    folders = tmp_path / "folders"
+    for k, where in enumerate(("test/happy", "test/sad", "test/awe", "train/awe")):
+        (folders / where).mkdir(parents=True)
+        (folders / where / f"{k}.jpg").write_bytes((tmp_path / "a.jpg").read_bytes())
+    for data in (file, folders):
+        dataset = open_dataset(str(data), QUIET, ["sad", "fear", "happy"])
+        assert sorted(sample.label for sample in dataset.samples) == [0, 2]
+        assert dataset.labels == ("sad", "fear", "happy")
+        assert dataset.left_out_of("test") == {"awe": 1}
+        assert dataset.left_out_of("train") == {"awe": 1}
+        assert "2 clips of all splits are left out: awe (2)" in " ".join(capsys.readouterr().err.split())
+        with pytest.raises(DataError, match=r"fear.*awe, happy, sad"):
+            open_dataset(str(data), QUIET, ["fear"])
+        with pytest.raises(DataError, match=r"'Sad'"):
+            open_dataset(str(data), QUIET, ["happy", "Sad"])

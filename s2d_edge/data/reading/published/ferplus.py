@@ -30,10 +30,13 @@ def list_ferplus(root: Path, console: Console) -> Listing:
     """List FER+ (Barsoum et al. 2016, arXiv 1608.01041) by the majority of the votes.
 
     As in the authors' code: single votes are dropped, and the class with more than half of the remaining
-    votes, those for "unknown" and "no face" among them, is the label; a picture without such a class is left
-    out. The official file lists three pictures twice, with the same votes: each is taken once. The pictures
-    are those that the authors' script writes (``FER2013Train`` and so on), or else unpacked from
-    ``fer2013.csv`` into the cache.
+    votes, those for "unknown" and "no face" among them, is the label. A picture without such a class is
+    undecided where some class has more of these votes than "unknown" and "no face" have; otherwise it is left
+    out. Every picture keeps all votes that name a class, single ones too.
+
+    The official file lists three pictures twice, with the same votes: each is taken once. The pictures are
+    those that the authors' script writes (``FER2013Train`` and so on), or else unpacked from ``fer2013.csv``
+    into the cache.
 
     Raises:
         DataError: a file is missing or damaged.
@@ -43,7 +46,9 @@ def list_ferplus(root: Path, console: Console) -> Listing:
     named = {row[0] for _, row in rows}  # a copy may lack a part: rows and pictures of the test split, say
     unpacked = all((root / folder).is_dir() for usage, folder in _FOLDERS.items() if usage in named)
     pictures = root if unpacked else _unpack(root / _PIXELS, rows, console)
-    entries, undecided, doubles = [], 0, 0
+    entries: list[Entry] = []
+    undecided: list[Entry] = []
+    unnamed = doubles = 0
     seen: set[tuple[str, ...]] = set()
     for line, row in rows:
         if not row[1]:  # not a face
@@ -52,13 +57,25 @@ def list_ferplus(root: Path, console: Console) -> Listing:
             doubles += 1
             continue
         seen.add(tuple(row))
-        label = majority([_whole_number(file, line, vote) for vote in row[2:]])
-        if label is None:
-            undecided += 1
-            continue
+        votes = [_whole_number(file, line, vote) for vote in row[2:]]
         path = pictures / _folder(file, line, row[0]) / _picture_name(file, line, row[1])
-        entries.append(Entry(path=path, label=label, split=_SPLITS[row[0]], file=file, line=line))
-    notes = [f"{undecided} pictures without a majority are left out"]
+        label = leading(votes)
+        if label is None:
+            unnamed += 1
+            continue
+        (entries if majority(votes) else undecided).append(
+            Entry(
+                path=path,
+                label=label,
+                split=_SPLITS[row[0]],
+                file=file,
+                line=line,
+                votes=tuple(votes[: len(FERPLUS.labels)]),
+            )
+        )
+    notes = [f"{len(undecided) + unnamed} pictures without a majority are left out"]
+    if undecided:
+        notes.append(f"{len(undecided)} of them have votes enough to train on (undecided=true)")
     if doubles:
         notes.append(f"{doubles} rows list a picture again with the same votes; it is taken once")
     return Listing(
@@ -69,6 +86,7 @@ def list_ferplus(root: Path, console: Console) -> Listing:
         missing_hint="unpack the pictures there, or continue without them with --skip-unreadable",
         published=FERPLUS,
         notes=tuple(notes),
+        undecided=tuple(undecided),
     )
 
 
@@ -81,11 +99,29 @@ def majority(votes: Sequence[int]) -> str | None:
     Returns:
         A label of FER+; None where no class has more than half of the counted votes.
     """
-    counted = [vote if vote > 1 else 0 for vote in votes]
-    best = max(range(len(counted)), key=counted.__getitem__)
-    if best >= len(FERPLUS.labels) or 2 * counted[best] <= sum(counted):
-        return None
-    return FERPLUS.labels[best]
+    counted = _counted(votes)
+    label = leading(votes)
+    return label if label is not None and 2 * max(counted) > sum(counted) else None
+
+
+def leading(votes: Sequence[int]) -> str | None:
+    """The class that most of the votes name, the first of several.
+
+    Args:
+        votes: as :func:`majority` takes them.
+
+    Returns:
+        A label of FER+; None where "unknown" or "no face" has as many votes, or all votes are single ones.
+    """
+    counted = _counted(votes)
+    classes = len(FERPLUS.labels)
+    most = max(counted[:classes])
+    return FERPLUS.labels[counted.index(most)] if most > max(counted[classes:]) else None
+
+
+def _counted(votes: Sequence[int]) -> list[int]:
+    """The votes without single ones, as the authors count them."""
+    return [vote if vote > 1 else 0 for vote in votes]
 
 
 def _read_table(file: Path, columns: Sequence[str]) -> list[tuple[int, list[str]]]:

@@ -16,7 +16,7 @@ from s2d_edge.core.errors import DataError
 from s2d_edge.data.check.training import training_findings
 from s2d_edge.data.reading.listing import as_dataset
 from s2d_edge.data.reading.open import open_dataset
-from s2d_edge.data.reading.published.ferplus import list_ferplus, majority
+from s2d_edge.data.reading.published.ferplus import leading, list_ferplus, majority
 from s2d_edge.media.pictures import read_image
 from tests.data.reading.published.layouts import write_picture, write_text
 
@@ -117,6 +117,35 @@ def test_affectnet_without_a_picture_or_a_folder(affectnet: Path) -> None:
 )
 def test_majority_of_ferplus(votes: tuple[int, ...], label: str | None) -> None:
     assert majority(votes) == label
+
+
+@pytest.mark.parametrize(
+    ("votes", "label"),
+    [
+        ((10, 0, 0, 0, 0, 0, 0, 0, 0, 0), "neutral"),
+        ((0, 5, 0, 5, 0, 0, 0, 0, 0, 0), "happiness"),  # the first of two
+        ((4, 0, 0, 3, 2, 0, 0, 0, 1, 0), "neutral"),
+        ((3, 0, 0, 2, 2, 0, 0, 0, 3, 0), None),  # as many could not say
+        ((2, 0, 0, 1, 1, 0, 0, 0, 0, 6), None),
+        ((1, 1, 1, 1, 1, 1, 1, 1, 1, 1), None),
+    ],
+)
+def test_leading_class_of_ferplus(votes: tuple[int, ...], label: str | None) -> None:
+    assert leading(votes) == label
+
+
+def test_ferplus_brings_votes_and_keeps_undecided_pictures_apart(ferplus: Path) -> None:
+    dataset = open_dataset(f"ferplus:{ferplus}", QUIET)
+    assert [sample.votes for sample in dataset.samples] == [
+        (0.9, 0, 0, 0, 0.1, 0, 0, 0),
+        (0, 0.8, 0.2, 0, 0, 0, 0, 0),
+        (0, 0, 0, 0, 0, 0, 1, 0),
+    ]
+    (undecided,) = dataset.undecided
+    assert undecided.path.name == "fer0000001.png"
+    assert undecided.votes == (0.5, 0, 0, 0.5, 0, 0, 0, 0)
+    assert undecided.path.is_file()
+    assert undecided not in dataset.split("train")
 
 
 HEADER = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
@@ -232,6 +261,9 @@ def test_ferplus_takes_a_picture_that_is_listed_twice_once(
 def test_real_ferplus(shared_data: Path) -> None:
     listing = list_ferplus(shared_data / "ferplus", QUIET)
     assert Counter(entry.split for entry in listing.entries) == {"train": 25057, "val": 3199}
+    undecided = Counter(entry.split for entry in listing.undecided)
+    assert undecided == {"train": 3093, "val": 325}
+    assert all(sum(entry.votes or ()) > 0 for entry in (*listing.entries, *listing.undecided))
     assert any(note.startswith("3 rows list a picture again") for note in listing.notes)
     dataset = as_dataset(listing)
     assert dataset.splits == {"train": 25057, "val": 3199}

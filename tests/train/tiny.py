@@ -99,9 +99,15 @@ def clips(frames: NDArray[np.uint8], labels: list[int]) -> PreparedClips:
     )
 
 
-def feed(prepared: PreparedClips, *, single_frames: bool = False, maps: LandmarkMaps | None = None) -> Feed:
+def feed(
+    prepared: PreparedClips,
+    *,
+    single_frames: bool = False,
+    maps: LandmarkMaps | None = None,
+    classes: int = CLASSES,
+) -> Feed:
     """Clips whose target is their label."""
-    target = hard_target(prepared.labels, np.ones(CLASSES, dtype=np.bool_))
+    target = hard_target(prepared.labels, np.ones(classes, dtype=np.bool_))
     return Feed(clips=prepared, target=target, single_frames=single_frames, maps=maps)
 
 
@@ -152,8 +158,8 @@ def job(
         settings=settings,
         teacher=None,
         seed=5,
-        train=feed(train, single_frames=not video),
-        val=feed(val, single_frames=not video),
+        train=feed(train, single_frames=not video, classes=model.config.classes),
+        val=feed(val, single_frames=not video, classes=model.config.classes),
         folder=folder,
         context=context or alone(interrupt),
         amp=False,

@@ -1,4 +1,4 @@
-"""What the loss wants of each clip: a probability for each class, and the classes that count at all."""
+"""The targets of a loss: for each clip a probability of each class, and the classes that count at all."""
 
 from __future__ import annotations
 

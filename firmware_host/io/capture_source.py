@@ -30,6 +30,8 @@ class Capture(Protocol):
         fps: nominal rate; None when unknown.
         recording: True for a video file behind http, which is read at any pace and can be read again.
         frames: number of frames that are promised until the end; 0 when the end is not known.
+        shown: of a recording, the share of these that it shows; less than 1 where it was trimmed.
+        missing_end: of a recording, what its file lacks at its end, in words; mostly empty.
     """
 
     @property
@@ -38,6 +40,10 @@ class Capture(Protocol):
     def recording(self) -> bool: ...
     @property
     def frames(self) -> int: ...
+    @property
+    def shown(self) -> float: ...
+    @property
+    def missing_end(self) -> str: ...
 
     def read(self) -> tuple[float, Picture] | None:
         """The next frame with its timestamp in seconds; None at the end, or when the line is lost."""
@@ -160,7 +166,11 @@ class CaptureSource:
                     yield t_s, got[1], time.perf_counter()
             if self._stopped.is_set() or came == 0:
                 return
-            if not is_cut_short(capture.frames, came, last_s=last_s, fps=fps):
+            if not _is_short(capture, came, last_s, fps):
+                if missing := capture.missing_end:
+                    raise MediaError(
+                        f"{self.name} is cut short after {came} frames: {missing}; copy or record it again"
+                    )
                 return
             in_vain = 0 if came > before else in_vain + 1
             most = _SAME_END if came_now == came else len(self._reconnect_after_s)
@@ -203,3 +213,10 @@ class CaptureSource:
                 self._capture = self._connect()
                 return True
         raise AssertionError("counting has no end")
+
+
+def _is_short(capture: Capture, came: int, last_s: float, fps: float) -> bool:
+    """Tell whether a recording broke off; what it shows is looked up only where it seems so."""
+    if not is_cut_short(capture.frames, came, last_s=last_s, fps=fps):
+        return False
+    return is_cut_short(round(capture.frames * capture.shown), came, last_s=last_s, fps=fps)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import cv2
 
 from s2d_edge.core.errors import MediaError
+from s2d_edge.firmware_host.io.remote_file import remote_missing_end, remote_track_facts
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.opencv_decoder import (
     NOT_IN_OPENCV,
@@ -34,6 +36,7 @@ class OpenCVCapture:
         Raises:
             MediaError: it does not open, or OpenCV lacks its codec.
         """
+        self._address = str(address)
         if isinstance(address, int) or address.startswith("/dev/"):
             self._capture: Any = cv2.VideoCapture(address)
             self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # fresh frames, where the driver allows
@@ -68,6 +71,16 @@ class OpenCVCapture:
                     f"{name} is coded as {codec}, which this OpenCV cannot decode; set the camera to "
                     "H.264 or H.265, or download a recording and run the file"
                 )
+
+    @cached_property
+    def shown(self) -> float:
+        """The share of a recording's frames that its edit list shows; asks the server."""
+        return remote_track_facts(self._address).shown if self.recording else 1.0
+
+    @cached_property
+    def missing_end(self) -> str:
+        """Words for what a recording's file lacks at its end; asks the server."""
+        return remote_missing_end(self._address) if self.recording else ""
 
     @property
     def fps(self) -> float | None:

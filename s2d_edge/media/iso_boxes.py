@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from s2d_edge.media.tails import File
+
 _MOST_HEADER_BYTES = 64 << 20  # of all tables of a file; hours of video need some MB
 _WHOLE = 0  # an edit of this length lasts until the end
 
@@ -32,26 +34,33 @@ class TrackFacts:
 def read_track_facts(path: Path) -> TrackFacts:
     """Read the facts of an MP4, MOV, M4V or 3GP file; of any other file, or of damage, there are none."""
     try:
-        movie = _read_movie(path)
+        with path.open("rb") as file:
+            return track_facts_in(file, path.stat().st_size)
+    except OSError:
+        return TrackFacts()
+
+
+def track_facts_in(file: File, end: int) -> TrackFacts:
+    """Return what :func:`read_track_facts` does, of an open file of ``end`` bytes."""
+    try:
+        movie = _read_movie(file, end)
         return TrackFacts() if movie is None else _facts(movie)
     except (OSError, struct.error, LookupError, ArithmeticError):
         return TrackFacts()
 
 
-def _read_movie(path: Path) -> bytes | None:
+def _read_movie(file: File, end: int) -> bytes | None:
     """The content of the box ``moov``, which holds all tables."""
-    end = path.stat().st_size
-    with path.open("rb") as file:
-        while len(head := file.read(8)) == 8:
-            size, kind = struct.unpack(">I4s", head)
-            content = size - 8
-            if size == 1:
-                content = struct.unpack(">Q", file.read(8))[0] - 16
-            if kind == b"moov":
-                return file.read(min(content, _MOST_HEADER_BYTES)) if size != 0 else file.read()
-            if size == 0 or not 0 <= content <= end or not kind.isascii():
-                return None
-            file.seek(content, 1)
+    while len(head := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", head)
+        content = size - 8
+        if size == 1:
+            content = struct.unpack(">Q", file.read(8))[0] - 16
+        if kind == b"moov":
+            return file.read(min(content, _MOST_HEADER_BYTES)) if size != 0 else file.read()
+        if size == 0 or not 0 <= content <= end or not kind.isascii():
+            return None
+        file.seek(content, 1)
     return None
 
 

@@ -21,6 +21,7 @@ from s2d_edge.media.kinds import file_kind
 from s2d_edge.media.opencv_decoder import NOT_IN_OPENCV, OpenCVDecoder, promised_frames
 from s2d_edge.media.pictures import check_file
 from s2d_edge.media.pyav_decoder import PyAVDecoder, pyav
+from s2d_edge.media.tails import missing_end
 
 # Some containers name their clock's ticks instead of a rate; a higher one is taken from the timestamps only.
 MAX_PLAUSIBLE_FPS = 240.0
@@ -82,7 +83,7 @@ def read_video(path: Path) -> Iterator[tuple[float, Picture]]:
 
     Raises:
         MediaError: what :func:`probe_video` raises; after the last frame, when far fewer were decoded
-            than the container promises.
+            than the container promises, or its end is missing.
     """
     decoder, first = open_decoder(path)
     got: tuple[float, Picture] | None = first
@@ -101,6 +102,8 @@ def read_video(path: Path) -> Iterator[tuple[float, Picture]]:
                 f"{path} is cut short: {count} of the {decoder.frames} frames it promises can be decoded; "
                 "copy or record it again"
             )
+        if missing := missing_end(path):
+            raise MediaError(f"{path} is cut short after {count} frames: {missing}; copy or record it again")
     finally:
         decoder.release()
 

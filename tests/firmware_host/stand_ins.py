@@ -38,6 +38,7 @@ class FakeCapture:
     ) -> None:
         self.fps: float | None = 30.0
         self.recording = recording
+        self.shown, self.missing_end = 1.0, ""
         self.frames = promised
         self.released = False
         self._stamped = stamped

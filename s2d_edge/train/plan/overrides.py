@@ -10,8 +10,9 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from s2d_edge.core.errors import ConfigError
+from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.core.json_files import check_depth
+from s2d_edge.data.reading.tables import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -69,11 +70,9 @@ def read_config(path: Path) -> dict[str, Any]:
         ConfigError: the file is missing or is not TOML.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows' editors begin with a byte order mark
-    except OSError as error:
-        raise ConfigError(f"--config {path} cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"--config {path} is not UTF-8 text ({error}); save it as UTF-8") from None
+        text = read_text(path)
+    except DataError as error:
+        raise ConfigError(f"--config {error}") from None
     return dotted(parse_toml(text, f"--config {path}"))
 
 

@@ -10,6 +10,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.data.reading.readers import read_csv, read_folders
+from s2d_edge.data.reading.tables import read_pairs
 
 QUIET = Console(quiet=True)
 
@@ -82,6 +83,13 @@ def test_csv_in_another_encoding_is_refused(tmp_path: Path) -> None:
     file.write_bytes("path,label\nzoë.jpg,sad\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"labels\.csv, line 2: .*UTF-8"):
         read_csv(file)
+
+
+def test_annotations_in_another_encoding_are_refused_with_their_line(tmp_path: Path) -> None:
+    file = tmp_path / "set_1.txt"
+    file.write_bytes("a.mp4 1\nzoë.mp4 2\n".encode("cp1252"))
+    with pytest.raises(DataError, match=r"set_1\.txt, line 2: .*0xeb.*UTF-8"):
+        read_pairs(file)
 
 
 def test_label_outside_the_set_names_line_label_and_set(tmp_path: Path) -> None:

@@ -185,6 +185,7 @@ def stream(
             config=config,
             on_result=outputs.lines.write if outputs.lines is not None else None,
             frame_sink=outputs.recorder,
+            shown=window is not None,
         )
         started_s = time.monotonic()
         deadline_s = started_s + max_seconds if max_seconds is not None else None

@@ -42,22 +42,30 @@ class ClipMaker:
         chosen = range(len(self._windows)) if seats is None else seats
         return [self._windows[seat].filled for seat in chosen]
 
+    def number(self, frame: Frame) -> float | None:
+        """Return the number of the next frame on the model's grid, None if it is no sample."""
+        return self._sampler.number(frame.t_s)
+
     def take(
-        self, frame: Frame, sightings: Iterable[Sighting], free: Collection[int] = ()
+        self,
+        frame: Frame,
+        number: float | None,
+        sightings: Iterable[Sighting],
+        free: Collection[int] = (),
     ) -> list[ClipRequest]:
         """Add a frame's followed faces to their windows, if the frame is a sample.
 
         A face of a new track clears the window of its seat.
 
         Args:
-            frame: the next one.
+            frame: the next one that was searched.
+            number: as :meth:`number` gave it.
             sightings: the followed faces in it.
             free: seats whose track ended; their windows are cleared.
 
         Returns:
             The clips that are now due.
         """
-        number = self._sampler.number(frame.t_s)
         requests = []
         for seat in free:
             self._windows[seat].clear()

@@ -1,4 +1,4 @@
-"""The face stage: finds the faces of each frame, follows them, and hands on clips of them."""
+"""The face stage: finds the faces in the frames, follows them, and hands on clips of them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,24 @@ from functools import partial
 
 from s2d_edge.firmware_host.io.source import Frame
 from s2d_edge.firmware_host.pipeline.board import Board
-from s2d_edge.firmware_host.pipeline.clips import ClipMaker
 from s2d_edge.firmware_host.pipeline.faults import Faults
+from s2d_edge.firmware_host.pipeline.following import FaceFollower
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest, SearchedFrame
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue
 from s2d_edge.firmware_host.pipeline.stage import Stage
 from s2d_edge.firmware_host.pipeline.stats import LiveStats
-from s2d_edge.media.faces.finder import FaceDetector
-from s2d_edge.media.tracking import FaceTracker, Sighting
+from s2d_edge.media.tracking import Sighting
 
 
 class FaceStage(Stage):
-    """Searches every frame it gets."""
+    """Searches the frames it gets, as far as they need it."""
 
     def __init__(
         self,
         frames: BoundedQueue[Frame],
         requests: BoundedQueue[ClipRequest],
         *,
-        detector: FaceDetector,
-        tracker: FaceTracker,
-        clips: ClipMaker,
+        follower: FaceFollower,
         samples_wanted: int,
         repeat_short: bool,
         record: BoundedQueue[SearchedFrame] | None,
@@ -42,9 +39,7 @@ class FaceStage(Stage):
         Args:
             frames: input.
             requests: output, for the model; closed at the end.
-            detector: finds the faces of a frame; used in the thread of this stage only.
-            tracker: follows them; used in the thread of this stage only.
-            clips: makes clips of them; used in the thread of this stage only.
+            follower: finds and follows the faces; used in the thread of this stage only.
             samples_wanted: samples of a face before its first result.
             repeat_short: repeat the frames of a source that ends before its first clip.
             record: second output, for the annotated video of a file; closed at the end.
@@ -56,9 +51,7 @@ class FaceStage(Stage):
         super().__init__("face", on_failure)
         self._frames = frames
         self._requests = requests
-        self._detector = detector
-        self._tracker = tracker
-        self._clips = clips
+        self._follower = follower
         self._samples_wanted = samples_wanted
         self._repeat_short = repeat_short
         self._record = record
@@ -79,38 +72,40 @@ class FaceStage(Stage):
                     if pending is not None:
                         self._record.put(pending)
                     pending = searched
-            if self._repeat_short and not self._board.stopping and self._clips.ticket == 0:
-                for request in self._clips.take_short():
+            if self._repeat_short and not self._board.stopping and self._follower.clips.ticket == 0:
+                for request in self._follower.clips.take_short():
                     self._board.note_repeated_frames()
                     self._requests.put(request)
             if self._record is not None and pending is not None:
                 # Held back until now: the last frame of a short file shows its only result.
-                self._record.put(replace(pending, ticket=self._clips.ticket))
+                self._record.put(replace(pending, ticket=self._follower.clips.ticket))
         finally:
             self._requests.close()
             if self._record is not None:
                 self._record.close()
 
     def _search(self, frame: Frame) -> SearchedFrame:
-        faces = self._detector.find(frame.picture, self._tracker.in_view)
-        sightings = self._tracker.follow(faces, frame.t_s)
+        followed = self._follower.follow(frame)
+        if followed is None:
+            return self._board.with_newest_faces(frame)
+        sightings = followed.sightings
         self._stats.frame_analysed(face=bool(sightings))
-        for request in self._clips.take(frame, sightings, self._tracker.free):
+        for request in followed.requests:
             self._requests.put(request)
         return SearchedFrame(
             frame=frame,
             faces={sighting.track: sighting.face.box for sighting in sightings},
-            main=self._tracker.main,
-            ticket=self._clips.ticket,
+            main=self._follower.tracker.main,
+            ticket=self._follower.clips.ticket,
             status=self._status(sightings),
         )
 
     def _status(self, sightings: Sequence[Sighting]) -> str:
         if not sightings:
-            if any(self._clips.filled()):
+            if any(self._follower.clips.filled()):
                 return "no face"
-            return f"no face, cleared after {self._tracker.gap_s:g} s"
+            return f"no face, cleared after {self._follower.tracker.gap_s:g} s"
         found = "face found" if len(sightings) == 1 else f"{len(sightings)} faces found"
-        filled = min(self._clips.filled(sighting.seat for sighting in sightings))
+        filled = min(self._follower.clips.filled(sighting.seat for sighting in sightings))
         wanted = self._samples_wanted
         return found if filled >= wanted else f"{found}, collecting {filled}/{wanted}"

@@ -13,7 +13,6 @@ from s2d_edge.contracts.engine import Engine, softmax
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest
 from s2d_edge.firmware_host.pipeline.predictors import Predictor, predictor_for
-from s2d_edge.media.tracking import FaceTracker
 
 
 class Smoother:
@@ -123,12 +122,3 @@ class FacePredictors:
     def _new_seat(self) -> _Seat:
         config = self._config
         return _Seat(predictor_for(self._engine, config.stride), Smoother(config.smooth_s))
-
-
-def tracker_for(engine: Engine, config: PipelineConfig) -> FaceTracker:
-    """Make a tracker of the faces that an engine predicts; a pause longer than its window ends all tracks."""
-    return FaceTracker(
-        config.max_faces,
-        gap_s=config.face_gap_s,
-        pause_s=max(config.face_gap_s, engine.spec.duration_s),
-    )

@@ -18,13 +18,13 @@ from s2d_edge.firmware_host.io.source import Frame, Source
 from s2d_edge.firmware_host.io.view import Counts, Snapshot
 from s2d_edge.firmware_host.pipeline.board import Board
 from s2d_edge.firmware_host.pipeline.capture import CaptureStage
-from s2d_edge.firmware_host.pipeline.clips import ClipMaker
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.faces import FaceStage
 from s2d_edge.firmware_host.pipeline.faults import Faults
+from s2d_edge.firmware_host.pipeline.following import FaceFollower
 from s2d_edge.firmware_host.pipeline.infer import InferStage
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest, SearchedFrame
-from s2d_edge.firmware_host.pipeline.per_face import FacePredictors, tracker_for
+from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, WhenFull
 from s2d_edge.firmware_host.pipeline.record import FrameSink, RecordStage
 from s2d_edge.firmware_host.pipeline.stage import Stage
@@ -60,6 +60,7 @@ class Pipeline:
         on_result: Callable[[LiveResult], None] | None = None,
         on_end: Callable[[], None] | None = None,
         frame_sink: FrameSink | None = None,
+        shown: bool = False,
     ) -> None:
         """Wire the stages.
 
@@ -68,10 +69,11 @@ class Pipeline:
             detector: finds faces in them.
             engine: predicts clips.
             recipe: face crop of the engine's bundle.
-            config: stride, smoothing, longest gap without a face, number of faces.
+            config: stride, smoothing, longest gap without a face, number of faces, frames to search.
             on_result: called with each result, in the model's thread; while it runs, the model waits.
             on_end: called after the last result, in the model's thread.
             frame_sink: takes every frame of the source, annotated.
+            shown: True if somebody looks at the snapshots' frames.
         """
         live, seats = source.live, config.max_faces
         policy = WhenFull.DROP_OLDEST if live else WhenFull.WAIT
@@ -95,8 +97,7 @@ class Pipeline:
         self._unpredicted = Faults("clips could not be predicted", forgiven=live)
         self._board = Board(engine.labels, RESULTS_KEPT * seats)
         predictors = FacePredictors(engine, config)
-        request = predictors.request
-        self.samples_wanted = request.frames
+        self.samples_wanted = predictors.request.frames
         record = self._record if frame_sink is not None else None
         self._capture = CaptureStage(
             source,
@@ -110,13 +111,13 @@ class Pipeline:
             FaceStage(
                 self._frames,
                 self._requests,
-                detector=detector,
-                tracker=tracker_for(engine, config),
-                clips=ClipMaker(
-                    seats,
-                    request,
-                    stride=predictors.request_stride,
+                follower=FaceFollower(
+                    detector,
+                    predictors,
+                    config,
+                    spec=engine.spec,
                     recipe=recipe,
+                    drawn=shown or frame_sink is not None,
                 ),
                 samples_wanted=self.samples_wanted,
                 repeat_short=not live,

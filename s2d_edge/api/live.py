@@ -9,6 +9,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.firmware_host.bundles import find_bundle
 from s2d_edge.firmware_host.engines.base import GraphEngine
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
+from s2d_edge.firmware_host.pipeline.search_plan import SearchWhen
 from s2d_edge.firmware_host.selftest.trust import require_trust
 from s2d_edge.firmware_host.watch import LiveResults
 from s2d_edge.firmware_host.watch import watch as watch_source
@@ -21,6 +22,7 @@ def watch(
     stride: int = 1,
     smooth_s: float = 0.5,
     face_gap_s: float = 0.5,
+    search: SearchWhen = "auto",
     max_faces: int = 1,
     device: str = "auto",
     skip_selftest: bool = False,
@@ -39,6 +41,8 @@ def watch(
         stride: samples between results.
         smooth_s: time constant of the smoothing of the probabilities, seconds; 0 for none.
         face_gap_s: seconds without a face after which its state is reset.
+        search: frames searched for faces: ``samples`` of the model's rate, ``all``, or ``auto``, the samples
+            and those between where a face is new, moves quickly or is out of view.
         max_faces: faces followed at once, at most 16; a result's ``track`` numbers them.
         device: as :func:`load` takes it; an opened model stays on its own.
         skip_selftest: do not compare a device's logits with the bundle's before it is first used.
@@ -65,7 +69,9 @@ def watch(
     0.2 s: face 1
     """
     console = console or Console(quiet=True)
-    config = PipelineConfig(stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s, max_faces=max_faces)
+    config = PipelineConfig(
+        stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s, max_faces=max_faces, search=search
+    )
     with ExitStack() as opened_here:
         if not isinstance(model, Model):
             found = find_bundle(None, device, console).path if model is None else model

@@ -15,9 +15,9 @@ from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.core.errors import MediaError, S2DEdgeError
 from s2d_edge.firmware_host.io.source import Frame
-from s2d_edge.firmware_host.pipeline.clips import ClipMaker
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
-from s2d_edge.firmware_host.pipeline.per_face import FacePredictors, tracker_for
+from s2d_edge.firmware_host.pipeline.following import FaceFollower
+from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
 from s2d_edge.firmware_host.watch import open_face_finder
 
 
@@ -43,14 +43,8 @@ class Stream:
         config = PipelineConfig(stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s)
         self._labels = engine.labels
         self._predictors = FacePredictors(engine, config)
-        self._clips = ClipMaker(
-            1,
-            self._predictors.request,
-            stride=self._predictors.request_stride,
-            recipe=crop,
-        )
-        self._tracker = tracker_for(engine, config)
         self._finder = open_face_finder(config, bundle)
+        self._follower = FaceFollower(self._finder, self._predictors, config, spec=engine.spec, recipe=crop)
         self._pushed = 0
         self._last_s = -np.inf
         self._closed = False
@@ -86,11 +80,12 @@ class Stream:
         self._last_s = t_s
         taken = Frame(index=self._pushed, t_s=t_s, picture=frame, arrived_s=time.perf_counter())
         self._pushed += 1
-        sightings = self._tracker.follow(self._finder.find(frame, self._tracker.in_view), t_s)
-        if self._tracker.main != self._track:
-            self._track, self._warming = self._tracker.main, True
-        # One at most: one face is followed.
-        for request in self._clips.take(taken, sightings, self._tracker.free):
+        followed = self._follower.follow(taken)
+        if followed is None:
+            return None
+        if self._follower.tracker.main != self._track:
+            self._track, self._warming = self._follower.tracker.main, True
+        for request in followed.requests:  # one at most: one face is followed
             prediction = self._predictors.predict(request)
             if prediction is None:
                 continue

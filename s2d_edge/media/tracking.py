@@ -17,6 +17,8 @@ Box = tuple[int, int, int, int]  # x, y, width, height, pixels
 # real clips, searched in every third frame, a face overlaps with itself by 0.29 at least. Two people closer
 # than that hide each other: a crop of one would show the other, so only one is kept.
 SAME_FACE = 0.2
+# Where frames between two searches were passed over, a followed face is known again by any real overlap.
+SAME_FACE_LATER = 0.05
 
 FACE_GAP_S = 0.5  # seconds without a face after which its track ends, unless the user says otherwise
 # A source pauses when a frame takes this many times as long as the slowest of the last few.
@@ -121,6 +123,7 @@ class FaceTracker:
         self._apart_s: deque[float] = deque(maxlen=_PACE_OVER)  # between the last frames
         self._last_s: float | None = None
         self._tracks = 0
+        self._passed_over = False
         self._in_view: tuple[Box, ...] = ()
 
     @property
@@ -132,6 +135,11 @@ class FaceTracker:
     def free(self) -> frozenset[int]:
         """Seats that nobody holds: never taken, or their track ended."""
         return frozenset(seat.number for seat in self._seats if seat.box is None)
+
+    @property
+    def missing(self) -> int:
+        """How many followed faces are not in the last frame."""
+        return len(self._seats) - len(self.free) - len(self._in_view)
 
     @property
     def in_view(self) -> tuple[Box, ...]:
@@ -151,10 +159,9 @@ class FaceTracker:
         Returns:
             The followed faces in this frame, the longest followed first.
         """
-        if self._paused(t_s):
-            for seat in self._seats:
-                seat.box = None
-        seen = self._match(faces)
+        self._note_time(t_s)
+        seen = self._match(faces, SAME_FACE_LATER if self._passed_over else SAME_FACE)
+        self._passed_over = False
         for seat in self._seats:
             if seat.box is not None and seat not in seen:
                 self._miss(seat, t_s)
@@ -174,6 +181,17 @@ class FaceTracker:
         self._in_view = tuple(sighting.face.box for sighting in sightings)
         return sightings
 
+    def pass_over(self, t_s: float) -> None:
+        """Note the time of a frame that is not searched, seconds."""
+        self._note_time(t_s)
+        self._passed_over = True
+
+    def _note_time(self, t_s: float) -> None:
+        """Note the time of a frame; after a pause of the source every track ends."""
+        if self._paused(t_s):
+            for seat in self._seats:
+                seat.box = None
+
     def _paused(self, t_s: float) -> bool:
         """Note the time of a frame; True if it comes after a pause of the source."""
         apart_s = 0.0 if self._last_s is None else t_s - self._last_s
@@ -190,8 +208,8 @@ class FaceTracker:
         if t_s - seat.missing_since_s > self.gap_s:
             seat.box = None
 
-    def _match(self, faces: Sequence[Face]) -> dict[_Seat, Face]:
-        """Faces that are where a followed one was, the best overlaps first."""
+    def _match(self, faces: Sequence[Face], least: float) -> dict[_Seat, Face]:
+        """Faces that overlap by ``least`` with where a followed one was, the best overlaps first."""
         overlaps = [
             (box_overlap(face.box, seat.box), seat, face)
             for seat in self._seats
@@ -201,7 +219,7 @@ class FaceTracker:
         matched: dict[_Seat, Face] = {}
         for overlap, seat, face in sorted(overlaps, key=lambda each: -each[0]):
             taken = any(face is other for other in matched.values())
-            if overlap >= SAME_FACE and seat not in matched and not taken:
+            if overlap >= least and seat not in matched and not taken:
                 matched[seat] = face
         return matched
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -38,6 +38,14 @@ def run(
     max_faces: Annotated[
         int, typer.Option(metavar="N", help="Faces followed at once, each with a state of its own.")
     ] = 1,
+    search: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|all|samples",
+            help="Frames searched for faces: auto takes samples, and those between where a face is new, fast "
+            "or lost, or drawn by --show or --save.",
+        ),
+    ] = "auto",
     show: Annotated[bool, typer.Option("--show", help="Open a window; q closes it.")] = False,
     save: Annotated[
         Path | None,
@@ -70,6 +78,7 @@ def run(
     from s2d_edge.core.errors import ConfigError
     from s2d_edge.firmware_host.live import run_live
     from s2d_edge.firmware_host.pipeline.config import PipelineConfig
+    from s2d_edge.firmware_host.pipeline.search_plan import SearchWhen
 
     if camera is not None and source is not None:
         raise ConfigError("--camera and --source were both given; choose one")
@@ -78,7 +87,13 @@ def run(
         bundle=bundle,
         source=(camera or 0) if source is None else source,
         device=device,
-        config=PipelineConfig(stride=stride, smooth_s=smooth, face_gap_s=face_gap, max_faces=max_faces),
+        config=PipelineConfig(
+            stride=stride,
+            smooth_s=smooth,
+            face_gap_s=face_gap,
+            max_faces=max_faces,
+            search=cast(SearchWhen, search),
+        ),
         show=show,
         save=save,
         json=json,

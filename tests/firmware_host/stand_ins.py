@@ -1,13 +1,15 @@
-"""A connection, a sampled face, a result and a console, made by hand."""
+"""A connection, a sampled face, a result, an engine and a console, made by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from io import StringIO
 
+import numpy as np
 from rich.console import Console as RichConsole
 
 from s2d_edge.contracts.clip import ClipSpec
+from s2d_edge.contracts.engine import Clip, Logits, Numbers
 from s2d_edge.core.console import Console
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.pipeline.messages import SampledFace
@@ -65,3 +67,25 @@ def said() -> tuple[Console, StringIO]:
     console = Console()
     console.rich = RichConsole(file=text, width=400)
     return console, text
+
+
+class Constant:
+    """An engine that predicts the same of every clip."""
+
+    labels = ("happy", "sad")
+    description = "constant"
+
+    def __init__(self, spec: ClipSpec) -> None:
+        self.spec = spec
+
+    def infer(self, clip: Clip, numbers: Numbers | None = None) -> Logits:
+        return np.zeros((1, 2), np.float32)
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def __enter__(self) -> Constant:
+        return self
+
+    def __exit__(self, *exit_info: object) -> None:
+        self.close()

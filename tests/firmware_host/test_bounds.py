@@ -13,19 +13,18 @@ import pytest
 
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
-from s2d_edge.contracts.engine import Clip, Logits, Numbers
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.io.source import Frame, SourceState
 from s2d_edge.firmware_host.io.view import Overlay
 from s2d_edge.firmware_host.pipeline import clips as clips_module
 from s2d_edge.firmware_host.pipeline.board import Board
-from s2d_edge.firmware_host.pipeline.clips import ClipMaker
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.faces import FaceStage
 from s2d_edge.firmware_host.pipeline.faults import Faults
+from s2d_edge.firmware_host.pipeline.following import FaceFollower
 from s2d_edge.firmware_host.pipeline.infer import InferStage
 from s2d_edge.firmware_host.pipeline.messages import ClipRequest
-from s2d_edge.firmware_host.pipeline.per_face import FacePredictors, tracker_for
+from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
 from s2d_edge.firmware_host.pipeline.pipeline import FRAME_BYTES_QUEUED
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, WhenFull
 from s2d_edge.firmware_host.pipeline.stats import LiveStats
@@ -33,7 +32,7 @@ from s2d_edge.media.crop import Picture
 from s2d_edge.media.sampling import PeriodicSampler
 from s2d_edge.media.tracking import Box, Face, FaceTracker
 from tests.firmware_host.live import pipeline_of
-from tests.firmware_host.stand_ins import RESULT
+from tests.firmware_host.stand_ins import RESULT, Constant
 from tests.pictures import mesh_at
 from tests.processes import wait_until
 
@@ -41,26 +40,6 @@ SPEC = ClipSpec(frames=3, fps=10, size=32)
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 CROP = np.zeros((SPEC.size, SPEC.size, 3), np.uint8)
 SEATS = 3
-
-
-class Constant:
-    """An engine that predicts the same of every clip."""
-
-    spec = SPEC
-    labels = ("happy", "sad")
-    description = "constant"
-
-    def infer(self, clip: Clip, numbers: Numbers | None = None) -> Logits:
-        return np.zeros((1, 2), np.float32)
-
-    def close(self) -> None:
-        """Nothing to free."""
-
-    def __enter__(self) -> Constant:
-        return self
-
-    def __exit__(self, *exit_info: object) -> None:
-        self.close()
 
 
 class Passersby:
@@ -92,19 +71,18 @@ class Bookkeeping:
 
     def __init__(self, stride: int, begun: int) -> None:
         config = PipelineConfig(stride=stride, max_faces=SEATS)
-        engine = Constant()
+        engine = Constant(SPEC)
         self.stats = LiveStats()
         self.board = Board(engine.labels, 64)
         self.frames: BoundedQueue[Frame] = BoundedQueue(1, WhenFull.DROP_OLDEST)
         self.requests: BoundedQueue[ClipRequest] = BoundedQueue(SEATS, WhenFull.DROP_OLDEST)
         predictors = FacePredictors(engine, config)
-        self.tracker = tracker_for(engine, config)
+        follower = FaceFollower(Passersby(), predictors, config, spec=SPEC, recipe=CropRecipe(size=SPEC.size))
+        self.tracker = follower.tracker
         self.face = FaceStage(
             self.frames,
             self.requests,
-            detector=Passersby(),
-            tracker=self.tracker,
-            clips=ClipMaker(SEATS, predictors.request, stride=stride, recipe=CropRecipe(size=SPEC.size)),
+            follower=follower,
             samples_wanted=SPEC.frames,
             repeat_short=False,
             record=None,

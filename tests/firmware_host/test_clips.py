@@ -23,13 +23,15 @@ def sighting(seat: int, track: int) -> Sighting:
     return Sighting(seat, track, Face(mesh_at(30, 12, 40), (30, 12, 40, 40)))
 
 
-def feed(clips: ClipMaker, frames: range, sightings: list[Sighting]) -> list[ClipRequest]:
+def feed(
+    clips: ClipMaker, frames: range, sightings: list[Sighting], *, fps: float = FPS
+) -> list[ClipRequest]:
     picture = with_square((200, 20, 20))
-    return [
-        request
-        for index in frames
-        for request in clips.take(Frame(index, index / FPS, picture, 0.0), sightings)
-    ]
+    requests = []
+    for index in frames:
+        frame = Frame(index, index / fps, picture, 0.0)
+        requests += clips.take(frame, clips.number(frame), sightings)
+    return requests
 
 
 def test_every_face_gets_a_clip_once_its_window_is_full() -> None:
@@ -60,19 +62,15 @@ def test_new_track_clears_the_window_of_its_seat_only() -> None:
 def test_the_window_of_a_seat_that_became_free_is_cleared() -> None:
     clips = clip_maker()
     feed(clips, range(8), [sighting(0, 1), sighting(1, 2)])
-    assert clips.take(Frame(8, 8 / FPS, with_square((200, 20, 20)), 0.0), [sighting(1, 2)], {0})
+    frame = Frame(8, 8 / FPS, with_square((200, 20, 20)), 0.0)
+    assert clips.take(frame, clips.number(frame), [sighting(1, 2)], {0})
     assert clips.filled() == [0, 4]
 
 
 def test_each_request_says_how_far_apart_its_samples_are() -> None:
-    picture = with_square((200, 20, 20))
     for fps, pace in ((20, 1.0), (10, 1.0), (7.5, 4 / 3), (2.5, 4.0)):
         clips = clip_maker()
-        requests = [
-            request
-            for index in range(40)
-            for request in clips.take(Frame(index, index / fps, picture, 0.0), [sighting(0, 1)])
-        ]
+        requests = feed(clips, range(40), [sighting(0, 1)], fps=fps)
         assert [request.pace for request in requests] == pytest.approx([pace] * len(requests))
         assert len(requests) == (17 if fps == 20 else 37)
         assert requests[-1].last.number == pytest.approx(38 / 2 if fps == 20 else 39 * 10 / fps)

@@ -101,6 +101,25 @@ def test_a_still_face_is_one_track_however_slow_the_search(every_s: float) -> No
         assert followed([] if number % 3 == 1 else [still]) == ({} if number % 3 == 1 else {1: still})
 
 
+def test_a_face_is_known_again_from_further_off_where_frames_were_passed_over() -> None:
+    for passed_over, track in ((False, 2), (True, 1)):
+        tracker = FaceTracker(1)
+        tracker.follow([face(0, 0, 30)], 0.0)
+        if passed_over:
+            tracker.pass_over(0.1)
+        moved = face(25, 0, 30)  # an overlap of 0.09
+        assert [each.track for each in tracker.follow([moved], 0.2)] == [track]
+        assert [each.track for each in tracker.follow([face(50, 0, 30)], 0.3)] == [track + 1]
+
+
+def test_a_pause_ends_the_tracks_whether_its_frames_are_searched_or_not() -> None:
+    tracker = FaceTracker(1, pause_s=2.0)
+    for number in range(10):
+        tracker.follow([face(0, 0, 30)], number / 10)
+    tracker.pass_over(4.0)
+    assert [each.track for each in tracker.follow([face(0, 0, 30)], 4.1)] == [2]
+
+
 @pytest.mark.parametrize("every_s", [1 / 60, 0.1, 1 / 1.5])
 def test_a_face_that_was_seen_once_holds_no_seat(every_s: float) -> None:
     followed = Following(2, every_s, gap_s=0.5)

@@ -24,6 +24,14 @@ MESH_SIZE = 192
 OUTER_EYES = (33, 263)
 # A region of the frame before replaces a detection that overlaps more with it: min_similarity_threshold.
 SAME_REGION = 0.5
+# Where frames were passed over, a face may have moved to the rim of its region, or half out of it, where the
+# mesh is drawn back to the region's middle. A region that overlaps less with the detection of its face gives
+# way to it; that of a face at rest overlaps by 0.75 and more. MediaPipe, which searches every frame, has
+# neither this limit nor the next one.
+STALE_REGION = 0.7
+# Where the points of a followed face ask for a region that overlaps less with the one searched, a second
+# search there finds them better.
+CENTRED = 0.8
 
 
 class Mesh:
@@ -51,10 +59,18 @@ class Mesh:
         if len(regions) < self._max_faces:
             detected = [each.region() for each in self._detector.find(frame)[: self._max_faces]]
             regions = _joined(detected, regions)
-        faces = [points for region in regions if (points := self._points_in(frame, region)) is not None]
+        faces = [points for region in regions if (points := self._points_near(frame, region)) is not None]
         if not self._static:
             self._followed = [region_of(points) for points in faces]
         return faces
+
+    def _points_near(self, frame: Picture, region: Region) -> Points | None:
+        """The points of the face that a region shows; if it is followed, also at the region's rim."""
+        points = self._points_in(frame, region)
+        if points is None or not any(region is other for other in self._followed):
+            return points
+        centred = region_of(points)
+        return points if centred.overlap(region) >= CENTRED else self._points_in(frame, centred)
 
     def _points_in(self, frame: Picture, region: Region) -> Points | None:
         if not region.side >= 1:  # a box without an area, or NaN from a device
@@ -72,6 +88,13 @@ def region_of(points: Points) -> Region:
 
 
 def _joined(detected: Sequence[Region], followed: Sequence[Region]) -> list[Region]:
-    """The detected regions that no followed one overlaps with, then the followed ones."""
-    new = [each for each in detected if all(each.overlap(other) <= SAME_REGION for other in followed)]
-    return [*new, *followed]
+    """The detected regions that no followed one shows, then the followed ones that are not stale."""
+    new, stale = [], set()
+    for each in detected:
+        overlaps = [each.overlap(other) for other in followed]
+        nearest = max(overlaps, default=0.0)
+        if nearest < STALE_REGION:
+            new.append(each)
+        if SAME_REGION < nearest < STALE_REGION:
+            stale.add(overlaps.index(nearest))
+    return [*new, *(region for index, region in enumerate(followed) if index not in stale)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
@@ -95,4 +96,4 @@ class ClipMaker:
 
     def _request(self, seat: int, clip: Clip, last: SampledFace, pace: float) -> ClipRequest:
         self._ticket += 1
-        return ClipRequest(self._ticket, seat, self._tracks[seat], clip, last, pace)
+        return ClipRequest(self._ticket, seat, self._tracks[seat], clip, last, pace, time.perf_counter())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -85,11 +86,16 @@ class FaceStage(Stage):
                 self._record.close()
 
     def _search(self, frame: Frame) -> SearchedFrame:
+        waited_ms = (time.perf_counter() - frame.arrived_s) * 1e3
         followed = self._follower.follow(frame)
         if followed is None:
             return self._board.with_newest_faces(frame)
         sightings = followed.sightings
         self._stats.frame_analysed(face=bool(sightings))
+        self._stats.took("search", followed.search_ms)
+        if followed.sampled:
+            self._stats.took("wait for search", waited_ms)
+            self._stats.took("crop", followed.crop_ms)
         for request in followed.requests:
             self._requests.put(request)
         return SearchedFrame(

@@ -65,7 +65,9 @@ class InferStage(Stage):
             for request in self._requests:
                 result = self._faults.attempt(partial(self._predict, request))
                 if result is not None and self._on_result is not None:
+                    done_s = time.perf_counter()
                     self._on_result(result)
+                    self._stats.took("outputs", (time.perf_counter() - done_s) * 1e3)
                 self._board.put_result(request.ticket, result)
         finally:
             self._board.end_results()
@@ -94,5 +96,6 @@ class InferStage(Stage):
             warming=prediction.warming,
             pace=prediction.pace,
         )
+        self._stats.took("wait for model", (started_s - request.made_s) * 1e3)
         self._stats.result_came(result.latency_ms, result.infer_ms, result.pace)
         return result

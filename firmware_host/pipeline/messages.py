@@ -45,6 +45,7 @@ class ClipRequest:
         clip: (1, F, S, S, 3) uint8 RGB; F is the model's T, or 1 for a stream.
         last: its newest sample.
         pace: mean distance of its samples, in periods of the model's rate; 1 for a single one.
+        made_s: ``time.perf_counter()`` when it was made.
     """
 
     ticket: int
@@ -53,6 +54,7 @@ class ClipRequest:
     clip: Clip
     last: SampledFace
     pace: float
+    made_s: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,10 @@ the results that belong to them, so the same file gives the same annotated video
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
 
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
@@ -28,7 +31,7 @@ from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, WhenFull
 from s2d_edge.firmware_host.pipeline.record import FrameSink, RecordStage
 from s2d_edge.firmware_host.pipeline.stage import Stage
-from s2d_edge.firmware_host.pipeline.stats import LiveStats
+from s2d_edge.firmware_host.pipeline.stats import LiveStats, Span
 from s2d_edge.media.faces.finder import FaceDetector
 
 FRAMES_QUEUED = 4
@@ -175,6 +178,11 @@ class Pipeline:
     def waiting_bytes(self) -> int:
         """Bytes of the whole frames that wait in queues."""
         return self._frames.held_bytes + self._record.held_bytes
+
+    @property
+    def times(self) -> Mapping[Span, NDArray[np.float32]]:
+        """How long the last samples took from frame to result, and in each step, (n,) milliseconds."""
+        return self._stats.times()
 
     @property
     def counts(self) -> Counts:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from threading import Lock
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.firmware_host.io.view import Counts
 from s2d_edge.media.sampling import SLOW_PACE
+
+Span = Literal["latency", "wait for search", "search", "crop", "wait for model", "model", "outputs"]
+"""Times that are kept: a sample's latency from its decoded frame to its result, the steps on this way in
+their order, and what was done with the result then."""
 
 RATE_OVER_S = 3.0
 TIMES_KEPT = 10_000
@@ -85,8 +91,7 @@ class LiveStats:
         self._pace = 1.0
         self._frame_rate = Rate()
         self._result_rate = Rate()
-        self._latency = _Times()
-        self._infer = _Times()
+        self._times: dict[Span, _Times] = {span: _Times() for span in get_args(Span)}
 
     def frame_came(self) -> None:
         """Count a frame that was taken from the source."""
@@ -101,6 +106,11 @@ class LiveStats:
             self._analysed += 1
             self._with_face += face
 
+    def took(self, span: Span, took_ms: float) -> None:
+        """Note how long something took, milliseconds."""
+        with self._lock:
+            self._times[span].add(took_ms)
+
     def result_came(self, latency_ms: float, infer_ms: float, pace: float) -> None:
         """Count a result.
 
@@ -113,11 +123,16 @@ class LiveStats:
         with self._lock:
             self._results += 1
             self._result_rate.tick(now_s)
-            self._latency.add(latency_ms)
-            self._infer.add(infer_ms)
+            self._times["latency"].add(latency_ms)
+            self._times["model"].add(infer_ms)
             if pace > SLOW_PACE:
                 self._slow_results += 1
                 self._pace = pace
+
+    def times(self) -> Mapping[Span, NDArray[np.float32]]:
+        """The last 10,000 times of each kind, (n,) milliseconds in any order."""
+        with self._lock:
+            return {span: times.copy() for span, times in self._times.items()}
 
     def counts(
         self,
@@ -135,7 +150,7 @@ class LiveStats:
             results, slow_results, pace = self._results, self._slow_results, self._pace
             source_fps = self._frame_rate.per_second(now_s)
             results_per_s = self._result_rate.per_second(now_s)
-            latency, infer = self._latency.copy(), self._infer.copy()
+            latency, infer = self._times["latency"].copy(), self._times["model"].copy()
         return Counts(
             frames=frames,
             analysed=analysed,

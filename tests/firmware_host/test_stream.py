@@ -30,7 +30,7 @@ SPEC = ClipSpec(frames=T, fps=10.0, size=SIZE)
 
 def request(number: float) -> ClipRequest:
     """One sample of one face."""
-    return ClipRequest(1, 0, 1, FRAME[None], replace(sample(0), number=number), 1.0)
+    return ClipRequest(1, 0, 1, FRAME[None], replace(sample(0), number=number), 1.0, 0.0)
 
 
 class _Recorded:

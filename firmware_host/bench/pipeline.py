@@ -44,7 +44,7 @@ _STAGES = {"s2d-capture": "decode", "s2d-face": "search and crop", "s2d-model": 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveOptions:
-    """What is measured.
+    """Number and pace of the cameras, and the time of the measurement.
 
     Attributes:
         fps: of each camera, frames per second.
@@ -71,7 +71,7 @@ class LiveOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCost:
-    """What the cameras cost together.
+    """Cost of all cameras together.
 
     Attributes:
         engine: description of the engine.

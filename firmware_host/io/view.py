@@ -54,6 +54,7 @@ class Counts:
         frames: taken from the source.
         analysed: of these, searched for faces.
         with_face: of these, with a followed face.
+        passed_over: not searched, because they are no samples and no face could be lost (``--search``).
         results: predictions of the model.
         slow_results: of these, made of samples more than 1.2 times as far apart as the model learned.
         pace: of the newest of these: mean distance of its samples, in periods of the model's rate; 1 if none.
@@ -71,6 +72,7 @@ class Counts:
 
     frames: int
     analysed: int
+    passed_over: int
     with_face: int
     results: int
     slow_results: int

@@ -89,6 +89,7 @@ class FaceStage(Stage):
         waited_ms = (time.perf_counter() - frame.arrived_s) * 1e3
         followed = self._follower.follow(frame)
         if followed is None:
+            self._stats.frame_passed_over()
             return self._board.with_newest_faces(frame)
         sightings = followed.sightings
         self._stats.frame_analysed(face=bool(sightings))

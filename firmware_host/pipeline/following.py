@@ -19,7 +19,7 @@ from s2d_edge.media.tracking import FaceTracker, Sighting
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Followed:
-    """What a search of one frame gave.
+    """Outcome of the search of one frame.
 
     Attributes:
         sightings: the followed faces in it, the longest followed first.

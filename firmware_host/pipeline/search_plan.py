@@ -1,4 +1,4 @@
-"""Which frames are searched for faces: the samples, and those between them where a face could be lost."""
+"""The frames that are searched for faces: samples, and those between them where a face could be lost."""
 
 from __future__ import annotations
 

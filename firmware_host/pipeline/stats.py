@@ -85,6 +85,7 @@ class LiveStats:
         self._lock = Lock()
         self._frames = 0
         self._analysed = 0
+        self._passed_over = 0
         self._with_face = 0
         self._results = 0
         self._slow_results = 0
@@ -105,6 +106,11 @@ class LiveStats:
         with self._lock:
             self._analysed += 1
             self._with_face += face
+
+    def frame_passed_over(self) -> None:
+        """Count a frame that needed no search."""
+        with self._lock:
+            self._passed_over += 1
 
     def took(self, span: Span, took_ms: float) -> None:
         """Note how long something took, milliseconds."""
@@ -147,6 +153,7 @@ class LiveStats:
         with self._lock:
             now_s = time.perf_counter()
             frames, analysed, with_face = self._frames, self._analysed, self._with_face
+            passed_over = self._passed_over
             results, slow_results, pace = self._results, self._slow_results, self._pace
             source_fps = self._frame_rate.per_second(now_s)
             results_per_s = self._result_rate.per_second(now_s)
@@ -154,6 +161,7 @@ class LiveStats:
         return Counts(
             frames=frames,
             analysed=analysed,
+            passed_over=passed_over,
             with_face=with_face,
             results=results,
             slow_results=slow_results,

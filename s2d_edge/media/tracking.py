@@ -138,7 +138,7 @@ class FaceTracker:
 
     @property
     def missing(self) -> int:
-        """How many followed faces are not in the last frame."""
+        """Number of followed faces that are not in the last frame."""
         return len(self._seats) - len(self.free) - len(self._in_view)
 
     @property

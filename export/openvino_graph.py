@@ -8,6 +8,7 @@ from pathlib import Path
 import openvino as ov
 import torch
 
+from s2d_edge.core.openvino_core import save_graph
 from s2d_edge.export.graph import Graph
 
 
@@ -27,5 +28,4 @@ def write_openvino(source: Graph, path: Path) -> None:
         graph.input(number).set_names({spec.name})
     for number, spec in enumerate(source.outputs):
         graph.output(number).set_names({spec.name})
-    # FP16 compression is the default; it would cost the parity this bundle promises.
-    ov.save_model(graph, path, compress_to_fp16=False)
+    save_graph(graph, path)  # compressed to FP16, the default, it would not have the parity that is promised

@@ -12,7 +12,7 @@ from s2d_edge.calibrate.quantize.accuracy_control import Control
 from s2d_edge.calibrate.quantize.float_layers import layers_in_float
 from s2d_edge.calibrate.quantize.nncf_session import quantize_graph
 from s2d_edge.calibrate.quantize.recipe import FLOAT_LOOKUPS, Recipe
-from s2d_edge.core.openvino_core import openvino_core
+from s2d_edge.core.openvino_core import openvino_core, save_graph
 from s2d_edge.lint.openvino_view import constant_names, source_names
 
 _RESAMPLING = "Interpolate"  # of pictures: 8 bits before the landmark network suffice, none around the resize
@@ -51,7 +51,7 @@ def quantize_openvino(
         control=control,
     )
     # Uncompressed: values that are not INT8 keep the 32 bits they were measured with.
-    ov.save_model(quantized, out, compress_to_fp16=False)
+    save_graph(quantized, out)
 
 
 def activation_products(model: ov.Model, kinds: Collection[str] = ("MatMul",)) -> list[str]:

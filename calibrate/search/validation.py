@@ -21,6 +21,7 @@ from s2d_edge.contracts.engine import Clip, Engine
 from s2d_edge.contracts.evaluation import gather, predict_windows
 from s2d_edge.core import metrics
 from s2d_edge.core.console import Console
+from s2d_edge.core.disk import refusals
 from s2d_edge.core.errors import DataError
 from s2d_edge.core.scratch import temporary_folder
 from s2d_edge.data.preparing.clips import load_many
@@ -186,7 +187,8 @@ def validating(
             )
             for clip in tally.watch(clips, advance):
                 file = folder / f"{len(stored)}.npy"
-                np.save(file, clip.frames)
+                with refusals(file):
+                    np.save(file, clip.frames)
                 stored.append(_StoredClip(file=file, index=clip.index, window_numbers=clip.window_numbers))
                 logits.append(predict_windows(fp32, clip))
         tally.report(console)

@@ -18,6 +18,7 @@ from rich.table import Table
 from s2d_edge.contracts.bundle import Bundle, EngineIdentity, SelfTestRecord
 from s2d_edge.contracts.engine import Logits
 from s2d_edge.core.console import Console, write_json
+from s2d_edge.core.disk import refusals
 from s2d_edge.core.errors import BundleError, SelfTestError
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
@@ -137,7 +138,8 @@ def write_self_test(bundle: Bundle, console: Console) -> SelfTestRecord:
     with open_engine(bundle, "cpu") as engine:
         reference = np.concatenate([logits for logits, _ in _predict(engine, _SEED)])
         identity = engine.identity
-    np.save(bundle.path / _FILE, reference, allow_pickle=False)
+    with refusals(bundle.path / _FILE):
+        np.save(bundle.path / _FILE, reference, allow_pickle=False)
     return SelfTestRecord(
         file=_FILE, answers=len(reference), generator=GENERATOR, seed=_SEED, engine=identity
     )

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from s2d_edge.core.disk import sentence_of
+
 
 class S2DEdgeError(Exception):
     """Base of every error that a user can cause or must act on; the command line exits with code 1."""
@@ -105,5 +107,7 @@ def exit_with_a_sentence() -> Iterator[None]:
     """End a script beside the command line with a sentence and exit code 1 when an error occurs."""
     try:
         yield
-    except (S2DEdgeError, OSError) as error:
+    except S2DEdgeError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {sentence_of(error)}")

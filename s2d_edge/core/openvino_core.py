@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from s2d_edge.core.caches import ensure_home
+from s2d_edge.core.disk import refusals
 
 _LOCK = Lock()  # two threads that both come first make one core
 
@@ -28,6 +30,18 @@ def openvino_core() -> Any:
 
     with _LOCK:
         return _made(openvino.Core)
+
+
+def save_graph(graph: Any, path: Path) -> None:
+    """Write an OpenVINO graph and its weights, which are not compressed to FP16.
+
+    Raises:
+        OSError: the disk refuses, for instance because it is full.
+    """
+    import openvino
+
+    with refusals(path):
+        openvino.save_model(graph, path, compress_to_fp16=False)
 
 
 @contextmanager

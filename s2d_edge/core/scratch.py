@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from s2d_edge.core.disk import is_full, refused
+from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.core.locks import Lock, lock
 
 # One so young may not be locked yet. A claimed name is another's only where a dot ends what both share.
@@ -41,14 +43,23 @@ def temporary_folder() -> Iterator[Path]:
     """Yield an empty folder among the temporary files, which is removed at the end.
 
     What killed commands left there is removed at the beginning.
+
+    Raises:
+        S2DEdgeError: their disk is full.
     """
     parent = Path(tempfile.gettempdir())
     sweep(parent, _TEMPORARY)
     folder = parent / scratch_name(_TEMPORARY)
-    folder.mkdir(mode=0o700)
     try:
+        folder.mkdir(mode=0o700)
         with in_use(folder):
             yield folder
+    except OSError as error:
+        if is_full(error) and str(error.filename2 or error.filename).startswith(str(folder)):
+            raise S2DEdgeError(
+                f"{refused(error, folder)}, or set TMPDIR to a folder on another disk, and repeat the command"
+            ) from None
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -18,6 +18,7 @@ import typer
 
 from s2d_edge.core.addresses import redact_text
 from s2d_edge.core.caches import ensure_home
+from s2d_edge.core.disk import sentence_of
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.core.signals import SIGNALLED, answered_in_time, exit_code, on_signals
 from s2d_edge.core.standard_files import drop_unwritten, ensure_standard_files
@@ -109,8 +110,10 @@ def main() -> None:
         error.message = redact_text(error.message)
         error.show()
         sys.exit(error.exit_code)
-    except (S2DEdgeError, OSError) as error:
+    except S2DEdgeError as error:
         _fail(f"error: {missing_library(error) or error}", ERROR)
+    except OSError as error:
+        _fail(f"error: {missing_library(error) or sentence_of(error)}", ERROR)
     except ModuleNotFoundError as error:
         _fail(
             f"error: this verb needs the package {error.name!r}, which is not installed; "

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +25,10 @@ from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.record.progress import Snapshot, load_snapshot
 from s2d_edge.train.record.record import Record
 from s2d_edge.train.supply import supply
+from tests.full_disk import full
 from tests.train.tiny import job, noisy_clips
 
 SETTINGS = StageSettings(epochs=2, batch_clips=4, lr=1e-3, warmup_epochs=0, dropout=0)
-
-
-@contextmanager
-def full(limit: int) -> Iterator[None]:
-    """A disk on which no file may grow beyond ``limit`` bytes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _training(folder: Path) -> StageTraining:

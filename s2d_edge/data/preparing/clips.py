@@ -159,8 +159,8 @@ class ClipLoader:
             picture, own = cropper.add(frame)
             pictures.append(picture)
             found.append(own)
-        for k, picture in enumerate(cropper.crop_again(islice(frames(), cropper.to_crop_again))):
-            pictures[k] = picture
+        if again := cropper.to_crop_again:  # most clips are decoded once
+            pictures[:again] = cropper.crop_again(islice(frames(), again))
         return pictures, found
 
     def _assemble(

@@ -150,6 +150,21 @@ def test_a_clip_tells_its_pace_and_what_it_covers(
     assert last_end / FPS == pytest.approx(20, abs=max(1 / FPS, 1 / fps) + 0.01)
 
 
+@pytest.mark.parametrize("crop", [None, CROP])
+def test_a_still_is_decoded_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crop: CropRecipe | None
+) -> None:
+    """With a face or without: no later frame of it can show where its face is."""
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    for faceless in ([], [0]):
+        read: list[Path] = []
+        monkeypatch.setattr(clips, "read_image", lambda path, read=read: read.append(path) or square(0))
+        monkeypatch.setattr(clips, "FaceFinder", lambda faceless=faceless, **_: Faces(faceless))
+        with ClipLoader(ClipSpec(frames=8, fps=FPS, size=48), crop) as loader:
+            assert loader.load(tmp_path / "a.png").frames.shape == (1, 48, 48, 3)
+        assert read == [tmp_path / "a.png"]
+
+
 def test_the_pictures_of_a_folder_are_read_one_by_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

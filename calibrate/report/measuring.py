@@ -21,6 +21,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import QuantizationError
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
+from s2d_edge.data.reading.dataset import vote_table
 from s2d_edge.firmware_host.engines import is_home, open_engine
 from s2d_edge.firmware_host.engines.exact_int8 import int8_hindrance
 
@@ -64,7 +65,7 @@ def measure_report(
         int8=measured[1].predictions,
     )
     fp32_side, int8_side = (
-        score_side(bundle, one, predictions.truth, choice.seed)
+        score_side(bundle, one, predictions.truth, vote_table(readable), choice.seed)
         for bundle, one in zip((source, int8), measured, strict=True)
     )
     assert int8.manifest.calibration is not None  # the manifest's own check

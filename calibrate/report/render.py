@@ -244,9 +244,30 @@ def accuracy_rows(report: DropReport) -> Iterator[_Row]:
         yield (name, one, other, shown)
     f1 = [f"{100 * side.score['macro_f1']:.2f} %" for side in (report.fp32, report.int8)]
     yield ("macro F1", f1[0], f1[1], f"{_gain(drop.macro_f1_pp)} pp")
+    yield from _probability_rows(report)
     yield ("agreement", "", "", f"{100 * drop.agreement:.2f} %")
     yield ("right → wrong, wrong → right", "", "", f"{drop.lost}, {drop.won}")
     yield ("RMS difference of the logits", "", "", f"{drop.rms_logit_diff:.3f}")
+
+
+def _probability_rows(report: DropReport) -> Iterator[_Row]:
+    """Yield the calibration error, and the distance from people's votes; older reports have neither."""
+    one, other = report.fp32.score, report.int8.score
+    if "ece" in one and "ece" in other:
+        errors = [100 * each["ece"] for each in (one, other)]
+        yield (
+            "expected calibration error",
+            f"{errors[0]:.2f} %",
+            f"{errors[1]:.2f} %",
+            f"{_gain(errors[0] - errors[1])} pp",
+        )
+    if "votes" in one and "votes" in other:
+        for key, name in (
+            ("cross_entropy_nats", "cross-entropy to the votes, nats"),
+            ("jensen_shannon_bits", "Jensen-Shannon to the votes, bits"),
+        ):
+            fp32, int8 = one["votes"][key], other["votes"][key]
+            yield (name, f"{fp32:.4f}", f"{int8:.4f}", f"{int8 - fp32:+.4f}")
 
 
 def recall_rows(report: DropReport) -> Iterator[_Row]:

@@ -13,6 +13,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
     TypeAdapter,
@@ -56,6 +57,13 @@ class _ClassScore(BaseModel):
         return self
 
 
+class _VotesScore(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    cross_entropy_nats: NonNegativeFloat
+    jensen_shannon_bits: Fraction
+
+
 class _Score(BaseModel):
     """Fields of a score that the report's renderings read."""
 
@@ -69,6 +77,8 @@ class _Score(BaseModel):
     uar_ci95: list[Fraction] = Field(min_length=2, max_length=2)
     per_class: dict[str, _ClassScore]
     confusion: list[list[NonNegativeInt]]
+    ece: Fraction = 0.0  # older reports have neither
+    votes: _VotesScore | None = None
 
 
 def as_json(report: DropReport, verdict: Verdict) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import PositiveFloat, PositiveInt
 
 from s2d_edge.calibrate.measure.pair import Measurement
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.evaluation import score
+from s2d_edge.contracts.probability_scores import score_probabilities
 from s2d_edge.core import metrics
 
 
@@ -20,7 +23,8 @@ class Side:
     Attributes:
         bundle: its name.
         engine: runtime and device in use.
-        score: as :func:`s2d_edge.contracts.evaluation.score` returns it.
+        score: as :func:`s2d_edge.contracts.evaluation.score` returns it, and
+            :func:`s2d_edge.contracts.probability_scores.score_probabilities`, which older reports lack.
         size_bytes: graph and weights on disk.
         latency_p50_ms, latency_p95_ms: of one prediction.
         graph_sha256: see :attr:`s2d_edge.contracts.bundle.Bundle.graph_sha256`; None in reports before
@@ -36,18 +40,27 @@ class Side:
     graph_sha256: str | None = None
 
 
-def score_side(bundle: Bundle, measured: Measurement, truth: metrics.Labels, seed: int) -> Side:
+def score_side(
+    bundle: Bundle,
+    measured: Measurement,
+    truth: metrics.Labels,
+    votes: NDArray[np.float32] | None,
+    seed: int,
+) -> Side:
     """Score one graph's predictions.
 
     Args:
         bundle: the graph's.
         truth: (n,) class indices.
+        votes: as :func:`s2d_edge.contracts.probability_scores.score_probabilities` takes them.
         seed: of the bootstraps.
     """
+    predictions = measured.predictions
     return Side(
         bundle=bundle.manifest.name,
         engine=measured.engine,
-        score=score(truth, measured.predictions.predicted, bundle.manifest.labels, seed=seed),
+        score=score(truth, predictions.predicted, bundle.manifest.labels, seed=seed)
+        | score_probabilities(truth, predictions.probabilities, votes),
         size_bytes=bundle.size_bytes,
         graph_sha256=bundle.graph_sha256,
         latency_p50_ms=measured.percentile_ms(50),

@@ -34,7 +34,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError, TooLargeDropError, exit_with_a_sentence
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.loaded import LoadedClip
-from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.data.reading.dataset import Sample, vote_table
 from s2d_edge.data.reading.open import open_dataset
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
@@ -122,7 +122,7 @@ class Stills:
         with open_engine(fp32, "auto") as before, open_engine(int8, "auto") as after:
             one, other = measure_pair(before, after, self._clips)
         sides = [
-            score_side(bundle, measured, truth, self._seed)
+            score_side(bundle, measured, truth, vote_table(self._samples), self._seed)
             for bundle, measured in ((fp32, one), (int8, other))
         ]
         classes = len(self.labels)

@@ -10,12 +10,14 @@ from s2d_edge.api.model import Model, PathLike, opened
 from s2d_edge.api.opening import identify_model
 from s2d_edge.contracts.clip import as_protocol
 from s2d_edge.contracts.evaluation import predict_clips, score
+from s2d_edge.contracts.probability_scores import score_probabilities
 from s2d_edge.contracts.provenance import read_provenance
 from s2d_edge.contracts.runs import FRESH_HEAD, HEAD_IS_UNTRAINED, RUN_FILE, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
+from s2d_edge.data.reading.dataset import vote_table
 from s2d_edge.data.reading.open import open_dataset, require_published
 
 
@@ -47,11 +49,13 @@ def evaluate(
     Returns:
         ``n`` (clips), ``war`` (weighted average recall, the share of clips predicted correctly), ``uar``
         (unweighted average recall, the mean over the classes), ``macro_f1``, all as fractions; ``war_ci95``,
-        ``uar_ci95``, ``per_class``, ``confusion`` (rows truth, columns prediction); ``model`` (its ``name``
+        ``uar_ci95``, ``per_class``, ``confusion`` (rows truth, columns prediction); ``ece`` and
+        ``reliability``, and ``votes`` where the data has people's votes, as
+        :func:`s2d_edge.contracts.probability_scores.score_probabilities` has them; ``model`` (its ``name``
         and the ``sha256`` of a bundle's manifest or a run's weights), ``data``, ``split``, ``protocol``,
-        ``skipped`` (how many), ``skipped_clips`` (which, and why), ``left_out`` (labels that the model lacks,
-        each with the number of its clips) and, where a run chose its best epoch on
-        the test split, ``selected_on``.
+        ``skipped`` (how many), ``skipped_clips`` (which, and why), ``left_out`` (labels that the model
+        lacks, each with the number of its clips) and ``war_with_left_out`` where there are some, which counts
+        them as wrong. Where a run chose its best epoch on the test split, also ``selected_on``.
 
     Raises:
         ConfigError: an unknown protocol, ``paper`` on data that was never published, or a negative seed.
@@ -83,8 +87,11 @@ def evaluate(
             )
             predictions = predict_clips(engine, tally.watch(clips, advance))
         tally.report(console)
-        truth = np.array([sample.label for sample in tally.readable(samples)], dtype=np.int64)
+        readable = tally.readable(samples)
+        truth = np.array([sample.label for sample in readable], dtype=np.int64)
         result = score(truth, predictions.predicted, engine.labels, seed=seed)
+        result |= score_probabilities(truth, predictions.probabilities, vote_table(readable))
+        left_out = dataset.left_out_of(split)
         result |= {
             "model": identify_model(chosen.path),
             "data": dataset.name,
@@ -92,8 +99,10 @@ def evaluate(
             "protocol": protocol,
             "skipped": len(tally.unreadable),
             "skipped_clips": dict(zip(map(str, tally.unreadable), tally.reasons, strict=True)),
-            "left_out": dataset.left_out_of(split),
+            "left_out": left_out,
         }
+        if left_out:
+            result["war_with_left_out"] = result["war"] * len(truth) / (len(truth) + sum(left_out.values()))
         if made_from := read_provenance(chosen.path):
             result["made_from"] = made_from
         run = read_run(chosen.path) if (chosen.path / RUN_FILE).is_file() else None

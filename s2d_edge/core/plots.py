@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,27 @@ def draw_confusion(panel: Axes, counts: Sequence[Sequence[int]], labels: Sequenc
     panel.set_xticks(range(len(names)), names, rotation=45, ha="right")
     panel.set_yticks(range(len(names)), names)
     panel.set(xlabel="predicted", ylabel="true")
+
+
+def draw_reliability(upper: Axes, lower: Axes, bins: Sequence[Mapping[str, float]]) -> None:
+    """Draw the accuracy of clips over their confidence, and below how many clips there are.
+
+    Bars that end under the diagonal are surer than right; bars above it are less sure than right.
+
+    Args:
+        bins: fields of :class:`s2d_edge.core.reliability.Bin`.
+    """
+    left, width = [each["low"] for each in bins], [each["high"] - each["low"] for each in bins]
+    accuracy = [each["accuracy"] for each in bins]
+    upper.bar(left, accuracy, width, align="edge", color=_COLOURS[0], edgecolor="white", label="accuracy")
+    upper.plot([0, 1], [0, 1], color="grey", linestyle="--", label="as sure as right")
+    upper.plot(
+        [each["confidence"] for each in bins], accuracy, "o", color=_COLOURS[1], label="mean confidence"
+    )
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
+    upper.legend(loc="upper left", frameon=False)
+    lower.bar(left, [each["clips"] for each in bins], width, align="edge", color=_COLOURS[-1])
+    lower.set(xlabel="confidence: probability of the predicted label", ylabel="clips")
 
 
 def draw_timeline(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -32,15 +33,27 @@ def evaluate(
     protocol: Protocol = "default",
     skip_unreadable: SkipUnreadable = False,
     device: Device = "auto",
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw accuracy over confidence to FILE (.png, .svg or .pdf)."),
+    ] = None,
     json: Json = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Score a run or a bundle: WAR, UAR, F1, recall per class, confusion matrix, 95 % intervals."""
+    """Score a run or a bundle: WAR, UAR, F1, recall per class, confusion matrix, 95 % intervals.
+
+    Also how sure it is against how right (expected calibration error), and how near its probabilities are to
+    people's votes where the data has them.
+    """
     from s2d_edge.contracts.provenance import sentences
     from s2d_edge.core.console import write_json
+    from s2d_edge.verbs.evaluate_probabilities import probability_table, save_reliability
+    from s2d_edge.verbs.plot_file import check_plot_file
 
     keep_inputs(json, [data])
+    if plot is not None:
+        check_plot_file(plot, [Path(data)] if data is not None else [])
     console = s2d_edge.Console(quiet=quiet)
     result = s2d_edge.evaluate(
         model,
@@ -63,7 +76,11 @@ def evaluate(
             "the interval of UAR holds Wilson's intervals of the classes whose clips are all right or all "
             "wrong, since resampling them would show no width"
         )
+    console.show(probability_table(result))
     console.show(_confusion_table(result, console.rich.width))
+    if plot is not None:
+        save_reliability(plot, result)
+        console.say(f"accuracy over confidence: {plot}")
     for sentence in sentences(result.get("made_from", {})):
         console.say(sentence)
     if json is not None:
@@ -91,6 +108,10 @@ def _score_table(result: dict[str, Any]) -> Table:
     lacking = list(result["left_out"])
     for name, label in zip(cut_apart(lacking, _LONGEST_NAME), lacking, strict=True):
         table.add_row(f"left out: {name}", "–", "no such label", str(result["left_out"][label]))
+    if lacking:
+        share = f"{100 * result['war_with_left_out']:.2f}"
+        clips = str(result["n"] + sum(result["left_out"].values()))
+        table.add_row("WAR, left out = wrong", share, "", clips)
     return table
 
 

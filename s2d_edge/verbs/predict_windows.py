@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import s2d_edge
-from s2d_edge.core.claims import refuse_same
 from s2d_edge.core.console import json_lines
-from s2d_edge.core.errors import ConfigError, MediaError, MissingExtraError
-from s2d_edge.core.files import require_writable, whole_file
+from s2d_edge.core.errors import ConfigError, MediaError
+from s2d_edge.core.files import whole_file
 from s2d_edge.core.plots import draw_timeline, plain_text
 from s2d_edge.media.sampling import SLOW_PACE
+from s2d_edge.verbs.plot_file import check_plot_file
 from s2d_edge.verbs.predict_clips import as_json
 
-_PLOTS = (".png", ".svg", ".pdf")
 _PANEL_INCHES = (10.0, 2.6)
 # Pictures above some ten thousand pixels high are no longer opened everywhere.
 _MOST_PANELS = 40
@@ -27,21 +26,14 @@ def check_plot(plot: Path | None, every: float | None, inputs: Sequence[Path]) -
     """See that a picture can be drawn, and over none of the inputs.
 
     Raises:
-        ConfigError: without ``--every``, or to an unknown kind of file.
+        ConfigError: without ``--every``, or what :func:`check_plot_file` raises.
         MissingExtraError: Matplotlib is not installed.
     """
     if plot is None:
         return
     if every is None:
         raise ConfigError("--plot draws expressions over time; give --every SECONDS too")
-    if plot.suffix.lower() not in _PLOTS:
-        raise ConfigError(f"--plot {plot}: the kinds of picture are {', '.join(_PLOTS)}; name it so")
-    refuse_same(plot, "--plot", inputs)
-    require_writable(plot, "--plot")
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError:
-        raise MissingExtraError("matplotlib", "train", "--plot") from None
+    check_plot_file(plot, inputs)
 
 
 def predict_windows(

@@ -31,7 +31,7 @@ def _defaults(function: Callable[..., object]) -> dict[str, object]:
         ("train", s2d_edge.train, {}),
         ("export", s2d_edge.export, {}),
         ("calibrate", s2d_edge.calibrate, {}),
-        ("evaluate", s2d_edge.evaluate, {"json": None}),
+        ("evaluate", s2d_edge.evaluate, {"json": None, "plot": None}),
     ],
 )
 def test_a_verb_has_the_options_of_its_function(

@@ -14,6 +14,7 @@ from s2d_edge.calibrate.report.side import Side
 from s2d_edge.calibrate.search.gate import GateLimits, GateReport, Trial, allowance
 from s2d_edge.contracts.bundle import CalibrationClip, CalibrationRecord, EngineIdentity
 from s2d_edge.contracts.evaluation import gather, score
+from s2d_edge.contracts.probability_scores import score_probabilities
 
 LABELS = ("red", "green", "blue")
 LAYERS = (
@@ -53,11 +54,18 @@ def _details(clips: ClipPredictions) -> Details:
     )
 
 
+def _votes(truth: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Seven of ten votes for the label, three for the next."""
+    shares = np.array([[0.7, 0.3, 0.0], [0.0, 0.7, 0.3], [0.3, 0.0, 0.7]], dtype=np.float32)
+    return shares[truth]
+
+
 def _side(bundle: str, measurement: Measurement, truth: NDArray[np.int64], size_bytes: int) -> Side:
     return Side(
         bundle=bundle,
         engine=measurement.engine,
-        score=score(truth, measurement.predictions.predicted, LABELS),
+        score=score(truth, measurement.predictions.predicted, LABELS)
+        | score_probabilities(truth, measurement.predictions.probabilities, _votes(truth)),
         size_bytes=size_bytes,
         latency_p50_ms=measurement.percentile_ms(50),
         latency_p95_ms=measurement.percentile_ms(95),

@@ -49,6 +49,23 @@ def test_reports_of_version_2_are_read(tmp_path: Path) -> None:
     assert (old.gate, old.details) == (None, report.details)
 
 
+def test_reports_from_before_probabilities_were_scored_are_read(tmp_path: Path) -> None:
+    report = report_of(TRUTH, GOOD, worsened(12))
+    payload = as_json(report, judge(report))
+    assert "calibration error" in as_markdown(report, judge(report))
+    assert "to the votes" in as_markdown(report, judge(report))
+    for side in ("fp32", "int8"):
+        for key in ("ece", "reliability", "votes"):
+            del payload[side]["score"][key]
+    (tmp_path / "report.json").write_text(json.dumps(payload))
+    old, verdict, _ = read_report(tmp_path)
+    assert "calibration error" not in as_markdown(old, verdict)
+    payload["fp32"]["score"]["ece"] = "low"
+    (tmp_path / "report.json").write_text(json.dumps(payload))
+    with pytest.raises(BundleError, match="ece"):
+        read_report(tmp_path)
+
+
 def test_reports_of_version_3_are_read_and_name_no_graph(tmp_path: Path) -> None:
     report = report_of(TRUTH, GOOD, GOOD)
     payload = as_json(report, judge(report)) | {"format_version": 3}

@@ -27,7 +27,7 @@ from s2d_edge.core.scratch import sweep
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.loaded import unless_even
 from s2d_edge.data.preparing.tally import LoadingTally, first_of
-from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.data.reading.dataset import Sample, vote_table
 from s2d_edge.data.reading.identity import Places
 from s2d_edge.data.reading.tables import read_arrays
 from s2d_edge.media.pictures import leads_nowhere
@@ -265,17 +265,9 @@ def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedC
         labels=np.array([sample.label for sample in readable], dtype=np.int64),
         names=tuple(str(sample.path) for sample in readable),
         faces_missed=about["faces_missed"],
-        votes=_votes(readable),
+        votes=vote_table(readable),
         numbers=unless_even(numbers),
         unreadable={str(samples[int(number)].path): reason for number, reason in unreadable.items()},
         slow={str(samples[int(number)].path): fps for number, fps in about["slow"].items()},
     )
     return prepared, int(about["clips_repeated"])
-
-
-def _votes(samples: Sequence[Sample]) -> NDArray[np.float32] | None:
-    """The votes on each clip, as :class:`PreparedClips` has them."""
-    classes = next((len(sample.votes) for sample in samples if sample.votes is not None), 0)
-    if not classes:
-        return None
-    return np.array([sample.votes or (0.0,) * classes for sample in samples], dtype=np.float32)

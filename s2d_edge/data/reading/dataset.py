@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from s2d_edge.contracts.labels import LabelSet
 from s2d_edge.core.errors import DataError
 from s2d_edge.core.json_files import read_json
@@ -40,6 +43,14 @@ def vote_shares(votes: Sequence[float]) -> tuple[float, ...] | None:
     """The share of each class in the votes, with sum 1; None where no class has a vote."""
     total = sum(votes)
     return tuple(vote / total for vote in votes) if total else None
+
+
+def vote_table(samples: Sequence[Sample]) -> NDArray[np.float32] | None:
+    """Votes on n samples, (n, K) float32, zeros for a sample without votes; None where none has any."""
+    classes = next((len(sample.votes) for sample in samples if sample.votes is not None), 0)
+    if not classes:
+        return None
+    return np.array([sample.votes or (0.0,) * classes for sample in samples], dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,6 +67,7 @@ class LiveOptions:
             raise ConfigError(f"--cameras {self.cameras} must lie in [1, 16]")
         if not 1 <= self.seconds <= 3600:
             raise ConfigError(f"--seconds {self.seconds} must lie in [1, 3600]")
+        PipelineConfig(search=self.search)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -181,7 +181,7 @@ class Pipeline:
 
     @property
     def times(self) -> Mapping[Span, NDArray[np.float32]]:
-        """How long the last samples took from frame to result, and in each step, (n,) milliseconds."""
+        """Latency of the last samples, and the time of each step on their way, (n,) milliseconds."""
         return self._stats.times()
 
     @property

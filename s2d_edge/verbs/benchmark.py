@@ -1,8 +1,9 @@
-"""``benchmark``: models timed side by side, or the nodes inside one graph."""
+"""``benchmark``: models timed side by side, the nodes inside one graph, or a whole live run."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, cast
 
 import typer
 
@@ -28,6 +29,27 @@ def benchmark(
     profile: Annotated[
         bool, typer.Option("--profile", help="Time the nodes inside each bundle's graph instead, by kind.")
     ] = False,
+    pipeline: Annotated[
+        bool,
+        typer.Option(
+            "--pipeline",
+            help="Measure the whole live run of a camera instead: processor time, latency, memory.",
+        ),
+    ] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --pipeline: the video to play; default: a drawn face."),
+    ] = None,
+    fps: Annotated[float, typer.Option(help="With --pipeline: frames per second of each camera.")] = 25.0,
+    cameras: Annotated[int, typer.Option(metavar="N", help="With --pipeline: how many cameras.")] = 1,
+    seconds: Annotated[float, typer.Option(help="With --pipeline: how long to measure.")] = 20.0,
+    search: Annotated[
+        str, typer.Option(metavar="auto|all|samples", help="With --pipeline: as run takes it.")
+    ] = "auto",
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.png|.svg", help="With --pipeline: draw where the time goes."),
+    ] = None,
     threads: Annotated[
         int | None, typer.Option(help="CPU threads, the same for all; default: every core.")
     ] = None,
@@ -44,6 +66,30 @@ def benchmark(
 
     options, console = BenchmarkOptions(rounds=rounds, warmup=warmup), Console(quiet=quiet)
     given = models or []
+    if pipeline:
+        from s2d_edge.firmware_host.bench.pipeline import LiveOptions
+        from s2d_edge.firmware_host.pipeline.search_plan import SearchWhen
+        from s2d_edge.verbs.benchmark_pipeline import benchmark_pipeline
+
+        if profile or against is not None:
+            raise ConfigError("--pipeline measures a live run; leave out --profile and --against")
+        if len(given) > 1:
+            raise ConfigError(f"--pipeline measures one bundle, and {len(given)} were given; name one")
+        measured = benchmark_pipeline(
+            given[0] if given else None,
+            source,
+            LiveOptions(
+                fps=fps, cameras=cameras, seconds=seconds, search=cast(SearchWhen, search), threads=threads
+            ),
+            device=device,
+            plot=plot,
+            console=console,
+        )
+        if json is not None:
+            write_json(json, measured)
+        return
+    if source is not None or plot is not None:
+        raise ConfigError("--source and --plot belong to --pipeline; give it, too, or leave them out")
     if profile and against is not None:
         raise ConfigError("--profile looks into one graph at a time; leave out --against")
     if profile:

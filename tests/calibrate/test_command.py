@@ -160,9 +160,9 @@ def test_data_errors_come_before_anything_is_written(fp32: Bundle, data: Path) -
     (data / "val" / "red" / "1.png").write_bytes((data / "train" / "red" / "0.png").read_bytes())
     with pytest.raises(DataError, match=r"validation .*val/red/1\.png.* train/red/0\.png"):
         calibrate(fp32, data, subset=12)
-    (data / "test" / "purple").mkdir()
-    (data / "test" / "red" / "1.png").rename(data / "test" / "purple" / "1.png")
-    with pytest.raises(DataError, match="'purple'"):
+    (data / "test" / "Red").mkdir()
+    (data / "test" / "red" / "1.png").rename(data / "test" / "Red" / "1.png")
+    with pytest.raises(DataError, match="'Red'"):
         calibrate(fp32, data)
     assert sorted(fp32.path.parent.iterdir()) == before
 

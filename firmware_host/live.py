@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.selftest.trust import require_trust
 from s2d_edge.firmware_host.watch import open_face_finder, require_results
-from s2d_edge.media.faces.finder import FaceDetector
+from s2d_edge.media.faces.finder import FaceDetector, FaceFinder
 
 REFRESH_S = 1 / 15
 WRITE_FAILED = 1
@@ -133,9 +134,12 @@ def run_live(
         window = stack.enter_context(open_window()) if show else None
         opened = open_source(source)
         found = find_bundle(bundle, device, console, root=bundles)
-        engine = stack.enter_context(open_engine(found, device))
-        require_trust(found, engine, console, skip=skip_selftest)
-        detector = stack.enter_context(open_face_finder(config, found))
+        with ThreadPoolExecutor(1) as pool:  # the face finder starts beside the engine
+            finder = pool.submit(open_face_finder, config, found)
+            stack.callback(_close_opened, finder)
+            engine = stack.enter_context(open_engine(found, device, keep=True))
+            require_trust(found, engine, console, skip=skip_selftest)
+            detector = finder.result()
         console.say(f"{found.path}: {engine.description}{_state_text(found, config.max_faces)}")
         return stream(
             console,
@@ -149,6 +153,11 @@ def run_live(
             json=json,
             max_seconds=max_seconds,
         )
+
+
+def _close_opened(finder: Future[FaceFinder]) -> None:
+    if finder.exception() is None:
+        finder.result().close()
 
 
 def _keep_apart(source: int | str | Path | Source, save: Path | None, json: str | None) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from s2d_edge.contracts.bundle import EngineIdentity, Manifest
 from s2d_edge.core.caches import cache_folder
+from s2d_edge.core.files import sha256_of, write_text
 
 
 def compiled_folder(runtime: str, manifest: Manifest, identity: EngineIdentity) -> Path | None:
@@ -29,6 +32,36 @@ def compiled_folder(runtime: str, manifest: Manifest, identity: EngineIdentity) 
     except OSError:
         return None
     return folder
+
+
+@contextmanager
+def intact(folder: Path, pattern: str) -> Iterator[None]:
+    """Remove kept files that differ from what was written, before a block in which a runtime loads them.
+
+    The runtimes notice a file that was cut short, but not one whose weights were altered.
+
+    Args:
+        folder: as :func:`compiled_folder` returns it.
+        pattern: names of the files that the runtime keeps. Each gets its SHA-256 in a file beside it.
+    """
+    for file in folder.glob(pattern):
+        digest = _digest_beside(file)
+        try:
+            same = digest.read_text("ascii") == sha256_of(file)
+        except (OSError, UnicodeDecodeError):
+            same = False
+        if not same:
+            file.unlink(missing_ok=True)
+            digest.unlink(missing_ok=True)
+    yield
+    with suppress(OSError):  # a full disk: the file is removed the next time
+        for file in folder.glob(pattern):
+            if not (digest := _digest_beside(file)).exists():
+                write_text(digest, sha256_of(file))
+
+
+def _digest_beside(file: Path) -> Path:
+    return file.with_name(f"{file.name}.sha256")
 
 
 def compiled_key(manifest: Manifest, identity: EngineIdentity) -> str:

@@ -31,7 +31,12 @@ class Fit(IntEnum):
 
 
 def open_engine(
-    bundle: Bundle, device: str = "auto", *, threads: int | None = None, profile: bool = False
+    bundle: Bundle,
+    device: str = "auto",
+    *,
+    threads: int | None = None,
+    profile: bool = False,
+    keep: bool = False,
 ) -> GraphEngine:
     """Load a bundle's graph on a device.
 
@@ -41,6 +46,8 @@ def open_engine(
             target device where this machine has it, else the CPU, and the description says which and why.
         threads: limit of CPU threads.
         profile: prepare it for timing its nodes, which makes it slower.
+        keep: cache the compiled graph for the next time even if the device is a CPU, for a bundle that will
+            be opened again. What takes a GPU or NPU long is always cached.
 
     Raises:
         ConfigError: no such device name.
@@ -57,7 +64,7 @@ def open_engine(
                 f"--device {device}: {_runtime(manifest)} has no such device on this machine; it has "
                 f"{', '.join(present)}{_unplanned(manifest) if wanted == 'tensorrt' else ''}"
             )
-        return _open(bundle, wanted, threads, profile)
+        return _open(bundle, wanted, threads, profile, keep)
     home = _HOME[manifest.target]
     missing = []
     for candidate in home:
@@ -65,14 +72,14 @@ def open_engine(
             missing.append(f"no {candidate}")
             continue
         try:
-            engine = _open(bundle, candidate, threads, profile)
+            engine = _open(bundle, candidate, threads, profile, keep)
         except DeviceAbsentError:
             missing.append(f"{candidate} does not load")
             continue
         if home != ("cpu",):
             engine.explain(f"auto: the target of this {manifest.target} bundle")
         return engine
-    engine = _open(bundle, "cpu", threads, profile)
+    engine = _open(bundle, "cpu", threads, profile, keep)
     engine.explain(f"auto: made for {manifest.target}, but this machine has {' and '.join(missing)}")
     return engine
 
@@ -205,11 +212,11 @@ def devices_text(manifests: Sequence[Manifest]) -> str:
     return ", ".join(sorted(present)) or "no device, or are not installed"
 
 
-def _open(bundle: Bundle, device: Device, threads: int | None, profile: bool) -> GraphEngine:
+def _open(bundle: Bundle, device: Device, threads: int | None, profile: bool, keep: bool) -> GraphEngine:
     if _is_openvino(bundle.manifest):
         from s2d_edge.firmware_host.engines.openvino_engine import OpenVINOEngine
 
-        return OpenVINOEngine(bundle, device, threads, profile=profile)
+        return OpenVINOEngine(bundle, device, threads, profile=profile, keep=keep)
     unplanned = ""
     if device == "tensorrt":
         try:

@@ -15,7 +15,7 @@ from s2d_edge.core.errors import BundleError, DeviceError, MissingExtraError
 from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.core.processor import processor
 from s2d_edge.firmware_host.engines.base import Device, GraphEngine, GraphTensor, NodeTime
-from s2d_edge.firmware_host.engines.caches import compiled_folder
+from s2d_edge.firmware_host.engines.caches import compiled_folder, intact
 from s2d_edge.firmware_host.engines.exact_int8 import openvino_properties
 from s2d_edge.firmware_host.engines.stream import RingMemory
 from s2d_edge.firmware_host.selftest.agreement import Arithmetic
@@ -70,11 +70,18 @@ class OpenVINOEngine(GraphEngine):
     """A compiled OpenVINO graph."""
 
     def __init__(
-        self, bundle: Bundle, device: Device, threads: int | None = None, *, profile: bool = False
+        self,
+        bundle: Bundle,
+        device: Device,
+        threads: int | None = None,
+        *,
+        profile: bool = False,
+        keep: bool = False,
     ) -> None:
         """Compile the bundle's graph for ``device``, with the manifest's ``execution`` for it as properties.
 
-        What a GPU or NPU compiles, which takes long, is kept in the user's cache folder.
+        What a GPU or NPU compiles, which takes long, is kept in the user's cache folder; what a CPU compiles,
+        with ``keep``.
 
         Raises:
             DeviceError: the device refuses the graph or a property.
@@ -102,10 +109,16 @@ class OpenVINOEngine(GraphEngine):
         try:
             self._name = f"{core.get_property(plugin, 'FULL_DEVICE_NAME')}".strip()
             self._identity = identity_of(core, device)
-            if device != "cpu" and not profile:
+            folder = None
+            if (keep or device != "cpu") and not profile:
                 folder = compiled_folder("openvino", self._manifest, self._identity)
-                properties |= {} if folder is None else {"CACHE_DIR": str(folder)}
-            self._compiled = core.compile_model(model, plugin, properties)
+            if folder is None:
+                self._compiled = core.compile_model(model, plugin, properties)
+            else:
+                with intact(folder, "*.blob"):
+                    self._compiled = core.compile_model(
+                        model, plugin, properties | {"CACHE_DIR": str(folder)}
+                    )
             used = self._compiled.get_property("EXECUTION_DEVICES")
         except RuntimeError as error:
             raise DeviceError(

@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 
 from s2d_edge.core.errors import MediaError
-from s2d_edge.firmware_host.io.remote_file import remote_missing_end, remote_track_facts
 from s2d_edge.media.crop import Picture
 from s2d_edge.media.opencv_decoder import (
     NOT_IN_OPENCV,
@@ -75,12 +74,20 @@ class OpenCVCapture:
     @cached_property
     def shown(self) -> float:
         """The share of a recording's frames that its edit list shows; asks the server."""
-        return remote_track_facts(self._address).shown if self.recording else 1.0
+        if not self.recording:
+            return 1.0
+        from s2d_edge.firmware_host.io.remote_file import remote_track_facts  # brings an HTTP client
+
+        return remote_track_facts(self._address).shown
 
     @cached_property
     def missing_end(self) -> str:
         """Words for what a recording's file lacks at its end; asks the server."""
-        return remote_missing_end(self._address) if self.recording else ""
+        if not self.recording:
+            return ""
+        from s2d_edge.firmware_host.io.remote_file import remote_missing_end
+
+        return remote_missing_end(self._address)
 
     @property
     def fps(self) -> float | None:

@@ -69,7 +69,7 @@ def open_engine_of(
     """
     if (path / MANIFEST).is_file():
         bundle = open_bundle(path)
-        return open_engine(bundle, device, threads=threads), bundle.manifest.crop, bundle
+        return open_engine(bundle, device, threads=threads, keep=True), bundle.manifest.crop, bundle
     if (path / RUN_FILE).is_file():
         from s2d_edge.model.engine import open_run  # needs PyTorch, which a device does not have
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from s2d_edge.api.given import set_names
 from s2d_edge.api.model import Model, PathLike, opened
 from s2d_edge.api.opening import identify_model
+from s2d_edge.api.scoring import score_sets
 from s2d_edge.contracts.clip import as_protocol
-from s2d_edge.contracts.evaluation import predict_clips, score
-from s2d_edge.contracts.probability_scores import score_probabilities
+from s2d_edge.contracts.evaluation import predict_clips
 from s2d_edge.contracts.provenance import read_provenance
 from s2d_edge.contracts.runs import FRESH_HEAD, HEAD_IS_UNTRAINED, RUN_FILE, read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.data.preparing.clips import load_many
 from s2d_edge.data.preparing.tally import LoadingTally
-from s2d_edge.data.reading.dataset import vote_table
-from s2d_edge.data.reading.open import open_dataset, require_published
+from s2d_edge.data.reading.joined import open_sets, require_splits
+from s2d_edge.data.reading.open import require_published
 
 
 def evaluate(
     model: Model | PathLike | None = None,
     *,
-    data: PathLike | None = None,
+    data: PathLike | Sequence[PathLike] | None = None,
     split: str = "test",
     seed: int = 0,
     protocol: str = "default",
@@ -37,8 +37,8 @@ def evaluate(
     Args:
         model: an opened model, or what :func:`load` takes.
         data: a CSV file, a folder with ``labels.csv``, a folder laid out as ``SPLIT/LABEL/*``, or a published
-            dataset as ``NAME:ROOT``; None draws avatars.
-        split: which split to score.
+            dataset as ``NAME:ROOT``; several are scored together, and each by itself; None draws avatars.
+        split: which split to score; every set must have it.
         seed: of the bootstrap behind the 95 % intervals.
         protocol: ``default``, or ``paper`` to take the first and the last consecutive frames of a published
             dataset's clips, uncropped, as the official code does.
@@ -55,11 +55,13 @@ def evaluate(
         and the ``sha256`` of a bundle's manifest or a run's weights), ``data``, ``split``, ``protocol``,
         ``skipped`` (how many), ``skipped_clips`` (which, and why), ``left_out`` (labels that the model
         lacks, each with the number of its clips) and ``war_with_left_out`` where there are some, which counts
-        them as wrong. Where a run chose its best epoch on the test split, also ``selected_on``.
+        them as wrong. Where a run chose its best epoch on the test split, also ``selected_on``. Where a set
+        lacks labels of the model, ``restricted`` has the scores of predictions among those it knows. Of
+        several sets ``sets`` has the scores of each.
 
     Raises:
         ConfigError: an unknown protocol, ``paper`` on data that was never published, or a negative seed.
-        DataError: no such dataset or split.
+        DataError: no such dataset or split, or no clip with a label of the model.
         MediaError: a clip that cannot be read, unless these are skipped.
         S2DEdgeError: what :func:`load` raises.
     """
@@ -70,11 +72,10 @@ def evaluate(
     with opened(model, device, console) as chosen:
         engine = chosen.engine
         console.say(engine.description)
-        named = None if data is None else str(data)
-        dataset = open_dataset(named, console, engine.labels, missing_ok=skip_unreadable)
+        dataset = open_sets(set_names(data), console, engine.labels, missing_ok=skip_unreadable)
         if paper:
             require_published(dataset)
-        samples = dataset.require_split(split)
+        samples = require_splits(dataset, split)
         tally = LoadingTally()
         with console.progress(f"evaluating {dataset.name}/{split}", len(samples)) as advance:
             clips = load_many(
@@ -88,9 +89,7 @@ def evaluate(
             predictions = predict_clips(engine, tally.watch(clips, advance))
         tally.report(console)
         readable = tally.readable(samples)
-        truth = np.array([sample.label for sample in readable], dtype=np.int64)
-        result = score(truth, predictions.predicted, engine.labels, seed=seed)
-        result |= score_probabilities(truth, predictions.probabilities, vote_table(readable))
+        result = score_sets(dataset, readable, predictions, seed=seed)
         left_out = dataset.left_out_of(split)
         result |= {
             "model": identify_model(chosen.path),
@@ -102,7 +101,8 @@ def evaluate(
             "left_out": left_out,
         }
         if left_out:
-            result["war_with_left_out"] = result["war"] * len(truth) / (len(truth) + sum(left_out.values()))
+            scored = len(readable)
+            result["war_with_left_out"] = result["war"] * scored / (scored + sum(left_out.values()))
         if made_from := read_provenance(chosen.path):
             result["made_from"] = made_from
         run = read_run(chosen.path) if (chosen.path / RUN_FILE).is_file() else None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from s2d_edge.api.given import set_names
 from s2d_edge.api.model import PathLike
 from s2d_edge.core.console import Console
 
@@ -158,7 +159,7 @@ def calibrate(
 def train(
     *,
     stage: str | None = None,
-    data: PathLike | None = None,
+    data: PathLike | Sequence[PathLike] | None = None,
     labels: str | None = None,
     model: str | None = None,
     init: PathLike | None = None,
@@ -185,7 +186,8 @@ def train(
     Args:
         stage: ``image``, ``video``, or None for both; ``landmark`` trains a landmark network from
             photographs.
-        data: labelled clips, as :func:`evaluate` takes them; None draws avatars.
+        data: labelled clips, as :func:`evaluate` takes them: one set, or several that are joined by the names
+            of their labels; None draws avatars.
         labels: those to train, in order, separated by commas, or the name of a published set such as
             ``affectnet7``; clips of others are left out, and counted. None takes all.
         model: the model's size, such as ``base``, ``small``, ``tiny`` or ``demo``; None takes that of
@@ -223,7 +225,7 @@ def train(
 
     return train_stages(
         stage=stage,
-        data=_text(data),
+        data=set_names(data) or None,
         labels=labels,
         model=model,
         init=_path(init),

@@ -90,6 +90,22 @@ def predict_clips(engine: Engine, clips: Iterable[Windows]) -> Predictions:
     return gather(predict_windows(engine, clip) for clip in clips)
 
 
+def restricted(probabilities: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Probabilities among the labels that each clip's set knows.
+
+    Args:
+        probabilities: (n, K).
+        known: (n, K), at least one in each row.
+
+    Returns:
+        (n, K), 0 for the other labels.
+    """
+    among = np.where(known, probabilities, 0.0).astype(np.float64)
+    total = among.sum(axis=1, keepdims=True)
+    even = known / known.sum(axis=1, keepdims=True)  # where all of it lies elsewhere
+    return np.divide(among, total, out=even, where=total > 0)
+
+
 def score(
     truth: metrics.Labels, predicted: metrics.Labels, labels: Sequence[str], *, seed: int = 0
 ) -> dict[str, Any]:

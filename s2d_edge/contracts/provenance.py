@@ -85,6 +85,12 @@ def sentences(made_from: Mapping[str, Any]) -> Iterator[str]:
             f"trained on {data['name']!r}: {' and '.join(parts)}{carved}; the listing's SHA-256 begins with "
             f"{data['listing_sha256'][:_SHOWN_DIGITS]}"
         )
+        for one in data.get("sets", ()):
+            yield (
+                f"{one['name']!r}: {one['train']['used']} training and {one['validation']['used']} "
+                f"validation clips of {', '.join(one['labels'])}; SHA-256 "
+                f"{one['listing_sha256'][:_SHOWN_DIGITS]}"
+            )
     named = {"landmark": "landmark network", "init": "started from", "teacher": "teacher"}
     others = [
         f"{title} {made_from[key]['name']} ({made_from[key]['sha256'][:_SHOWN_DIGITS]})"

@@ -11,12 +11,14 @@ from typing import Any
 
 from s2d_edge.contracts.clip import ClipSpec, as_protocol
 from s2d_edge.contracts.labels import parse_label_set
-from s2d_edge.contracts.runs import RUN_FILE, read_run
+from s2d_edge.contracts.runs import RUN_FILE, RunInfo, read_run
 from s2d_edge.core.claims import claim_existing, releases_claims
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.data.avatars.dataset import LANDMARKS_FILE
 from s2d_edge.data.check.training import open_training_data
+from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.data.reading.joined import open_sets
 from s2d_edge.data.reading.open import AVATARS, absolute_data, open_dataset, require_published
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.train.context import Context, open_context
@@ -69,7 +71,7 @@ _LANDMARK_TAKES = {
 def train(
     *,
     stage: str | None = None,
-    data: str | None = None,
+    data: str | Sequence[str] | None = None,
     labels: str | None = None,
     model: str | None = None,
     init: Path | None = None,
@@ -95,7 +97,7 @@ def train(
 
     Args:
         stage: ``image``, ``video``, or None for one after the other; ``landmark`` for a landmark network.
-        data: as ``--data`` takes it; None is the embedded avatars.
+        data: as ``--data`` takes it, once or several times; None is the embedded avatars.
         labels: those to train, in order, separated by commas, or the name of a published set; clips of others
             are left out, and counted. None takes all.
         model: a size of :data:`s2d_edge.contracts.model_config.PRESETS`; None is ``init``'s, else ``demo``.
@@ -127,6 +129,7 @@ def train(
     """
     options = dict(locals())  # before any other local name exists
     given = _differing(options)
+    sets = (data,) if isinstance(data, str) else tuple(data or ()) or (AVATARS,)
     if resume is not None and (flag := _flag_beside(given, _RESUME_TAKES)):
         raise ConfigError(
             f"--resume continues exactly as {resume} began; leave out {flag}, or start a new training with "
@@ -137,7 +140,7 @@ def train(
             raise ConfigError(f"{flag} is for the image and video stages; leave it out of --stage landmark")
         settings = resolve_settings(recipe or "landmark", config=config, changes=changes, seed=seed)
         with open_context(device, console) as context:
-            return [train_landmark(data, model, settings, out, context)]
+            return [train_landmark(sets, model, settings, out, context)]
     stages, sampled = parse_stages(stage), as_protocol(protocol)
     chosen = None if labels is None else parse_label_set(labels).labels
     require_sizes(frames=frames, fps=fps, image_size=image_size)
@@ -149,7 +152,7 @@ def train(
     def begin(context: Context) -> Start:
         weights = find_init(init, stages, context.console)
         size = model or weights.model_name
-        named["recipe"] = recipe or usual_recipe(size, data)
+        named["recipe"] = recipe or usual_recipe(size, sets)
         settings = resolve_settings(
             named["recipe"],
             config=config,
@@ -160,7 +163,7 @@ def train(
         )
         dataset = weights.ordered(
             open_training_data(
-                data,
+                sets,
                 context.console,
                 labels=chosen,
                 missing_ok=skip_unreadable,
@@ -176,7 +179,7 @@ def train(
                 "add --temporal causal"
             )
         plan = Plan(
-            data=absolute_data(data),
+            data=tuple(map(absolute_data, sets)),
             model=size,
             stages=stages,
             frames=sizes.frames,
@@ -217,8 +220,8 @@ def _command_line(options: Mapping[str, Any], given: Sequence[str]) -> str:
     for name in given:
         if name == "console":
             continue
-        values = options[name] if name == "changes" else [options[name]]
-        for value in values:
+        given_once = isinstance(options[name], str) or name not in ("changes", "data")
+        for value in [options[name]] if given_once else options[name]:
             words += [_flag(name)] if value is True else [_flag(name), str(value)]
     return shlex.join(words)
 
@@ -231,6 +234,7 @@ def _run(
     start: Start, landmark: Path | None, out: Path | None, context: Context, asked: Mapping[str, str]
 ) -> list[Path]:
     plan, dataset, processes = start.plan, start.dataset, context.processes
+    supply = Supply(plan, dataset, context)
     require_clips_for_all(plan, processes.count)
     if plan.teacher:  # before anything is prepared or trained
         spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=start.config.vit.image_size)
@@ -243,13 +247,14 @@ def _run(
         sizes, weights = read_landmark(landmark)
         called = landmark.name
     elif start.init.path is None or not start.init.path.is_dir():
-        known = (dataset.root / LANDMARKS_FILE).is_file()  # training on avatars: teach on the same ones
+        # Training on avatars: teach on the same ones.
+        known = len(dataset.sources) == 1 and (dataset.root / LANDMARKS_FILE).is_file()
         avatars = dataset if known else open_dataset(AVATARS, context.console)
         network = processes.one_per_machine_first(
             lambda: taught_network(sizes, avatars, plan.settings.landmark, plan.settings.seed, context)
         )
         weights, called = network.state_dict(), f"taught on {avatars.name!r}"
-    stages = Stages(plan, Supply(plan, dataset, context), context, asked)
+    stages = Stages(plan, supply, context, asked)
     stages.run(folders, replace(start.config, landmark=sizes), start.init.path, weights, called)
     return folders
 
@@ -273,15 +278,7 @@ def _resume(folder: Path, context: Context) -> list[Path]:
     require_clips_for_all(plan, context.processes.count)
     describe(plan, context.console)
     context.processes.on_rank_0(lambda: claim_existing([folder, *folders]))
-    dataset = context.processes.one_per_machine_first(
-        lambda: open_dataset(
-            plan.data,
-            context.console,
-            info.labels,
-            missing_ok=plan.skip_unreadable,
-            as_written=plan.carving == "by subject",  # so old that names were exact
-        )
-    )
+    dataset = context.processes.one_per_machine_first(lambda: _opened_again(plan, info, context.console))
     dataset = with_targets(dataset, plan)
     require_same_listing(dataset, info.made_from)
     asked = {name: str(info.made_from[name]) for name in ASKED if name in info.made_from}
@@ -290,6 +287,19 @@ def _resume(folder: Path, context: Context) -> list[Path]:
     if folders:
         stages.run(folders, video_sizes_after(info, plan.model, plan.frames, plan.temporal), folder, None)
     return [folder, *folders]
+
+
+def _opened_again(plan: Plan, info: RunInfo, console: Console) -> Dataset:
+    """Open the data of a training that is resumed."""
+    if len(plan.data) > 1:
+        return open_sets(plan.data, console, info.labels, missing_ok=plan.skip_unreadable)
+    return open_dataset(
+        plan.data[0],
+        console,
+        info.labels,
+        missing_ok=plan.skip_unreadable,
+        as_written=plan.carving == "by subject",  # so old that names were exact
+    )
 
 
 def require_clips_for_all(plan: Plan, processes: int) -> None:

@@ -139,6 +139,7 @@ class Stages:
             teacher=Teacher(Path(plan.teacher), model, info.labels, context.device) if distils else None,
             settings=settings,
             seed=plan.settings.seed,
+            sets=self._supply.sets,
             train=train,
             val=val,
             folder=folder,

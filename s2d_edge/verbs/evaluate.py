@@ -9,7 +9,7 @@ import typer
 
 import s2d_edge
 from s2d_edge.core.names import cut_apart
-from s2d_edge.verbs.options import Data, Debug, Device, Json, Protocol, Quiet, SkipUnreadable, keep_inputs
+from s2d_edge.verbs.options import Debug, Device, Json, Protocol, Quiet, Sets, SkipUnreadable, keep_inputs
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,7 +27,7 @@ def evaluate(
             help="Default: the newest bundle that fits this machine, else the newest run, else the starter.",
         ),
     ] = None,
-    data: Data = None,
+    data: Sets = None,
     split: Annotated[str, typer.Option(help="Which split to score.")] = "test",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap behind the intervals.")] = 0,
     protocol: Protocol = "default",
@@ -51,9 +51,9 @@ def evaluate(
     from s2d_edge.verbs.evaluate_probabilities import probability_table, save_reliability
     from s2d_edge.verbs.plot_file import check_plot_file
 
-    keep_inputs(json, [data])
+    keep_inputs(json, data or [])
     if plot is not None:
-        check_plot_file(plot, [Path(data)] if data is not None else [])
+        check_plot_file(plot, list(map(Path, data or [])))
     console = s2d_edge.Console(quiet=quiet)
     result = s2d_edge.evaluate(
         model,
@@ -66,6 +66,8 @@ def evaluate(
         console=console,
     )
     console.show(_score_table(result))
+    if "sets" in result:
+        console.show(_sets_table(result))
     if result["ci95_method"] == "wilson":
         console.say(
             "the intervals of WAR and UAR are Wilson's: the clips of each class are all right or all wrong, "
@@ -98,6 +100,14 @@ def _score_table(result: dict[str, Any]) -> Table:
             name, f"{100 * result[key]:.2f}", f"{100 * low:.2f} … {100 * high:.2f}", str(result["n"])
         )
     table.add_row("macro F1", f"{100 * result['macro_f1']:.2f}", "", "", end_section=True)
+    if among := result.get("restricted"):
+        for key, name in (("war", "WAR"), ("uar", "UAR")):
+            low, high = among[f"{key}_ci95"]
+            interval = f"{100 * low:.2f} … {100 * high:.2f}"
+            table.add_row(
+                f"{name} among a set's labels", f"{100 * among[key]:.2f}", interval, str(among["n"])
+            )
+        table.add_section()
     names = cut_apart(list(result["per_class"]), _LONGEST_NAME)
     for name, entry in zip(names, result["per_class"].values(), strict=True):
         recall, interval = "–", ""
@@ -112,6 +122,21 @@ def _score_table(result: dict[str, Any]) -> Table:
         share = f"{100 * result['war_with_left_out']:.2f}"
         clips = str(result["n"] + sum(result["left_out"].values()))
         table.add_row("WAR, left out = wrong", share, "", clips)
+    return table
+
+
+def _sets_table(result: dict[str, Any]) -> Table:
+    """Return the scores of each set, in percent; where it lacks labels, also those among its own."""
+    from rich.table import Column, Table
+
+    table = Table(Column("set", overflow="fold"), "WAR", "UAR", "macro F1", "clips", title="each set")
+    for name, found in result["sets"].items():
+        rows = [(name, found)]
+        if among := found.get("restricted"):
+            rows.append((f"  among its {len(found['labels'])} labels", among))
+        for title, figures in rows:
+            rates = [f"{100 * figures[key]:.2f}" for key in ("war", "uar", "macro_f1")]
+            table.add_row(title, *rates, str(figures["n"]))
     return table
 
 

@@ -56,6 +56,15 @@ Data = Annotated[
         "dfew/1:ROOT; default: the embedded avatars.",
     ),
 ]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data",
+        metavar="CSV|FOLDER|NAME:ROOT",
+        help="A CSV file, a folder with labels.csv, SPLIT/LABEL folders, or a published set such as "
+        "dfew/1:ROOT; several are joined by the names of their labels. Default: the embedded avatars.",
+    ),
+]
 SkipUnreadable = Annotated[
     bool,
     typer.Option(

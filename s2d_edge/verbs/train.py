@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import s2d_edge
-from s2d_edge.verbs.options import Data, Debug, Protocol, Quiet, SkipUnreadable
+from s2d_edge.verbs.options import Debug, Protocol, Quiet, Sets, SkipUnreadable
 
 
 def train(
@@ -19,7 +19,7 @@ def train(
             help="One stage only; default: image, then video. landmark: a landmark network from photographs.",
         ),
     ] = None,
-    data: Data = None,
+    data: Sets = None,
     labels: Annotated[
         str | None,
         typer.Option(

@@ -9,7 +9,7 @@ from s2d_edge.train.plan.plan import Plan
 from s2d_edge.train.plan.settings import TrainSettings
 
 _USUAL = Plan(
-    data="avatars",
+    data=("avatars",),
     model="demo",
     stages=("image",),
     frames=8,

@@ -93,7 +93,7 @@ def test_logits_that_are_not_finite_are_no_score(value: float) -> None:
     model.classify = lambda features: torch.tensor([[0.0, 1.0, value]]).expand(len(features), -1)  # type: ignore[method-assign]
     feed = make_feed(clips, single_frames=True)
     with pytest.raises(DivergenceError, match="clip-0"):
-        validate(model, feed, Processes("cpu"), batch_clips=3, after_batch=lambda: None)
+        validate(model, feed, Processes("cpu"), shares={"tiny": 1.0}, batch_clips=3, after_batch=lambda: None)
 
 
 def test_logits_that_overflow_end_the_training_with_finite_weights(tmp_path: Path) -> None:

@@ -322,6 +322,7 @@ def test_a_clips_prediction_is_the_mean_over_its_windows(tmp_path: Path) -> None
         clips(frames, [0, 1, 2, 0]),
         first_window=np.array([0, 2, 4]),
         labels=np.array([0, 1]),
+        sources=np.array([0, 0]),
         names=("a", "b"),
     )
     torch.manual_seed(3)
@@ -333,6 +334,7 @@ def test_a_clips_prediction_is_the_mean_over_its_windows(tmp_path: Path) -> None
         model,
         make_feed(two),
         Processes("cpu"),
+        shares={"tiny": 1.0},
         batch_clips=3,
         after_batch=lambda: None,
     )

@@ -17,6 +17,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, MediaError
 from s2d_edge.data.preparing import clips
 from s2d_edge.data.preparing.prepare import PreparedClips
+from s2d_edge.data.reading.joined import open_sets
 from s2d_edge.data.reading.open import absolute_data, open_dataset
 from s2d_edge.train.command import train
 from s2d_edge.train.plan.plan import STAGES, Plan, plan_from_record
@@ -54,12 +55,12 @@ def dfew(drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def plan(data: str, **more: Any) -> Plan:
     """The plan of a training of the tiny model on ``data``."""
     usual: dict[str, Any] = {"fps": 6.0, "settings": TrainSettings(workers=1)}
-    return make_plan(data=absolute_data(data), stages=STAGES, frames=VIDEO.frames, **usual | more)
+    return make_plan(data=(absolute_data(data),), stages=STAGES, frames=VIDEO.frames, **usual | more)
 
 
 def prepared(planned: Plan) -> tuple[PreparedClips, PreparedClips]:
     """Its training and validation clips."""
-    dataset = open_dataset(planned.data, QUIET, missing_ok=planned.skip_unreadable)
+    dataset = open_sets(planned.data, QUIET, missing_ok=planned.skip_unreadable)
     supplied = prepare_clips(planned, dataset, CropRecipe(size=SIZE), alone())
     return supplied.train, supplied.val
 
@@ -73,7 +74,7 @@ def test_a_plan_names_the_dataset_by_an_absolute_path(
 ) -> None:
     monkeypatch.chdir(drawn)
     relative = plan("dfew/1:DFEW", protocol="paper", skip_unreadable=True)
-    assert relative.data == dfew
+    assert relative.data[0] == dfew
     assert plan_from_record(json.loads(json.dumps(relative.as_record())), Path("run")) == relative
 
 

@@ -78,9 +78,9 @@ def test_epochs_go_to_the_stages_that_are_trained() -> None:
 
 
 def test_the_models_size_chooses_the_recipe() -> None:
-    assert usual_recipe("base", None) == "paper"
-    assert usual_recipe("demo", None) == usual_recipe("demo", "avatars") == "demo"
-    assert usual_recipe("demo", "faces.csv") == "quick"
+    assert usual_recipe("base", ["avatars"]) == "paper"
+    assert usual_recipe("demo", ["avatars"]) == "demo"
+    assert usual_recipe("demo", ["faces.csv"]) == usual_recipe("demo", ["avatars", "faces.csv"]) == "quick"
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_a_models_votes_are_of_its_labels(ferplus: Path) -> None:
     """Votes for a class that is not trained are dropped, and the rest sums to 1 in the labels' order."""
     from s2d_edge.data.check.training import open_training_data
 
-    dataset = open_training_data(f"ferplus:{ferplus}", QUIET, labels=["happiness", "neutral"])
+    dataset = open_training_data([f"ferplus:{ferplus}"], QUIET, labels=["happiness", "neutral"])
     votes = {sample.votes for sample in dataset.samples}
     assert votes == {(1 / 9, 8 / 9), (7 / 8, 1 / 8)}
     assert {sample.votes for sample in dataset.undecided} == {(0.5, 0.5), (5 / 8, 3 / 8)}

@@ -26,6 +26,7 @@ from s2d_edge.train.plan.settings import AugmentSettings, StageSettings
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.supply.feed import Feed
 from s2d_edge.train.supply.landmark_maps import LandmarkMaps
+from s2d_edge.train.supply.sets import JoinedSets
 from s2d_edge.train.supply.target import hard_target
 
 SIZE, FRAMES, CLASSES = 32, 4, 3
@@ -94,6 +95,7 @@ def clips(frames: NDArray[np.uint8], labels: list[int]) -> PreparedClips:
         windows=np.arange(n * t).reshape(n, t),
         first_window=np.arange(n + 1),
         labels=np.array(labels, dtype=np.int64),
+        sources=np.zeros(n, dtype=np.int64),
         names=tuple(f"clip-{k}" for k in range(n)),
         faces_missed=0,
     )
@@ -160,6 +162,7 @@ def job(
         seed=5,
         train=feed(train, single_frames=not video, classes=model.config.classes),
         val=feed(val, single_frames=not video, classes=model.config.classes),
+        sets=JoinedSets(names=("tiny",), weights=(1.0,)),
         folder=folder,
         context=context or alone(interrupt),
         amp=False,

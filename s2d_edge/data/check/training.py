@@ -13,8 +13,9 @@ from s2d_edge.core.errors import DataError
 from s2d_edge.data.check.render import sentences
 from s2d_edge.data.check.report import Finding
 from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.joined import join, list_sets
 from s2d_edge.data.reading.listing import Listing, as_dataset, only_labels
-from s2d_edge.data.reading.open import AVATARS, left_out_text, list_data, say_notes
+from s2d_edge.data.reading.open import left_out_text
 from s2d_edge.data.reading.spelling import bare, spelled_apart
 from s2d_edge.data.reading.split_names import TRAIN, VAL, misspelled, rival_validations
 from s2d_edge.data.reading.splits import carve_validation, unvalidated
@@ -23,26 +24,35 @@ FEW_CLIPS = 30  # one of fewer validation clips is more than 3 points of accurac
 
 
 def open_training_data(
-    data: str | None,
+    data: Sequence[str],
     console: Console,
     *,
     labels: Sequence[str] | None = None,
     missing_ok: bool = False,
     needs_validation: bool = True,
 ) -> Dataset:
-    """Open a dataset to train on; see :func:`s2d_edge.data.reading.open.open_dataset`.
+    """Open the sets to train on, each of which must be fit for that by itself, and join them.
 
     Args:
+        data: each as :func:`s2d_edge.data.reading.open.open_dataset` takes it.
         labels: those to train, in order; clips of others are left out, and counted. None takes all.
         needs_validation: False where another split than ``val`` chooses the best epoch.
 
     Raises:
-        DataError: what ``open_dataset`` raises, or the first of :func:`training_findings` that is a fault.
+        DataError: what ``open_dataset`` and ``join`` raise, or the first of :func:`training_findings` that is
+            a fault.
     """
-    listing = list_data(data or AVATARS, console)
-    say_notes(listing, console)
+    listings = list_sets(data, console, labels)
     if labels is not None:
-        listing = _chosen(listing, labels, console)
+        listings = _chosen(listings, labels, console)
+    trainable = [
+        _trainable(listing, console, missing_ok=missing_ok, needs_validation=needs_validation)
+        for listing in listings
+    ]
+    return join(trainable, labels)
+
+
+def _trainable(listing: Listing, console: Console, *, missing_ok: bool, needs_validation: bool) -> Dataset:
     found = list(training_findings(listing, needs_validation=needs_validation))
     faults = [finding.sentence for finding in found if finding.trouble]
     for _, sentence in sentences([*shared_subjects(listing), *(one for one in found if not one.trouble)]):
@@ -51,20 +61,21 @@ def open_training_data(
     if faults:
         more = f" (and {len(faults) - 1} more, which 's2d-edge data check' lists)" if faults[1:] else ""
         raise DataError(f"dataset {listing.name!r} cannot be trained on: {faults[0]}{more}")
-    return dataset if labels is None else dataset.in_order_of(labels)
+    return dataset
 
 
-def _chosen(listing: Listing, labels: Sequence[str], console: Console) -> Listing:
-    """The listing with the clips of ``labels`` alone."""
-    used = sorted({entry.label for entry in listing.entries})
+def _chosen(listings: Sequence[Listing], labels: Sequence[str], console: Console) -> list[Listing]:
+    """The listings with the clips of ``labels`` alone."""
+    used = sorted({entry.label for listing in listings for entry in listing.entries})
     if missing := [label for label in labels if label not in used]:
+        names = " or ".join(repr(listing.name) for listing in listings)
         raise DataError(
-            f"--labels names {missing[0]!r}, which no clip of {listing.name!r} has; choose among "
-            f"{', '.join(used)}"
+            f"--labels names {missing[0]!r}, which no clip of {names} has; choose among {', '.join(used)}"
         )
-    chosen = only_labels(listing, labels)
-    if chosen.left_out:
-        console.say(f"{listing.name}: {left_out_text(chosen.left_out)}, which --labels does not name")
+    chosen = [only_labels(listing, labels) for listing in listings]
+    for listing in chosen:
+        if listing.left_out:
+            console.say(f"{listing.name}: {left_out_text(listing.left_out)}, which --labels does not name")
     return chosen
 
 

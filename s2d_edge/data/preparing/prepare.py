@@ -48,6 +48,7 @@ class PreparedClips:
         windows: (W, T) int64 into ``frames``; a still repeats one frame.
         first_window: (n + 1,) int64; clip i owns windows ``first_window[i]`` to ``first_window[i + 1]``.
         labels: (n,) int64 class indices.
+        sources: (n,) int64, which of the dataset's sets each clip is from.
         names: path of each clip, for messages.
         votes: (n, K) float32, the share of people's votes that each class got; rows of zeros for clips
             without votes. None where no clip has any.
@@ -63,6 +64,7 @@ class PreparedClips:
     windows: NDArray[np.int64]
     first_window: NDArray[np.int64]
     labels: NDArray[np.int64]
+    sources: NDArray[np.int64]
     names: tuple[str, ...]
     faces_missed: int
     votes: NDArray[np.float32] | None = None
@@ -263,6 +265,7 @@ def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedC
         windows=windows,
         first_window=np.concatenate(([0], np.cumsum(counts))),
         labels=np.array([sample.label for sample in readable], dtype=np.int64),
+        sources=np.array([sample.source for sample in readable], dtype=np.int64),
         names=tuple(str(sample.path) for sample in readable),
         faces_missed=about["faces_missed"],
         votes=vote_table(readable),

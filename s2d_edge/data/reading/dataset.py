@@ -1,4 +1,4 @@
-"""One dataset: its class names in order, and its labelled clips before anything is decoded."""
+"""A dataset, of one set or of several joined: class names in order, and clips before anything is decoded."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class Sample:
         path: a video file, an image file, or a folder of frames.
         label: class index in the dataset's label order.
         split: ``train``, ``val``, ``test`` or any other name.
-        subject: the person in it, where known.
+        subject: the person in it, where known; one name in two sets is two people.
         votes: the share of people's votes that each class got, in the dataset's label order, with sum 1; None
             where only a label is known.
+        source: index of its set among the dataset's ``sources``.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class Sample:
     split: str
     subject: str | None = None
     votes: tuple[float, ...] | None = None
+    source: int = 0
 
 
 def vote_shares(votes: Sequence[float]) -> tuple[float, ...] | None:
@@ -54,12 +56,48 @@ def vote_table(samples: Sequence[Sample]) -> NDArray[np.float32] | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One set of a dataset.
+
+    Attributes:
+        name: for reports; no other set of the dataset has it.
+        root: the folder that its paths are relative to.
+        labels: those it knows, by the dataset's names. Of the others it says nothing: that no clip has one of
+            them does not mean that none shows it.
+        published: the published dataset it is, if any.
+    """
+
+    name: str
+    root: Path
+    labels: tuple[str, ...]
+    published: LabelSet | None = None
+
+    def drawn_fps(self) -> float | None:
+        """Frame rate of a set of avatars or animated stills, frames per second.
+
+        Returns:
+            None for any other set: folders of frames carry no clock.
+
+        Raises:
+            DataError: the set's description cannot be read.
+        """
+        for name in (AVATARS_FILE, ANIMATED_FILE):
+            described = self.root / name
+            if described.is_file():
+                fps = read_json(described, DataError, "make the set again").get("fps")
+                if not isinstance(fps, (int, float)):
+                    raise DataError(f"{described} holds fps={fps!r}, no frame rate; make the set again")
+                return float(fps)
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Labelled clips of one source, and the order of its classes.
+    """Labelled clips, and the order of their classes.
 
     Attributes:
         name: for reports, e.g. ``faces`` or ``avatars``.
-        root: the folder that paths are relative to.
+        root: the folder that paths are relative to; of several sets the first one's.
         labels: class names in index order.
         samples: all splits.
         published: the published dataset it is, if any.
@@ -67,6 +105,7 @@ class Dataset:
         undecided: of all splits, clips with votes that name no class by majority. Their label is the class
             with most votes. They are no part of any split: only a training on votes may add them.
         left_out: the clips of labels that nobody asked for, by split and label.
+        joined: the sets it was joined from; empty where it is one set.
     """
 
     name: str
@@ -77,6 +116,18 @@ class Dataset:
     val_written: str = VAL
     undecided: tuple[Sample, ...] = ()
     left_out: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    joined: tuple[Source, ...] = ()
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The sets it consists of, at least one."""
+        alone = Source(name=self.name, root=self.root, labels=self.labels, published=self.published)
+        return self.joined or (alone,)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """The labels that each set knows, (sets, K) bool."""
+        return np.array([[label in source.labels for label in self.labels] for source in self.sources])
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """The samples of one split, in the file's order; empty when there is no such split.

@@ -11,6 +11,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.data.reading import published
 from s2d_edge.data.reading.dataset import Dataset
+from s2d_edge.data.reading.label_names import with_names
 from s2d_edge.data.reading.listing import Entry, Listing, as_dataset, only_labels, with_validation
 from s2d_edge.data.reading.readers import LABELS_FILE, list_csv, list_folders
 from s2d_edge.data.reading.tables import is_there
@@ -42,11 +43,21 @@ def open_dataset(
     listing = list_data(data or AVATARS, console, labels, as_written=as_written)
     say_notes(listing, console)
     if labels is not None:
-        listing = only_labels(listing, labels)
-        if listing.left_out:
-            console.warn(f"{listing.name}: the model lacks some labels: {left_out_text(listing.left_out)}")
+        listing = with_labels(with_names(listing, labels, console), labels, console)
     dataset = as_dataset(listing, missing_ok=missing_ok)
     return dataset if labels is None else dataset.in_order_of(labels)
+
+
+def with_labels(listing: Listing, labels: Sequence[str], console: Console) -> Listing:
+    """The listing without the clips of labels that a model lacks; warns of these.
+
+    Raises:
+        DataError: no clip is left.
+    """
+    listing = only_labels(listing, labels)
+    if listing.left_out:
+        console.warn(f"{listing.name}: the model lacks some labels: {left_out_text(listing.left_out)}")
+    return listing
 
 
 def left_out_text(left_out: Mapping[tuple[str, str], int]) -> str:

@@ -66,6 +66,14 @@ def carve_validation(
     return train, val
 
 
+def person(sample: Sample) -> str | None:
+    """Who is in it, however spelled; one name in two sets is two people. None where that is unknown."""
+    if not sample.subject:
+        return None
+    name = bare(sample.subject)
+    return f"{name}\0{sample.source}" if sample.source else name
+
+
 def unvalidated(train: Sequence[Sample], val: Sequence[Sample], labels: Sequence[str]) -> str | None:
     """A sentence that names the classes without validation clips, and what to do; None where all have some.
 
@@ -109,7 +117,8 @@ def _by_class(samples: Sequence[Sample], fraction: float, seed: int) -> set[int]
     """Indices of the validation samples: first someone for every class, then up to ``fraction``."""
     subjects: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):
-        subjects[bare(sample.subject) if sample.subject else f"\0{index}"].append(index)
+        who = person(sample)
+        subjects[f"\0{index}" if who is None else who].append(index)
     names = sorted(subjects)
     np.random.default_rng(seed).shuffle(names)
     brings = {name: Counter(samples[index].label for index in subjects[name]) for name in names}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from s2d_edge.contracts.runs import RUNS
 from s2d_edge.core.claims import choose_output, releases_claims
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.core.files import sha256_of, whole_folder
-from s2d_edge.data.reading.open import AVATARS, open_dataset
+from s2d_edge.data.reading.joined import open_sets
+from s2d_edge.data.reading.open import AVATARS
 from s2d_edge.data.reading.splits import carve_validation
 from s2d_edge.model.checkpoint import LANDMARK_FILE, save_weights
 from s2d_edge.train.context import Context
@@ -26,12 +29,12 @@ ABOUT_FILE = "landmark.json"
 
 @releases_claims
 def train_landmark(
-    data: str | None, model: str | None, settings: TrainSettings, out: Path | None, context: Context
+    data: Sequence[str], model: str | None, settings: TrainSettings, out: Path | None, context: Context
 ) -> Path:
     """Train a MobileFaceNet to find the 68 points that FaceMesh finds, on the CPU.
 
     Args:
-        data: faces, as ``--data`` takes them.
+        data: sets of faces, each as ``--data`` takes it.
         model: name of the size whose landmark network is trained; None is the default one.
         out: the folder to write; None is ``runs/DATASET-landmark``.
 
@@ -40,19 +43,19 @@ def train_landmark(
         the point error on people it was not trained on.
 
     Raises:
-        ConfigError: no data, or several processes.
+        ConfigError: avatars, or several processes.
         DataError: no training faces.
         KeyboardInterrupt: requested to stop; nothing is written.
     """
     if context.processes.count > 1:
         raise ConfigError("--stage landmark trains in one process; start it without torchrun")
-    if data in (None, AVATARS):
+    if AVATARS in data:
         raise ConfigError(
             "--stage landmark learns from photographs: give some with --data (for avatars, the image stage "
             "trains a network by itself)"
         )
     console, sizes = context.console, preset(model or DEFAULT_MODEL).landmark
-    dataset = open_dataset(data, console)
+    dataset = open_sets(data, console)
     out = choose_output(out, RUNS / f"{dataset.name}-landmark")
     training, unseen = dataset.require_split("train"), dataset.split("test") or dataset.split("val")
     if not unseen:
@@ -79,5 +82,6 @@ def train_landmark(
         }
         (scratch / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     console.say(f"{error}, on {len(held_out.pictures)} unseen faces")
-    console.say(f"wrote {out}; next: s2d-edge train --data {data} --landmark {out}")
+    again = " ".join(f"--data {shlex.quote(each)}" for each in data)
+    console.say(f"wrote {out}; next: s2d-edge train {again} --landmark {shlex.quote(str(out))}")
     return out

@@ -11,6 +11,7 @@ from s2d_edge.train.context import Context
 from s2d_edge.train.loop.teacher import Teacher
 from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.supply.feed import Feed
+from s2d_edge.train.supply.sets import JoinedSets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,6 +24,7 @@ class Job:
         settings: of this stage.
         teacher: the model to distil, if any.
         seed: of everything random.
+        sets: those that the clips are from.
         train: training clips.
         val: validation clips, which choose the best epoch.
         folder: the run folder.
@@ -37,6 +39,7 @@ class Job:
     settings: StageSettings
     teacher: Teacher | None
     seed: int
+    sets: JoinedSets
     train: Feed
     val: Feed
     folder: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
@@ -102,6 +103,7 @@ class StageTraining:
         job, settings, progress = self.job, self.job.settings, self.progress
         order = epoch_order(
             job.train.clips.labels,
+            job.sets.of_clips(job.train.clips.sources),
             seed=job.seed,
             epoch=progress.epoch,
             balance=settings.balance,
@@ -148,6 +150,7 @@ class StageTraining:
             self._kept_model,
             self.job.val,
             processes,
+            shares=self.job.sets.shares(self.job.train.clips.sources),
             batch_clips=-(-settings.batch_clips // (processes.count * settings.accumulate)),
             after_batch=self._stop_if_requested,
         )
@@ -259,8 +262,16 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _figures(score: Score) -> dict[str, Any]:
-    return {"val_loss": score.loss, "val_war": score.war, "val_uar": score.uar}
+    """A score as a record of ``metrics.jsonl`` has it; of several sets also each one's."""
+    figures = {"val_loss": score.loss, "val_war": score.war, "val_uar": score.uar}
+    if len(score.sets) == 1:
+        return figures
+    return figures | {"val_sets": {name: asdict(one) for name, one in score.sets.items()}}
 
 
 def _text(score: Score) -> str:
-    return f"val loss {score.loss:.3f}, WAR {score.war:.3f}, UAR {score.uar:.3f}"
+    text = f"val loss {score.loss:.3f}, WAR {score.war:.3f}, UAR {score.uar:.3f}"
+    if len(score.sets) == 1:
+        return text
+    each = (f"{name} {one.war:.3f} and {one.uar:.3f}" for name, one in score.sets.items())
+    return f"{text} ({', '.join(each)})"

@@ -7,15 +7,23 @@ from numpy.typing import NDArray
 
 
 def epoch_order(
-    labels: NDArray[np.int64], *, seed: int, epoch: int, balance: float = 0.0, clips: int = 0
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    *,
+    seed: int,
+    epoch: int,
+    balance: float = 0.0,
+    clips: int = 0,
 ) -> NDArray[np.int64]:
     """Indices of the clips of one epoch, in training order.
 
-    Classes are drawn in proportion to ``count ** (1 - balance)``. A class drawn more often than it has clips
-    repeats them evenly: within a class, the numbers of repeats differ by at most one.
+    Classes are drawn in proportion to ``count ** (1 - balance)``, where a clip counts as much as it weighs.
+    What is drawn more often than it has clips repeats them evenly: within the clips of a class that weigh the
+    same, the numbers of repeats differ by at most one.
 
     Args:
         labels: (n,) class index of each training clip.
+        weights: (n,) weight of each training clip: within a class it is drawn in proportion to it.
         balance: 0 leaves the classes as they are, 1 makes them equally frequent.
         clips: length of the epoch; 0 takes n.
 
@@ -24,15 +32,18 @@ def epoch_order(
     """
     generator = np.random.default_rng((seed, epoch))
     length = clips or len(labels)
-    if balance == 0 and length <= len(labels):
+    even = bool((weights == weights[0]).all())
+    if balance == 0 and even and length <= len(labels):
         return generator.permutation(len(labels))[:length]
-    classes, counts = np.unique(labels, return_counts=True)
-    weights = counts ** (1.0 - balance)
-    wanted = _apportion(weights / weights.sum() * length, generator)
-    chosen = [
-        _repeat_evenly(np.flatnonzero(labels == label), number, generator)
-        for label, number in zip(classes, wanted, strict=True)
-    ]
+    if even:
+        weights = np.ones_like(weights)
+    groups = sorted(set(zip(labels.tolist(), weights.tolist(), strict=True)))
+    members = [np.flatnonzero((labels == label) & (weights == weight)) for label, weight in groups]
+    totals = np.bincount(labels, weights=weights)[[label for label, _ in groups]]  # of each group's class
+    within = np.array([len(mine) * weight for mine, (_, weight) in zip(members, groups, strict=True)])
+    shares = within / totals * totals ** (1.0 - balance)
+    wanted = _apportion(shares / shares.sum() * length, generator)
+    chosen = [_repeat_evenly(mine, number, generator) for mine, number in zip(members, wanted, strict=True)]
     order: NDArray[np.int64] = generator.permutation(np.concatenate(chosen))
     return order
 

@@ -29,7 +29,7 @@ class Plan:
     """A training as it is saved in ``run.json`` and resumed from there.
 
     Attributes:
-        data: as ``--data`` takes it, a path made absolute.
+        data: the sets, each as ``--data`` takes it, a path made absolute.
         model: name of the model's size.
         stages: those of the command, in order.
         frames: T of the prepared clips.
@@ -42,7 +42,7 @@ class Plan:
         carving: the rule that takes validation clips out of training ones, where the data has none.
     """
 
-    data: str
+    data: tuple[str, ...]
     model: str
     stages: tuple[Stage, ...]
     frames: int
@@ -55,9 +55,11 @@ class Plan:
     carving: Carving = CARVING
 
     def __post_init__(self) -> None:
-        for name in ("data", "model", "teacher"):
+        for name in ("model", "teacher"):
             if type(getattr(self, name)) is not str:
                 raise ConfigError(f"{name}={getattr(self, name)!r} must be text")
+        if not self.data or any(type(each) is not str for each in self.data):
+            raise ConfigError(f"data={self.data!r} must be text, once for each set")
         if not self.stages or not set(self.stages) <= set(STAGES):
             raise ConfigError(f"stages={self.stages!r} must be among {', '.join(STAGES)}")
         if self.temporal not in get_args(TemporalMode):
@@ -96,7 +98,8 @@ class Plan:
     def as_record(self) -> dict[str, Any]:
         """The plan as ``run.json`` stores it."""
         record = asdict(self)
-        return record | {"stages": list(self.stages)}
+        data = self.data[0] if len(self.data) == 1 else list(self.data)  # older versions know one set
+        return record | {"data": data, "stages": list(self.stages)}
 
 
 def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
@@ -108,7 +111,7 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
     try:
         settings = with_changes(TrainSettings(), dotted(record["settings"]), str(source))
         return Plan(
-            data=record["data"],
+            data=(record["data"],) if isinstance(record["data"], str) else tuple(record["data"]),
             model=record["model"],
             stages=tuple(record["stages"]),
             frames=record["frames"],
@@ -164,11 +167,11 @@ def resolve_settings(
     return settings
 
 
-def usual_recipe(model: str, data: str | None) -> str:
+def usual_recipe(model: str, data: Sequence[str]) -> str:
     """Name the recipe of a training that names none: by the model's size and the data."""
     if model != DEFAULT_MODEL:
         return "paper"
-    return "demo" if data in (None, AVATARS) else "quick"
+    return "demo" if set(data) == {AVATARS} else "quick"
 
 
 def parse_stages(name: str | None) -> tuple[Stage, ...]:

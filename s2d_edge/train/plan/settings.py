@@ -242,6 +242,9 @@ class TrainSettings:
         undecided: train also on clips whose votes name no label by majority. Every stage then needs
             ``targets = "votes"``, and no self-distillation, whose anchors are kept by label.
         val_fraction: share of the training clips kept for validation where there is no ``val`` split.
+        set_weights: how often a clip of each ``--data`` is drawn, relative to the others, in their order; one
+            value stands for all. ``[1, 3]`` draws each clip of the second set three times as often as one of
+            the first. The sets count as much in the choice of the best epoch.
         margin: added around the face when it is cropped, as a fraction of its side.
         temporal_scale: amplitude of the sine-cosine times a fresh temporal embedding starts from. 0, as
             published, keeps an image model's logits; above it the order of frames has an effect from the
@@ -261,6 +264,7 @@ class TrainSettings:
     cache_landmarks: bool = False
     undecided: bool = False
     val_fraction: float = 0.1
+    set_weights: tuple[float, ...] = (1.0,)
     margin: float = 0.2
     temporal_scale: float = 0.0
     temporal_contrast: bool = False
@@ -277,6 +281,10 @@ class TrainSettings:
         _within(0, _LARGEST, temporal_scale=self.temporal_scale, head_scale=self.head_scale)
         _within(0, _LARGEST, snapshot_minutes=self.snapshot_minutes)
         _within(0, 2, margin=self.margin)
+        if not self.set_weights:
+            raise ConfigError("set_weights=[] must have one value, or one for each --data")
+        for weight in self.set_weights:
+            _above(0, _LARGEST, set_weights=weight)
         if self.video.landmark_lr:
             raise ConfigError(
                 f"video.landmark_lr={self.video.landmark_lr} must be 0: the video stage freezes the landmark "

@@ -162,11 +162,14 @@ def _with_mode(sizes: S2DConfig, mode: TemporalMode) -> S2DConfig:
 def usual_fps(dataset: Dataset, run: RunInfo | None) -> float:
     """Sampling rate of a training that names none, frames per second.
 
-    A published dataset of clips has its own; then comes a video run's, a drawn set's, an image run's.
+    A published dataset of clips has its own; then comes a video run's, a drawn set's, an image run's. Of
+    several sets the first that has one decides.
     """
-    known, drawn = dataset.published, dataset.drawn_fps()
-    if known is not None and not known.stills:
-        return known.fps
+    published = [source.published for source in dataset.sources if source.published is not None]
+    drawn = next(filter(None, (source.drawn_fps() for source in dataset.sources)), None)
+    for known in published:
+        if not known.stills:
+            return known.fps
     if run is not None and (run.stage == "video" or drawn is None):
         return run.fps
     return drawn or DEFAULT_FPS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +32,30 @@ class EventFile:
             self.add(record)
 
     def add(self, record: dict[str, Any]) -> None:
-        """Add one epoch: ``train_loss`` becomes the curve ``train/loss``, and so on."""
+        """Add one epoch: ``train_loss`` becomes the curve ``train/loss``, and so on.
+
+        A set's figures in ``val_sets`` become the curves ``val/war/SET`` and so on.
+        """
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
 
-        for name, value in record.items():
-            if name != "epoch":
-                curve = scalar(name.replace("_", "/", 1), value)
-                event = Event(wall_time=time.time(), step=record["epoch"], summary=curve)
-                self._file.write(event.SerializeToString())
+        for name, value in _curves(record):
+            event = Event(wall_time=time.time(), step=record["epoch"], summary=scalar(name, value))
+            self._file.write(event.SerializeToString())
         self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _curves(record: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in record.items():
+        if name == "val_sets":
+            yield from (
+                (f"val/{figure}/{each}", number)
+                for each, figures in value.items()
+                for figure, number in figures.items()
+            )
+        elif name != "epoch":
+            yield name.replace("_", "/", 1), value

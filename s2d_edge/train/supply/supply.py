@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
 from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.dataset import Dataset, Sample
-from s2d_edge.data.reading.spelling import bare
-from s2d_edge.data.reading.split_names import TRAIN
-from s2d_edge.data.reading.splits import carve_validation
+from s2d_edge.data.reading.joined import require_splits
 from s2d_edge.media.sampling import FolderWindows
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.context import Context
@@ -25,6 +21,8 @@ from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.supply.account import account_of
 from s2d_edge.train.supply.feed import Feed
 from s2d_edge.train.supply.landmark_maps import LIMIT_BYTES, LandmarkMaps, compute_maps, maps_bytes
+from s2d_edge.train.supply.sets import joined_sets
+from s2d_edge.train.supply.splitting import undecided, with_carved
 from s2d_edge.train.supply.target import Target, hard_target
 
 _Maps = tuple[LandmarkMaps | None, LandmarkMaps | None]
@@ -44,10 +42,12 @@ class Supply:
 
     Attributes:
         dataset: class indices follow the model's label order.
+        sets: those it consists of, with their weights.
     """
 
     def __init__(self, plan: Plan, dataset: Dataset, context: Context) -> None:
         self.dataset = dataset
+        self.sets = joined_sets(dataset, plan.settings.set_weights)
         self._plan = plan
         self._context = context
         self._clips: SuppliedClips | None = None
@@ -90,7 +90,7 @@ class Supply:
 
     def _target(self, clips: PreparedClips) -> Target:
         """The label of each clip, among those that its set knows."""
-        return hard_target(clips.labels, np.ones(len(self.dataset.labels), dtype=np.bool_))
+        return hard_target(clips.labels, self.dataset.known[clips.sources])
 
     @property
     def account(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Supply:
 
 
 def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Context) -> SuppliedClips:
-    """Prepare the ``train`` and ``val`` splits; without a ``val`` split, carve one from ``train`` by subject.
+    """Prepare the ``train`` and ``val`` splits; a set without ``val`` has one carved from its ``train``.
 
     Under the papers' protocol, ``test`` takes the place of ``val``, and pictures are taken as they are.
 
@@ -111,26 +111,16 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
     """
     console = context.console
     paper = plan.protocol == "paper"
-    training, validation = dataset.require_split("train"), dataset.split("val")
+    training, validation = require_splits(dataset, "train"), dataset.split("val")
     if paper:
         validation = dataset.require_split("test")
         console.warn(
             "--protocol paper: the best epoch is chosen on 'test', as in the published results; "
             "its score there flatters the model"
         )
-    carved = not paper and not validation
-    if carved:
-        settings = plan.settings
-        training, validation = carve_validation(
-            training, fraction=settings.val_fraction, seed=settings.seed, carving=plan.carving
-        )
-        known = any(sample.subject for sample in validation)
-        whose = "of subjects kept out of training" if known else "of unknown subjects"
-        console.warn(
-            f"dataset {dataset.name!r} has no 'val' split: {len(validation)} of its training clips, "
-            f"{whose}, choose the best epoch; one of them is {100 / len(validation):.1f} points of accuracy"
-        )
-    training = (*training, *_undecided(dataset, validation))
+    else:
+        training, validation = with_carved(plan, dataset, training, validation, console)
+    training = (*training, *undecided(dataset, validation))
     if absent := _absent(dataset, {sample.label for sample in training}):
         raise DataError(
             f"dataset {dataset.name!r} has no training clip of {absent}; add some, or drop the label"
@@ -162,18 +152,8 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
             "count in the choice of the best epoch"
         )
     console.say(f"{len(train)} training and {len(val)} validation clips from {dataset.name!r}")
-    account = account_of(dataset, (training, train), (validation, val), carved=carved)
+    account = account_of(dataset, (training, train), (validation, val))
     return SuppliedClips(train=train, val=val, account=account)
-
-
-def _undecided(dataset: Dataset, validation: Sequence[Sample]) -> tuple[Sample, ...]:
-    """The undecided training clips, but for those of people kept for validation."""
-    held_out = {bare(sample.subject) for sample in validation if sample.subject}
-    return tuple(
-        sample
-        for sample in dataset.undecided
-        if sample.split == TRAIN and not (sample.subject and bare(sample.subject) in held_out)
-    )
 
 
 def _say_votes(target: Target, stage: str, smoothing: float, console: Console) -> None:

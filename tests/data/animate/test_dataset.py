@@ -51,7 +51,7 @@ def test_a_set_lists_subjects_labels_and_paths(drawn: None, photographs: Path, t
     opened = open_dataset(str(out), QUIET)
     assert opened.labels == LABELS
     assert opened.splits == {"test": 3, "train": 6}
-    assert opened.drawn_fps() == 8.0
+    assert opened.sources[0].drawn_fps() == 8.0
 
 
 def test_the_apex_frame_is_the_photograph_but_for_its_compression(

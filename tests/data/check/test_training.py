@@ -144,7 +144,7 @@ def test_other_names_of_val_are_taken_and_said(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_set(tmp_path, plenty(val=name))
-    dataset = open_training_data(str(data), Console())
+    dataset = open_training_data([str(data)], Console())
     assert dataset.splits == {"train": 6, "val": 6}
     assert dataset.split(name) == dataset.split("val"), "whoever asks for it by its own name finds it"
     assert f"{name!r} (6 clips) is taken as 'val'" in " ".join(capsys.readouterr().err.split())
@@ -157,12 +157,12 @@ def test_other_names_of_val_are_taken_and_said(
 def test_a_folder_of_another_name_is_val(name: str, tmp_path: Path) -> None:
     for place in ("train/happy", "train/sad", f"{name}/happy", f"{name}/sad"):
         write_picture(tmp_path / place / "1.png")
-    assert open_training_data(str(tmp_path), QUIET).splits == {"train": 2, "val": 2}
+    assert open_training_data([str(tmp_path)], QUIET).splits == {"train": 2, "val": 2}
 
 
 def test_beside_val_another_name_stays_a_split_of_its_own(tmp_path: Path) -> None:
     data = write_set(tmp_path, [*plenty(), ("sad", "x", "dev")])
-    dataset = open_training_data(str(data), QUIET)
+    dataset = open_training_data([str(data)], QUIET)
     assert dataset.splits == {"train": 6, "val": 6, "dev": 1}
     assert [sample.subject for sample in dataset.split("dev")] == ["x"]
     assert dataset.split("valid") == ()
@@ -181,12 +181,12 @@ def test_subjects_that_differ_in_spelling_only_are_named(tmp_path: Path, warned:
     rows = [*plenty(), ("sad", "Ann", "train"), ("sad", "ANN", "train"), ("sad", "a nn", "train")]
     data = write_set(tmp_path, rows)
     assert not faults(data)
-    open_training_data(str(data), QUIET)
+    open_training_data([str(data)], QUIET)
     assert "'ANN' and 'Ann' and 'a nn'" in warned()
     data = write_set(tmp_path, [*rows, ("sad", "ann", "val")])
     assert faults(data) == {"subject in several splits"}
     warned()
-    open_training_data(str(data), QUIET)
+    open_training_data([str(data)], QUIET)
     assert "subject in several splits: ANN or Ann or a nn or ann" in warned(), (
         "a training is warned of a leak"
     )
@@ -194,7 +194,7 @@ def test_subjects_that_differ_in_spelling_only_are_named(tmp_path: Path, warned:
 
 def test_of_many_warnings_of_a_kind_some_are_printed(tmp_path: Path, warned: Warned) -> None:
     rows = [("sad", name, "train") for k in range(30) for name in (f"Ann{k}", f"ann{k}")]
-    open_training_data(str(write_set(tmp_path, [*plenty(), *rows])), QUIET)
+    open_training_data([str(write_set(tmp_path, [*plenty(), *rows]))], QUIET)
     said = warned()
     assert said.count("subject spelled in several ways") == 6
     assert "and 25 more" in said
@@ -203,21 +203,21 @@ def test_of_many_warnings_of_a_kind_some_are_printed(tmp_path: Path, warned: War
 def test_a_small_validation_split_is_named(tmp_path: Path, warned: Warned) -> None:
     rows = [row for row in plenty() if row[2] == "train"]
     data = write_set(tmp_path, [*rows, *[(("sad", "happy")[k % 2], "x", "val") for k in range(7)]])
-    open_training_data(str(data), QUIET)
+    open_training_data([str(data)], QUIET)
     assert "7 clips, of which one is 14.3 points" in warned()
     assert not faults(data)
     shutil.rmtree(tmp_path)
     write_set(tmp_path, [*rows, *[(("sad", "happy")[k % 2], "x", "val") for k in range(FEW_CLIPS)]])
-    open_training_data(str(data), QUIET)
+    open_training_data([str(data)], QUIET)
     assert "points" not in warned()
 
 
 def test_a_class_without_validation_clips_is_named(tmp_path: Path, warned: Warned) -> None:
     data = write_set(tmp_path, [*plenty(), ("fear", "x", "train"), ("fear", "y", "train")])
-    open_training_data(str(data), QUIET)
+    open_training_data([str(data)], QUIET)
     assert "class without validation clips: fear" in warned()
     rows = [(label, who, "train") for label, who, _ in plenty()]
     data = write_set(tmp_path, [*rows, ("fear", "x", "train"), ("fear", "x", "train")])
-    open_training_data(str(data), QUIET)
+    open_training_data([str(data)], QUIET)
     assert "no validation clip shows fear" in warned(), "only one person does"
     assert not faults(data)

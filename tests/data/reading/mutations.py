@@ -201,7 +201,7 @@ def _evaluated(file: Path) -> None:
 
 
 def _trained(file: Path) -> None:
-    dataset = open_training_data(str(file), QUIET)
+    dataset = open_training_data([str(file)], QUIET)
     training = dataset.require_split("train")
     if not dataset.split("val"):
         carve_validation(training, fraction=0.2, seed=0)

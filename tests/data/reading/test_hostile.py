@@ -141,7 +141,7 @@ def test_damaged_description_of_a_drawn_set_is_refused_by_name(tmp_path: Path, c
     (tmp_path / "train/sad").mkdir(parents=True)
     (tmp_path / "train/sad/a.jpg").touch()
     dataset = open_dataset(str(tmp_path), QUIET)
-    assert dataset.drawn_fps() is None
+    assert dataset.sources[0].drawn_fps() is None
     (tmp_path / AVATARS_FILE).write_bytes(content)
     with pytest.raises(DataError, match=r"avatars\.json"):
-        dataset.drawn_fps()
+        dataset.sources[0].drawn_fps()

@@ -16,7 +16,6 @@ from s2d_edge.calibrate.clips.choice import ClipChoice, choose_clips
 from s2d_edge.calibrate.clips.validation import choose_validation
 from s2d_edge.calibrate.quantize.making import Workshop
 from s2d_edge.calibrate.quantize.recipe import Recipe, recipe_for
-from s2d_edge.calibrate.report.records import DropReport
 from s2d_edge.calibrate.report.render import gate_rows
 from s2d_edge.calibrate.search.gate import GateLimits, Trial, allowance, gate_limits
 from s2d_edge.calibrate.search.loop import Step, search
@@ -172,7 +171,7 @@ def hostile_data(root: Path) -> Path:
     return root
 
 
-@pytest.mark.slow(seconds=24)
+@pytest.mark.slow(seconds=8)
 @pytest.mark.parametrize(
     ("target", "planted", "step"),
     [
@@ -186,9 +185,6 @@ def test_planted_outliers_fail_the_plain_recipe_and_a_later_step_passes(
 ) -> None:
     fp32 = write_hostile(tmp_path / "fp32", target, **planted)
     data = hostile_data(tmp_path / "data")
-    plain = replace(recipe_for(target, fp32.manifest.graph), ranges="minmax", smooth_quant_alpha=-1.0)
-    assert drop_of(fp32, data, plain, tmp_path / "plain") >= 5
-
     out, report = s2d_edge.calibrate(
         fp32.path, data=str(data), out=tmp_path / "int8", sensitivity=0, console=QUIET
     )
@@ -215,7 +211,7 @@ def test_planted_outliers_fail_the_plain_recipe_and_a_later_step_passes(
     assert chosen.change in page
 
 
-@pytest.mark.slow(seconds=10)
+@pytest.mark.slow(seconds=6)
 def test_agreement_decides_where_there_is_no_accuracy_to_lose(tmp_path: Path) -> None:
     """Every picture has a wrong label, so INT8 can only win; it still has to agree with FP32."""
     fp32 = write_hostile(tmp_path / "fp32", "intel-cpu", gain=1000.0)
@@ -223,27 +219,14 @@ def test_agreement_decides_where_there_is_no_accuracy_to_lose(tmp_path: Path) ->
     for split, clips in (("train", 4), ("val", 10), ("test", 10)):
         write_colours(data, split, clips, lead=20, wrong=clips)
 
-    def calibrate(name: str, min_agreement_percent: float | None) -> DropReport:
-        return s2d_edge.calibrate(
-            fp32.path,
-            data=str(data),
-            out=tmp_path / name,
-            min_agreement_percent=min_agreement_percent,
-            sensitivity=0,
-            console=QUIET,
-        )[1]
-
-    careless = calibrate("careless", 0)
-    assert careless.gate is not None
-    assert [trial.step for trial in careless.gate.trials] == ["the target's recipe"]
-    assert careless.drop.war_pp <= 0
-    assert careless.drop.agreement < 0.95
-
-    report = calibrate("int8", None)
+    _, report = s2d_edge.calibrate(
+        fp32.path, data=str(data), out=tmp_path / "int8", sensitivity=0, console=QUIET
+    )
     assert report.gate is not None
     own, chosen = report.gate.trials[0], report.gate.trials[-1]
     assert own.drop is not None
-    assert own.drop.agreement < 0.97
+    assert own.drop.war_pp <= 0
+    assert own.drop.agreement < 0.95
     assert own.outcome.startswith("agreement ")
     assert chosen.step == "SmoothQuant"
     assert report.drop.agreement >= 0.97  # on test

@@ -50,10 +50,10 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> History:
     return History(run=run, frames=frames, logits=logits)
 
 
-@pytest.mark.slow(seconds=25)
+@pytest.mark.slow(seconds=10)
 @pytest.mark.parametrize("target", ["intel-cpu", "jetson"])
 def test_steps_round_the_rings_have_the_logits_of_the_whole_history(
-    target: str, history: History, tmp_path: Path
+    target: str, history: History, tmp_path: Path, no_self_test: None
 ) -> None:
     out = tmp_path / "bundle"
     bundle = open_bundle(

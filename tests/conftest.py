@@ -6,7 +6,9 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -70,6 +72,40 @@ def face_video(shared: Shared) -> Path:
         write_avatar_video(folder / "face.mp4", seed=3, seconds=7, fps=12.5, size=256)
 
     return shared.folder("face-video", draw) / "face.mp4"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def face_graphs_compiled_once() -> Iterator[None]:
+    """OpenVINO compiles each of MediaPipe's graphs once in a process, not for each of many searches."""
+    import openvino
+
+    compile_model, compiled = openvino.Core.compile_model, dict[str, Any]()
+
+    def compile_once(core: Any, model: Any, *given: Any, **further: Any) -> Any:
+        if not str(model).endswith(".tflite"):
+            return compile_model(core, model, *given, **further)
+        key = repr((model, given, further))
+        if key not in compiled:
+            compiled[key] = compile_model(core, model, *given, **further)
+        return compiled[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openvino.Core, "compile_model", compile_once)
+        yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are written empty: drawing takes half a second each, and other tests look at them."""
+    from matplotlib.figure import Figure
+
+    def write(figure: Figure, out: Any, **how: Any) -> None:
+        if hasattr(out, "write"):
+            out.write("<svg></svg>")
+        else:
+            Path(out).touch()
+
+    monkeypatch.setattr(Figure, "savefig", write)
 
 
 @pytest.fixture(scope="session")

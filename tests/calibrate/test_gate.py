@@ -27,6 +27,8 @@ from s2d_edge.data.reading.dataset import Dataset, Sample
 from tests.calibrate.hostile import write_hostile
 from tests.colours import write_colours
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 QUIET = Console(quiet=True)
 USUAL = GateLimits(max_drop_pp=0.5, min_agreement=0.97)
 

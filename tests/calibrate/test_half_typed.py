@@ -30,7 +30,8 @@ from tests.colours import write_colours
 from tests.deploy import trtexec
 from tests.firmware_host.graphs import make_bundle
 
-pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+# Slow together, for what they share.
+pytestmark = [pytest.mark.slow(seconds=1), pytest.mark.usefixtures("undrawn")]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,8 @@ from tests.firmware_host.graphs import make_bundle
 from tests.models import CAUSAL, TINY
 from tests.shared import Shared
 
-pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+# Slow together, for what they share.
+pytestmark = [pytest.mark.slow(seconds=1), pytest.mark.usefixtures("undrawn")]
 
 F32 = {"INFERENCE_PRECISION_HINT": "f32"}
 

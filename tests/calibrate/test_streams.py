@@ -19,7 +19,8 @@ from s2d_edge.lint.check import lint_graph
 from tests.models import CAUSAL, random_clip
 from tests.shared import Shared
 
-pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+# Slow together, for what they share.
+pytestmark = [pytest.mark.slow(seconds=1), pytest.mark.usefixtures("undrawn")]
 
 T = CAUSAL.frames
 

@@ -15,7 +15,7 @@ from s2d_edge.contracts.bundle import MANIFEST, open_bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, CheckpointError, ConfigError, S2DEdgeError
 from s2d_edge.core.openvino_core import openvino_core
-from s2d_edge.export import parity
+from s2d_edge.export import command, parity
 from s2d_edge.export.command import export_run
 from s2d_edge.firmware_host.engines import open_engine
 from tests.models import TINY, random_clip, write_random_run
@@ -85,8 +85,11 @@ def test_npu_graph_has_no_dynamic_dimension_and_keeps_fp32(npu: Path) -> None:
     assert open_bundle(npu).manifest.execution["cpu"] == {"INFERENCE_PRECISION_HINT": "f32"}
 
 
-@pytest.mark.slow(seconds=9)
-def test_cpu_takes_the_faster_format_and_leaves_only_that(tmp_path: Path) -> None:
+@pytest.mark.slow(seconds=6)
+def test_cpu_takes_the_faster_format_and_leaves_only_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_TIMED_S", 0.1)
     bundle = open_bundle(_export(tmp_path, "cpu"))
     assert sorted(path.suffix for path in bundle.path.iterdir() if path.is_file()) in (
         [".bin", ".json", ".npy", ".xml"],

@@ -37,7 +37,8 @@ from tests.firmware_host.graphs import LABELS
 from tests.models import CAUSAL, TINY, random_clip, random_model, write_random_run
 from tests.shared import Shared
 
-pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+# Slow together, for what they share.
+pytestmark = [pytest.mark.slow(seconds=1), pytest.mark.usefixtures("undrawn")]
 
 QUIET = Console(quiet=True)
 BRIEF = TuningSettings(steps=12, batch_clips=2, evaluations=4)

@@ -21,7 +21,8 @@ from s2d_edge.train.record.progress import how_to_resume
 from s2d_edge.train.supply import supply
 from tests.train.tiny import VIDEO, noisy_clips, stopped_after, write_landmark
 
-pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+# Slow together, for what they share.
+pytestmark = [pytest.mark.slow(seconds=1), pytest.mark.usefixtures("undrawn")]
 
 QUIET = Console(quiet=True)
 FAST = ("image.batch_clips=4", "video.batch_clips=4", "image.epochs=1", "video.epochs=1")

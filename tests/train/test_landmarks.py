@@ -27,7 +27,8 @@ from s2d_edge.train.plan.settings import LandmarkSettings
 from tests.pictures import plain
 from tests.train.tiny import alone
 
-pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+# Slow together, for what they share.
+pytestmark = [pytest.mark.slow(seconds=1), pytest.mark.usefixtures("undrawn")]
 
 QUIET = Console(quiet=True)
 TINY = LandmarkConfig(width=4, depths=(1, 1, 1))

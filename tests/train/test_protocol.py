@@ -29,7 +29,8 @@ from tests.pictures import SquareDetector
 from tests.train.plans import make_plan
 from tests.train.tiny import SIZE, VIDEO, alone, write_landmark
 
-pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+# Slow together, for what they share.
+pytestmark = [pytest.mark.slow(seconds=1), pytest.mark.usefixtures("undrawn")]
 
 QUIET = Console(quiet=True)
 

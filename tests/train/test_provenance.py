@@ -34,7 +34,8 @@ from s2d_edge.train.supply import supply
 from s2d_edge.train.supply.account import listing_sha256, require_same_listing
 from tests.train.tiny import VIDEO, stopped_after, write_landmark
 
-pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+# Slow together, for what they share.
+pytestmark = [pytest.mark.slow(seconds=1), pytest.mark.usefixtures("undrawn")]
 
 QUIET = Console(quiet=True)
 CHANGES = ("workers=1", "image.batch_clips=4", "video.batch_clips=4", "image.epochs=1", "video.epochs=1")

@@ -22,8 +22,10 @@ from s2d_edge.train.command import train
 from s2d_edge.verbs.import_ import import_run
 from tests.train.tiny import SIZE, VIDEO
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 QUIET = Console(quiet=True)
-VALIDATED = 6
+VALIDATED = 4
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
 from s2d_edge.data.reading.dataset import ANIMATED_FILE
 from s2d_edge.data.reading.open import AVATARS, open_dataset
 from s2d_edge.data.reading.readers import LABELS_FILE
+from s2d_edge.media.faces import search
 
 ANIMATION_VERSION = 1  # raise it whenever the same settings would give other frames
 SKIPPED_FILE, _RESTING_FILE = "skipped.csv", "resting.npz"
@@ -143,7 +144,8 @@ def _check_apart(data: str, out: Path) -> None:
 
 def _begin(out: Path, settings: AnimateSettings, stills: Sequence[Still]) -> None:
     """Claim the folder for these settings and stills, or check that it was claimed for them before."""
-    wanted = {"animation_version": ANIMATION_VERSION, **asdict(settings), "stills": _digest(stills)}
+    versions = {"animation_version": ANIMATION_VERSION, "face_search": search.SEARCH_VERSION}
+    wanted = {**versions, **asdict(settings), "stills": _digest(stills)}
     described = out / ANIMATED_FILE
     if not described.is_file():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):

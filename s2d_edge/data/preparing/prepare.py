@@ -30,6 +30,7 @@ from s2d_edge.data.preparing.tally import LoadingTally, first_of
 from s2d_edge.data.reading.dataset import Sample, vote_table
 from s2d_edge.data.reading.identity import Places
 from s2d_edge.data.reading.tables import read_arrays
+from s2d_edge.media.faces import search
 from s2d_edge.media.pictures import leads_nowhere
 from s2d_edge.media.sampling import FolderWindows
 
@@ -172,7 +173,7 @@ def _key(samples: Sequence[Sample], how: _How) -> str:
     head = {
         "version": PREPARATION_VERSION,
         "spec": asdict(how.spec),
-        "crop": None if how.crop is None else asdict(how.crop),
+        "crop": None if how.crop is None else asdict(how.crop) | {"search": search.SEARCH_VERSION},
         "windows": how.windows,
     }
     digest.update(json.dumps(head, sort_keys=True).encode())

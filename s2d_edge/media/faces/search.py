@@ -8,9 +8,12 @@ from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.errors import MissingExtraError
 from s2d_edge.media.crop import Picture, Points
 from s2d_edge.media.faces.graph_search import GraphSearch
-from s2d_edge.media.faces.graphs import open_graphs
+from s2d_edge.media.faces.graphs import has_mediapipe, open_graphs
 from s2d_edge.media.faces.mediapipe_search import MediaPipeSearch
 from s2d_edge.media.tracking import Box
+
+# Part of the key of everything that is kept of faces found: raise it when a picture would give other points.
+SEARCH_VERSION = 2  # 1 was MediaPipe's own runtime
 
 
 class FaceSearch(Protocol):
@@ -51,8 +54,9 @@ def open_search(
     if not refined:
         try:
             graphs = open_graphs(bundle)
-        except MissingExtraError:  # MediaPipe brings a runtime of its own
-            pass
+        except MissingExtraError:
+            if not has_mediapipe():  # which brings a runtime of its own
+                raise
         else:
             return GraphSearch(graphs, static=static, max_faces=max_faces, min_confidence=min_confidence)
     return MediaPipeSearch(static=static, max_faces=max_faces, min_confidence=min_confidence, refined=refined)

@@ -14,6 +14,7 @@ from s2d_edge.core.claims import claim_existing
 from s2d_edge.core.errors import DataError, S2DEdgeError
 from s2d_edge.data.animate import clip, dataset, learning, stills
 from s2d_edge.data.reading.open import open_dataset
+from s2d_edge.media.faces import search
 from s2d_edge.media.pictures import frame_paths, read_image
 from tests.data.animate.faces import write_table
 from tests.data.animate.sets import FEW, LABELS, QUIET, contents, rows_of, run
@@ -137,6 +138,21 @@ def test_an_interrupted_set_is_hidden_and_resumed(
     assert run(photographs, out)["made"] == 1  # a finished set is mended
     assert contents(out) == contents(whole)
     assert run(photographs, out)["made"] == 0
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_set_of_another_face_search_is_neither_mended_nor_touched(
+    drawn: None, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
+) -> None:
+    monkeypatch.setattr(search, "SEARCH_VERSION", 1)
+    run(photographs, tmp_path / "out")
+    if not whole:
+        shutil.rmtree(tmp_path / "out" / rows_of(tmp_path / "out")[0]["path"])
+    before = contents(tmp_path / "out")
+    monkeypatch.setattr(search, "SEARCH_VERSION", 2)
+    with pytest.raises(DataError, match="face_search=1, not 2"):
+        run(photographs, tmp_path / "out")
+    assert contents(tmp_path / "out") == before
 
 
 def test_limit_split_and_size_choose_the_stills(drawn: None, photographs: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.dataset import Sample
 from s2d_edge.media.crop import Picture
+from s2d_edge.media.faces import search
 from s2d_edge.media.pictures import read_image
 from tests.pictures import plain, write_video
 
@@ -86,6 +87,29 @@ def test_clips_are_prepared_once_and_again_when_a_file_changes(
     assert len(loads) == 1
     prepare(samples, SPEC, CropRecipe(size=32, margin=0.4), QUIET, title="clips")
     assert len(loads) == 2
+
+
+def test_clips_of_another_face_search_are_prepared_anew_and_the_old_ones_left(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache" / "clips"
+
+    def state() -> dict[Path, tuple[int, bytes]]:
+        return {
+            file: (file.stat().st_mtime_ns, file.read_bytes()) for file in cache.rglob("*") if file.is_file()
+        }
+
+    monkeypatch.setattr(search, "SEARCH_VERSION", 1)
+    prepare(samples, SPEC, CROP, QUIET, title="clips")
+    prepare(samples, SPEC, None, QUIET, title="clips")
+    old = state()
+    monkeypatch.undo()
+    monkeypatch.setenv("S2D_EDGE_CACHE", str(tmp_path / "cache"))
+    prepare(samples, SPEC, None, QUIET, title="clips")  # has no faces to find
+    assert state() == old
+    prepare(samples, SPEC, CROP, QUIET, title="clips")
+    assert state().items() > old.items()
+    assert len(list(cache.iterdir())) == 3
 
 
 def test_clips_are_found_again_through_links_to_them_and_to_their_folder(

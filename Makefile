@@ -10,7 +10,8 @@
 # make aarch64 then runs an INT8 bundle under emulation as such a device would, and compares with this machine:
 #             downloads some 500 MB into build/aarch64 the first time, and takes minutes (docs/measured/aarch64.md)
 #
-# PYTHON chooses the interpreter (3.10 to 3.12). On a machine without an NVIDIA GPU a smaller PyTorch can be had
+# PYTHON chooses the interpreter: 3.10 to 3.12, as MediaPipe has no later wheels; a device needs none, and may
+# have 3.13 or 3.14. On a machine without an NVIDIA GPU a smaller PyTorch can be had
 # with: make install PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 
 PYTHON ?= python3
@@ -71,12 +72,13 @@ aarch64: wheels
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' \
-	  || { echo "error: $(PYTHON) is not Python 3.10, 3.11 or 3.12; say which one: make PYTHON=python3.11 …" >&2; exit 1; }
+	  || { echo "error: $(PYTHON) is not Python 3.10, 3.11 or 3.12, for which MediaPipe has wheels; say which one: make PYTHON=python3.11 …" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 	  || { echo "error: $(PYTHON) cannot make virtual environments; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -c constraints.txt -e '.[train,ort,av,dev]'
+	$(BIN)/python -m tools.one_opencv
 	$(BIN)/python -m tools.stubs
 	$(BIN)/s2d-edge doctor
 	@touch $@

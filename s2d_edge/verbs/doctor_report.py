@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import sys
 from collections.abc import Callable
@@ -29,17 +28,8 @@ from s2d_edge.verbs.doctor_devices import (
     diagnose_targets,
     installed_runtimes,
 )
+from s2d_edge.verbs.doctor_vision import diagnose_faces, diagnose_mediapipe, diagnose_opencv
 
-# Debian and Ubuntu packages that bring the shared libraries OpenCV and MediaPipe load.
-_LIBRARY_PACKAGES = {
-    "libGL.so.1": "libgl1",
-    "libEGL.so.1": "libegl1",
-    "libGLESv2.so.2": "libgles2",
-    "libgthread-2.0.so.0": "libglib2.0-0",
-    "libglib-2.0.so.0": "libglib2.0-0",
-    "libgomp.so.1": "libgomp1",
-    "libusb-1.0.so.0": "libusb-1.0-0",
-}
 _TRAIN_PACKAGES = (
     "torch",
     "onnx",
@@ -57,8 +47,9 @@ def examine() -> list[Diagnosis]:
     runtimes = installed_runtimes()
     return [
         Diagnosis(part="Python", ready=True, found=sys.version.split()[0]),
-        _import_of("OpenCV", "cv2"),
-        _import_of("MediaPipe FaceMesh", "mediapipe"),
+        diagnose_opencv(),
+        diagnose_mediapipe(),
+        diagnose_faces(runtimes),
         *diagnose_openvino(runtimes),
         diagnose_onnxruntime(runtimes),
         diagnose_int8(),
@@ -70,25 +61,6 @@ def examine() -> list[Diagnosis]:
         *_folders(),
         _cameras(),
     ]
-
-
-def _import_of(part: str, module: str) -> Diagnosis:
-    try:
-        version = getattr(importlib.import_module(module), "__version__", "present")
-    except ImportError as error:
-        return Diagnosis(part=part, ready=False, found=str(error), next_step=_remedy(error), needed=True)
-    return Diagnosis(part=part, ready=True, found=version)
-
-
-def _remedy(error: ImportError) -> str:
-    library = re.search(r"(lib[\w.+-]+\.so[.\d]*)", str(error))
-    if library is None:
-        return f"pip install {error.name}" if error.name else "reinstall s2d-edge"
-    name = library.group(1)
-    package = _LIBRARY_PACKAGES.get(name)
-    if package is None:
-        return f"install the system package that holds {name}"
-    return f"the system library {name} is missing: apt-get install {package}"
 
 
 def _training() -> Diagnosis:

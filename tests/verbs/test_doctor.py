@@ -186,11 +186,6 @@ def test_doctor_reports_this_machine(capsys: pytest.CaptureFixture[str]) -> None
     assert diagnoses["target intel-cpu"]["ready"] == ("CPU" in diagnoses["OpenVINO"]["found"])
 
 
-def test_the_system_package_of_a_missing_library_is_named() -> None:
-    error = ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
-    assert "apt-get install libgl1" in doctor_report._remedy(error)
-
-
 def test_damaged_bundles_and_runs_here_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert doctor_report._folders() == []

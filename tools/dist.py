@@ -3,33 +3,42 @@
     python -m tools.dist                # everything
     python -m tools.dist --build-only   # without installing the wheel
 
-1. Builds the sdist from a copy of the files that git knows, and the wheel from that sdist, into ``dist/``.
+1. Copies the files that git knows, and puts a face pack into the starter's bundles there. Builds the sdist
+   from the copy, and the wheel from that sdist, into ``dist/``.
 2. Builds a second wheel straight from the copy; both wheels must hold the same files.
 3. ``twine check --strict``.
 4. Looks inside the wheel: one import package, no tests, no tools, the license, the expected extras.
 5. Installs the wheel alone into a new environment outside the repository. There ``predict``,
-   ``run --source``, ``doctor`` and the Python API use the starter, without torch, onnx and nncf.
+   ``run --source``, ``doctor`` and the Python API use the starter, without torch, onnx, nncf and MediaPipe:
+   first on OpenVINO with the NumPy of constraints.txt, then with the newest NumPy, then on ONNX Runtime
+   alone. What the install adds to the environment must stay below a limit.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 import zipfile
 from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
+from s2d_edge.core.errors import S2DEdgeError
+from tools.starter.faces import add_packs
+
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = "s2d_edge"
-EXTRAS = {"av", "dev", "docs", "ort", "ort-cuda", "train"}
-TRAINING = ("torch", "onnx", "nncf")
+EXTRAS = {"av", "dev", "docs", "mediapipe", "ort", "ort-cuda", "train"}
+TRAINING = ("torch", "onnx", "nncf", "mediapipe")
+BROUGHT_BY_MEDIAPIPE = ("jax", "scipy", "matplotlib")
+# What the install may add to an environment, MiB on disk.
+MOST_MIB = {"OpenVINO": 450, "ONNX Runtime": 350}
 # Files that an installation needs beside its Python files.
 NEEDED = (
     "s2d_edge/py.typed",
@@ -37,12 +46,16 @@ NEEDED = (
     "s2d_edge/train/recipes/demo.toml",
     "s2d_edge/starter/CARD.md",
     "s2d_edge/starter/intel-cpu/model.xml",
+    "s2d_edge/starter/intel-cpu/face/mesh.onnx",
+    "s2d_edge/starter/intel-cpu/face/NOTICE.txt",
     "s2d_edge/starter/jetson/model.onnx",
+    "s2d_edge/starter/jetson/face/mesh.onnx",
+    "s2d_edge/starter/jetson/face/NOTICE.txt",
     "s2d_edge/export/__init__.py",
     "s2d_edge/calibrate/__init__.py",
     "s2d_edge/firmware_host/__init__.py",
 )
-_API = "import s2d_edge; print(s2d_edge.load('starter').predict('clip.mp4'))"
+_API = "import s2d_edge; m = s2d_edge.load('starter'); print(m.description, m.predict('clip.mp4'))"
 _DRAW = """
 from pathlib import Path
 from s2d_edge.data.avatars.clips import write_avatar_video
@@ -132,35 +145,69 @@ def inspect(wheel: Path) -> None:
         raise DistError(f"{wheel.name} has no classifiers")
 
 
-def try_installed(wheel: Path, folder: Path) -> None:
+def try_installed(wheel: Path, folder: Path, python: str) -> None:
     """Install the wheel alone into a new environment below ``folder`` and use it there.
 
+    Args:
+        python: the interpreter of the environment.
+
     Raises:
-        DistError: a command failed, or an unwanted package is there.
+        DistError: a command failed, an unwanted package is there, or too much.
     """
     home = folder / "environment"
-    venv.create(home, with_pip=True)
-    python, work = home / "bin/python", folder / "elsewhere"
+    _run(python, "-m", "venv", home)
+    there, work = home / "bin/python", folder / "elsewhere"
     work.mkdir()
-    constraints = REPOSITORY / "constraints.txt"
-    _run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", constraints, wheel)
-    there = "; ".join(("import importlib.util", "print(*(n for n in {!r} if importlib.util.find_spec(n)))"))
-    unwanted = (*TRAINING, "export", "calibrate", "firmware_host", "tests", "tools")
-    if found := _run(python, "-c", there.format(unwanted), cwd=work).split():
+    empty = _mib(home)
+    pip = (there, "-m", "pip", "--quiet", "--disable-pip-version-check")
+    _run(*pip, "install", "-c", REPOSITORY / "constraints.txt", wheel)
+    look = "; ".join(("import importlib.util", "print(*(n for n in {!r} if importlib.util.find_spec(n)))"))
+    unwanted = (*TRAINING, *BROUGHT_BY_MEDIAPIPE, "export", "calibrate", "firmware_host", "tests", "tools")
+    if found := _run(there, "-c", look.format(unwanted), cwd=work).split():
         raise DistError(f"installing {wheel.name} brought {', '.join(found)}")
-    command = home / "bin/s2d-edge"
-    _run(python, "-c", _DRAW, cwd=work)
+    _run(there, "-c", _DRAW, cwd=work)
+    _use(home, work, "intel-cpu")
+    _check_size(home, empty, "OpenVINO")
+    _run(*pip, "install", "--upgrade", "numpy")
+    _use(home, work, "intel-cpu")
+    _run(*pip, "uninstall", "--yes", "openvino", "openvino-telemetry")
+    _run(*pip, "install", "-c", REPOSITORY / "constraints.txt", "onnxruntime")
+    _use(home, work, "jetson")
+    _check_size(home, empty, "ONNX Runtime")
+
+
+def _use(home: Path, work: Path, target: str) -> None:
+    """Use the starter there; its bundle for ``target`` is the one that fits.
+
+    Raises:
+        DistError: a command failed, wrote nothing, or took another bundle.
+    """
     for words in (
         ("doctor", "--json", "doctor.json"),
         ("predict", "starter", "clip.mp4", "--json", "predicted.json"),
         ("run", "--bundle", "starter", "--source", "clip.mp4", "--json", "live.jsonl"),
     ):
-        _run(command, *words, cwd=work)
+        (work / words[-1]).unlink(missing_ok=True)
+        _run(home / "bin/s2d-edge", *words, cwd=work)
         if not (work / words[-1]).is_file():
             raise DistError(f"s2d-edge {words[0]} wrote no JSON")
-    printed = _run(python, "-c", _API, cwd=work)
-    if "Prediction(" not in printed:
-        raise DistError(f"the Python API printed {printed.strip()!r}, not a Prediction")
+    (predicted,) = json.loads((work / "predicted.json").read_text("utf-8"))["results"]
+    if not predicted["faces_found"] or predicted["faces_missed"]:
+        raise DistError(f"s2d-edge predict missed {predicted['faces_missed']} faces of a drawn clip")
+    printed = _run(home / "bin/python", "-c", _API, cwd=work)
+    if "Prediction(" not in printed or f"starter-{target}" not in printed:
+        raise DistError(f"the Python API printed {printed.strip()!r}, no Prediction of starter-{target}")
+
+
+def _check_size(home: Path, empty: int, runtime: str) -> None:
+    added = _mib(home) - empty
+    print(f"the install with {runtime} adds {added} MiB to an environment of {empty} MiB", file=sys.stderr)
+    if added > MOST_MIB[runtime]:
+        raise DistError(f"the install with {runtime} adds {added} MiB; {MOST_MIB[runtime]} are allowed")
+
+
+def _mib(folder: Path) -> int:
+    return int(_run("du", "-sm", folder).split()[0])
 
 
 def _run(*words: object, cwd: Path = REPOSITORY) -> str:
@@ -179,17 +226,19 @@ def main() -> int:
     """Build and check; 1 if anything is wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--build-only", action="store_true", help="do not install the wheel")
+    parser.add_argument("--python", default=sys.executable, help="for the installed wheel; default: this one")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "dist", help="default: dist")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         try:
             copy = copy_of_checkout(Path(scratch))
+            add_packs(copy / "s2d_edge/starter")
             sdist, wheel = build(copy, options.out.resolve(), Path(scratch))
             _run(sys.executable, "-m", "twine", "check", "--strict", sdist, wheel)
             inspect(wheel)
             if not options.build_only:
-                try_installed(wheel, Path(scratch))
-        except DistError as error:
+                try_installed(wheel, Path(scratch), options.python)
+        except (DistError, S2DEdgeError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
     for path in (sdist, wheel):

@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from s2d_edge.contracts.bundle import MANIFEST
 from s2d_edge.core import metrics
 from s2d_edge.core.errors import exit_with_a_sentence
-from s2d_edge.core.files import sha256_of
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.firmware_host.bundles import STARTER_FOLDER
 from tools.starter.evidence import SPLIT, Evidence, Scored, gather
+from tools.starter.faces import hash_lines
 
 _TEMPLATE = Path(__file__).with_name("card_template.md")
 
@@ -55,7 +54,7 @@ def as_markdown(evidence: Evidence) -> str:
             f"{name} {version}" for name, version in sorted((run.tools | manifest.tools).items())
         ),
         "commands": evidence.commands.rstrip(),
-        "hashes": _hashes(evidence),
+        "hashes": "\n".join(hash_lines(each.bundle for each in evidence.shipped)),
     }
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         fields | _about_people(evidence.photographs) | _skew(evidence)
@@ -219,15 +218,6 @@ def _skew(evidence: Evidence) -> dict[str, str]:
 def _known_recalls(model: Scored, data: Dataset) -> dict[str, float]:
     entries = model.on[data.name]["per_class"].items()
     return {label: entry["recall"] for label, entry in entries if entry["recall"] is not None}
-
-
-def _hashes(evidence: Evidence) -> str:
-    lines = []
-    for each in evidence.shipped:
-        folder = each.bundle.path
-        files = each.bundle.manifest.files | {MANIFEST: sha256_of(folder / MANIFEST)}
-        lines += [f"{sha256}  {folder.name}/{name}" for name, sha256 in sorted(files.items())]
-    return "\n".join(lines)
 
 
 def _device(engine: str) -> str:

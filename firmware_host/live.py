@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from s2d_edge.core.errors import ConfigError
 from s2d_edge.core.signals import SIGNALLED, on_signals, tell
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.face_finder import open_face_finder
 from s2d_edge.firmware_host.io.capture_source import CaptureSource
 from s2d_edge.firmware_host.io.json_lines import STDOUT
 from s2d_edge.firmware_host.io.opening import open_source
@@ -30,8 +30,8 @@ from s2d_edge.firmware_host.io.window import Window, open_window
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.selftest.trust import require_trust
-from s2d_edge.firmware_host.watch import open_face_finder, require_results
-from s2d_edge.media.faces.finder import FaceDetector, FaceFinder
+from s2d_edge.firmware_host.watch import require_results
+from s2d_edge.media.faces.finder import FaceDetector
 
 REFRESH_S = 1 / 15
 WRITE_FAILED = 1
@@ -95,6 +95,7 @@ def run_live(
     bundles: Path = BUNDLES,
     source: int | str | Path | Source = 0,
     device: str = "auto",
+    face_device: str = "auto",
     config: PipelineConfig | None = None,
     show: bool = False,
     save: Path | None = None,
@@ -111,16 +112,17 @@ def run_live(
         bundles: folder that is searched for bundles.
         source: number of a camera, path of a video file, URL of a stream, or an opened source.
         device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``.
+        face_device: device of the face search; ``auto`` is the model's.
         config: stride, smoothing, longest gap without a face, number of faces; None for the defaults.
         show: open a window on the screen.
         save: the annotated video to write, an ``.mp4``.
         json: the file to write results to, one JSON object per line; ``-`` for stdout.
         max_seconds: end after that many seconds of wall time.
-        skip_selftest: use a device whose logits were never compared with those in the bundle.
+        skip_selftest: use devices whose logits and points were never compared with those in the bundle.
 
     Raises:
         ConfigError: an argument out of range.
-        SelfTestError: the device's logits are not those of the bundle's self-test.
+        SelfTestError: the device's logits or points are not those of the bundle's self-test.
         S2DEdgeError: no bundle, device, source or display; a source that cannot be read to its end; an
             output that cannot be opened; a file in which no face was found.
     """
@@ -134,12 +136,13 @@ def run_live(
         window = stack.enter_context(open_window()) if show else None
         opened = open_source(source)
         found = find_bundle(bundle, device, console, root=bundles)
-        with ThreadPoolExecutor(1) as pool:  # the face finder starts beside the engine
-            finder = pool.submit(open_face_finder, config, found)
-            stack.callback(_close_opened, finder)
-            engine = stack.enter_context(open_engine(found, device, keep=True))
-            require_trust(found, engine, console, skip=skip_selftest)
-            detector = finder.result()
+        engine = stack.enter_context(open_engine(found, device, keep=True))
+        require_trust(found, engine, console, skip=skip_selftest)
+        detector = stack.enter_context(
+            open_face_finder(
+                config, found, engine, device=face_device, console=console, skip_selftest=skip_selftest
+            )
+        )
         console.say(f"{found.path}: {engine.description}{_state_text(found, config.max_faces)}")
         return stream(
             console,
@@ -153,11 +156,6 @@ def run_live(
             json=json,
             max_seconds=max_seconds,
         )
-
-
-def _close_opened(finder: Future[FaceFinder]) -> None:
-    if finder.exception() is None:
-        finder.result().close()
 
 
 def _keep_apart(source: int | str | Path | Source, save: Path | None, json: str | None) -> None:

@@ -12,7 +12,9 @@ from types import TracebackType
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
+from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
+from s2d_edge.firmware_host.face_finder import open_face_finder
 from s2d_edge.firmware_host.io.opening import open_source
 from s2d_edge.firmware_host.io.results import LiveResult
 from s2d_edge.firmware_host.io.source import Source
@@ -20,9 +22,8 @@ from s2d_edge.firmware_host.io.view import Counts
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.pipeline.queues import BoundedQueue, QueueClosed, WhenFull
-from s2d_edge.media.faces.finder import FaceDetector, FaceFinder
+from s2d_edge.media.faces.finder import FaceDetector
 
-FACES_SEARCHED = 4  # at least, so that a followed face is found again among others
 RESULTS_QUEUED = 2  # few: behind a slow reader of a camera, clips are dropped and results stay fresh
 
 
@@ -34,6 +35,9 @@ def watch(
     *,
     bundle: Bundle | None = None,
     detector: FaceDetector | None = None,
+    face_device: str = "auto",
+    skip_selftest: bool = False,
+    console: Console | None = None,
     close_engine: bool = False,
 ) -> LiveResults:
     """Start the live pipeline on a source and return its results as an iterator.
@@ -52,13 +56,16 @@ def watch(
         config: stride, smoothing, longest gap without a face, number of faces; None for the defaults.
         bundle: the engine's, whose face pack is searched with, if it has one.
         detector: finds the faces, and stays the caller's to close; None opens (and closes) a finder.
+        face_device, skip_selftest, console: of that finder, as
+            :func:`~s2d_edge.firmware_host.face_finder.open_face_finder` takes them.
         close_engine: close the engine too at the end; otherwise it can be used again afterwards.
 
     Raises:
         ConfigError: an unknown kind of URL, or a negative number.
         MediaError: the source cannot be opened. Raised by ``next()``: the source cannot be read to its end,
             or a file ended without a result.
-        DeviceError: raised by ``next()``: the device failed, or its logits are not finite.
+        DeviceError: the device of the face search is missing or not right. Raised by ``next()``: the model's
+            device failed, or its logits are not finite.
     """
     config = config or PipelineConfig()
     with ExitStack() as stack:
@@ -66,7 +73,16 @@ def watch(
             stack.callback(engine.close)
         opened = open_source(source)
         if detector is None:
-            detector = stack.enter_context(open_face_finder(config, bundle))
+            detector = stack.enter_context(
+                open_face_finder(
+                    config,
+                    bundle,
+                    engine,
+                    device=face_device,
+                    console=console,
+                    skip_selftest=skip_selftest,
+                )
+            )
         results: BoundedQueue[LiveResult] = BoundedQueue(RESULTS_QUEUED, WhenFull.WAIT)
         pipeline = Pipeline(
             source=opened,
@@ -159,20 +175,6 @@ def _end(pipeline: Pipeline, results: BoundedQueue[LiveResult], cleanup: ExitSta
     pipeline.abort()
     pipeline.wait()
     cleanup.close()
-
-
-def open_face_finder(config: PipelineConfig, bundle: Bundle | None = None) -> FaceFinder:
-    """Open a face finder for one stream, which looks for more faces than are followed.
-
-    Args:
-        bundle: its face pack is searched with, if it has one.
-    """
-    return FaceFinder(
-        static=False,
-        max_faces=max(FACES_SEARCHED, config.max_faces),
-        followed=config.max_faces,
-        bundle=bundle,
-    )
 
 
 def require_results(source: Source, counts: Counts) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from s2d_edge.contracts.bundle import FaceRecord
 from s2d_edge.firmware_host import bundles
 from tests.shared import Shared
 from tests.watchdog.cpu_time import CpuTimes
@@ -106,6 +107,19 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
             Path(out).touch()
 
     monkeypatch.setattr(Figure, "savefig", write)
+
+
+@pytest.fixture(scope="session")
+def face_pack(shared: Shared) -> tuple[Path, FaceRecord]:
+    """A folder with the face pack of the installed MediaPipe in it, and its record."""
+
+    def make(folder: Path) -> None:
+        from s2d_edge.export.faces.pack import write_pack
+
+        (folder / "record.json").write_text(write_pack(folder).model_dump_json(), encoding="utf-8")
+
+    folder = shared.folder("face-pack", make)
+    return folder, FaceRecord.model_validate_json((folder / "record.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -29,11 +29,11 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, S2DEdgeError
 from s2d_edge.firmware_host.bench.paced import PacedSource
 from s2d_edge.firmware_host.engines import open_engine
+from s2d_edge.firmware_host.face_finder import open_face_finder
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.pipeline.search_plan import SearchWhen
 from s2d_edge.firmware_host.pipeline.stats import Span
-from s2d_edge.firmware_host.watch import open_face_finder
 
 WARMUP_S = 3.0
 _TICK_S = 1 / 15  # a run looks at its state as often, for its panel

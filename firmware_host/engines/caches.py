@@ -11,8 +11,12 @@ from s2d_edge.contracts.bundle import EngineIdentity, Manifest
 from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.files import sha256_of, write_text
 
+MODEL, FACES = "model.", "face/"  # what the files of the model, and of the face search, begin with
 
-def compiled_folder(runtime: str, manifest: Manifest, identity: EngineIdentity) -> Path | None:
+
+def compiled_folder(
+    runtime: str, manifest: Manifest, identity: EngineIdentity, of: str = MODEL
+) -> Path | None:
     """Return the folder for this graph on this device, driver and runtime; make it if it is missing.
 
     Another graph, driver, runtime or device has another folder, so nothing stale is loaded. The folders may
@@ -20,13 +24,14 @@ def compiled_folder(runtime: str, manifest: Manifest, identity: EngineIdentity) 
 
     Args:
         runtime: a folder name.
+        of: the files that are compiled, :data:`MODEL` or :data:`FACES`.
 
     Returns:
         None if the graph is not hashed yet or the folder cannot be made: then nothing is kept.
     """
-    if not _hashes(manifest) or not all(manifest.files.values()):
+    if not _hashes(manifest, of) or not all(manifest.files.values()):
         return None
-    folder = cache_folder() / runtime / compiled_key(manifest, identity)
+    folder = cache_folder() / runtime / compiled_key(manifest, identity, of)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -64,13 +69,11 @@ def _digest_beside(file: Path) -> Path:
     return file.with_name(f"{file.name}.sha256")
 
 
-def compiled_key(manifest: Manifest, identity: EngineIdentity) -> str:
-    """Return a folder name of 32 hexadecimal digits for this graph, device, driver and runtime."""
-    key = "\n".join([*_hashes(manifest), identity.model_dump_json()])
+def compiled_key(manifest: Manifest, identity: EngineIdentity, of: str = MODEL) -> str:
+    """Return a folder name of 32 hexadecimal digits for these graphs, device, driver and runtime."""
+    key = "\n".join([*_hashes(manifest, of), identity.model_dump_json()])
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
-def _hashes(manifest: Manifest) -> list[str]:
-    return [
-        f"{name} {digest}" for name, digest in sorted(manifest.files.items()) if name.startswith("model.")
-    ]
+def _hashes(manifest: Manifest, of: str) -> list[str]:
+    return [f"{name} {digest}" for name, digest in sorted(manifest.files.items()) if name.startswith(of)]

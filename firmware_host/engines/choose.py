@@ -58,7 +58,7 @@ def open_engine(
     manifest = bundle.manifest
     present = _devices_for(manifest)
     if device.lower() != "auto":
-        wanted = _parse(device)
+        wanted = parse_device(device)
         if wanted not in present:
             raise DeviceError(
                 f"--device {device}: {_runtime(manifest)} has no such device on this machine; it has "
@@ -91,7 +91,7 @@ def fit_of(manifest: Manifest, device: str = "auto") -> Fit:
     except MissingExtraError:
         return Fit.NOT_AT_ALL
     if device.lower() != "auto":
-        return Fit.AT_HOME if _parse(device) in present else Fit.NOT_AT_ALL
+        return Fit.AT_HOME if parse_device(device) in present else Fit.NOT_AT_ALL
     return Fit.AT_HOME if set(_HOME[manifest.target]) & set(present) else Fit.ON_THE_CPU
 
 
@@ -112,7 +112,7 @@ def require_device(device: str) -> None:
     """
     if device.lower() == "auto":
         return
-    wanted, present = _parse(device), machine_devices()
+    wanted, present = parse_device(device), machine_devices()
     if wanted not in present:
         raise DeviceError(
             f"--device {device}: this machine has no such device that an installed runtime can use; it has "
@@ -138,12 +138,20 @@ def machine_devices() -> tuple[Device, ...]:
     return tuple(device for device in get_args(Device) if device in present)
 
 
-def _parse(device: str) -> Device:
+def parse_device(device: str, option: str = "--device") -> Device:
+    """Return the device of that name, in any case; ``auto`` is none.
+
+    Args:
+        option: where it was given.
+
+    Raises:
+        ConfigError: no such device name.
+    """
     for known in get_args(Device):
         if device.lower() == known:
             found: Device = known
             return found
-    raise ConfigError(f"--device {device!r} is unknown; choose auto, {', '.join(get_args(Device))}")
+    raise ConfigError(f"{option} {device!r} is unknown; choose auto, {', '.join(get_args(Device))}")
 
 
 def _is_openvino(manifest: Manifest) -> bool:

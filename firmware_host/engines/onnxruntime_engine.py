@@ -21,7 +21,7 @@ from s2d_edge.core.processor import processor
 from s2d_edge.core.scratch import temporary_folder
 from s2d_edge.firmware_host.engines import nvidia
 from s2d_edge.firmware_host.engines.base import Device, DeviceAbsentError, GraphEngine, GraphTensor, NodeTime
-from s2d_edge.firmware_host.engines.caches import compiled_folder
+from s2d_edge.firmware_host.engines.caches import MODEL, compiled_folder
 from s2d_edge.firmware_host.engines.exact_int8 import ONNX_RUNTIME as EXACT_INT8
 from s2d_edge.firmware_host.engines.stream import RingMemory
 from s2d_edge.firmware_host.selftest.agreement import Arithmetic
@@ -31,7 +31,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("onnxruntime", "ort", "running an ONNX bundle (model.onnx)") from error
 
-_PROVIDERS: dict[Device, str] = {
+PROVIDERS: dict[Device, str] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
@@ -57,7 +57,7 @@ _RECORD_PLACES = "session.record_ep_graph_assignment_info"  # ONNX Runtime 1.24 
 def devices() -> tuple[Device, ...]:
     """Return the devices the installed ONNX Runtime was built for; their libraries may still be missing."""
     built = onnxruntime.get_available_providers()
-    return tuple(device for device, provider in _PROVIDERS.items() if provider in built)
+    return tuple(device for device, provider in PROVIDERS.items() if provider in built)
 
 
 class ONNXRuntimeEngine(GraphEngine):
@@ -77,8 +77,8 @@ class ONNXRuntimeEngine(GraphEngine):
         """
         super().__init__(bundle)
         self._device: Device = device
-        self._provider = _PROVIDERS[device]
-        self._identity = _identity(device)
+        self._provider = PROVIDERS[device]
+        self._identity = identity_of(device)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
         options.add_session_config_entry(_RECORD_PLACES, "1")
@@ -97,13 +97,13 @@ class ONNXRuntimeEngine(GraphEngine):
             self._session: onnxruntime.InferenceSession | None = onnxruntime.InferenceSession(
                 str(bundle.graph_path),
                 sess_options=options,
-                providers=_providers(self._manifest, device, self._identity),
+                providers=providers_for(self._manifest, device, self._identity),
                 enable_fallback=0,
                 disabled_optimizers=_HIDES_INT8 if in_int8 else [],
             )
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
             raise DeviceError(
-                f"ONNX Runtime's {self._provider} refuses {bundle.path} ({_brief(error)}); "
+                f"ONNX Runtime's {self._provider} refuses {bundle.path} ({brief(error)}); "
                 "use another --device, or export for another target"
             ) from None
         used = self._session.get_providers()
@@ -138,7 +138,7 @@ class ONNXRuntimeEngine(GraphEngine):
             DeviceError: linears, convolutions, attentions or norms are on the CPU, which was not requested.
         """
         left = sorted(
-            {kind for place, kind in self._places if place == _PROVIDERS["cpu"] and _HEAVY.search(kind)}
+            {kind for place, kind in self._places if place == PROVIDERS["cpu"] and _HEAVY.search(kind)}
         )
         if left:
             raise DeviceError(
@@ -186,7 +186,7 @@ class ONNXRuntimeEngine(GraphEngine):
         try:
             return use(self._session)
         except Exception as error:  # as above
-            raise DeviceError(f"ONNX Runtime failed on {self._provider} ({_brief(error)})") from None
+            raise DeviceError(f"ONNX Runtime failed on {self._provider} ({brief(error)})") from None
 
     def _device_text(self) -> str:
         text = f"ONNX Runtime {onnxruntime.__version__} {self._provider}"
@@ -207,7 +207,7 @@ def _has_weights(node: dict[str, Any]) -> bool:
     return packed or int(node["parameter_size"]) > 0 or len(inputs[-1]) == 2
 
 
-def _identity(device: Device) -> EngineIdentity:
+def identity_of(device: Device) -> EngineIdentity:
     """Return the runtime, device and driver that the logits may depend on."""
     runtime = f"ONNX Runtime {onnxruntime.__version__}"
     if device == "cpu":
@@ -219,13 +219,17 @@ def _identity(device: Device) -> EngineIdentity:
     return EngineIdentity(runtime=runtime, device=device, name=name, driver=driver)
 
 
-def _providers(
-    manifest: Manifest, device: Device, identity: EngineIdentity
+def providers_for(
+    manifest: Manifest, device: Device, identity: EngineIdentity, of: str = MODEL
 ) -> list[tuple[str, dict[str, str]]]:
-    """Return providers in order with their options: the bundle's, and TensorRT's cache folder."""
+    """Return providers in order with their options: the bundle's, and TensorRT's cache folder.
+
+    Args:
+        of: the files that are compiled, as :func:`compiled_folder` takes them.
+    """
     options = {each: dict(manifest.execution.get(each, {})) for each in _HELPERS[device]}
     if device == "tensorrt" and nvidia.tensorrt():  # an engine fits only the TensorRT that built it
-        folder = compiled_folder("tensorrt", manifest, identity)
+        folder = compiled_folder("tensorrt", manifest, identity, of)
         if folder is not None:
             options[device] |= {
                 "trt_engine_cache_enable": "1",
@@ -234,7 +238,7 @@ def _providers(
                 "trt_timing_cache_path": str(folder),
             }
     built = devices()
-    return [(_PROVIDERS[each], chosen) for each, chosen in options.items() if each in built]
+    return [(PROVIDERS[each], chosen) for each, chosen in options.items() if each in built]
 
 
 def _places(session: onnxruntime.InferenceSession) -> Counter[tuple[str, str]]:
@@ -306,6 +310,6 @@ def _tensors(nodes: Any) -> list[GraphTensor]:
     ]
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

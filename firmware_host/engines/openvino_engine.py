@@ -26,7 +26,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtraError("openvino", "train", "running an OpenVINO bundle (model.xml)") from error
 
-_PLUGINS: dict[Device, str] = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
+PLUGINS: dict[Device, str] = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 _DRIVERS: dict[Device, str] = {"gpu": "GPU_DRIVER_VERSION", "npu": "NPU_DRIVER_VERSION"}
 _DTYPES = {"u8": "uint8", "i32": "int32", "f32": "float32"}
 
@@ -34,7 +34,7 @@ _DTYPES = {"u8": "uint8", "i32": "int32", "f32": "float32"}
 def devices() -> tuple[Device, ...]:
     """Return the devices OpenVINO sees on this machine."""
     seen = {name.split(".")[0] for name in openvino_core().available_devices}
-    return tuple(device for device, plugin in _PLUGINS.items() if plugin in seen)
+    return tuple(device for device, plugin in PLUGINS.items() if plugin in seen)
 
 
 def driver_version(core: Any, device: Device, plugin: str | None = None) -> str:
@@ -46,7 +46,7 @@ def driver_version(core: Any, device: Device, plugin: str | None = None) -> str:
     if device not in _DRIVERS:
         return ""
     try:
-        return str(core.get_property(plugin or _PLUGINS[device], _DRIVERS[device]))
+        return str(core.get_property(plugin or PLUGINS[device], _DRIVERS[device]))
     except RuntimeError:
         return ""
 
@@ -57,7 +57,7 @@ def identity_of(core: Any, device: Device) -> EngineIdentity:
     Raises:
         RuntimeError: OpenVINO sees no such device.
     """
-    name = f"{core.get_property(_PLUGINS[device], 'FULL_DEVICE_NAME')}".strip()
+    name = f"{core.get_property(PLUGINS[device], 'FULL_DEVICE_NAME')}".strip()
     return EngineIdentity(
         runtime=f"OpenVINO {openvino.__version__}",
         device=device,
@@ -89,12 +89,12 @@ class OpenVINOEngine(GraphEngine):
         """
         super().__init__(bundle)
         core = openvino_core()
-        plugin = _PLUGINS[device]
+        plugin = PLUGINS[device]
         try:
             model = core.read_model(bundle.graph_path)
         except (RuntimeError, UnicodeDecodeError) as error:
             raise BundleError(
-                f"{bundle.path}: OpenVINO cannot read the graph ({_brief(error)}); export the bundle again"
+                f"{bundle.path}: OpenVINO cannot read the graph ({brief(error)}); export the bundle again"
             ) from None
         self._check_graph(_tensors(model.inputs), _tensors(model.outputs))
         properties: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"} | self._manifest.execution.get(
@@ -122,7 +122,7 @@ class OpenVINOEngine(GraphEngine):
             used = self._compiled.get_property("EXECUTION_DEVICES")
         except RuntimeError as error:
             raise DeviceError(
-                f"OpenVINO's {plugin} refuses {bundle.path} ({_brief(error)}); "
+                f"OpenVINO's {plugin} refuses {bundle.path} ({brief(error)}); "
                 "use another --device, or export for another target"
             ) from None
         if {name.split(".")[0] for name in used} != {plugin}:
@@ -182,7 +182,7 @@ class OpenVINOEngine(GraphEngine):
             self._request.infer(feeds, share_inputs=True)
             return {each.name: self._request.get_tensor(each.name).data for each in self._manifest.outputs}
         except RuntimeError as error:
-            raise DeviceError(f"OpenVINO failed on {self._plugin} ({_brief(error)})") from None
+            raise DeviceError(f"OpenVINO failed on {self._plugin} ({brief(error)})") from None
 
     def _device_text(self) -> str:
         version = openvino.__version__.split("-")[0]
@@ -223,7 +223,7 @@ def _tensors(ports: Any) -> list[GraphTensor]:
     ]
 
 
-def _brief(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
     """Return the last line of an OpenVINO error; the lines before it name its source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

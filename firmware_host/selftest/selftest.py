@@ -24,6 +24,7 @@ from s2d_edge.firmware_host.bundles import BundleName, find_bundle
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.firmware_host.engines.base import GraphEngine
 from s2d_edge.firmware_host.selftest.agreement import LIMITS, Agreement, Arithmetic, Limits, compare, faults
+from s2d_edge.firmware_host.selftest.faces import check_faces
 from s2d_edge.firmware_host.selftest.patterns import GENERATOR, moving_patterns
 
 _FILE = "selftest.npy"
@@ -104,7 +105,7 @@ class SelfTestReport:
 
 
 def check_bundle(given: BundleName | None, device: str, json: str | None, console: Console) -> SelfTestReport:
-    """Run the self-test of a bundle on a device; print the figures, and write them as JSON if requested.
+    """Run the self-tests of a bundle on a device; print the figures, and write them as JSON if requested.
 
     Args:
         given: a bundle; None takes the newest under ``bundles`` that fits this machine, else the starter.
@@ -118,13 +119,20 @@ def check_bundle(given: BundleName | None, device: str, json: str | None, consol
     with open_engine(bundle, device) as engine:
         console.say(engine.description)
         report = self_test(bundle, engine)
+        faces = check_faces(bundle, "auto", engine.identity.device)
     console.show(report.as_table())
     if json is not None:
-        write_json(json, report.as_json())
+        write_json(json, report.as_json() | {"faces": None if faces is None else faces.as_json()})
     report.require()
     console.say(
         f"passed: its logits agree with those of {report.reference}, up to {report.arithmetic} rounding"
     )
+    if faces is not None:
+        faces.require()
+        console.say(
+            f"passed: it finds the {faces.agreement.faces} drawn faces as {faces.reference} did; points are "
+            f"{faces.agreement.mean_percent:.3f} % of the eyes' distance apart"
+        )
     return report
 
 

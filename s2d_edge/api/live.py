@@ -25,6 +25,7 @@ def watch(
     search: SearchWhen = "auto",
     max_faces: int = 1,
     device: str = "auto",
+    face_device: str = "auto",
     skip_selftest: bool = False,
     console: Console | None = None,
 ) -> LiveResults:
@@ -45,7 +46,9 @@ def watch(
             and those between where a face is new, moves quickly or is out of view.
         max_faces: faces followed at once, at most 16; a result's ``track`` numbers them.
         device: as :func:`load` takes it; an opened model stays on its own.
-        skip_selftest: do not compare a device's logits with the bundle's before it is first used.
+        face_device: where faces are searched: ``auto``, which is the model's device, ``cpu``, ``gpu``,
+            ``npu`` or ``cuda``.
+        skip_selftest: do not compare devices' logits and points with the bundle's before they are first used.
         console: prints which model was chosen; None prints warnings only.
 
     Returns:
@@ -55,7 +58,7 @@ def watch(
         ConfigError: a setting out of range.
         MediaError: the source cannot be opened; raised by the loop, it cannot be read to its end, or a file
             ended without a result.
-        SelfTestError: the device's logits are not those that the bundle's self-test records.
+        SelfTestError: a device's logits or points are not those that the bundle's self-tests record.
         S2DEdgeError: what :func:`load` raises.
 
     >>> from pathlib import Path
@@ -86,6 +89,9 @@ def watch(
             opened.crop,
             config,
             bundle=opened.bundle,
+            face_device=face_device,
+            skip_selftest=skip_selftest,
+            console=console,
             close_engine=not isinstance(model, Model),
         )
         opened_here.pop_all()  # from here on the results close it

@@ -209,16 +209,26 @@ class Model:
             prediction = self._predict(clip)
             yield replace(prediction, t_s=prediction.windows_s[-1][1])
 
-    def stream(self, *, stride: int = 1, smooth_s: float = 0.5, face_gap_s: float = 0.5) -> Stream:
+    def stream(
+        self,
+        *,
+        stride: int = 1,
+        smooth_s: float = 0.5,
+        face_gap_s: float = 0.5,
+        face_device: str = "auto",
+    ) -> Stream:
         """Follow one face through frames as they come; see :class:`Stream`.
 
         Args:
             stride: samples between predictions.
             smooth_s: time constant of the smoothing of the probabilities, seconds; 0 for none.
             face_gap_s: seconds without a face after which its state is reset.
+            face_device: device of the face search: ``auto``, which is the model's, ``cpu``, ``gpu``, ``npu``
+                or ``cuda``.
 
         Raises:
             ConfigError: a setting out of range.
+            DeviceError: this machine lacks the device, or it finds drawn faces elsewhere than a CPU.
 
         >>> import numpy as np
         >>> with load("starter") as model, model.stream() as stream:
@@ -234,6 +244,7 @@ class Model:
             stride=stride,
             smooth_s=smooth_s,
             face_gap_s=face_gap_s,
+            face_device=face_device,
         )
 
     def close(self) -> None:

@@ -14,11 +14,11 @@ from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.core.errors import MediaError, S2DEdgeError
+from s2d_edge.firmware_host.face_finder import open_face_finder
 from s2d_edge.firmware_host.io.source import Frame
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.firmware_host.pipeline.following import FaceFollower
 from s2d_edge.firmware_host.pipeline.per_face import FacePredictors
-from s2d_edge.firmware_host.watch import open_face_finder
 
 
 class Stream:
@@ -38,12 +38,13 @@ class Stream:
         stride: int,
         smooth_s: float,
         face_gap_s: float,
+        face_device: str,
     ) -> None:
         """Load the face finder; see :meth:`Model.stream` for the settings."""
         config = PipelineConfig(stride=stride, smooth_s=smooth_s, face_gap_s=face_gap_s)
         self._labels = engine.labels
         self._predictors = FacePredictors(engine, config)
-        self._finder = open_face_finder(config, bundle)
+        self._finder = open_face_finder(config, bundle, engine, device=face_device)
         self._follower = FaceFollower(self._finder, self._predictors, config, spec=engine.spec, recipe=crop)
         self._pushed = 0
         self._last_s = -np.inf

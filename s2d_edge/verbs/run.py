@@ -27,6 +27,13 @@ def run(
         typer.Option(metavar="PATH|URL", help="A video file, or a stream such as rtsp://…"),
     ] = None,
     device: Device = "auto",
+    face_device: Annotated[
+        str,
+        typer.Option(
+            help="Where faces are searched: auto, which is the model's device, cpu, gpu, npu or cuda; those "
+            "but cpu are experimental, as for --device."
+        ),
+    ] = "auto",
     stride: Annotated[int, typer.Option(help="A result every so many samples.")] = 1,
     smooth: Annotated[
         float, typer.Option(metavar="SECONDS", help="Time constant of the smoothing; 0 for none.")
@@ -68,7 +75,9 @@ def run(
     ] = None,
     skip_selftest: Annotated[
         bool,
-        typer.Option("--skip-selftest", help="Trust a device whose logits were never compared with a CPU's."),
+        typer.Option(
+            "--skip-selftest", help="Trust devices whose logits and points were never compared with a CPU's."
+        ),
     ] = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -87,6 +96,7 @@ def run(
         bundle=bundle,
         source=(camera or 0) if source is None else source,
         device=device,
+        face_device=face_device,
         config=PipelineConfig(
             stride=stride,
             smooth_s=smooth,

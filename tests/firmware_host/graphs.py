@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.contracts.bundle import (
+    FORMAT_VERSION,
     Bundle,
     CalibrationClip,
     CalibrationRecord,
+    FaceRecord,
     Manifest,
     ParityRecord,
     TensorSpec,
@@ -80,6 +82,19 @@ def make_bundle(
         }
         seal(folder, Manifest.model_validate(fields | changes))
     return open_bundle(path)
+
+
+Pack = tuple[Path, FaceRecord]  # the folder that holds a face pack, and its record
+
+
+def add_pack(pack: Pack, bundle: Bundle) -> Bundle:
+    """Copy a face pack into a bundle's folder, and seal the bundle again."""
+    folder, record = pack
+    for file in record.files:
+        (bundle.path / file).parent.mkdir(exist_ok=True)
+        shutil.copyfile(folder / file, bundle.path / file)
+    update = {"format_version": FORMAT_VERSION, "face": record}
+    return Bundle(bundle.path, seal(bundle.path, bundle.manifest.model_copy(update=update)))
 
 
 def _write_openvino(file: Path, shape: tuple[int, ...], weights: NDArray[np.float32]) -> None:

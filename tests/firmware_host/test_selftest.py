@@ -227,7 +227,7 @@ def test_failure_is_never_remembered_and_stops_run(
     assert not (tmp_path / "results.jsonl").exists()
     assert not cache.exists()
 
-    def refuse(config: object, bundle: Bundle) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise NotImplementedError
 
     monkeypatch.setattr(live, "open_face_finder", refuse)

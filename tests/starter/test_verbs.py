@@ -125,7 +125,7 @@ def test_the_user_s_own_run_is_evaluated_before_the_starter(
 def test_run_takes_the_starter_and_reports_it(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(config: object, bundle: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise MediaError("the bundle is open")
 
     monkeypatch.setattr(live, "open_face_finder", refuse)

@@ -153,6 +153,21 @@ class SelfTestRecord(_Record):
     engine: EngineIdentity
 
 
+class FaceSelfTest(_Record):
+    """Drawn faces, and where the graphs on a CPU found them.
+
+    Attributes:
+        file: ``pictures`` (faces, S, S, 3) uint8 RGB, ``points`` (faces, 468, 2) float32 and ``boxes``
+            (faces, 4) int32, the far detector's, as NumPy's ``savez`` writes them; pixels.
+        faces: number of pictures, with a face in each.
+        engine: the runtime and device that found them.
+    """
+
+    file: str
+    faces: int = Field(ge=1)
+    engine: EngineIdentity
+
+
 class FaceRecord(_Record):
     """The graphs with which a bundle finds faces, so that its host needs no other package for that.
 
@@ -166,6 +181,7 @@ class FaceRecord(_Record):
         source: the package and version they were made of.
         licence: an SPDX identifier.
         notice: file that names their authors.
+        self_test: None in packs made before they carried one.
     """
 
     near: str
@@ -174,6 +190,13 @@ class FaceRecord(_Record):
     source: str
     licence: str
     notice: str
+    self_test: FaceSelfTest | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file of the pack."""
+        tested = () if self.self_test is None else (self.self_test.file,)
+        return (self.near, self.far, self.mesh, self.notice, *tested)
 
 
 class Manifest(_Record):
@@ -240,7 +263,7 @@ class Manifest(_Record):
             return
         if self.format_version < 3:
             raise ValueError("face came with format_version 3")
-        for file in (self.face.near, self.face.far, self.face.mesh, self.face.notice):
+        for file in self.face.files:
             if file not in self.files:
                 raise ValueError(f"files lists no {file}")
 

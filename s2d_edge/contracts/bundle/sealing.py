@@ -58,7 +58,7 @@ def copy_face_pack(source: Bundle, folder: Path) -> FaceRecord | None:
     """
     face = source.manifest.face
     if face is not None:
-        for file in (face.near, face.far, face.mesh, face.notice):
+        for file in face.files:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source.path / file, folder / file)
     return face

@@ -13,14 +13,20 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from mediapipe.python.solutions.face_mesh_connections import (
-    FACEMESH_FACE_OVAL,
-    FACEMESH_LEFT_EYE,
-    FACEMESH_LIPS,
-    FACEMESH_RIGHT_EYE,
-    FACEMESH_TESSELATION,
-)
 from numpy.typing import NDArray
+
+from s2d_edge.core.errors import MissingExtraError
+
+try:
+    from mediapipe.python.solutions.face_mesh_connections import (
+        FACEMESH_FACE_OVAL,
+        FACEMESH_LEFT_EYE,
+        FACEMESH_LIPS,
+        FACEMESH_RIGHT_EYE,
+        FACEMESH_TESSELATION,
+    )
+except ModuleNotFoundError as error:
+    raise MissingExtraError("mediapipe", "mediapipe", "animating stills") from error
 
 Triangles = NDArray[np.int64]  # (F, 3) indices of points
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
-from s2d_edge.core.errors import ConfigError, MediaError
+from s2d_edge.core.errors import ConfigError, MediaError, S2DEdgeError
 from s2d_edge.core.files import sha256_of
 from s2d_edge.data.preparing.cropping import FrameCropper
 from s2d_edge.data.preparing.ends import read_ends
@@ -282,7 +282,7 @@ def readable(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except MediaError:
+    except S2DEdgeError:  # of the clip, or of what looks for faces in it
         raise
     except Exception as error:  # decoders, OpenCV and FaceMesh raise whatever damage leads them to
         reason = str(error) or type(error).__name__

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from s2d_edge.media.crop import Picture
-from s2d_edge.media.faces.graphs import Floats, Graph
+from s2d_edge.media.faces.cpu import Floats, Graph
 from s2d_edge.media.faces.region import Region
 
 # Detections that overlap more (intersection over union) are one face: min_suppression_threshold.
@@ -117,7 +117,7 @@ def decode(
     """
     logits = np.clip(scores, -SCORE_LIMIT, SCORE_LIMIT).astype(np.float64)  # e¹⁰⁰ is too large for float32
     seen = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    kept = np.flatnonzero(seen >= min_score)
+    kept = np.flatnonzero((seen >= min_score) & np.isfinite(boxes).all(axis=1))  # a device may fail
     kept = kept[np.argsort(-seen[kept], kind="stable")]
     points = boxes[kept].reshape(-1, 8, 2) / size
     half = points[:, 1] / 2

@@ -15,6 +15,7 @@ from s2d_edge.media.crop import Picture, Points
 from s2d_edge.media.faces.search import FaceSearch, open_search
 from s2d_edge.media.tracking import Box, Face, distinct_faces, is_new_face
 
+MIN_CONFIDENCE = 0.5  # of the detectors, MediaPipe's default
 # The mesh misplaces faces whose longer side is under this fraction of the frame's longer side.
 FAR_BELOW = 0.25
 # A far face is cut out of the frame this many times as wide as it was detected, and searched again.
@@ -56,7 +57,7 @@ class FaceFinder:
         static: bool,
         max_faces: int = 1,
         followed: int = 1,
-        min_confidence: float = 0.5,
+        min_confidence: float = MIN_CONFIDENCE,
         refined: bool = False,
         bundle: Bundle | None = None,
         search: FaceSearch | None = None,

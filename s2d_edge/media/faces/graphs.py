@@ -1,25 +1,16 @@
-"""The graphs of a face search, run on one CPU core by OpenVINO or ONNX Runtime."""
+"""The graphs of a face search: those of a bundle's face pack, or of the installed MediaPipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from s2d_edge.contracts.bundle import Bundle
+from s2d_edge import starter
+from s2d_edge.contracts.bundle import Bundle, find_bundles, open_bundle
 from s2d_edge.core.errors import MissingExtraError
-from s2d_edge.core.openvino_core import openvino_core
-
-Floats = NDArray[np.float32]
-# A picture (1, S, S, 3) float32 to the two outputs of a graph, the larger one first.
-Graph = Callable[[Floats], tuple[Floats, Floats]]
-Runtime = Callable[[Path], Graph]  # compiles the graph of a file for one CPU core
+from s2d_edge.media.faces.cpu import Compile, Graph, cpu_runtime, openvino_runtime
 
 # Where the package mediapipe keeps its graphs, all Apache-2.0.
 NEAR = "modules/face_detection/face_detection_short_range.tflite"
@@ -39,9 +30,9 @@ class FaceFiles:
 class FaceGraphs:
     """The graphs of a search, each compiled when it is first used."""
 
-    def __init__(self, files: FaceFiles, runtime: Runtime) -> None:
-        """Take the files, and a runtime for them."""
-        self._files, self._compile = files, runtime
+    def __init__(self, files: FaceFiles, compiled: Compile) -> None:
+        """Take the files, and what compiles them."""
+        self._files, self._compile = files, compiled
 
     @cached_property
     def near(self) -> Graph:
@@ -64,18 +55,29 @@ class FaceGraphs:
 
 
 def open_graphs(bundle: Bundle | None = None) -> FaceGraphs:
-    """Open the face pack of a bundle, else the graphs of the installed MediaPipe, which is not imported.
+    """Open the face pack of a bundle on a CPU, else the graphs of the installed MediaPipe.
+
+    MediaPipe is not imported. Where it is missing and no bundle is given, the face pack of the starter is
+    taken, if this installation holds one.
 
     Raises:
         MissingExtraError: there is no pack and no MediaPipe, or no runtime for the graphs.
     """
     pack = None if bundle is None else pack_of(bundle)
-    if pack is not None:
-        return FaceGraphs(pack, _openvino() or _onnxruntime())
-    runtime = _openvino()
-    if runtime is None:
-        raise MissingExtraError("openvino", "train", "searching for faces with MediaPipe's graphs")
-    return FaceGraphs(installed_files(), runtime)
+    if bundle is not None and pack is not None:
+        return FaceGraphs(pack, cpu_runtime(bundle.manifest.graph).compiled)
+    if has_mediapipe():
+        runtime = openvino_runtime()
+        if runtime is None:
+            raise MissingExtraError("openvino", "train", "searching for faces with MediaPipe's graphs")
+        return FaceGraphs(installed_files(), runtime.compiled)
+    if bundle is not None:
+        raise MissingExtraError("mediapipe", "mediapipe", f"finding faces for {_packless(bundle)}")
+    shipped = shipped_pack()
+    pack = None if shipped is None else pack_of(shipped)
+    if pack is None:
+        raise MissingExtraError("mediapipe", "mediapipe", "finding faces")
+    return FaceGraphs(pack, cpu_runtime().compiled)
 
 
 def pack_of(bundle: Bundle) -> FaceFiles | None:
@@ -86,56 +88,36 @@ def pack_of(bundle: Bundle) -> FaceFiles | None:
     return FaceFiles(near=bundle.path / face.near, far=bundle.path / face.far, mesh=bundle.path / face.mesh)
 
 
+def has_mediapipe() -> bool:
+    """Return whether MediaPipe is installed, without importing it."""
+    return _mediapipe_folder() is not None
+
+
 def installed_files() -> FaceFiles:
     """Return the TFLite files of the installed MediaPipe.
 
     Raises:
         MissingExtraError: MediaPipe is not installed.
     """
-    found = find_spec("mediapipe")
-    if found is None or found.origin is None:
-        raise MissingExtraError("mediapipe", "mediapipe", "searching for faces")
-    root = Path(found.origin).parent
+    root = _mediapipe_folder()
+    if root is None:
+        raise MissingExtraError("mediapipe", "train", "making the face pack of a bundle")
     return FaceFiles(near=root / NEAR, far=root / FAR, mesh=root / MESH)
 
 
-def _openvino() -> Runtime | None:
-    """Return OpenVINO as a runtime; None where it is not installed."""
-    try:
-        core = openvino_core()
-    except ModuleNotFoundError:
-        return None
-    # Points must not depend on how a CPU rounds: without the hint some compute in bfloat16.
-    properties = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-
-    def compiled(file: Path) -> Graph:
-        request = core.compile_model(str(file), "CPU", properties).create_infer_request()
-        return lambda picture: _ordered(list(request.infer({0: picture}, share_inputs=True).values()))
-
-    return compiled
+def _mediapipe_folder() -> Path | None:
+    found = find_spec("mediapipe")
+    return None if found is None or found.origin is None else Path(found.origin).parent
 
 
-def _onnxruntime() -> Runtime:
-    """Return ONNX Runtime as a runtime.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("onnxruntime", "ort", "searching for faces with a bundle's graphs") from error
-
-    def compiled(file: Path) -> Graph:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        (name,) = (each.name for each in session.get_inputs())
-        return lambda picture: _ordered(session.run(None, {name: picture}))
-
-    return compiled
+def shipped_pack() -> Bundle | None:
+    """Return a bundle of the starter with a face pack; None where none has one, as in a checkout."""
+    for path, manifest in find_bundles(Path(starter.__path__[0])):
+        if manifest.face is not None:
+            return open_bundle(path)
+    return None
 
 
-def _ordered(outputs: Sequence[Any]) -> tuple[Floats, Floats]:
-    one, other = outputs
-    return (one, other) if one.size > other.size else (other, one)
+def _packless(bundle: Bundle) -> str:
+    version = bundle.manifest.format_version
+    return f"{bundle.path} of format {version}, which has no face pack until it is exported again,"

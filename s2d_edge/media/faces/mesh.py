@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from s2d_edge.media.crop import MESH_POINTS, Picture, Points
+from s2d_edge.media.faces.cpu import Graph
 from s2d_edge.media.faces.detector import Detector
-from s2d_edge.media.faces.graphs import Graph
 from s2d_edge.media.faces.region import Region
 
 MESH_SIZE = 192
@@ -73,11 +73,11 @@ class Mesh:
         return points if centred.overlap(region) >= CENTRED else self._points_in(frame, centred)
 
     def _points_in(self, frame: Picture, region: Region) -> Points | None:
-        if not region.side >= 1:  # a box without an area, or NaN from a device
+        if not region.side >= 1:  # a box without an area
             return None
         picture = region.cut(frame, MESH_SIZE, cv2.BORDER_REPLICATE)
         points, presence = self._graph(picture[None].astype(np.float32) / np.float32(255))
-        if not presence.item() >= self._min_logit:
+        if not (presence.item() >= self._min_logit and np.isfinite(points).all()):
             return None
         return region.to_frame(points.reshape(MESH_POINTS, 3)[:, :2] / np.float32(MESH_SIZE))
 

@@ -13,7 +13,8 @@ import numpy as np
 from s2d_edge.contracts.bundle import FaceRecord, copy_face_pack
 from s2d_edge.core.caches import cache_folder
 from s2d_edge.core.errors import S2DEdgeError
-from s2d_edge.core.files import read_json, sha256_of, whole_folder, write_text
+from s2d_edge.core.files import sha256_of, whole_folder, write_text
+from s2d_edge.core.json_files import read_json
 from s2d_edge.core.openvino_core import openvino_core
 from s2d_edge.core.scratch import sweep
 from s2d_edge.export.faces.drawn import drawn_faces

@@ -28,7 +28,7 @@ def as_onnx(graph: TFLiteGraph, name: str, outputs: Sequence[str]) -> onnx.Model
         outputs: names of its outputs, in TFLite's order. The input is ``picture``, (1, H, W, C) float32.
 
     Returns:
-        A static float32 graph. Outputs have TFLite's shapes.
+        A static graph that computes in float32. Outputs have TFLite's shapes.
 
     Raises:
         ConfigError: an operator that none of MediaPipe's face graphs has.
@@ -81,11 +81,16 @@ class _Writer:
         )
 
     def store(self, name: str, values: NDArray[Any]) -> str:
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        """Add a constant; one of float16 is kept so, and cast when a runtime loads the graph."""
+        half = values.dtype == np.float16
+        kept = f"{name}.half" if half else name
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), kept))
+        if half:
+            self.add("Cast", [kept], name, to=onnx.TensorProto.FLOAT)
         return name
 
     def constant(self, tensor: int) -> NDArray[Any]:
-        """Return a constant's values; float16 as float32."""
+        """Return a constant's values."""
         values = self._constants.get(tensor)
         if values is None:
             values = self._graph.constant(tensor)
@@ -93,7 +98,7 @@ class _Writer:
             raise ConfigError(
                 f"tensor {tensor} is computed where a constant is wanted; use another mediapipe"
             )
-        return values.astype(np.float32) if values.dtype == np.float16 else values
+        return values
 
     def write(self, operator: Operator) -> None:
         """Append the nodes of one operator.

@@ -34,7 +34,7 @@ The graphs in this folder find faces and their points. They were rewritten in ON
 {files}
 of the package mediapipe {version}, Copyright The MediaPipe Authors, under the Apache License, Version 2.0:
 https://www.apache.org/licenses/LICENSE-2.0
-Their numbers are unchanged; float16 weights are stored as float32.
+Their numbers are unchanged.
 """
 # Outputs of a graph and of its ONNX form may differ by so much of the largest number: sums round otherwise.
 TOLERANCE = 1e-5

@@ -17,7 +17,15 @@ from s2d_edge.data.preparing.parallel import usable_cores
 from s2d_edge.train.processes import Processes
 
 ENVIRONMENT = "environment.json"
-_PACKAGES = ("torch", "lightning-fabric", "numpy", "mediapipe", "opencv-contrib-python", "safetensors")
+_PACKAGES = (
+    "torch",
+    "lightning-fabric",
+    "numpy",
+    "mediapipe",
+    "opencv-contrib-python",
+    "opencv-python-headless",
+    "safetensors",
+)
 _GIT_TIMEOUT_S = 10
 
 

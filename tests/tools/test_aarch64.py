@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tools.aarch64.check import CheckError, Root, imported_modules, predict
+from tools.aarch64.check import CheckError, Root, face_faults, imported_modules, predict
 from tools.aarch64.model import fit_head
 
 SCRIPT = Path(__file__).parents[2] / "tools/aarch64/root.sh"
@@ -102,3 +102,9 @@ def test_the_fitted_head_predicts_every_clip_s_class() -> None:
     logits = features @ weight.T + bias
     assert torch.equal(logits.argmax(dim=1), truth)
     assert 2 < float(logits.amax(dim=1).mean()) < 5
+
+
+@pytest.mark.parametrize(("here", "there", "faults"), [(8, 8, 0), (8, 7, 1), (0, 0, 1), (0, 8, 1)])
+def test_faces_must_be_found_on_both_machines(here: int, there: int, faults: int) -> None:
+    one, two = ({"results": [{"path": "a.mp4", "faces_found": count}]} for count in (here, there))
+    assert len(face_faults(one, two)) == faults

@@ -6,8 +6,9 @@
 1. Unpacks an arm64 Debian 12 (root.sh) and installs into it the wheels that a base install resolves to there,
    one ONNX Runtime, and s2d-edge itself, as a wheel made of this checkout.
 2. Draws avatars; makes a model of random weights (model.py), exports it for jetson and calibrates it.
-3. Runs `s2d-edge predict --no-crop` here, and under qemu-user there, on the same clips.
-4. Compares labels and logits (compare.py), and checks the modules that the emulated process imported.
+3. Runs `s2d-edge predict` here, and under qemu-user there: on the clips as they are, and on a video, whose
+   face it finds with the bundle's face pack.
+4. Compares labels, logits (compare.py) and faces found, and checks the modules that were imported there.
 
 Everything is kept under ``--out`` (default build/aarch64), and finished steps are not repeated. A fault ends
 with exit code 1.
@@ -190,6 +191,25 @@ def make_bundle(out: Path, size: str) -> tuple[Path, list[Path]]:
     return int8, [sample.path for sample in dataset.split("test")]
 
 
+def draw_video(folder: Path) -> Path:
+    """Seven seconds of one avatar, unless they are there."""
+    from s2d_edge.data.avatars.clips import write_avatar_video
+
+    path = folder / "face.mp4"
+    if not path.is_file():
+        write_avatar_video(path, seed=3, seconds=7, fps=12.5, size=256)
+    return path
+
+
+def face_faults(reference: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """A sentence for every clip without a face, or with another number of faces found there."""
+    pairs = zip(reference["results"], other["results"], strict=True)
+    found = [(one["path"], one["faces_found"], two["faces_found"]) for one, two in pairs]
+    return [
+        f"{path}: {here} faces here, {there} there" for path, here, there in found if not here == there > 0
+    ]
+
+
 def s2d_edge(*arguments: object) -> None:
     """Run a verb of this checkout here."""
     say(f"$ s2d-edge {' '.join(map(str, arguments))}")
@@ -199,13 +219,20 @@ def s2d_edge(*arguments: object) -> None:
 
 
 def predict(
-    python: Sequence[str], where: str, bundle: Path, clips: Sequence[Path], out: Path, **env: str
+    python: Sequence[str],
+    where: str,
+    bundle: Path,
+    clips: Sequence[Path],
+    out: Path,
+    *,
+    crop: bool = False,
+    **env: str,
 ) -> Predicted:
-    """Run ``s2d-edge predict --no-crop`` with that Python; its JSON and log stay in ``out``."""
+    """Run ``s2d-edge predict`` with that Python; its JSON and log stay in ``out``."""
     predictions, log = out / f"{where}.json", out / f"{where}.log"
     predictions.unlink(missing_ok=True)
     words = [*python, "-X", "importtime", "-m", "s2d_edge", "predict", str(bundle), *map(str, clips)]
-    words += ["--no-crop", "--device", "cpu", "--json", str(predictions), "--quiet"]
+    words += [*([] if crop else ["--no-crop"]), "--device", "cpu", "--json", str(predictions), "--quiet"]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with log.open("wb") as stream:
@@ -283,16 +310,20 @@ def _check(size: str, most: int, out: Path, onnxruntime: str) -> int:
     say("predicting them under qemu")
     there = predict(root.python(), "aarch64", bundle, clips, work)
     found = compare(here.predictions, there.predictions, TOLERANCE)
-    faults = found.faults
-    if needless := sorted(there.imported & set(NEEDLESS)):
-        faults = [*faults, f"predict --no-crop imported {', '.join(needless)} without need"]
-    print(*found.lines(), sep="\n")
+    say("predicting a video here, with its face")
+    video = [draw_video(work)]
+    seen = predict([sys.executable], "x86-video", bundle, video, work, crop=True, PYTHONPATH=str(REPOSITORY))
+    say("predicting it under qemu")
+    seen_there = predict(root.python(), "aarch64-video", bundle, video, work, crop=True)
+    faces = compare(seen.predictions, seen_there.predictions, TOLERANCE)
+    faults = [*found.faults, *faces.faults, *face_faults(seen.predictions, seen_there.predictions)]
+    if needless := sorted((there.imported | seen_there.imported) & set(NEEDLESS)):
+        faults = [*faults, f"predict imported {', '.join(needless)} without need"]
+    print(*found.lines(), *faces.lines(), sep="\n")
     versions = f"ONNX Runtime {metadata.version('onnxruntime')} here, {onnxruntime} there"
     emulator = subprocess.run([root.emulator, "--version"], capture_output=True, text=True, check=True).stdout
     print(f"{size}, {platform.machine()} against aarch64 under {emulator.splitlines()[0]}; {versions}")
-    installed = ", ".join(
-        f"{name} {_version_of(pins, name)}" for name in ("mediapipe", "numpy", "opencv-contrib-python")
-    )
+    installed = ", ".join(f"{name} {_version_of(pins, name)}" for name in ("numpy", "opencv-python-headless"))
     print(f"installed there: {installed}; imported of {', '.join(NEEDLESS)}: {', '.join(needless) or 'none'}")
     print(
         f"{here.seconds:.1f} s here ({here.cpu_seconds:.1f} s of CPU), {there.seconds:.1f} s emulated "
@@ -301,6 +332,7 @@ def _check(size: str, most: int, out: Path, onnxruntime: str) -> int:
     result = {
         "size": size,
         "comparison": asdict(found) | {"difference": found.difference},
+        "video": asdict(faces) | {"difference": faces.difference},
         "onnxruntime": {"x86": metadata.version("onnxruntime"), "aarch64": onnxruntime},
         "seconds": {"x86": here.seconds, "aarch64": there.seconds},
         "cpu_seconds": {"x86": here.cpu_seconds, "aarch64": there.cpu_seconds},

@@ -12,8 +12,7 @@
 set -eu
 
 SUITE=bookworm # Python 3.11; Python 3.10 was in no release of Debian
-# OpenCV's aarch64 wheel is linked against libGL.so.1 and GLib, which a desktop has and a bare system lacks.
-PACKAGES=python3,libgl1,libglib2.0-0
+PACKAGES=python3
 KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 root=${1:?"usage: root.sh FOLDER"}

@@ -161,7 +161,7 @@ def _run_cameras(
         for _ in range(options.cameras):
             paced = PacedSource(source, options.fps)
             engine = stack.enter_context(open_engine(opened, device, threads=options.threads))
-            finder = stack.enter_context(open_face_finder(config, opened))
+            finder = stack.enter_context(open_face_finder(config, opened, engine))
             pipeline = Pipeline(
                 source=paced,
                 detector=finder,

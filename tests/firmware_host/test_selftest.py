@@ -218,7 +218,7 @@ def test_failure_is_never_remembered_and_stops_run(
 ) -> None:
     from s2d_edge.firmware_host import live
 
-    monkeypatch.setattr(live, "open_engine", lambda bundle, device: _constant(bundle))
+    monkeypatch.setattr(live, "open_engine", lambda bundle, *_, **__: _constant(bundle))
     clip = write_video(tmp_path / "clip.avi", [with_square((220, 20, 20))] * 4)
     run = partial(run_live, QUIET, source=clip, bundle=windowed.path, json=str(tmp_path / "results.jsonl"))
     for _ in range(2):

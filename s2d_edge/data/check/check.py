@@ -11,7 +11,7 @@ from pathlib import Path
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import MediaError
 from s2d_edge.data.check.faces import shows_a_face
-from s2d_edge.data.check.report import CheckReport, Finding
+from s2d_edge.data.check.report import CheckReport, Content, Finding
 from s2d_edge.data.check.training import shared_subjects, training_findings
 from s2d_edge.data.preparing.clips import clip_sha256, unreadable_by
 from s2d_edge.data.preparing.parallel import in_parallel, usable_cores
@@ -74,6 +74,16 @@ def check(
             *_duplicates(listing, states, repeats),
             *training_findings(listing),
             *([] if shows_a_face(readable, fps, console, workers=workers) else [_faceless(listing)]),
+        ),
+        contents=tuple(
+            Content(
+                sha256=states[entry.path].sha256,
+                what=listing.relative(entry.path),
+                label=entry.label,
+                split=entry.split,
+            )
+            for entry in listing.entries
+            if entry.path in states and not states[entry.path].problem
         ),
     )
 

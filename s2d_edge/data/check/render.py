@@ -32,6 +32,13 @@ def as_json(report: CheckReport) -> dict[str, Any]:
     }
 
 
+def sets_as_json(reports: Sequence[CheckReport], shared: Sequence[Finding]) -> dict[str, Any]:
+    """The reports of several sets as plain values for JSON, and what was found between them."""
+    findings = [asdict(finding) | {"trouble": finding.trouble} for finding in shared]
+    passed = all(report.passed for report in reports) and not any(finding.trouble for finding in shared)
+    return {"sets": [as_json(report) for report in reports], "findings": findings, "passed": passed}
+
+
 def as_table(report: CheckReport) -> Table:
     """A table of the clips per class and split."""
     splits = list(report.counts)

@@ -67,6 +67,23 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """One readable clip, for a comparison with those of other sets.
+
+    Attributes:
+        sha256: of its content.
+        what: its path, for messages.
+        label: as annotated.
+        split: as annotated.
+    """
+
+    sha256: str
+    what: str
+    label: str
+    split: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
     """The findings about a dataset, and its clips counted.
 
@@ -76,6 +93,7 @@ class CheckReport:
         counts: clips of each label in each split, as annotated.
         notes: sentences about what was left out on purpose.
         findings: in the order of their kinds.
+        contents: of the clips that can be read.
     """
 
     name: str
@@ -83,6 +101,7 @@ class CheckReport:
     counts: Mapping[str, Mapping[str, int]]
     notes: tuple[str, ...]
     findings: tuple[Finding, ...]
+    contents: tuple[Content, ...] = ()
 
     @property
     def clips(self) -> int:

@@ -212,6 +212,38 @@ def test_the_verb_writes_everything_and_fails_on_faults(
     assert "must be put right: missing (7), too few frames (1)" in printed
 
 
+def test_several_sets_are_compared_with_each_other(
+    sound: Path, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A copy of a training picture in another set's test split is a fault; within a split it is a warning."""
+    other = tmp_path_factory.mktemp("other")
+    rows = [HEAD.strip()]
+    for k, split in enumerate(("train", "train", "val", "val")):
+        write_picture(other / f"{k}.png", level=210 + k)
+        rows.append(f"{k}.png,{('happiness', 'sad')[k % 2]},{split}{k},{split}")
+    write_picture(other / "same.png", level=200)
+    for split, sentence in (("train", "duplicate within a split"), ("test", "duplicate across splits")):
+        (other / "labels.csv").write_text("\n".join([*rows, f"same.png,happiness,x,{split}"]) + "\n")
+        code = run("data", "check", sound, other, "--frames", 4, "--json", "-")
+        said = capsys.readouterr()
+        found = json.loads(said.out)
+        assert [len(one["findings"]) for one in found["sets"]] == [0, 0]
+        assert [one["name"] for one in found["sets"]] == [sound.name, other.name]
+        (finding,) = found["findings"]
+        assert finding["kind"] == sentence
+        assert finding["what"] == f"same.png of {other.name}"
+        assert f"still.png of {sound.name}, 'happy' in 'train'" in finding["detail"]
+        assert found["passed"] is not finding["trouble"]
+        assert code == finding["trouble"]
+        text = " ".join(said.err.split())
+        assert sentence in text
+        assert "'happiness' as 'happy'" in text
+    (other / "labels.csv").write_text(HEAD + "0.png,Happy,a,train\n1.png,sad,b,train\n")
+    assert run("data", "check", sound, other) == 1
+    assert "'Happy' and 'happy'" in " ".join(capsys.readouterr().err.split())
+    assert run("data", "check", sound, other, "--out", "balance.png") == 1
+
+
 def test_published_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_dfew(tmp_path, frames=3)
     listed = tmp_path / "EmoLabel_DataSplit/train(single-labeled)/set_1.csv"

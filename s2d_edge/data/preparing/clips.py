@@ -240,10 +240,8 @@ def load_many(
         ConfigError: the crop's size is not the clip's.
     """
     wanted = tuple(paths)
-    if workers is None:
-        frames = sum(1 if path.suffix.lower() in IMAGE_SUFFIXES else spec.frames for path in wanted)
-        workers = 1 if frames < _SERIAL_BELOW else usable_cores()
-    with closing(_try_each(wanted, (spec, crop, windows, bundle), workers)) as tried:
+    trying = try_many(wanted, spec, crop, windows=windows, bundle=bundle, workers=workers)
+    with closing(trying) as tried:
         for path, loaded in zip(wanted, tried, strict=True):
             if isinstance(loaded, LoadedClip):
                 yield loaded
@@ -251,6 +249,22 @@ def load_many(
                 raise loaded
             else:
                 on_unreadable(path, loaded)
+
+
+def try_many(
+    paths: Sequence[Path],
+    spec: ClipSpec,
+    crop: CropRecipe | None,
+    *,
+    windows: FolderWindows = "spread",
+    bundle: Bundle | None = None,
+    workers: int | None = None,
+) -> Generator[LoadedClip | MediaError, None, None]:
+    """Load clips as :func:`load_many` does; in the place of one that cannot be loaded comes its error."""
+    if workers is None:
+        frames = sum(1 if path.suffix.lower() in IMAGE_SUFFIXES else spec.frames for path in paths)
+        workers = 1 if frames < _SERIAL_BELOW else usable_cores()
+    return _try_each(paths, (spec, crop, windows, bundle), workers)
 
 
 _LoaderArguments = tuple[ClipSpec, CropRecipe | None, FolderWindows, Bundle | None]

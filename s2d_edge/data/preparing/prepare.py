@@ -1,7 +1,8 @@
 """Prepare clips once: decode, find faces, crop, keep on disk, and read back as one array.
 
 Both stages of training and every epoch read the same prepared frames. These come from ``ClipLoader``, as in
-evaluation, so training sees exactly the crops that a device will.
+evaluation, so training sees exactly the crops that a device will. What was prepared before an interruption is
+kept, and the same preparation goes on after it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
@@ -24,19 +26,20 @@ from s2d_edge.core.errors import DataError, MediaError
 from s2d_edge.core.files import whole_folder
 from s2d_edge.core.json_files import read_json
 from s2d_edge.core.scratch import sweep
-from s2d_edge.data.preparing.clips import load_many
+from s2d_edge.data.preparing.clips import try_many
 from s2d_edge.data.preparing.loaded import unless_even
-from s2d_edge.data.preparing.tally import LoadingTally, first_of
+from s2d_edge.data.preparing.partial import FRAMES, Journal, Record, partial_folder, sweep_partial
+from s2d_edge.data.preparing.tally import first_of
 from s2d_edge.data.reading.dataset import Sample, vote_table
 from s2d_edge.data.reading.identity import Places
 from s2d_edge.data.reading.tables import read_arrays
 from s2d_edge.media.faces import search
 from s2d_edge.media.pictures import leads_nowhere
-from s2d_edge.media.sampling import FolderWindows
+from s2d_edge.media.sampling import SLOW_PACE, FolderWindows
 
 # Part of the key under which prepared clips are kept: raise it when loading or cropping changes.
 PREPARATION_VERSION = 6
-_FRAMES, _INDEX, _ABOUT = "frames.u8", "index.npz", "about.json"
+_INDEX, _ABOUT = "index.npz", "about.json"
 _REMEDY = "the clips are prepared again"
 
 
@@ -124,6 +127,7 @@ def prepare(
         raise DataError(f"there are no {title} to prepare; check the dataset's splits")
     folder = cache_folder() / "clips" / _key(samples, how)
     sweep(folder.parent, "[0-9a-f]{32}")
+    sweep_partial(folder.parent)
     prepared, repeated = _read_or_write(folder, samples, how, console, title)
     if prepared.unreadable:
         reasons = list(prepared.unreadable.values())
@@ -162,8 +166,7 @@ def _read_or_write(
             return _read(folder, samples, how)
         except DataError as error:
             console.warn(f"{title}: {error}")
-    with whole_folder(folder, shared=True) as scratch:
-        _write(samples, how, console, scratch, title)
+    _write(samples, how, console, folder, title)
     return _read(folder, samples, how)
 
 
@@ -203,44 +206,61 @@ def _states(path: Path) -> Iterator[tuple[Path, os.stat_result | None]]:
 
 
 def _write(samples: Sequence[Sample], how: _How, console: Console, folder: Path, title: str) -> None:
-    windows: list[NDArray[np.int64]] = []
-    counts: list[int] = []
-    numbers: list[NDArray[np.float64]] = []
-    tally = LoadingTally()
-    clips = load_many(
-        [sample.path for sample in samples],
-        how.spec,
-        how.crop,
-        windows=how.windows,
-        workers=how.workers or None,
-        on_unreadable=tally.skip if how.skip_unreadable else None,
-    )
+    """Make ``folder``; what is prepared when an interrupt comes is not prepared again."""
+    with partial_folder(folder) as under_way:
+        with Journal(under_way, how.spec.size * how.spec.size * 3) as journal:
+            _load(samples, how, console, journal, title)
+        with whole_folder(folder, shared=True) as scratch:
+            (under_way / FRAMES).replace(scratch / FRAMES)
+            _describe(journal.records, how, scratch)
+
+
+def _load(samples: Sequence[Sample], how: _How, console: Console, journal: Journal, title: str) -> None:
+    """Append the clips that the journal does not have yet."""
+    begun = len(journal.records)
+    if begun:
+        console.say(f"{title}: {begun} of {len(samples)} were prepared before an interruption")
+    left = [sample.path for sample in samples[begun:]]
+    loading = try_many(left, how.spec, how.crop, windows=how.windows, workers=how.workers or None)
     with (
-        (folder / _FRAMES).open("wb") as file,
-        console.progress(f"preparing {title}", len(samples)) as advance,
+        closing(loading),
+        console.progress(f"preparing {title}", len(samples), done=begun) as advance,
     ):
-        for clip in tally.watch(clips, advance):
-            file.write(np.ascontiguousarray(clip.frames).data)
-            windows.append(clip.index + tally.frames - len(clip.frames))
-            counts.append(len(clip.index))
-            even = np.broadcast_to(np.arange(how.spec.frames, dtype=np.float64), clip.index.shape)
-            numbers.append(even if clip.window_numbers is None else clip.window_numbers)
-    if not windows:
-        raise DataError(f"none of the {len(samples)} {title} can be read: {tally.reasons[0]}")
+        for loaded in loading:
+            if isinstance(loaded, MediaError) and not how.skip_unreadable:
+                raise loaded
+            journal.add(loaded)
+            advance(1)
+    if all(record.unreadable is not None for record in journal.records):
+        raise DataError(f"none of the {len(samples)} {title} can be read: {journal.records[0].unreadable}")
+
+
+def _describe(records: Sequence[Record], how: _How, folder: Path) -> None:
+    """Write where the windows of each clip are among the frames, and what was counted."""
+    windows: list[NDArray[np.int64]] = []
+    numbers: list[NDArray[np.float64]] = []
+    frames = 0
+    for record in records:
+        if record.index is None:
+            continue
+        index = np.array(record.index, dtype=np.int64)  # (V, T)
+        windows.append(index + frames)
+        even = np.broadcast_to(np.arange(how.spec.frames, dtype=np.float64), index.shape)
+        numbers.append(even if record.numbers is None else np.array(record.numbers))
+        frames += record.frames
     np.savez(
         folder / _INDEX,
         windows=np.concatenate(windows),
-        counts=np.array(counts, dtype=np.int64),
+        counts=np.array([len(rows) for rows in windows], dtype=np.int64),
         numbers=np.concatenate(numbers),
     )
-    unreadable = dict(zip(tally.unreadable, tally.reasons, strict=True))
-    slow = {path: how.spec.fps / pace for path, pace in tally.slow.items()}
+    numbered = {str(k): record for k, record in enumerate(records)}
     about = {
-        "frames": tally.frames,
-        "faces_missed": tally.faces_missed,
-        "clips_repeated": len(tally.repeated),
-        "unreadable": {str(k): unreadable[s.path] for k, s in enumerate(samples) if s.path in unreadable},
-        "slow": {str(k): slow[s.path] for k, s in enumerate(samples) if s.path in slow},
+        "frames": frames,
+        "faces_missed": sum(record.faces_missed for record in records),
+        "clips_repeated": sum(record.repeated for record in records),
+        "unreadable": {k: record.unreadable for k, record in numbered.items() if record.index is None},
+        "slow": {k: how.spec.fps / record.pace for k, record in numbered.items() if record.pace > SLOW_PACE},
     }
     (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
@@ -256,7 +276,7 @@ def _read(folder: Path, samples: Sequence[Sample], how: _How) -> tuple[PreparedC
     unreadable: dict[str, str] = about["unreadable"]
     readable = [sample for k, sample in enumerate(samples) if str(k) not in unreadable]
     shape = (about["frames"], how.spec.size, how.spec.size, 3)
-    file = folder / _FRAMES
+    file = folder / FRAMES
     size = file.stat().st_size if file.is_file() else 0
     if size != prod(shape):
         raise DataError(f"{file} has {size} bytes where {prod(shape)} were written; {_REMEDY}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from s2d_edge.core.files import whole_folder
 from s2d_edge.core.scratch import in_use, sweep
 from s2d_edge.data.preparing import clips as clips_module
 from s2d_edge.data.preparing import prepare as module
-from s2d_edge.data.preparing.clips import ClipLoader, load_many
+from s2d_edge.data.preparing.clips import ClipLoader, try_many
 from s2d_edge.data.preparing.loaded import LoadedClip
 from s2d_edge.data.preparing.prepare import PreparedClips, prepare
 from s2d_edge.data.reading.dataset import Sample
@@ -74,11 +74,11 @@ def test_clips_are_prepared_once_and_again_when_a_file_changes(
     first = prepare(samples, SPEC, CROP, QUIET, title="clips")
     loads: list[int] = []
 
-    def counting(*args: Any, **options: Any) -> Iterator[LoadedClip]:
+    def counting(*args: Any, **options: Any) -> Generator[LoadedClip | MediaError, None, None]:
         loads.append(1)
-        return load_many(*args, **options)
+        return try_many(*args, **options)
 
-    monkeypatch.setattr(module, "load_many", counting)
+    monkeypatch.setattr(module, "try_many", counting)
     again = prepare(samples, SPEC, CROP, QUIET, title="clips")
     assert not loads
     assert np.array_equal(first.frames, again.frames)

@@ -75,7 +75,7 @@ def list_ferplus(root: Path, console: Console) -> Listing:
         )
     notes = [f"{len(undecided) + unnamed} pictures without a majority are left out"]
     if undecided:
-        notes.append(f"{len(undecided)} of them have votes enough to train on (undecided=true)")
+        notes.append(f"{len(undecided)} of them have votes enough to train on: train --set undecided=true")
     if doubles:
         notes.append(f"{doubles} rows list a picture again with the same votes; it is taken once")
     return Listing(

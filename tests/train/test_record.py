@@ -51,6 +51,20 @@ def test_the_event_file_has_every_epoch_once_also_after_resuming(tmp_path: Path)
     assert not [path for path in tmp_path.rglob("*") if socket.gethostname() in path.name]
 
 
+def test_each_set_has_curves_of_its_own(tmp_path: Path) -> None:
+    file = EventFile(tmp_path, [])
+    file.add(
+        {"epoch": 1, "val_war": 0.5, "val_sets": {"a_b": {"war": 0.25}, "c": {"war": 0.75, "loss": 2.0}}}
+    )
+    file.close()
+    assert _curves(tmp_path) == {
+        "val/war": [(1, 0.5)],
+        "val/war/a_b": [(1, 0.25)],
+        "val/war/c": [(1, 0.75)],
+        "val/loss/c": [(1, 2.0)],
+    }
+
+
 def test_the_environment_records_commit_and_changes_but_no_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from s2d_edge.contracts.provenance import sentences
 from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
+from s2d_edge.data.check.training import open_training_data
 from s2d_edge.data.preparing import clips as clips_module
 from s2d_edge.data.reading.joined import open_sets
 from s2d_edge.data.reading.open import open_dataset
@@ -169,6 +170,23 @@ def test_the_listing_of_every_set_is_part_of_what_resuming_checks(tmp_path: Path
         require_same_listing(open_sets([one, two], QUIET), began)
     with pytest.raises(DataError, match="began"):
         require_same_listing(open_sets([one], QUIET), began)
+
+
+@pytest.mark.parametrize("labels", [None, ("neutral", "happiness", "sad")])
+def test_a_training_finds_its_sets_again_by_its_labels(
+    tmp_path: Path, labels: tuple[str, ...] | None
+) -> None:
+    """A resumed training opens them with the run's labels; other words and more labels do not matter."""
+    rows = [
+        [(f"{split}{k}.png", label, split) for split in ("train", "val") for k, label in enumerate(each)]
+        for each in (("happy", "sad", "contempt"), ("sadness", "neutral"))
+    ]
+    data = [write_set(tmp_path / name, each) for name, each in zip("xy", rows, strict=True)]
+    began = open_training_data(data, QUIET, labels=labels)
+    again = open_sets(data, QUIET, began.labels)
+    assert (again.labels, again.sources, again.samples) == (began.labels, began.sources, began.samples)
+    assert listing_sha256(again) == listing_sha256(began)
+    assert began.known.sum(axis=1).tolist() == ([3, 2] if labels is None else [2, 2])
 
 
 def _pictures(folder: Path, labels: str, splits: tuple[str, ...], *, seed: int) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from s2d_edge.__main__ import main as begin
 from s2d_edge.core import errors
 from s2d_edge.data import avatars
 from tests.firmware_host.graphs import make_bundle
@@ -235,3 +236,19 @@ def test_a_verb_that_is_ended_leaves_nothing_half_made(tmp_path: Path, number: s
         process.send_signal(number)
     assert process.returncode == 128 + number
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "s2d_edge.verbs.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "s2d_edge.verbs.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        begin()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -141,6 +141,9 @@ def _entry(file: Path, line: int, columns: Columns, cells: Sequence[str]) -> Ent
     exact = file.parent / cells[columns.known["path"]]
     if exact != path and is_there(exact):
         path = exact
+    if not is_there(path) and "\\" in texts["path"]:  # written on Windows
+        slashed = file.parent / texts["path"].replace("\\", "/")
+        path = slashed if is_there(slashed) else path
     for column, text in texts.items():
         if not is_text(text) and not (column == "path" and is_there(path)):
             raise DataError(

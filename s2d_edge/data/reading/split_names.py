@@ -9,6 +9,12 @@ from s2d_edge.data.reading.spelling import bare
 
 TRAIN, VAL, TEST = "train", "val", "test"
 VALIDATION_NAMES = ("valid", "validation", "dev", "eval")  # taken for ``val``
+# Names that are splits of their own, but hardly meant so beside the one that they read like.
+_READS_LIKE = {
+    **dict.fromkeys(("training", "trainset", "train set", "train_set", "trn", "tr"), TRAIN),
+    **dict.fromkeys(("validate", "validating", "valset", "val set", "val_set"), VAL),
+    **dict.fromkeys(("testing", "testset", "test set", "test_set", "tst", "te"), TEST),
+}
 
 
 def validation_alias(splits: Iterable[str]) -> str | None:
@@ -28,10 +34,14 @@ def rival_validations(splits: Iterable[str]) -> tuple[str, ...]:
 def misspelled(clips: Counter[str]) -> dict[str, str]:
     """Splits that differ from a known or more frequent one in case, blanks or Unicode form, with that one.
 
+    So do those such as ``training`` where there is a ``train`` too.
+
     Args:
         clips: number of clips in each split.
     """
     known = {bare(name): name for name in (TRAIN, VAL, TEST, *VALIDATION_NAMES)}
     for name, _ in clips.most_common():
         known.setdefault(bare(name), name)
-    return {name: known[bare(name)] for name in clips if known[bare(name)] != name}
+    there = {bare(name) for name in clips}
+    near = {name: _READS_LIKE[bare(name)] for name in clips if _READS_LIKE.get(bare(name)) in there}
+    return near | {name: known[bare(name)] for name in clips if known[bare(name)] != name}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from s2d_edge.data.reading.identity import Places
 from s2d_edge.data.reading.open import list_data, open_dataset
 from s2d_edge.data.reading.readers import list_csv, list_folders, read_csv, read_folders
 from s2d_edge.data.reading.spelling import bare, in_one_line, is_text, spelled_apart
+from s2d_edge.data.reading.split_names import misspelled
 from tests.data.reading.test_readers import write_csv
 
 QUIET = Console(quiet=True)
@@ -244,3 +246,25 @@ def test_a_dataset_whose_folder_is_no_text_has_a_name_that_reports_can_hold(
     for listed in (list_folders(folder), list_csv(folder / "labels.csv")):
         assert listed.name.encode().isascii()
         assert "\n" not in listed.name
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "wanted"),
+    [
+        ("training", "train", "train"),
+        ("Trainset", "train", "train"),
+        ("testing", "test", "test"),
+        ("tst", "test", "test"),
+        ("valset", "val", "val"),
+        ("training", "test", None),  # the only one: a name like any other
+        ("testing", "train", None),
+        ("fold1", "train", None),
+    ],
+)
+def test_a_split_that_reads_like_another_one_is_named(name: str, beside: str, wanted: str | None) -> None:
+    assert misspelled(Counter({name: 5, beside: 3})) == ({} if wanted is None else {name: wanted})
+
+
+def test_paths_written_on_windows_are_found(tmp_path: Path) -> None:
+    dataset = read_csv(write_csv(tmp_path, "path,label\nb\\a.jpg,sad\nc\\d.jpg,sad\n", "b/a.jpg", "c\\d.jpg"))
+    assert [sample.path for sample in dataset.samples] == [tmp_path / "b" / "a.jpg", tmp_path / "c\\d.jpg"]

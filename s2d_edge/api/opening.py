@@ -9,7 +9,7 @@ from s2d_edge.contracts.clip import CropRecipe
 from s2d_edge.contracts.engine import Engine
 from s2d_edge.contracts.runs import RUN_FILE, RUNS, find_runs, newest_run, read_run
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import S2DEdgeError
+from s2d_edge.core.errors import ConfigError, S2DEdgeError
 from s2d_edge.core.files import sha256_of
 from s2d_edge.firmware_host.bundles import BundleName, find_bundle, resolve
 from s2d_edge.firmware_host.engines import open_engine
@@ -65,8 +65,11 @@ def open_engine_of(
         The engine, the face crop that its clips need, and the bundle, None for a run.
 
     Raises:
+        ConfigError: ``threads`` is not positive.
         S2DEdgeError: neither a bundle nor a run, damaged, or the device is missing.
     """
+    if threads is not None and (isinstance(threads, bool) or threads < 1):
+        raise ConfigError(f"threads={threads} must be a whole number of at least 1; None takes every core")
     if (path / MANIFEST).is_file():
         bundle = open_bundle(path)
         return open_engine(bundle, device, threads=threads, keep=True), bundle.manifest.crop, bundle

@@ -51,7 +51,7 @@ def benchmark(
         typer.Option(metavar="FILE.png|.svg", help="With --pipeline: draw where the time goes."),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="CPU threads, the same for all; default: every core.")
+        int | None, typer.Option(min=1, help="CPU threads, the same for all; default: every core.")
     ] = None,
     device: Device = "auto",
     json: Json = None,

@@ -48,11 +48,12 @@ def check(
     from s2d_edge.data.check.check import check as check_clips
     from s2d_edge.data.check.render import as_json, as_table, save_balance, sets_as_json
     from s2d_edge.data.check.sets import between, list_apart
+    from s2d_edge.media.video import MAX_PLAUSIBLE_FPS
 
     if frames < 1:
         raise ConfigError(f"--frames {frames}: a clip has at least 1; give 1 or more")
-    if fps is not None and not fps > 0:
-        raise ConfigError(f"--fps {fps} must be positive; give frames per second")
+    if fps is not None and not 0 < fps <= MAX_PLAUSIBLE_FPS:
+        raise ConfigError(f"--fps {fps} must be above 0 and at most {MAX_PLAUSIBLE_FPS:g} frames per second")
     if out is not None and out.suffix.lower() != ".png":
         raise ConfigError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
     if out is not None and len(data) > 1:

@@ -12,7 +12,7 @@ from PIL import Image
 
 import s2d_edge
 from s2d_edge.contracts.engine import softmax
-from s2d_edge.core.errors import BundleError, DeviceError, MediaError, S2DEdgeError
+from s2d_edge.core.errors import BundleError, ConfigError, DeviceError, MediaError, S2DEdgeError
 from tests.colours import write_colours
 from tests.firmware_host.graphs import FRAMES, LABELS, make_bundle
 from tests.models import TINY, write_random_run
@@ -32,6 +32,12 @@ def folder(tmp_path: Path) -> Path:
 def model(folder: Path) -> Iterator[s2d_edge.Model]:
     with s2d_edge.load(folder) as opened:
         yield opened
+
+
+@pytest.mark.parametrize("threads", [0, -1, True])
+def test_no_threads_are_refused(threads: int) -> None:
+    with pytest.raises(ConfigError, match=f"threads={threads}"):
+        s2d_edge.load("starter", threads=threads)
 
 
 def test_an_opened_model_describes_itself(folder: Path, model: s2d_edge.Model) -> None:

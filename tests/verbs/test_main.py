@@ -141,7 +141,8 @@ def test_values_out_of_range_are_named_with_their_option(tmp_path: Path, fails: 
     fails(("calibrate", bundle, "--tune-steps", "5"), "--run")
     fails(("compare", bundle, "--out", "table.txt"), "table.txt", ".md")
     fails(("data", "check", "avatars", "--frames", "0"), "--frames 0")
-    fails(("data", "check", "avatars", "--fps", "0"), "--fps 0.0")
+    for fps in ("0", "inf", "nan", "1000"):
+        fails(("data", "check", "avatars", "--fps", fps), f"--fps {float(fps)}")
     fails(("data", "check", "avatars", "--out", "balance.jpg"), "balance.jpg")
     (tmp_path / "run" / "weights.safetensors").unlink()
     fails(("export", "run", "--target", "cpu"), "weights.safetensors")

@@ -153,7 +153,7 @@ def test_manifest_holds_the_whole_contract(npu: Path) -> None:
     ]
     assert manifest["labels"] == ["a", "b", "c"]
     assert manifest["fps"] == 4.0
-    pack = {f"face/{file}" for file in ("near.onnx", "far.onnx", "mesh.onnx", "NOTICE.txt")}
+    pack = {f"face/{file}" for file in ("near.onnx", "far.onnx", "mesh.onnx", "NOTICE.txt", "selftest.npz")}
     assert set(manifest["files"]) == {"model.xml", "model.bin", "selftest.npy"} | pack
     assert manifest["self_test"]["file"] == "selftest.npy"
     assert manifest["tools"].keys() >= {"python", "s2d-edge", "torch", "openvino"}

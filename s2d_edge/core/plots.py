@@ -65,7 +65,7 @@ def draw_reliability(upper: Axes, lower: Axes, bins: Sequence[Mapping[str, float
         [each["confidence"] for each in bins], accuracy, "o", color=_COLOURS[1], label="mean confidence"
     )
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-    upper.legend(loc="upper left", frameon=False)
+    upper.legend(loc="upper left")
     lower.bar(left, [each["clips"] for each in bins], width, align="edge", color=_COLOURS[-1])
     lower.set(xlabel="confidence: probability of the predicted label", ylabel="clips")
 

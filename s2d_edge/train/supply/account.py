@@ -108,7 +108,7 @@ def require_same_listing(dataset: Dataset, made_from: Mapping[str, Any]) -> None
     """Check that a resumed training finds the listing it began with. Older runs did not record theirs.
 
     Raises:
-        DataError: a path, label, subject or split of a set changed, or a label that it knows.
+        DataError: a path, label, subject, split or vote of a set changed, or a label that it knows.
     """
     began = made_from.get("data")
     if not began or began["listing_sha256"] == listing_sha256(dataset):
@@ -122,7 +122,7 @@ def require_same_listing(dataset: Dataset, made_from: Mapping[str, Any]) -> None
             break
     counts = [f"{split} {before.get(split, 0)}, now {now.get(split, 0)}" for split in sorted({*before, *now})]
     raise DataError(
-        f"dataset {name!r} is no longer what this training began with: a path, label, subject or "
-        f"split differs (clips then: {'; '.join(counts)}). Restore the listing to resume, or start a new "
-        "training with --init"
+        f"dataset {name!r} is no longer what this training began with: a path, label, subject, "
+        f"split or vote differs (clips then: {'; '.join(counts)}). Restore the listing to resume, "
+        "or start a new training with --init"
     )

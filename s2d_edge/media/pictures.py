@@ -30,11 +30,18 @@ def read_image(path: Path) -> Picture:
             a codec that Pillow lacks, or values of 32 bits.
     """
     check_file(path, "picture")
-    if is_heic(path):
+    try:
+        return _decoded(path)
+    except MediaError:
+        if not is_heic(path):
+            raise
         raise MediaError(
             f"{path} is coded as HEIC, which Pillow cannot decode; convert it: heif-convert {path.name} "
             f"{path.stem}.jpg"
-        )
+        ) from None
+
+
+def _decoded(path: Path) -> Picture:
     with decoding(path, "picture"), Image.open(path) as image:
         moves = image.format in _MOVING and getattr(image, "is_animated", False)
         if moves:

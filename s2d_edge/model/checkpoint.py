@@ -58,7 +58,9 @@ def read_tensors(path: Path) -> Tensors:
             f"{path} is not loaded: {why_not_loaded(error)}; save its weights alone, as "
             "torch.save(model.state_dict(), FILE) does"
         ) from None
-    except (RuntimeError, EOFError, KeyError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # PyTorch's reader and unpickler raise almost anything on other bytes
         raise CheckpointError(
             f"{path} is not a whole PyTorch checkpoint ({why_not_loaded(error)}); copy or download it again"
         ) from None

@@ -6,6 +6,7 @@ import argparse
 import pathlib
 import pickle
 import re
+import struct
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, cast
@@ -43,4 +44,6 @@ def why_not_loaded(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError):
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         return f"it holds {found[1]}, which is no weight" if found else "it is not made of weights"
+    if isinstance(error, LookupError | struct.error):  # whose own text is a number of the unpickler's
+        return "its bytes are something else"
     return str(error).splitlines()[0] if str(error) else type(error).__name__

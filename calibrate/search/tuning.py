@@ -20,7 +20,9 @@ from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.data.reading.dataset import Sample
+from s2d_edge.data.reading.split_names import TRAIN
 from s2d_edge.data.reading.splits import carve_validation
+from s2d_edge.data.reading.unlabelled import open_unlabelled
 
 NOT_TUNED = (
     "not tried: it starts from the weights of the run that the bundle was exported from; give --run RUN"
@@ -41,6 +43,8 @@ class TuningSettings:
         held_out: share of these clips, whole people, that are not trained on. They choose the weights kept,
             so that the validation clips decide only what they decide about every other recipe.
         evaluations: number of times the held-out clips are evaluated.
+        data: pictures or videos to train on, without labels, as ``--data`` or a folder; None takes those of
+            the calibration split.
         limit_s: seconds after which training stops and keeps the best weights so far.
         seed: of the order of clips.
     """
@@ -54,6 +58,7 @@ class TuningSettings:
     evaluations: int = 10
     limit_s: float = 3600.0
     seed: int = 0
+    data: str | None = None
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -159,15 +164,20 @@ class Tuning:
 
 
 def prepare_tuning(tuner: Tuner, clips: ChosenClips, manifest: Manifest, console: Console) -> Tuning:
-    """Choose clips of the calibration split to train on, none of which is validated or evaluated on.
+    """Choose clips to train on, none of which is validated or evaluated on.
+
+    They need no labels: the model's own logits in full precision are followed.
 
     Raises:
-        DataError: some are, or too few people are in them to hold any out.
+        DataError: some are, too few people are in them to hold any out, or there are none.
     """
     settings, spec, choice = tuner.settings, manifest.spec, clips.choice
     count = settings.affordable(spec.frames * spec.size**2 * 3)
-    samples = choose_samples(clips.dataset, choice.split, count, choice.seed)
-    records = record(samples, clips.dataset.root)
+    dataset, split = clips.dataset, choice.split
+    if settings.data is not None:
+        dataset, split = open_unlabelled((settings.data,), console, missing_ok=choice.skip_unreadable), TRAIN
+    samples = choose_samples(dataset, split, count, choice.seed)
+    records = record(samples, dataset.root)
     require_disjoint(samples, records, clips.evaluation, kind="training")
     assert clips.validation is not None  # only a gate has a tuner
     require_disjoint(samples, records, clips.validation.samples, kind="training", split="validation")

@@ -120,9 +120,9 @@ def _war(args: argparse.Namespace, scheme: str, seed: int) -> float:
             temporal="causal",
             data=args.data,
             init=init,
-            teacher=init,
+            teacher=[init],
             seed=seed,
-            changes=tuple(args.changes),
+            changes=("video.distill_views=0", *args.changes),  # as it was measured
             out=run,
             console=Console(),
         )

@@ -74,6 +74,7 @@ def calibrate(
     run: PathLike | None = None,
     tune_steps: int | None = None,
     tune_lr: float | None = None,
+    tune_data: PathLike | None = None,
     sensitivity: int | None = None,
     skip_unreadable: bool = False,
     device: str = "auto",
@@ -106,6 +107,8 @@ def calibrate(
             ``split`` with INT8's rounding imitated, and quantized again.
         tune_steps: steps of that fine-tuning; None is 300.
         tune_lr: its first learning rate; None is 1e-5.
+        tune_data: pictures or videos for that fine-tuning, which need no labels: a folder, or what ``data``
+            takes; None takes the clips of ``split``.
         sensitivity: clips on which the cost of each group of layers is measured, 0 for none; None chooses by
             the model's size.
         skip_unreadable: leave out, and count, clips that cannot be read.
@@ -139,10 +142,10 @@ def calibrate(
         is_gated=limits is not None,
     )
     tuner = None
-    if run is not None or tune_steps is not None or tune_lr is not None:
+    if (run, tune_steps, tune_lr, tune_data) != (None, None, None, None):
         from s2d_edge.qat.tuner import run_tuner
 
-        tuner = run_tuner(_path(run), steps=tune_steps, lr=tune_lr, seed=seed)
+        tuner = run_tuner(_path(run), steps=tune_steps, lr=tune_lr, data=_text(tune_data), seed=seed)
     return calibrate_bundle(
         bundle,
         choice,
@@ -172,7 +175,7 @@ def train(
     image_size: int | None = None,
     frames: int | None = None,
     temporal: str | None = None,
-    teacher: PathLike | None = None,
+    teacher: PathLike | Sequence[PathLike] | None = None,
     fps: float | None = None,
     protocol: str = "default",
     skip_unreadable: bool = False,
@@ -185,7 +188,7 @@ def train(
 
     Args:
         stage: ``image``, ``video``, or None for both; ``landmark`` trains a landmark network from
-            photographs.
+            photographs, ``pretrain`` a ViT from pictures or videos without labels, for ``init``.
         data: labelled clips, as :func:`evaluate` takes them: one set, or several that are joined by the names
             of their labels; None draws avatars.
         labels: those to train, in order, separated by commas, or the name of a published set such as
@@ -204,7 +207,8 @@ def train(
         frames: T, the frames of a window.
         temporal: ``bidirectional``, or ``causal`` for streams; None takes that of ``init``, else
             bidirectional.
-        teacher: a video run whose logits the video stage follows beside the labels.
+        teacher: one run or several, whose mean probabilities a stage follows beside the labels: image runs
+            the image stage, video runs the video stage. They may be of any size and see larger pictures.
         fps: rate at which videos are sampled, frames per second.
         protocol: ``default``, or ``paper`` to sample a published dataset, and to choose the best epoch, as
             the official code does.
@@ -238,7 +242,7 @@ def train(
         image_size=image_size,
         frames=frames,
         temporal=temporal,
-        teacher=_path(teacher),
+        teacher=_paths(teacher) or None,
         fps=fps,
         protocol=protocol,
         skip_unreadable=skip_unreadable,
@@ -251,6 +255,11 @@ def train(
 
 def _path(given: PathLike | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+def _paths(given: PathLike | Sequence[PathLike] | None) -> tuple[Path, ...]:
+    several = (given,) if isinstance(given, (str, Path)) else given or ()
+    return tuple(map(Path, several))
 
 
 def _text(given: PathLike | None) -> str | None:

@@ -169,6 +169,44 @@ class S2DConfig:
         return replace(self, temporal=temporal or TemporalConfig(), frames=frames)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskedConfig:
+    """The parts that pre-training adds to a ViT: a masked autoencoder (He et al. 2022, arXiv 2111.06377).
+
+    Attributes:
+        ratio: share of a picture's patches that are masked.
+        decoder_width: width of the decoder; 0 takes half the ViT's. It has as many heads as the ViT.
+        decoder_depth: its blocks. Where the encoder is trained further, one does nearly as well as eight
+            (table 1a there).
+    """
+
+    ratio: float = 0.75
+    decoder_width: int = 0
+    decoder_depth: int = 2
+
+    def __post_init__(self) -> None:
+        _positive("masked", decoder_depth=self.decoder_depth)
+        if not 0 < self.ratio < 1:
+            raise ConfigError(f"masked.ratio={self.ratio} must lie in (0, 1)")
+        if not 0 <= self.decoder_width <= _LARGEST:
+            raise ConfigError(
+                f"masked.decoder_width={self.decoder_width} must be 0 for half the ViT's width, or a width"
+            )
+
+    def decoder(self, vit: ViTConfig) -> ViTConfig:
+        """Sizes of the decoder of a ViT.
+
+        Raises:
+            ConfigError: its width is not a multiple of the heads.
+        """
+        width = self.decoder_width or max(vit.width // 2 // vit.heads, 1) * vit.heads
+        if width % vit.heads:
+            raise ConfigError(
+                f"masked.decoder_width={width} is not a multiple of its {vit.heads} heads; give one, or 0"
+            )
+        return replace(vit, width=width, depth=self.decoder_depth)
+
+
 _SMALL = ViTConfig(width=384, heads=6)
 _TINY = ViTConfig(width=192, heads=3)
 _STARTER = ViTConfig(image_size=112, patch_size=8, width=128, depth=6, heads=4)

@@ -39,7 +39,7 @@ def read_provenance(model: Path) -> dict[str, Any]:
         BundleError: the bundle's record cannot be read.
     """
     if (model / RUN_FILE).is_file():
-        return read_run(model).made_from
+        return read_run(model, encoder_ok=True).made_from
     if (model / PROVENANCE).is_file():
         return read_json(model / PROVENANCE, BundleError, "export the run again")
     return {}
@@ -91,11 +91,13 @@ def sentences(made_from: Mapping[str, Any]) -> Iterator[str]:
                 f"validation clips of {', '.join(one['labels'])}; SHA-256 "
                 f"{one['listing_sha256'][:_SHOWN_DIGITS]}"
             )
-    named = {"landmark": "landmark network", "init": "started from", "teacher": "teacher"}
+    named = [("landmark network", made_from.get("landmark")), ("started from", made_from.get("init"))]
+    # Older runs have one teacher at most, under its own name.
+    teachers = made_from.get("teachers") or [made_from.get("teacher")]
     others = [
-        f"{title} {made_from[key]['name']} ({made_from[key]['sha256'][:_SHOWN_DIGITS]})"
-        for key, title in named.items()
-        if made_from.get(key)
+        f"{title} {weights['name']} ({weights['sha256'][:_SHOWN_DIGITS]})"
+        for title, weights in (*named, *(("teacher", each) for each in teachers))
+        if weights
     ]
     if others:
         yield "; ".join(others)

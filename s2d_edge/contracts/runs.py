@@ -9,6 +9,7 @@ it ran; ``learning-curve.png`` and ``confusion.png`` show how it went.
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -42,8 +43,8 @@ class RunInfo:
 
     Attributes:
         name: the run's name, by default its folder's.
-        stage: ``image`` or ``video``.
-        labels: class names in logit order.
+        stage: ``image``, ``video``, or ``pretrain`` for an encoder without a classifier.
+        labels: class names in logit order; none of an encoder.
         fps: sampling rate of its clips, frames per second.
         crop: the face crop it was trained with.
         model: every size of the network.
@@ -57,7 +58,7 @@ class RunInfo:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
-    stage: Literal["image", "video"]
+    stage: Literal["image", "video", "pretrain"]
     labels: tuple[str, ...]
     fps: float
     crop: CropRecipe
@@ -72,9 +73,12 @@ class RunInfo:
     def __post_init__(self) -> None:
         if fault := name_fault(self.name):
             raise ConfigError(f"name={self.name!r} {fault}")
-        if fault := labels_fault(self.labels):
+        if self.stage == "pretrain":
+            if self.labels:
+                raise ConfigError(f"labels: {', '.join(self.labels)} of an encoder, which predicts none")
+        elif fault := labels_fault(self.labels):
             raise ConfigError(f"labels: {fault}")
-        if len(self.labels) != self.model.classes:
+        elif len(self.labels) != self.model.classes:
             raise ConfigError(
                 f"{len(self.labels)} labels for model.classes={self.model.classes}; give one label per class"
             )
@@ -98,12 +102,15 @@ class RunInfo:
 _ADAPTER: TypeAdapter[RunInfo] = TypeAdapter(RunInfo)
 
 
-def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
+def read_run(path: Path, *, need_weights: bool = True, encoder_ok: bool = False) -> RunInfo:
     """Read ``run.json`` of the run folder ``path``.
+
+    Args:
+        encoder_ok: accept the run of a pre-training, which predicts nothing.
 
     Raises:
         CheckpointError: not a run folder, an unreadable or invalid ``run.json``, an unknown version, or
-            (unless ``need_weights`` is False) no weights.
+            (unless ``need_weights`` is False) no weights; an encoder, unless ``encoder_ok``.
     """
     file = path / RUN_FILE
     if not file.is_file():
@@ -122,6 +129,11 @@ def read_run(path: Path, *, need_weights: bool = True) -> RunInfo:
         raise CheckpointError(f"{file}: field {where!r}: {first['msg']}; {_REMEDY}") from None
     except ConfigError as error:
         raise CheckpointError(f"{file}: {error}; {_REMEDY}") from None
+    if info.stage == "pretrain" and not encoder_ok:
+        raise CheckpointError(
+            f"{path} is the run of a pre-training, an encoder that predicts nothing yet; train a model from "
+            f"it: s2d-edge train --stage image --init {shlex.quote(str(path))} --data DATA"
+        )
     if need_weights and not (path / WEIGHTS).is_file():
         raise CheckpointError(
             f"{path} holds no {WEIGHTS}: its training ended before the first epoch; "
@@ -178,14 +190,15 @@ def find_runs(root: Path, stage: str | None = None, console: Console | None = No
     """Find the run folders with weights directly under ``root``, newest first; hashes are not checked.
 
     Args:
-        stage: only runs of this stage, ``image`` or ``video``.
+        stage: only runs of this stage, ``image`` or ``video``; None is both.
         console: names every run that is skipped since it cannot be read, with the reason; None names none.
     """
     found = []
     for path in folders_with(root, RUN_FILE):
         try:
-            info = read_run(path, need_weights=False)
-            if (path / WEIGHTS).is_file() and stage in (None, info.stage):  # else its training only began
+            info = read_run(path, need_weights=False, encoder_ok=True)
+            wanted = info.stage != "pretrain" and stage in (None, info.stage)
+            if wanted and (path / WEIGHTS).is_file():  # else its training only began
                 found.append(((path / WEIGHTS).stat().st_mtime, path))
         except (CheckpointError, OSError) as error:
             _warn_of_skipped(error, console)

@@ -136,7 +136,7 @@ def _on_cpu(tensors: Mapping[str, Tensor]) -> Tensors:
     return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
-def save_run(path: Path, info: RunInfo, model: S2D) -> None:
+def save_run(path: Path, info: RunInfo, model: nn.Module) -> None:
     """Write the weights and ``run.json`` of a finished model into the run folder ``path``.
 
     Both are written before either takes its name: a disk that fills leaves those that were there.

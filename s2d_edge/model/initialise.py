@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -12,13 +12,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s2d_edge.contracts.model_config import PRESETS, S2DConfig, ViTConfig
+from s2d_edge.contracts.runs import WEIGHTS, read_run, verify_weights
 from s2d_edge.core.errors import CheckpointError
 from s2d_edge.model.checkpoint import Tensors, load_run, load_strictly, read_tensors
 from s2d_edge.model.s2d import S2D
+from s2d_edge.model.vit import ViT
 
 FRESH_ADAPTERS = "temporal adapters start fresh"
 MADE_CAUSAL = "the adapters become causal: ages take the place of the temporal embedding, whose mean stays"
 _TEMPORAL = ("adapters.", "temporal_embedding")
+_ENCODER = "vit."  # what a run's ViT is called within it
 _VIT_KEY = "blocks.0.attn.qkv.weight"
 _BLOCK = re.compile(r"^blocks\.\d+\.attn\.qkv\.weight$", re.MULTILINE)
 # Parts of timm and MAE checkpoints that S2D does not have.
@@ -30,7 +33,8 @@ def initialise(model: S2D, source: Path, labels: Sequence[str] | None = None) ->
 
     Args:
         model: the model to start; changed in place.
-        source: a run folder (its image or video model), or a plain ViT's ``.safetensors`` or ``.pth``.
+        source: a run folder (its image or video model, or the encoder of a pre-training), or a plain ViT's
+            ``.safetensors`` or ``.pth``.
         labels: of the model's logits, in order. The head of a run with other labels is not loaded, unless
             each label is one of the run's or a kind of one, as ``happiness-onset`` is of ``happiness``:
             then each class starts from the sum of the run's class and its fresh weights.
@@ -41,7 +45,54 @@ def initialise(model: S2D, source: Path, labels: Sequence[str] | None = None) ->
     Raises:
         CheckpointError: nothing usable at ``source``, or sizes that differ, named key by key.
     """
-    return _from_run(model, source, labels) if source.is_dir() else _from_vit(model, source)
+    if source.is_dir() and read_run(source, encoder_ok=True).stage != "pretrain":
+        return _from_run(model, source, labels)
+    return (
+        *initialise_encoder(model.vit, model.config.vit, source),
+        "prompters, adapters and head start fresh",
+    )
+
+
+def initialise_encoder(vit: ViT, sizes: ViTConfig, source: Path) -> tuple[str, ...]:
+    """Load a ViT alone, from whatever holds one.
+
+    Args:
+        vit: changed in place.
+        sizes: its sizes.
+        source: a run folder of any stage, or a plain ViT's ``.safetensors`` or ``.pth``.
+
+    Returns:
+        Notes on what was taken, one sentence each.
+
+    Raises:
+        CheckpointError: nothing usable at ``source``, or sizes that differ.
+    """
+    return _encoder_of_run(vit, sizes, source) if source.is_dir() else _from_vit(vit, sizes, source)
+
+
+def _encoder_of_run(vit: ViT, sizes: ViTConfig, source: Path) -> tuple[str, ...]:
+    info = read_run(source, encoder_ok=True)
+    verify_weights(source, info)
+    here, there = (replace(each, image_size=each.patch_size) for each in (sizes, info.model.vit))
+    if here != there:
+        differing = [
+            f"vit.{name} {value} there, {asdict(here)[name]} here"
+            for name, value in asdict(there).items()
+            if value != asdict(here)[name]
+        ]
+        raise CheckpointError(
+            f"--init {source} does not fit the model: {'; '.join(differing)}. Leave --model out to keep its "
+            "sizes, or start from weights of these"
+        )
+    every = read_tensors(source / WEIGHTS)
+    tensors = {name.removeprefix(_ENCODER): each for name, each in every.items() if name.startswith(_ENCODER)}
+    notes = [
+        f"took the ViT of {source}, {len(tensors)} of its {len(every)} tensors: vit.patch_embed, "
+        f"vit.cls_token, vit.pos_embed, vit.blocks.0 to {sizes.depth - 1} and vit.norm"
+    ]
+    notes += _fit_positions(tensors, "pos_embed", sizes.grid)
+    load_strictly(vit, tensors, str(source))
+    return tuple(notes)
 
 
 def _from_run(model: S2D, source: Path, labels: Sequence[str] | None) -> tuple[str, ...]:
@@ -119,20 +170,20 @@ def _sizes(config: S2DConfig) -> dict[str, object]:
     return sizes | {"prompt_width": config.prompt_width}
 
 
-def _from_vit(model: S2D, source: Path) -> tuple[str, ...]:
+def _from_vit(vit: ViT, sizes: ViTConfig, source: Path) -> tuple[str, ...]:
     tensors: Tensors = {
         name: value.to(torch.float32)
         for name, value in _vit_of(read_tensors(source), source).items()
         if not name.startswith(_VIT_IGNORED)
     }
-    _require_vit_sizes(model.config.vit, tensors, source)
-    notes = [f"started the ViT from {source}; prompters, adapters and head start fresh"]
+    _require_vit_sizes(sizes, tensors, source)
+    notes = [f"started the ViT from {source}"]
     if "norm.weight" not in tensors:
-        fresh = model.vit.norm.state_dict()
+        fresh = vit.norm.state_dict()
         tensors |= {f"norm.{name}": value for name, value in fresh.items()}
         notes.append("the file has no last norm: it starts fresh")
-    notes += _fit_positions(tensors, "pos_embed", model.config.vit.grid)
-    load_strictly(model.vit, tensors, str(source))
+    notes += _fit_positions(tensors, "pos_embed", sizes.grid)
+    load_strictly(vit, tensors, str(source))
     return tuple(notes)
 
 

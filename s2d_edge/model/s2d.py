@@ -12,13 +12,9 @@ from torch.nn import functional as F
 from s2d_edge.contracts.model_config import LANDMARK_GRID, S2DConfig
 from s2d_edge.core.errors import ConfigError
 from s2d_edge.model.landmark import MobileFaceNet
+from s2d_edge.model.pixels import PictureModel
 from s2d_edge.model.temporal import TemporalAdapter, ages_of
 from s2d_edge.model.vit import VIT_EPS, ViT, sine_cosine
-
-# ImageNet statistics, on the 0-255 scale the clips arrive in. The only place they stand.
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
-LUMA = (0.299, 0.587, 0.114)  # of R, G and B, by ITU-R BT.601, as JPEG and OpenCV have it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,19 +68,15 @@ class Prompter(nn.Module):
         return y
 
 
-class S2D(nn.Module):
+class S2D(PictureModel):
     """A ViT with prompters and, in the video model, temporal adapters: a clip in, logits out.
 
     Before each ViT block, on patch tokens only, a prompter adds landmark features and, in the video model,
     an adapter adds features of the other frames.
     """
 
-    pixel_mean: Tensor
-    pixel_std: Tensor
-    colours: Tensor
-
     def __init__(self, config: S2DConfig) -> None:
-        super().__init__()
+        super().__init__(grey=config.grey)
         self.config = config
         width, depth = config.vit.width, config.vit.depth
         self.vit = ViT(config.vit)
@@ -106,11 +98,6 @@ class S2D(nn.Module):
         self.head = nn.Linear(width, config.classes)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
-        # (3, 3), row by row the mixture of R, G and B in each input colour: itself, or the luma.
-        mixture = torch.tensor(LUMA).expand(3, 3) if config.grey else torch.eye(3)
-        self.register_buffer("colours", mixture.clone(), persistent=False)
         self.landmark.requires_grad_(False)
         self.landmark.eval()
 
@@ -165,15 +152,6 @@ class S2D(nn.Module):
         if clip.ndim != 5 or clip.shape[1] != frames or clip.shape[-1] != 3:
             raise ConfigError(f"the model takes clips (B, {frames}, H, W, 3), not {tuple(clip.shape)}")
         return self.normalise_pictures(clip.flatten(0, 1))
-
-    def normalise_pictures(self, pictures: Tensor) -> Tensor:
-        """(B, H, W, 3) RGB in 0-255, uint8 or float -> (B, 3, H, W) ImageNet-normalised."""
-        pictures = pictures.to(self.pixel_mean.dtype)
-        if self.config.grey:  # in FP32, as in the exported graph: bfloat16 would round it to whole levels
-            with torch.autocast(pictures.device.type, enabled=False):
-                pictures = pictures @ self.colours.T
-        normalised: Tensor = (pictures.permute(0, 3, 1, 2) - self.pixel_mean) / self.pixel_std
-        return normalised
 
     def landmark_maps(self, pictures: Tensor) -> Tensor:
         """(B·T, 3, H, W) normalised -> (B·T, channels, h, w): the landmark map, a cell per patch."""

@@ -86,25 +86,31 @@ class RunTuner:
 
 
 def run_tuner(
-    run: Path | None, *, steps: int | None = None, lr: float | None = None, seed: int = 0
+    run: Path | None,
+    *,
+    steps: int | None = None,
+    lr: float | None = None,
+    data: str | None = None,
+    seed: int = 0,
 ) -> RunTuner | None:
-    """Return the tuner of a run folder, as ``--run``, ``--tune-steps`` and ``--tune-lr`` describe it.
+    """Return the tuner of a run folder, as ``--run``, ``--tune-steps`` and the like describe it.
 
     Args:
         run: the run folder; None for no fine-tuning.
-        steps, lr: None takes the defaults of :class:`TuningSettings`.
+        steps, lr, data: None takes the defaults of :class:`TuningSettings`.
         seed: of the order of clips.
 
     Raises:
         ConfigError: settings without a run, or out of range.
     """
     if run is None:
-        if steps is not None or lr is not None:
+        if (steps, lr, data) != (None, None, None):
             raise ConfigError(
-                "--tune-steps and --tune-lr set the fine-tuning of a run; give its folder with --run"
+                "--tune-steps, --tune-lr and --tune-data set the fine-tuning of a run; give its folder "
+                "with --run"
             )
         return None
-    settings = TuningSettings(seed=seed)
+    settings = TuningSettings(seed=seed, data=data)
     if steps is not None:
         settings = replace(settings, steps=steps)
     if lr is not None:

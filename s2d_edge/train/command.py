@@ -20,6 +20,7 @@ from s2d_edge.data.check.training import open_training_data
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.data.reading.joined import open_sets
 from s2d_edge.data.reading.open import AVATARS, absolute_data, open_dataset, require_published
+from s2d_edge.data.reading.unlabelled import open_unlabelled
 from s2d_edge.model.checkpoint import read_landmark
 from s2d_edge.train.context import Context, open_context
 from s2d_edge.train.landmark.stage import train_landmark
@@ -27,6 +28,7 @@ from s2d_edge.train.landmark.teaching import taught_network
 from s2d_edge.train.loop.teacher import require_fitting
 from s2d_edge.train.plan.plan import (
     LANDMARK_STAGE,
+    PRETRAIN_STAGE,
     Plan,
     describe,
     parse_stages,
@@ -45,6 +47,7 @@ from s2d_edge.train.plan.start import (
     video_sizes,
     video_sizes_after,
 )
+from s2d_edge.train.pretrain.stage import pretrain, resume_pretraining
 from s2d_edge.train.record.progress import RESUME, how_to_resume, load_snapshot
 from s2d_edge.train.record.record import is_finished
 from s2d_edge.train.stages import ASKED, Stages
@@ -52,6 +55,7 @@ from s2d_edge.train.supply.account import require_same_listing
 from s2d_edge.train.supply.supply import Supply
 from s2d_edge.train.supply.votes import with_targets
 
+_REPEATED = {"changes", "data", "teacher"}
 _RESUME_TAKES = {"resume", "device", "console"}
 _LANDMARK_TAKES = {
     "stage",
@@ -65,6 +69,7 @@ _LANDMARK_TAKES = {
     "out",
     "console",
 }
+_PRETRAIN_TAKES = _LANDMARK_TAKES | {"init", "epochs", "image_size", "frames", "fps", "skip_unreadable"}
 
 
 @releases_claims
@@ -84,7 +89,7 @@ def train(
     image_size: int | None = None,
     frames: int | None = None,
     temporal: str | None = None,
-    teacher: Path | None = None,
+    teacher: Sequence[Path] | None = None,
     fps: float | None = None,
     protocol: str = "default",
     skip_unreadable: bool = False,
@@ -96,7 +101,8 @@ def train(
     """Train one stage or both, or resume an interrupted training.
 
     Args:
-        stage: ``image``, ``video``, or None for one after the other; ``landmark`` for a landmark network.
+        stage: ``image``, ``video``, or None for one after the other; ``landmark`` for a landmark network,
+            ``pretrain`` for a ViT that learns from pictures without labels.
         data: as ``--data`` takes it, once or several times; None is the embedded avatars.
         labels: those to train, in order, separated by commas, or the name of a published set; clips of others
             are left out, and counted. None takes all.
@@ -111,7 +117,8 @@ def train(
         image_size: side of the picture the model sees, pixels; None is what ``init`` or ``model`` has.
         frames: T of the video model.
         temporal: ``bidirectional`` or ``causal`` adapters; None is what ``init`` has, else bidirectional.
-        teacher: a video run whose logits the video stage follows beside the labels.
+        teacher: runs whose mean probabilities a stage follows beside the labels: image runs the image stage,
+            video runs the video stage.
         fps: rate at which clips are sampled, frames per second.
         protocol: ``default``, or ``paper`` for the official code's way with published datasets.
         skip_unreadable: leave out clips that cannot be read.
@@ -141,18 +148,18 @@ def train(
         settings = resolve_settings(recipe or "landmark", config=config, changes=changes, seed=seed)
         with open_context(device, console) as context:
             return [train_landmark(sets, model, settings, out, context)]
+    if stage == PRETRAIN_STAGE and (flag := _flag_beside(given, _PRETRAIN_TAKES)):
+        raise ConfigError(f"{flag} is for the image and video stages; leave it out of --stage pretrain")
     stages, sampled = parse_stages(stage), as_protocol(protocol)
     chosen = None if labels is None else parse_label_set(labels).labels
     require_sizes(frames=frames, fps=fps, image_size=image_size)
-    if teacher is not None and "video" not in stages:
-        raise ConfigError("--teacher is for the video stage; leave it out of --stage image")
 
     named: dict[str, str] = {}
 
     def begin(context: Context) -> Start:
         weights = find_init(init, stages, context.console)
         size = model or weights.model_name
-        named["recipe"] = recipe or usual_recipe(size, sets)
+        named["recipe"] = recipe or usual_recipe(size, sets, stages)
         settings = resolve_settings(
             named["recipe"],
             config=config,
@@ -161,15 +168,18 @@ def train(
             epochs=epochs,
             stages=stages,
         )
-        dataset = weights.ordered(
-            open_training_data(
-                sets,
-                context.console,
-                labels=chosen,
-                missing_ok=skip_unreadable,
-                needs_validation=sampled != "paper",
+        if stages == (PRETRAIN_STAGE,):
+            dataset = open_unlabelled(sets, context.console, missing_ok=skip_unreadable)
+        else:
+            dataset = weights.ordered(
+                open_training_data(
+                    sets,
+                    context.console,
+                    labels=chosen,
+                    missing_ok=skip_unreadable,
+                    needs_validation=sampled != "paper",
+                )
             )
-        )
         if sampled == "paper":
             require_published(dataset)
         sizes = video_sizes(weights, model, frames=frames, image_size=image_size, temporal=temporal)
@@ -184,13 +194,14 @@ def train(
             stages=stages,
             frames=sizes.frames,
             temporal="causal" if sizes.causal else "bidirectional",
-            teacher="" if teacher is None else str(teacher.resolve()),
+            teachers=tuple(str(path.resolve()) for path in teacher or ()),
             fps=usual_fps(dataset, weights.run) if fps is None else fps,
             protocol=sampled,
             skip_unreadable=skip_unreadable,
             settings=settings,
         )
-        sizes = replace(sizes, classes=len(dataset.labels))
+        if stages != (PRETRAIN_STAGE,):  # whose model has no classifier
+            sizes = replace(sizes, classes=len(dataset.labels))
         return Start(plan=plan, dataset=with_targets(dataset, plan), config=sizes, init=weights)
 
     with open_context(device, console) as context:
@@ -220,7 +231,7 @@ def _command_line(options: Mapping[str, Any], given: Sequence[str]) -> str:
     for name in given:
         if name == "console":
             continue
-        given_once = isinstance(options[name], str) or name not in ("changes", "data")
+        given_once = isinstance(options[name], str) or name not in _REPEATED
         for value in [options[name]] if given_once else options[name]:
             words += [_flag(name)] if value is True else [_flag(name), str(value)]
     return shlex.join(words)
@@ -236,17 +247,19 @@ def _run(
     plan, dataset, processes = start.plan, start.dataset, context.processes
     supply = Supply(plan, dataset, context)
     require_clips_for_all(plan, processes.count)
-    if plan.teacher:  # before anything is prepared or trained
-        spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=start.config.vit.image_size)
-        require_fitting(Path(plan.teacher), spec, dataset.labels)
+    spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=start.config.vit.image_size)
+    require_fitting(plan.teachers, plan.stages, spec, dataset.labels)  # before anything is prepared
     describe(plan, context.console)
     warn_of_warmups(plan, context.console)
     folders = processes.on_rank_0(lambda: choose_folders(out, f"{dataset.name}-{plan.model}", plan.stages))
+    if plan.stages == (PRETRAIN_STAGE,):
+        pretrain(plan, supply, start.config, start.init.path, folders[0], asked, context)
+        return folders
     sizes, weights, called = start.config.landmark, None, ""
     if landmark is not None:
         sizes, weights = read_landmark(landmark)
         called = landmark.name
-    elif start.init.path is None or not start.init.path.is_dir():
+    elif not start.init.brings_landmark:
         # Training on avatars: teach on the same ones.
         known = len(dataset.sources) == 1 and (dataset.root / LANDMARKS_FILE).is_file()
         avatars = dataset if known else open_dataset(AVATARS, context.console)
@@ -264,7 +277,7 @@ def _resume(folder: Path, context: Context) -> list[Path]:
         raise CheckpointError(
             f"the training of {folder} was killed before it began; remove the folder and start it again"
         )
-    info = read_run(folder, need_weights=False)
+    info = read_run(folder, need_weights=False, encoder_ok=True)
     context.kept.text = how_to_resume(folder)
     snapshot = load_snapshot(folder)
     plan = plan_from_record(info.settings, folder)
@@ -281,6 +294,9 @@ def _resume(folder: Path, context: Context) -> list[Path]:
     dataset = context.processes.one_per_machine_first(lambda: _opened_again(plan, info, context.console))
     dataset = with_targets(dataset, plan)
     require_same_listing(dataset, info.made_from)
+    if info.stage == PRETRAIN_STAGE:
+        resume_pretraining(plan, Supply(plan, dataset, context), info, snapshot, folder, context)
+        return [folder]
     asked = {name: str(info.made_from[name]) for name in ASKED if name in info.made_from}
     stages = Stages(plan, Supply(plan, dataset, context), context, asked)
     stages.resume(folder, info, snapshot)
@@ -291,6 +307,8 @@ def _resume(folder: Path, context: Context) -> list[Path]:
 
 def _opened_again(plan: Plan, info: RunInfo, console: Console) -> Dataset:
     """Open the data of a training that is resumed."""
+    if info.stage == PRETRAIN_STAGE:
+        return open_unlabelled(plan.data, console, missing_ok=plan.skip_unreadable)
     if len(plan.data) > 1:
         return open_sets(plan.data, console, info.labels, missing_ok=plan.skip_unreadable)
     return open_dataset(

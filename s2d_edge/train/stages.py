@@ -22,9 +22,12 @@ from s2d_edge.train.context import Context
 from s2d_edge.train.loop.job import Job
 from s2d_edge.train.loop.learner import multiplies_bfloat16
 from s2d_edge.train.loop.loop import StageTraining
-from s2d_edge.train.loop.teacher import Teacher
-from s2d_edge.train.plan.plan import Plan, Stage
+from s2d_edge.train.loop.teacher import Lessons, Teacher, teachers_of
+from s2d_edge.train.loop.teaching import taught_views
+from s2d_edge.train.plan.plan import Plan, Stage, labelled_stage
+from s2d_edge.train.plan.settings import TrainSettings
 from s2d_edge.train.record.progress import Snapshot
+from s2d_edge.train.supply.feed import Feed
 from s2d_edge.train.supply.supply import Supply
 
 ASKED = ("recipe", "command")  # recorded of every stage of a command
@@ -60,7 +63,8 @@ class Stages:
             landmark: the landmark network's weights; None where ``init`` brings them.
             landmark_name: what these are called in the record.
         """
-        for stage, folder in zip(self._plan.stages[-len(folders) :], folders, strict=True):
+        for each, folder in zip(self._plan.stages[-len(folders) :], folders, strict=True):
+            stage = labelled_stage(each)
             if self._context.stop_requested():  # at the end of the stage before, too late for its last step
                 raise KeyboardInterrupt
             model = self._fresh_model(stage, config, init, landmark)
@@ -102,6 +106,7 @@ class Stages:
 
     def _describe(self, stage: Stage, folder: Path, model: S2D, init: Path | None, landmark: str) -> RunInfo:
         plan, dataset = self._plan, self._supply.dataset
+        teachers = [identity(path) for path in teachers_of(plan.teachers, stage)]
         return RunInfo(
             name=name_of(folder),
             stage=stage,
@@ -114,14 +119,15 @@ class Stages:
             made_from={
                 **self._asked,
                 "landmark": {"name": landmark, "sha256": tensors_sha256(model.landmark.state_dict())},
-                "init": None if init is None else _identity(init),
-                "teacher": _identity(Path(plan.teacher)) if stage == "video" and plan.teacher else None,
+                "init": None if init is None else identity(init),
+                "teacher": teachers[0] if len(teachers) == 1 else None,
+                "teachers": teachers,
             },
             tools=tool_versions("torch"),
         )
 
     def _train(self, folder: Path, info: RunInfo, model: S2D, snapshot: Snapshot | None) -> None:
-        plan, context, stage = self._plan, self._context, info.stage
+        plan, context, stage = self._plan, self._context, labelled_stage(info.stage)
         settings = plan.stage_settings(stage)
         if stage == "video":
             model.freeze_backbone()
@@ -132,11 +138,11 @@ class Stages:
         if snapshot is None:
             info = replace(info, made_from=info.made_from | {"data": self._supply.account})
         context.console.say(f"{stage} stage -> {folder}: {model.count_parameters()}, on {context.processes}")
-        distils = stage == "video" and plan.teacher
+        train, lessons = self._lessons(info, model, train)
         job = Job(
             model=model,
             info=info,
-            teacher=Teacher(Path(plan.teacher), model, info.labels, context.device) if distils else None,
+            lessons=lessons,
             settings=settings,
             seed=plan.settings.seed,
             sets=self._supply.sets,
@@ -144,7 +150,7 @@ class Stages:
             val=val,
             folder=folder,
             context=context,
-            amp=self._mixed_precision(),
+            amp=mixed_precision(plan.settings, context),
             snapshot_minutes=plan.settings.snapshot_minutes,
             score_start=_predicts_labels(info.origin["init"], info),
         )
@@ -156,24 +162,45 @@ class Stages:
         judge = "test" if plan.protocol == "paper" else "validation"
         context.console.say(f"{folder} holds the weights of epoch {best}, the best on {judge}")
 
-    def _mixed_precision(self) -> bool:
-        """True if the settings want the forward pass in 16 bits on this device."""
-        settings = self._plan.settings
-        if self._context.device.type != "cpu":
-            return settings.amp
-        if settings.cpu_bfloat16 and not multiplies_bfloat16():
-            self._context.console.warn(
-                "this CPU does not multiply bfloat16 (cpu_bfloat16=true): it trains in FP32"
-            )
-        return settings.cpu_bfloat16
+    def _lessons(self, info: RunInfo, model: S2D, train: Feed) -> tuple[Feed, Lessons | None]:
+        """The feed to train on, and what teachers add to its batches; None where there is no teacher."""
+        plan, context = self._plan, self._context
+        stage = labelled_stage(info.stage)
+        settings = plan.stage_settings(stage)
+        paths = teachers_of(plan.teachers, stage) if settings.distill else []
+        if not paths:
+            return train, None
+        teachers = []
+        for path in paths:
+            teacher = Teacher(path, model, info.labels, context.device)
+            clips = self._supply.training_clips(teacher.info.crop)
+            own = None if clips is train.clips else replace(train, clips=clips, maps=None)
+            teachers.append((teacher, own))
+        if not settings.distill_views:
+            return train, Lessons(teachers=teachers)
+        shown = [(teacher, own or replace(train, maps=None)) for teacher, own in teachers]
+        taught = context.processes.one_per_machine_first(
+            lambda: taught_views(shown, train, settings, plan.settings.seed, context)
+        )
+        return replace(train, taught=taught), Lessons()
 
 
-def _identity(weights: Path) -> dict[str, str]:
+def mixed_precision(settings: TrainSettings, context: Context) -> bool:
+    """True if the settings want the forward pass in 16 bits on this device."""
+    if context.device.type != "cpu":
+        return settings.amp
+    if settings.cpu_bfloat16 and not multiplies_bfloat16():
+        context.console.warn("this CPU does not multiply bfloat16 (cpu_bfloat16=true): it trains in FP32")
+    return settings.cpu_bfloat16
+
+
+def identity(weights: Path) -> dict[str, str]:
     """Name and hash of a run's weights or of a file of weights."""
-    sha256 = read_run(weights).weights_sha256 if weights.is_dir() else sha256_of(weights)
+    sha256 = read_run(weights, encoder_ok=True).weights_sha256 if weights.is_dir() else sha256_of(weights)
     return {"name": weights.name, "sha256": sha256}
 
 
 def _predicts_labels(init: str, info: RunInfo) -> bool:
     """True if ``init`` is a run with the labels of ``info``, so that its weights can be scored."""
-    return bool(init) and Path(init, RUN_FILE).is_file() and read_run(Path(init)).labels == info.labels
+    known = bool(init) and Path(init, RUN_FILE).is_file()
+    return known and read_run(Path(init), encoder_ok=True).labels == info.labels

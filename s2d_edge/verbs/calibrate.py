@@ -68,6 +68,14 @@ def calibrate(
         float | None,
         typer.Option(help="Its first learning rate, lowered where it is too large; default: 1e-5."),
     ] = None,
+    tune_data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATA",
+            help="Pictures or videos for that fine-tuning, which need no labels: a folder, or as --data; "
+            "default: those of --split.",
+        ),
+    ] = None,
     skip_unreadable: SkipUnreadable = False,
     sensitivity: Annotated[
         int | None,
@@ -84,7 +92,7 @@ def calibrate(
     debug: Debug = False,
 ) -> None:
     """Quantize a bundle to INT8 for its target, and measure what that costs in accuracy."""
-    keep_inputs(json, [data])
+    keep_inputs(json, [data, tune_data])
     s2d_edge.calibrate(
         bundle,
         data=data,
@@ -99,6 +107,7 @@ def calibrate(
         run=run,
         tune_steps=tune_steps,
         tune_lr=tune_lr,
+        tune_data=tune_data,
         sensitivity=sensitivity,
         skip_unreadable=skip_unreadable,
         device=device,

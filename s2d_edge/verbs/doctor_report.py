@@ -124,7 +124,7 @@ def _folders() -> list[Diagnosis]:
     """Name the bundles and runs here that are damaged or newer; choices by default skip them."""
     return [
         *_sound_ones(BUNDLES, MANIFEST, open_bundle),
-        *_sound_ones(RUNS, RUN_FILE, lambda path: read_run(path, need_weights=False)),
+        *_sound_ones(RUNS, RUN_FILE, lambda path: read_run(path, need_weights=False, encoder_ok=True)),
     ]
 
 

@@ -15,8 +15,9 @@ def train(
     stage: Annotated[
         str | None,
         typer.Option(
-            metavar="image|video|landmark",
-            help="One stage only; default: image, then video. landmark: a landmark network from photographs.",
+            metavar="image|video|landmark|pretrain",
+            help="One stage only; default: image, then video. landmark: a landmark network from photographs. "
+            "pretrain: the ViT alone, from pictures or videos without labels, for --init.",
         ),
     ] = None,
     data: Sets = None,
@@ -48,8 +49,8 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="quick, demo, faces, landmark, paper, or a published set's: dfew, ferv39k, mafw, affectnet, "
-            "rafdb; default: by stage, model and data."
+            help="quick, demo, faces, landmark, pretrain, paper, or a published set's: dfew, ferv39k, mafw, "
+            "affectnet, rafdb; default: by stage, model and data."
         ),
     ] = None,
     config: Annotated[
@@ -78,8 +79,12 @@ def train(
         ),
     ] = None,
     teacher: Annotated[
-        Path | None,
-        typer.Option(metavar="RUN", help="A video run whose logits the video stage follows too."),
+        list[Path] | None,
+        typer.Option(
+            metavar="RUN",
+            help="A run of any size whose probabilities are followed beside the labels: an image run in the "
+            "image stage, a video run in the video stage; may be repeated, for their mean.",
+        ),
     ] = None,
     fps: Annotated[
         float | None, typer.Option(help="Rate at which videos are sampled, frames per second.")

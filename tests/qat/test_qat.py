@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -26,7 +29,7 @@ from s2d_edge.calibrate.search.tuning import NOT_TUNED, TuningClips, TuningSetti
 from s2d_edge.contracts.bundle import Bundle, open_bundle, seal
 from s2d_edge.contracts.engine import Clip
 from s2d_edge.core.console import Console
-from s2d_edge.core.errors import ConfigError, TooLargeDropError
+from s2d_edge.core.errors import ConfigError, DataError, TooLargeDropError
 from s2d_edge.export.fuse import FusedS2D
 from s2d_edge.firmware_host.engines import open_engine
 from s2d_edge.qat.fake_quantize import FakeQuantizedModel
@@ -124,9 +127,10 @@ def test_settings_out_of_range_are_rejected() -> None:
 
 def test_tuning_options_need_a_run() -> None:
     assert run_tuner(None) is None
-    for options in ({"steps": 10}, {"lr": 1e-4}):
+    options: list[dict[str, Any]] = [{"steps": 10}, {"lr": 1e-4}, {"data": "pictures"}]
+    for each in options:
         with pytest.raises(ConfigError, match="--run"):
-            run_tuner(None, **options)
+            run_tuner(None, **each)
     run = Path("runs/avatars")
     assert run_tuner(run, seed=3) == RunTuner(run=run, settings=TuningSettings(seed=3))
     tuner = run_tuner(run, steps=10, lr=1e-4)
@@ -159,24 +163,36 @@ def _data(root: Path, labels: Sequence[str] = LABELS) -> str:
 def test_the_search_ends_with_fine_tuning_and_records_it(
     shared: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The clips to train on have no labels, and none of them may be one to measure on."""
     fp32 = shared.exported("intel-cpu", "window", TINY)
     _few_steps(monkeypatch, False, True, True)  # the target's own recipe is made to fail
-    out, report = calibrate(
-        fp32.path,
-        data=_data(tmp_path / "data", fp32.manifest.labels),
-        subset=4,
-        sensitivity=0,
-        out=tmp_path / "int8",
-        run=fp32.path.parent / "run",
-        tune_steps=BRIEF.steps,
-        tune_lr=BRIEF.lr,
-        console=QUIET,
-    )
+    loose = tmp_path / "loose" / "inside"
+    loose.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for k in range(10):
+        cv2.imwrite(str(loose / f"{k}.png"), rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    given: dict[str, Any] = {
+        "data": _data(tmp_path / "data", fp32.manifest.labels),
+        "subset": 4,
+        "sensitivity": 0,
+        "run": fp32.path.parent / "run",
+        "tune_steps": BRIEF.steps,
+        "tune_lr": BRIEF.lr,
+        "tune_data": loose.parent,
+        "console": QUIET,
+    }
+    tested = next((tmp_path / "data" / "test").rglob("*.*"))
+    copy = loose / f"copy{tested.suffix}"
+    shutil.copy(tested, copy)
+    with pytest.raises(DataError, match=tested.name):
+        calibrate(fp32.path, **given, out=tmp_path / "overlapping")
+    copy.unlink()
+    out, report = calibrate(fp32.path, **given, out=tmp_path / "int8")
     assert report.gate is not None
     own, tuned = report.gate.trials
     assert (own.tuning, tuned.step) == (None, "quantization-aware fine-tuning")
     assert tuned.tuning is not None
-    assert tuned.tuning.clips + tuned.tuning.held_out == 12
+    assert tuned.tuning.clips + tuned.tuning.held_out == 10
     assert own.drop is not None
     assert tuned.drop is not None
     assert tuned.tuning.rms_after < tuned.tuning.rms_before  # on held-out clips, which chose the weights

@@ -14,7 +14,7 @@ _USUAL = Plan(
     stages=("image",),
     frames=8,
     temporal="bidirectional",
-    teacher="",
+    teachers=(),
     fps=4.0,
     settings=TrainSettings(),
 )

@@ -151,7 +151,7 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
     _, both = train(**_options(data, landmark, out=Path("both")), console=QUIET)
     causal: dict[str, Any] = {"data": str(data), "stage": "video", "changes": FAST, "init": both}
     (alone,) = train(**causal, temporal="causal", console=QUIET)
-    (taught,) = train(**causal, temporal="causal", teacher=both, console=QUIET)
+    (taught,) = train(**causal, temporal="causal", teacher=[both], console=QUIET)
     for run in (alone, taught):
         assert read_run(run).model.causal
         assert read_run(run).model.frames == read_run(both).model.frames
@@ -176,9 +176,9 @@ def test_a_causal_stage_grows_out_of_a_bidirectional_run_and_follows_it(data: Pa
         assert torch.allclose(one, -other, atol=1e-6)
     before = set(Path("runs").iterdir())
     with pytest.raises(ConfigError, match=r"--teacher .*both-image"):
-        train(**causal, teacher=Path("both-image"), console=QUIET)
+        train(**causal, teacher=[Path("both-image")], console=QUIET)
     with pytest.raises(ConfigError, match="2 frames"):  # also before a first, image stage
-        train(data=str(data), changes=FAST, init=Path("both-image"), frames=2, teacher=both, console=QUIET)
+        train(data=str(data), changes=FAST, init=Path("both-image"), frames=2, teacher=[both], console=QUIET)
     assert set(Path("runs").iterdir()) == before
 
 

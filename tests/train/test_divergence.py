@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -70,7 +71,7 @@ def test_a_spoilt_moving_average_alone_is_found(tmp_path: Path) -> None:
     work = job(tmp_path / "run", replace(SETTINGS, ema=0.5), noisy_clips(8), noisy_clips(4))
     training = StageTraining(work)
     with pytest.raises(TrainingError, match=r"head\.weight"):
-        _spoilt_at(training, 2, lambda model: _spoil(training._kept_model)).run()
+        _spoilt_at(training, 2, lambda model: _spoil(cast(S2D, training._kept_model))).run()
 
 
 @pytest.mark.parametrize("how", ["a snapshot", "a stop"])

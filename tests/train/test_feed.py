@@ -10,7 +10,7 @@ import torch
 
 from s2d_edge.data.augment.transforms import GREY
 from s2d_edge.train.plan.settings import AugmentSettings
-from s2d_edge.train.supply import feed as feed_module
+from s2d_edge.train.supply import views
 from s2d_edge.train.supply.feed import Batch, Feed
 from s2d_edge.train.supply.landmark_maps import LandmarkMaps
 from tests.train.tiny import FRAMES, SIZE, STILL, clips, noisy_clips
@@ -77,7 +77,7 @@ def test_kept_landmark_maps_move_with_the_pictures(monkeypatch: pytest.MonkeyPat
     seen = torch.from_numpy(prepared.frames).permute(0, 3, 1, 2)  # (F, 3, S, S)
     # The pictures as their own landmark maps: what the one looks like, the other must.
     maps = LandmarkMaps(values=torch.stack((seen, seen.flip(3)), dim=1).half())
-    monkeypatch.setattr(feed_module, "recolour", lambda clip, _: clip)  # kept maps do not see colours
+    monkeypatch.setattr(views, "recolour", lambda clip, _: clip)  # kept maps do not see colours
     feed = make_feed(prepared, maps=maps)
     batch = _batch(feed, replace(OPERATIONS, flip=0.5, rotate_deg=8, crop=0.7))
     assert batch.maps is not None

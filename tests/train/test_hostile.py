@@ -121,7 +121,13 @@ def test_a_plan_with_any_value_replaced_is_read_or_refused(place: tuple[Any, ...
 
 
 # A text may be any path or name, and settings that lack values have their defaults.
-USABLE = {("data", "sideways"), ("model", "sideways"), ("teacher", "sideways"), ("settings", "{}")}
+USABLE = {
+    ("data", "sideways"),
+    ("model", "sideways"),
+    ("teacher", "sideways"),
+    ("teachers", "[]"),
+    ("settings", "{}"),
+}
 _VALUES: tuple[Any, ...] = (None, [], {}, 0, "sideways", -1.5)
 UNUSABLE: list[tuple[str, Any]] = [
     (name, value)

@@ -9,7 +9,8 @@ import pytest
 import torch
 from lightning_fabric.plugins import Precision
 
-from s2d_edge.model.s2d import LUMA, PIXEL_MEAN, PIXEL_STD, S2D
+from s2d_edge.model.pixels import LUMA, PIXEL_MEAN, PIXEL_STD
+from s2d_edge.model.s2d import S2D
 from s2d_edge.train.loop import learner
 from s2d_edge.train.loop.learner import Learner
 from s2d_edge.train.loop.loop import StageTraining

@@ -103,7 +103,7 @@ def test_a_run_reproduces_itself(data: Path) -> None:
     assert words[words.index("--seed") + 1] == "3"
     assert words.count("--set") == len(CHANGES)
     assert "--skip-unreadable" in words
-    (taught,) = _train(data, out=Path("taught"), stage="video", init=image, teacher=video)
+    (taught,) = _train(data, out=Path("taught"), stage="video", init=image, teacher=[video])
     made = read_run(taught).made_from
     assert made["teacher"] == {"name": "first-video", "sha256": read_run(video).weights_sha256}
     said = " ".join(sentences(made))
@@ -163,7 +163,7 @@ def test_a_run_of_an_older_version_is_resumed(data: Path) -> None:
         _train(data, stage="image", out=Path("run"))
     about = json.loads(Path("run/run.json").read_text())
     del about["made_from"]
-    for name in ("carving", "temporal", "teacher", "protocol"):
+    for name in ("carving", "temporal", "teacher", "teachers", "protocol"):
         del about["settings"][name]
     Path("run/run.json").write_text(json.dumps(about))
     torch.save(torch.load("run/resume.pt", weights_only=True), Path("run/resume.pt"))

@@ -188,7 +188,7 @@ def test_resume_takes_nothing_but_a_device(tmp_path: Path) -> None:
 
 def test_a_plan_survives_its_record() -> None:
     plan = make_plan(
-        stages=("image", "video"), temporal="causal", teacher="/runs/teacher", settings=recipe("quick")
+        stages=("image", "video"), temporal="causal", teachers=("/a", "/b"), settings=recipe("quick")
     )
     assert plan_from_record(plan.as_record(), Path("runs/x")) == plan
     assert flatten(plan_from_record(plan.as_record(), Path("runs/x")).settings) == flatten(recipe("quick"))

@@ -158,7 +158,7 @@ def job(
         model=model,
         info=info,
         settings=settings,
-        teacher=None,
+        lessons=None,
         seed=5,
         train=feed(train, single_frames=not video, classes=model.config.classes),
         val=feed(val, single_frames=not video, classes=model.config.classes),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -15,7 +16,6 @@ from s2d_edge.train.context import Context, InterruptGuard
 from s2d_edge.train.loop.loop import StageTraining
 from s2d_edge.train.plan.settings import AugmentSettings, SdlSettings, StageSettings
 from s2d_edge.train.processes import Processes
-from s2d_edge.train.supply.feed import Batch
 from tests.train.tiny import VIDEO, StopAfter, job, noisy_clips
 
 # Ten clips in batches of three leave one, which two processes cannot share.
@@ -69,13 +69,13 @@ def fail_together(out: Path, processes: Processes) -> None:
             context=_context(processes),
         )
     )
-    right = training._step._losses
+    right = training._step._losses_of
 
-    def broken(features: Tensor, logits: Tensor, batch: Batch, epoch: int) -> Tensor:
-        losses = right(features, logits, batch, epoch)
+    def broken(*given: Any, **named: Any) -> Tensor:
+        losses = right(*given, **named)
         return losses * float("nan") if processes.rank == processes.count - 1 else losses
 
-    training._step._losses = broken  # type: ignore[method-assign]
+    training._step._losses_of = broken  # type: ignore[method-assign]
     try:
         training.run()
     except TrainingError as error:

@@ -56,7 +56,7 @@ def list_sets(data: Sequence[str], console: Console, labels: Sequence[str] | Non
     listings: list[Listing] = []
     for each in data:
         listing = list_data(each, console)
-        listing = replace(listing, name=_unique(listing.name, [other.name for other in listings]))
+        listing = replace(listing, name=unique_name(listing.name, [other.name for other in listings]))
         say_notes(listing, console)
         listings.append(with_names(listing, known, console))
         known += [label for label in listings[-1].labels if label not in known]
@@ -136,7 +136,7 @@ def _name(sets: Sequence[str]) -> str:
     return name if len(sets) == 1 or len(name.encode()) <= _LONGEST else f"{sets[0]}+{len(sets) - 1}"
 
 
-def _unique(name: str, others: Sequence[str]) -> str:
+def unique_name(name: str, others: Sequence[str]) -> str:
     """The name, with a number from 2 on where another set has it."""
     numbered = (f"{name}-{number}" for number in count(2))
     return name if name not in others else next(each for each in numbered if each not in others)

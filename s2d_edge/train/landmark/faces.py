@@ -24,7 +24,7 @@ from s2d_edge.media.faces.finder import FaceFinder
 from s2d_edge.media.kinds import media_kind
 from s2d_edge.media.pictures import frame_paths, read_image
 from s2d_edge.media.video import probe_video, read_video
-from s2d_edge.model.s2d import PIXEL_MEAN, PIXEL_STD
+from s2d_edge.model.pixels import PIXEL_MEAN, PIXEL_STD
 from s2d_edge.train.landmark.points import FROM_MESH, MIRROR
 
 # Kept of a picture with a face: room to shift, zoom and tilt the crops for training.

@@ -4,25 +4,50 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from torch import nn
 
 from s2d_edge.contracts.runs import RunInfo
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.context import Context
-from s2d_edge.train.loop.teacher import Teacher
+from s2d_edge.train.loop.teacher import Lessons
 from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.supply.feed import Feed
 from s2d_edge.train.supply.sets import JoinedSets
 
 
+class LoopSettings(Protocol):
+    """The settings that every stage has; :class:`StageSettings` describes them."""
+
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def epoch_clips(self) -> int: ...
+    @property
+    def batch_clips(self) -> int: ...
+    @property
+    def accumulate(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def warmup_epochs(self) -> float: ...
+    @property
+    def final_lr_fraction(self) -> float: ...
+    @property
+    def ema(self) -> float: ...
+    @property
+    def clip_norm(self) -> float: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Job:
-    """One stage to train.
+class LoopJob:
+    """One stage to train, whatever it learns.
 
     Attributes:
         model: on the device of ``context``, with ``requires_grad`` set on what trains.
         info: the run's record; its weights' hash is filled in at every new best epoch.
         settings: of this stage.
-        teacher: the model to distil, if any.
         seed: of everything random.
         sets: those that the clips are from.
         train: training clips.
@@ -34,10 +59,9 @@ class Job:
         score_start: validate before the first step as well, as epoch 0.
     """
 
-    model: S2D
+    model: nn.Module
     info: RunInfo
-    settings: StageSettings
-    teacher: Teacher | None
+    settings: LoopSettings
     seed: int
     sets: JoinedSets
     train: Feed
@@ -47,3 +71,16 @@ class Job:
     amp: bool
     snapshot_minutes: float = 0.0
     score_start: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Job(LoopJob):
+    """An image or video stage to train.
+
+    Attributes:
+        lessons: of the teachers, if there are any.
+    """
+
+    model: S2D
+    settings: StageSettings
+    lessons: Lessons | None

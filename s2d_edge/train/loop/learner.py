@@ -15,24 +15,33 @@ from s2d_edge.train.plan.settings import StageSettings
 from s2d_edge.train.processes import Processes
 
 
-class Learner:
-    """Lightning Fabric around an S2D model and its optimizer."""
+class ModuleLearner:
+    """Lightning Fabric around a module and its optimizer."""
 
-    def __init__(self, model: S2D, settings: StageSettings, processes: Processes, *, amp: bool) -> None:
-        """Set up ``model``, whose ``requires_grad`` says what trains.
+    def __init__(
+        self,
+        module: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        processes: Processes,
+        *,
+        clip_norm: float,
+        amp: bool,
+    ) -> None:
+        """Set up ``module``, whose ``requires_grad`` says what trains.
 
         Args:
+            optimizer: every group has an ``lr_share``, as those of :func:`make_optimizer`.
+            clip_norm: largest norm of the gradient; 0 leaves it as it is.
             amp: mixed precision: bfloat16 where the device computes in it; else float16 on CUDA, and none on
                 a CPU.
         """
-        model.prompt_norms[1:][-1:].requires_grad_(False)  # never used: DDP would wait for its gradients
-        self._clip_norm = settings.clip_norm
-        self._trainable = [p for p in model.parameters() if p.requires_grad]
+        self._clip_norm = clip_norm
+        self._trainable = [p for p in module.parameters() if p.requires_grad]
         self._precision = _choose_precision(processes.device, amp)
         self._fabric = processes.fabric(self._precision)
-        self._module = self._fabric.setup_module(_WithFeatures(model))
-        self._optimizer = make_optimizer(model, settings)
-        self._stepping = cast(torch.optim.Optimizer, self._fabric.setup_optimizers(self._optimizer))
+        self._module = self._fabric.setup_module(module)
+        self._optimizer = optimizer
+        self._stepping = cast(torch.optim.Optimizer, self._fabric.setup_optimizers(optimizer))
 
     @property
     def precision(self) -> str:
@@ -54,21 +63,9 @@ class Learner:
         context: AbstractContextManager[None] = self._fabric.autocast()
         return context
 
-    def forward(
-        self, clip: Tensor, maps: Tensor | None, numbers: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Compute features and logits.
-
-        Args:
-            clip: (B, T, H, W, 3) RGB in 0-255.
-            maps: (B·T, C, h, w) landmark maps of it, or None.
-            numbers: (B, T) where its frames lie on the model's grid; None where they are a period apart.
-
-        Returns:
-            (B, D) features and (B, K) logits, float32.
-        """
-        features, logits = self._module(clip, maps, numbers)
-        return features, logits
+    def call(self, *inputs: Tensor) -> Any:
+        """Call the module in the precision of the forward pass."""
+        return self._module(*inputs)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of ``loss``; they are averaged over the processes."""
@@ -92,6 +89,36 @@ class Learner:
         """Restore both states."""
         self._optimizer.load_state_dict(optimizer)
         self._precision.load_state_dict(scaler)
+
+
+class Learner(ModuleLearner):
+    """Lightning Fabric around an S2D model and its optimizer."""
+
+    def __init__(self, model: S2D, settings: StageSettings, processes: Processes, *, amp: bool) -> None:
+        """Set up ``model``, whose ``requires_grad`` says what trains.
+
+        Args:
+            amp: as :class:`ModuleLearner` takes it.
+        """
+        model.prompt_norms[1:][-1:].requires_grad_(False)  # never used: DDP would wait for its gradients
+        optimizer = make_optimizer(model, settings)
+        super().__init__(_WithFeatures(model), optimizer, processes, clip_norm=settings.clip_norm, amp=amp)
+
+    def forward(
+        self, clip: Tensor, maps: Tensor | None, numbers: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute features and logits.
+
+        Args:
+            clip: (B, T, H, W, 3) RGB in 0-255.
+            maps: (B·T, C, h, w) landmark maps of it, or None.
+            numbers: (B, T) where its frames lie on the model's grid; None where they are a period apart.
+
+        Returns:
+            (B, D) features and (B, K) logits, float32.
+        """
+        features, logits = self._module(clip, maps, numbers)
+        return features, logits
 
 
 class _WithFeatures(nn.Module):

@@ -3,30 +3,49 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from s2d_edge.core.errors import CheckpointError, TrainingError
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.loop.divergence import DivergenceError, require_finite_weights
-from s2d_edge.train.loop.job import Job
+from s2d_edge.train.loop.job import Job, LoopJob
 from s2d_edge.train.loop.optimizer import learning_rate
 from s2d_edge.train.loop.order import epoch_order
-from s2d_edge.train.loop.step import BatchStep
+from s2d_edge.train.loop.step import BatchStep, Step
 from s2d_edge.train.loop.validate import Score, validate
 from s2d_edge.train.record.progress import Progress, Snapshot, how_to_resume
 from s2d_edge.train.record.record import Record
 
 
-class StageTraining:
-    """Trains one stage, from the beginning or from a snapshot."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """The result of a validation.
 
-    def __init__(self, job: Job) -> None:
+    Attributes:
+        figures: for the epoch's record in ``metrics.jsonl``.
+        text: for people.
+        confusion: (K, K) confusion matrix, rows truth; empty where there are no labels.
+    """
+
+    figures: dict[str, Any]
+    text: str
+    confusion: list[list[int]] = field(default_factory=list)
+
+
+class Training(ABC):
+    """The epochs of one stage, from the beginning or from a snapshot; kinds of stages add what they learn."""
+
+    def __init__(self, job: LoopJob, step: Step) -> None:
         self.job = job
         self.progress = Progress(start_unscored=job.score_start)
         self._console = job.context.console
@@ -38,7 +57,7 @@ class StageTraining:
             if settings.ema
             else None
         )
-        self._step = BatchStep(job)
+        self._step = step
         self._record = Record(job.folder, job.info, job.context.processes)
         self._saved_at = time.monotonic()
 
@@ -51,7 +70,7 @@ class StageTraining:
         try:
             self.job.model.load_state_dict(snapshot.model)
             self._step.learner.load_state_dict(snapshot.optimizer, snapshot.scaler)
-            if snapshot.anchors:
+            if snapshot.anchors and self._step.anchors is not None:
                 self._step.anchors.load_state_dict(snapshot.anchors)
             if self._average is not None:
                 self._average.load_state_dict(snapshot.average)
@@ -101,14 +120,7 @@ class StageTraining:
     def _train_steps(self) -> Iterator[None]:
         """The remaining steps of the epoch under way, yielding after each."""
         job, settings, progress = self.job, self.job.settings, self.progress
-        order = epoch_order(
-            job.train.clips.labels,
-            job.sets.of_clips(job.train.clips.sources),
-            seed=job.seed,
-            epoch=progress.epoch,
-            balance=settings.balance,
-            clips=self._epoch_clips,
-        )
+        order = self._order(progress.epoch, self._epoch_clips)
         while progress.step < self._steps:
             started = time.perf_counter()
             first = progress.step * settings.batch_clips
@@ -129,9 +141,9 @@ class StageTraining:
             yield
 
     @property
-    def _kept_model(self) -> S2D:
+    def _kept_model(self) -> nn.Module:
         """The model that is validated and kept: the trained one, or its moving average."""
-        return self.job.model if self._average is None else cast(S2D, self._average.module)
+        return self.job.model if self._average is None else self._average.module
 
     def _learning_rate(self) -> float:
         settings, progress = self.job.settings, self.progress
@@ -143,57 +155,62 @@ class StageTraining:
             final=settings.lr * settings.final_lr_fraction,
         )
 
-    def _timed_validation(self) -> Score:
-        settings, processes = self.job.settings, self.job.context.processes
+    def _timed_validation(self) -> Validation:
         started = time.perf_counter()
-        score = validate(
-            self._kept_model,
-            self.job.val,
-            processes,
-            shares=self.job.sets.shares(self.job.train.clips.sources),
-            batch_clips=-(-settings.batch_clips // (processes.count * settings.accumulate)),
-            after_batch=self._stop_if_requested,
-        )
+        found = self._validate()
         self.progress.seconds += time.perf_counter() - started
-        return score
+        return found
+
+    @property
+    def _validation_batch(self) -> int:
+        """Windows of a validation batch in each process: as many as a piece of a training step has."""
+        settings = self.job.settings
+        return -(-settings.batch_clips // (self.job.context.processes.count * settings.accumulate))
 
     def _score_start(self) -> None:
         """Validate the weights this training starts from, as epoch 0; they never become its best."""
         job, progress = self.job, self.progress
-        score = self._timed_validation()
-        record = {"epoch": 0, **_figures(score), "seconds": round(progress.seconds, 3)}
+        found = self._timed_validation()
+        record = {"epoch": 0, **found.figures, "seconds": round(progress.seconds, 3)}
         progress.history.append(record)
         progress.start_unscored, progress.seconds = False, 0.0
         self._record.epoch(self._snapshot(), record, None)
-        self._console.say(f"{job.info.stage} epoch 0, before the first step: {_text(score)}")
+        self._console.say(f"{job.info.stage} epoch 0, before the first step: {found.text}")
 
-    def _finish_epoch(self, score: Score) -> None:
+    def _finish_epoch(self, found: Validation) -> None:
         job, progress = self.job, self.progress
         record = {
             "epoch": progress.epoch + 1,
             "lr": self._step.learner.lr,
             "train_loss": progress.loss_sum / progress.clips_seen,
-            **_figures(score),
+            **found.figures,
             "seconds": round(progress.seconds, 3),
         }
         progress.history.append(record)
         key = self._selection(record)
         best = key > progress.best
         if best:
-            progress.best, progress.confusion = key, score.confusion.tolist()
+            progress.best, progress.confusion = key, found.confusion
         progress.next_epoch()
         self._record.epoch(self._snapshot(), record, self._kept_model if best else None)
         self._saved_at = time.monotonic()
         self._console.say(
             f"{job.info.stage} epoch {record['epoch']}/{job.settings.epochs}: "
-            f"loss {record['train_loss']:.3f}, {_text(score)}, {record['seconds']:.1f} s"
+            f"loss {record['train_loss']:.3f}, {found.text}, {record['seconds']:.1f} s"
             f"{' (best)' if best else ''}"
         )
 
+    @abstractmethod
+    def _order(self, epoch: int, clips: int) -> NDArray[np.int64]:
+        """(clips,) int64 indices of the training clips of an epoch, in order."""
+
+    @abstractmethod
+    def _validate(self) -> Validation:
+        """Validate the kept model; calls :meth:`_stop_if_requested` equally often in every process."""
+
+    @abstractmethod
     def _selection(self, record: Mapping[str, Any]) -> list[float]:
         """Return the score by which epochs are compared; the largest is the best."""
-        figures = [record["val_war"], record["val_uar"]]
-        return [*(figures if self.job.settings.select == "war" else figures[::-1]), -record["val_loss"]]
 
     def _stop_if_requested(self) -> None:
         """Stop all processes if any was requested to; called equally often in each."""
@@ -251,9 +268,44 @@ class StageTraining:
             model=self.job.model.state_dict(),
             optimizer=optimizer,
             scaler=scaler,
-            anchors=self._step.anchors.state_dict() if self.job.settings.sdl.weight else {},
+            anchors={} if self._step.anchors is None else self._step.anchors.state_dict(),
             average={} if self._average is None else self._average.state_dict(),
         )
+
+
+class StageTraining(Training):
+    """Trains an image or a video stage on its labels."""
+
+    job: Job
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job, BatchStep(job))
+
+    def _order(self, epoch: int, clips: int) -> NDArray[np.int64]:
+        job = self.job
+        return epoch_order(
+            job.train.clips.labels,
+            job.sets.of_clips(job.train.clips.sources),
+            seed=job.seed,
+            epoch=epoch,
+            balance=job.settings.balance,
+            clips=clips,
+        )
+
+    def _validate(self) -> Validation:
+        score = validate(
+            cast(S2D, self._kept_model),
+            self.job.val,
+            self.job.context.processes,
+            shares=self.job.sets.shares(self.job.train.clips.sources),
+            batch_clips=self._validation_batch,
+            after_batch=self._stop_if_requested,
+        )
+        return Validation(figures=_figures(score), text=_text(score), confusion=score.confusion.tolist())
+
+    def _selection(self, record: Mapping[str, Any]) -> list[float]:
+        figures = [record["val_war"], record["val_uar"]]
+        return [*(figures if self.job.settings.select == "war" else figures[::-1]), -record["val_loss"]]
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

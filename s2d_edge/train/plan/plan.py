@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, overload
 
 from s2d_edge.contracts.clip import Protocol, as_protocol
 from s2d_edge.contracts.model_config import TemporalMode
@@ -15,13 +15,17 @@ from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.data.reading.open import AVATARS
 from s2d_edge.data.reading.splits import CARVING, Carving
 from s2d_edge.train.plan.overrides import dotted, parse_assignments, read_config, with_changes
+from s2d_edge.train.plan.pretrain_settings import PretrainSettings
 from s2d_edge.train.plan.settings import StageSettings, TrainSettings
 from s2d_edge.train.recipes import recipe
 
 Stage = Literal["image", "video"]
+AnyStage = Literal["image", "video", "pretrain"]
 STAGES: tuple[Stage, ...] = ("image", "video")
+PRETRAIN_STAGE: Literal["pretrain"] = "pretrain"
 LANDMARK_STAGE = "landmark"
 DEFAULT_MODEL = "demo"
+_OF_OLDER_RUNS = {"image.distill_views": 0, "video.distill_views": 0}  # what runs without the setting did
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,7 @@ class Plan:
         stages: those of the command, in order.
         frames: T of the prepared clips.
         temporal: mode of the video stage's adapters.
-        teacher: absolute folder of the run that the video stage distils; empty for none.
+        teachers: absolute folders of the runs that the stages of their kind follow.
         fps: rate of the prepared clips, frames per second.
         settings: every number.
         protocol: sampling of the frames, and the split that chooses the best epoch.
@@ -44,10 +48,10 @@ class Plan:
 
     data: tuple[str, ...]
     model: str
-    stages: tuple[Stage, ...]
+    stages: tuple[AnyStage, ...]
     frames: int
     temporal: TemporalMode
-    teacher: str
+    teachers: tuple[str, ...]
     fps: float
     settings: TrainSettings
     protocol: Protocol = "default"
@@ -55,13 +59,16 @@ class Plan:
     carving: Carving = CARVING
 
     def __post_init__(self) -> None:
-        for name in ("model", "teacher"):
-            if type(getattr(self, name)) is not str:
-                raise ConfigError(f"{name}={getattr(self, name)!r} must be text")
+        for name, value in (("model", self.model), *(("teacher", path) for path in self.teachers)):
+            if type(value) is not str:
+                raise ConfigError(f"{name}={value!r} must be text")
         if not self.data or any(type(each) is not str for each in self.data):
             raise ConfigError(f"data={self.data!r} must be text, once for each set")
-        if not self.stages or not set(self.stages) <= set(STAGES):
-            raise ConfigError(f"stages={self.stages!r} must be among {', '.join(STAGES)}")
+        labelled = self.stages and set(self.stages) <= set(STAGES)
+        if not labelled and self.stages != (PRETRAIN_STAGE,):
+            raise ConfigError(
+                f"stages={self.stages!r} must be among {', '.join(STAGES)}, or {PRETRAIN_STAGE!r} alone"
+            )
         if self.temporal not in get_args(TemporalMode):
             raise ConfigError(
                 f"temporal={self.temporal!r} must be one of {', '.join(get_args(TemporalMode))}"
@@ -73,7 +80,7 @@ class Plan:
             raise ConfigError(f"frames={self.frames!r} must be a whole number, at least 1")
         if type(self.fps) not in (int, float) or not 0 < self.fps < math.inf:
             raise ConfigError(f"fps={self.fps!r} must be a positive number")
-        for stage in self.stages if self.settings.undecided else ():
+        for stage in self.labelled_stages if self.settings.undecided else ():
             settings = self.stage_settings(stage)
             if settings.targets != "votes":
                 raise ConfigError(
@@ -86,20 +93,33 @@ class Plan:
                     f"by label; --set {stage}.sdl.weight=0, or leave undecided out"
                 )
 
-    def stage_settings(self, stage: Stage) -> StageSettings:
+    @overload
+    def stage_settings(self, stage: Stage) -> StageSettings: ...
+    @overload
+    def stage_settings(self, stage: AnyStage) -> StageSettings | PretrainSettings: ...
+    def stage_settings(self, stage: AnyStage) -> StageSettings | PretrainSettings:
         """The settings of one stage."""
+        if stage == PRETRAIN_STAGE:
+            return self.settings.pretrain
         return self.settings.image if stage == "image" else self.settings.video
+
+    @property
+    def labelled_stages(self) -> tuple[Stage, ...]:
+        """The stages that learn from labels."""
+        return tuple(stage for stage in STAGES if stage in self.stages)
 
     @property
     def uses_votes(self) -> bool:
         """True if a stage is trained on people's votes."""
-        return any(self.stage_settings(stage).targets == "votes" for stage in self.stages)
+        return any(self.stage_settings(stage).targets == "votes" for stage in self.labelled_stages)
 
     def as_record(self) -> dict[str, Any]:
         """The plan as ``run.json`` stores it."""
         record = asdict(self)
         data = self.data[0] if len(self.data) == 1 else list(self.data)  # older versions know one set
-        return record | {"data": data, "stages": list(self.stages)}
+        only = self.teachers[0] if len(self.teachers) == 1 else ""  # and one teacher
+        stages, teachers = list(self.stages), list(self.teachers)
+        return record | {"data": data, "stages": stages, "teachers": teachers, "teacher": only}
 
 
 def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
@@ -109,7 +129,7 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
         CheckpointError: the run was not trained here (imported) or by another version, or a setting is wrong.
     """
     try:
-        settings = with_changes(TrainSettings(), dotted(record["settings"]), str(source))
+        settings = with_changes(TrainSettings(), _OF_OLDER_RUNS | dotted(record["settings"]), str(source))
         return Plan(
             data=(record["data"],) if isinstance(record["data"], str) else tuple(record["data"]),
             model=record["model"],
@@ -117,7 +137,7 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
             frames=record["frames"],
             # Older runs lack the fields that have a default here.
             temporal=record.get("temporal", "bidirectional"),
-            teacher=record.get("teacher", ""),
+            teachers=_teachers(record),
             fps=record["fps"],
             protocol=record.get("protocol", "default"),
             skip_unreadable=record.get("skip_unreadable", False),
@@ -136,6 +156,15 @@ def plan_from_record(record: Mapping[str, Any], source: Path) -> Plan:
         ) from None
 
 
+def _teachers(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """The teachers of a run; older ones had one, or an empty text."""
+    one = record.get("teacher", "")
+    several = record.get("teachers", [one] if one else [])
+    if type(one) is not str or type(several) is not list:
+        raise ConfigError(f"teacher={one!r} must be text, and teachers={several!r} a list of texts")
+    return tuple(several)
+
+
 def resolve_settings(
     recipe_name: str,
     *,
@@ -143,7 +172,7 @@ def resolve_settings(
     changes: Sequence[str] = (),
     seed: int | None = None,
     epochs: int | None = None,
-    stages: Sequence[Stage] = STAGES,
+    stages: Sequence[AnyStage] = STAGES,
 ) -> TrainSettings:
     """Resolve recipe, ``--config``, ``--set``, ``--seed`` and ``--epochs``; the later one wins.
 
@@ -167,14 +196,16 @@ def resolve_settings(
     return settings
 
 
-def usual_recipe(model: str, data: Sequence[str]) -> str:
-    """Name the recipe of a training that names none: by the model's size and the data."""
+def usual_recipe(model: str, data: Sequence[str], stages: Sequence[AnyStage] = STAGES) -> str:
+    """Name the recipe of a training that names none: by stage, the model's size and the data."""
+    if PRETRAIN_STAGE in stages:
+        return PRETRAIN_STAGE
     if model != DEFAULT_MODEL:
         return "paper"
     return "demo" if set(data) == {AVATARS} else "quick"
 
 
-def parse_stages(name: str | None) -> tuple[Stage, ...]:
+def parse_stages(name: str | None) -> tuple[AnyStage, ...]:
     """The stages to train, in order; None means all.
 
     Raises:
@@ -182,13 +213,19 @@ def parse_stages(name: str | None) -> tuple[Stage, ...]:
     """
     if name is None:
         return STAGES
-    found = tuple(stage for stage in STAGES if stage == name)
+    found = tuple(stage for stage in get_args(AnyStage) if stage == name)
     if not found:
         raise ConfigError(
             f"--stage {name!r} must be one of {', '.join(STAGES)}; leave it out for both, or give "
-            f"{LANDMARK_STAGE!r} for a landmark network alone"
+            f"{LANDMARK_STAGE!r} for a landmark network alone or {PRETRAIN_STAGE!r} for a ViT without labels"
         )
     return found
+
+
+def labelled_stage(stage: AnyStage) -> Stage:
+    """``stage``, which is known to learn from labels."""
+    assert stage != PRETRAIN_STAGE
+    return stage
 
 
 def warn_of_warmups(plan: Plan, console: Console) -> None:
@@ -209,7 +246,7 @@ def describe(plan: Plan, console: Console) -> None:
     groups: dict[str, list[str]] = {}
     for name, value in dotted(record).items():
         group, _, key = name.removeprefix("settings.").rpartition(".")
-        if group.split(".")[0] in STAGES and group.split(".")[0] not in plan.stages:
+        if group.split(".")[0] in get_args(AnyStage) and group.split(".")[0] not in plan.stages:
             continue
         groups.setdefault(group or "training", []).append(f"{key} {value}")
     for group, settings in groups.items():

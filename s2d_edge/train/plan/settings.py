@@ -6,32 +6,22 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from s2d_edge.core.errors import ConfigError
+from s2d_edge.train.plan.pretrain_settings import PretrainSettings
+from s2d_edge.train.plan.ranges import (
+    LARGEST,
+    MOST_AT_ONCE,
+    MOST_COUNTED,
+    MOST_LISTED,
+    above,
+    below,
+    within,
+)
 
 Selection = Literal["war", "uar"]
 TargetKind = Literal["labels", "votes"]
 
 
-# Beyond any training; what is larger is a typing error, and would end in an overflow or without memory.
-_MOST_COUNTED, _MOST_LISTED, _MOST_AT_ONCE, _LARGEST = 10**9, 10**7, 10**4, 1e6
 MOST_SEED = 2**63 - 1  # TOML's largest whole number, and PyTorch takes it
-
-
-def _within(low: float, high: float, owner: str = "", **values: float) -> None:
-    for name, value in values.items():
-        if not low <= value <= high:  # NaN is in no range
-            raise ConfigError(f"{owner}{name}={value} must lie in [{low:g}, {high:g}]")
-
-
-def _above(low: float, high: float, owner: str = "", **values: float) -> None:
-    for name, value in values.items():
-        if not low < value <= high:
-            raise ConfigError(f"{owner}{name}={value} must lie in ({low:g}, {high:g}]")
-
-
-def _below(low: float, high: float, owner: str = "", **values: float) -> None:
-    for name, value in values.items():
-        if not low <= value < high:
-            raise ConfigError(f"{owner}{name}={value} must lie in [{low:g}, {high:g})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,15 +64,15 @@ class AugmentSettings:
 
     def __post_init__(self) -> None:
         owner = "augment."
-        _within(0, 1, owner, flip=self.flip, erase=self.erase, brightness=self.brightness)
-        _within(0, 1, owner, contrast=self.contrast, saturation=self.saturation)
-        _within(0, _LARGEST, owner, mixup=self.mixup, cutmix=self.cutmix)
-        _within(0, 100, owner, randaugment_ops=self.randaugment_ops)
-        _within(0, 10, owner, randaugment_magnitude=self.randaugment_magnitude)
-        _above(0, 1, owner, crop=self.crop)
-        _within(0, 180, owner, rotate_deg=self.rotate_deg)
-        _below(0, 1, owner, scale=self.scale)
-        _within(0, 0.5, owner, shift=self.shift)
+        within(0, 1, owner, flip=self.flip, erase=self.erase, brightness=self.brightness)
+        within(0, 1, owner, contrast=self.contrast, saturation=self.saturation)
+        within(0, LARGEST, owner, mixup=self.mixup, cutmix=self.cutmix)
+        within(0, 100, owner, randaugment_ops=self.randaugment_ops)
+        within(0, 10, owner, randaugment_magnitude=self.randaugment_magnitude)
+        above(0, 1, owner, crop=self.crop)
+        within(0, 180, owner, rotate_deg=self.rotate_deg)
+        below(0, 1, owner, scale=self.scale)
+        within(0, 0.5, owner, shift=self.shift)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +94,10 @@ class SdlSettings:
     top_k: int = 2
 
     def __post_init__(self) -> None:
-        _within(0, _LARGEST, "sdl.", weight=self.weight)
-        _within(1, _MOST_AT_ONCE, "sdl.", queue=self.queue)
+        within(0, LARGEST, "sdl.", weight=self.weight)
+        within(1, MOST_AT_ONCE, "sdl.", queue=self.queue)
         for start, share in zip(self.starts, self.shares, strict=False):
-            _within(0, 1, "sdl.", starts=start, shares=share)
+            within(0, 1, "sdl.", starts=start, shares=share)
         if not 1 <= self.top_k <= self.queue:
             raise ConfigError(f"sdl.top_k={self.top_k} must lie in [1, sdl.queue={self.queue}]")
         if len(self.starts) != len(self.shares) or list(self.starts) != sorted(self.starts):
@@ -150,8 +140,12 @@ class StageSettings:
         dropout: before the classifier.
         balance: 0 draws clips as they come, 1 draws every class equally often, between them in proportion
             to count ** (1 - balance).
-        distill: weight of the distillation loss beside the cross-entropy, where a teacher is given.
-        temperature: of the teacher's and the student's probabilities in it.
+        distill: weight of the distillation loss beside the cross-entropy, where teachers are given: the
+            divergence of the student's softened probabilities from theirs (Hinton et al., arXiv 1503.02531).
+        temperature: τ, which divides all logits in it; the loss is multiplied by τ², as section 2 there does.
+        distill_views: views drawn of each clip, once and for all; teachers see each once, and their logits
+            are kept for every training with these views. 0 draws new views in every epoch, and runs the
+            teachers at every step.
         select: validation figure that chooses the best epoch; the other one breaks ties.
         sdl: emotion-anchor self-distillation, from clips that are not mixed: without mixup and CutMix.
         augment: random changes to the clips.
@@ -175,22 +169,24 @@ class StageSettings:
     balance: float = 0.0
     distill: float = 1.0
     temperature: float = 2.0
+    distill_views: int = 4
     select: Selection = "war"
     sdl: SdlSettings = field(default_factory=SdlSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
 
     def __post_init__(self) -> None:
-        _within(1, _MOST_COUNTED, epochs=self.epochs, batch_clips=self.batch_clips)
-        _within(1, _MOST_AT_ONCE, accumulate=self.accumulate)
-        _within(0, _MOST_LISTED, epoch_clips=self.epoch_clips)
-        _within(0, _MOST_COUNTED, clip_norm=self.clip_norm)
-        _within(0, _LARGEST, weight_decay=self.weight_decay, warmup_epochs=self.warmup_epochs)
-        _within(0, _LARGEST, distill=self.distill)
-        _above(0, _LARGEST, lr=self.lr, temperature=self.temperature)
-        _within(0, 1, final_lr_fraction=self.final_lr_fraction, balance=self.balance)
-        _within(0, 1, landmark_lr=self.landmark_lr)
-        _above(0, 1, layer_decay=self.layer_decay)
-        _below(0, 1, ema=self.ema, label_smoothing=self.label_smoothing, dropout=self.dropout)
+        within(1, MOST_COUNTED, epochs=self.epochs, batch_clips=self.batch_clips)
+        within(1, MOST_AT_ONCE, accumulate=self.accumulate)
+        within(0, MOST_LISTED, epoch_clips=self.epoch_clips)
+        within(0, MOST_COUNTED, clip_norm=self.clip_norm)
+        within(0, LARGEST, weight_decay=self.weight_decay, warmup_epochs=self.warmup_epochs)
+        within(0, LARGEST, distill=self.distill)
+        within(0, MOST_AT_ONCE, distill_views=self.distill_views)
+        above(0, LARGEST, lr=self.lr, temperature=self.temperature)
+        within(0, 1, final_lr_fraction=self.final_lr_fraction, balance=self.balance)
+        within(0, 1, landmark_lr=self.landmark_lr)
+        above(0, 1, layer_decay=self.layer_decay)
+        below(0, 1, ema=self.ema, label_smoothing=self.label_smoothing, dropout=self.dropout)
         if self.sdl.weight and (self.augment.mixup or self.augment.cutmix):
             raise ConfigError(
                 f"sdl.weight={self.sdl.weight} does nothing with augment.mixup={self.augment.mixup} and "
@@ -220,15 +216,15 @@ class LandmarkSettings:
     pool_frames: int = 2000
 
     def __post_init__(self) -> None:
-        _within(1, _MOST_COUNTED, "landmark.", steps=self.steps)
-        _within(1, _MOST_AT_ONCE, "landmark.", batch_frames=self.batch_frames)
-        _within(1, _MOST_COUNTED, "landmark.", pool_frames=self.pool_frames)
-        _above(0, _LARGEST, "landmark.", lr=self.lr)
+        within(1, MOST_COUNTED, "landmark.", steps=self.steps)
+        within(1, MOST_AT_ONCE, "landmark.", batch_frames=self.batch_frames)
+        within(1, MOST_COUNTED, "landmark.", pool_frames=self.pool_frames)
+        above(0, LARGEST, "landmark.", lr=self.lr)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainSettings:
-    """A whole training: image stage, video stage, and what they share.
+    """A whole training: its stages, and what they share.
 
     Attributes:
         seed: of everything random.
@@ -272,19 +268,20 @@ class TrainSettings:
     snapshot_minutes: float = 10.0
     image: StageSettings = field(default_factory=StageSettings)
     video: StageSettings = field(default_factory=StageSettings)
+    pretrain: PretrainSettings = field(default_factory=PretrainSettings)
     landmark: LandmarkSettings = field(default_factory=LandmarkSettings)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MOST_SEED:
             raise ConfigError(f"seed={self.seed} must be a whole number from 0 to {MOST_SEED}")
-        _within(0, 1024, workers=self.workers)
-        _within(0, _LARGEST, temporal_scale=self.temporal_scale, head_scale=self.head_scale)
-        _within(0, _LARGEST, snapshot_minutes=self.snapshot_minutes)
-        _within(0, 2, margin=self.margin)
+        within(0, 1024, workers=self.workers)
+        within(0, LARGEST, temporal_scale=self.temporal_scale, head_scale=self.head_scale)
+        within(0, LARGEST, snapshot_minutes=self.snapshot_minutes)
+        within(0, 2, margin=self.margin)
         if not self.set_weights:
             raise ConfigError("set_weights=[] must have one value, or one for each --data")
         for weight in self.set_weights:
-            _above(0, _LARGEST, set_weights=weight)
+            above(0, LARGEST, set_weights=weight)
         if self.video.landmark_lr:
             raise ConfigError(
                 f"video.landmark_lr={self.video.landmark_lr} must be 0: the video stage freezes the landmark "

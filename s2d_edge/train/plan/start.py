@@ -15,7 +15,7 @@ from s2d_edge.core.claims import choose_outputs, claim_outputs
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.data.reading.dataset import Dataset
-from s2d_edge.train.plan.plan import DEFAULT_MODEL, STAGES, Plan, Stage
+from s2d_edge.train.plan.plan import DEFAULT_MODEL, PRETRAIN_STAGE, STAGES, AnyStage, Plan
 
 _MOST_FRAMES = 1024
 
@@ -50,6 +50,11 @@ class Init:
     run: RunInfo | None = None
 
     @property
+    def brings_landmark(self) -> bool:
+        """True for the run of a whole model, which has a landmark network."""
+        return self.run is not None and self.run.stage != PRETRAIN_STAGE
+
+    @property
     def model_name(self) -> str:
         """Name of the model's size: the run's, else the default one."""
         return DEFAULT_MODEL if self.run is None else str(self.run.settings.get("model", self.run.name))
@@ -61,7 +66,7 @@ class Init:
         return dataset.in_order_of(self.run.labels)
 
 
-def find_init(path: Path | None, stages: Sequence[Stage], console: Console) -> Init:
+def find_init(path: Path | None, stages: Sequence[AnyStage], console: Console) -> Init:
     """Find the weights to begin with.
 
     Args:
@@ -80,7 +85,13 @@ def find_init(path: Path | None, stages: Sequence[Stage], console: Console) -> I
                 "'s2d-edge train --stage image', or name one with --init"
             ) from None
         console.say(f"starting from the newest image run, {path}")
-    return Init(path=path, run=read_run(path) if path is not None and path.is_dir() else None)
+    run = read_run(path, encoder_ok=True) if path is not None and path.is_dir() else None
+    if run is not None and run.stage == PRETRAIN_STAGE and tuple(stages) == ("video",):
+        raise CheckpointError(
+            f"--init {path} is the run of a pre-training, and the video stage freezes the ViT; train the "
+            "image stage from it first, or leave out --stage for both"
+        )
+    return Init(path=path, run=run)
 
 
 def require_sizes(*, frames: int | None, fps: float | None, image_size: int | None) -> None:
@@ -175,7 +186,7 @@ def usual_fps(dataset: Dataset, run: RunInfo | None) -> float:
     return drawn or DEFAULT_FPS
 
 
-def choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list[Path]:
+def choose_folders(out: Path | None, name: str, stages: Sequence[AnyStage]) -> list[Path]:
     """Claim one run folder per stage: ``out`` or ``runs/name``, with the stage appended where that is needed.
 
     Raises:
@@ -188,7 +199,7 @@ def choose_folders(out: Path | None, name: str, stages: Sequence[Stage]) -> list
     return folders
 
 
-def sibling_folder(folder: Path, stage: Stage) -> Path:
+def sibling_folder(folder: Path, stage: AnyStage) -> Path:
     """The run folder of another stage of the command that wrote ``folder``."""
     name = folder.name
     for known in STAGES:
@@ -196,5 +207,5 @@ def sibling_folder(folder: Path, stage: Stage) -> Path:
     return folder.with_name(f"{name}-{stage}")
 
 
-def _with_stage(base: Path, stage: Stage) -> Path:
+def _with_stage(base: Path, stage: AnyStage) -> Path:
     return base.with_name(f"{base.name}-{stage}")

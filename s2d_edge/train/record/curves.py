@@ -18,16 +18,19 @@ _DPI = 110
 def draw_curves(history: Sequence[dict[str, Any]], folder: Path, *, title: str) -> None:
     """Write ``learning-curve.png``: losses on the left, validation WAR and UAR on the right, per epoch.
 
+    What has no labels has no such rates, and is drawn without them.
     Epoch 0, where there is one, is the validation before the first step; it has no training loss.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    rated = any("val_war" in record for record in history)
+    panels = [("train_loss", "val_loss"), *([("val_war", "val_uar")] if rated else [])]
+    figure = Figure(figsize=(4.5 * len(panels), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    loss, rate = figure.subplots(1, 2)
-    for axes, names in ((loss, ("train_loss", "val_loss")), (rate, ("val_war", "val_uar"))):
+    drawn = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, names in zip(drawn, panels, strict=True):
         for name in names:
             known = [(record["epoch"], record[name]) for record in history if name in record]
             axes.plot(*zip(*known, strict=True), marker=".", label=name.replace("_", " "))
@@ -35,7 +38,8 @@ def draw_curves(history: Sequence[dict[str, Any]], folder: Path, *, title: str) 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
-    rate.set_ylim(0, 1)
+    if rated:
+        drawn[1].set_ylim(0, 1)
     figure.suptitle(title)
     with whole_file(folder / CURVES) as scratch:
         figure.savefig(scratch, dpi=_DPI)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from s2d_edge.contracts.runs import RUN_FILE, WEIGHTS, RunInfo, read_run, write_run_info
 from s2d_edge.core.disk import refused
 from s2d_edge.core.errors import TrainingError
-from s2d_edge.core.files import clear_scratch, sha256_of
+from s2d_edge.core.files import clear_scratch, sha256_of, whole_file
 from s2d_edge.model.checkpoint import save_run, save_weights
-from s2d_edge.model.s2d import S2D
 from s2d_edge.train.processes import Processes
 from s2d_edge.train.record.curves import CONFUSION, CURVES, draw_best, draw_curves
 from s2d_edge.train.record.environment import ENVIRONMENT, note_start
@@ -89,9 +90,9 @@ class Record:
         weights = self._folder / WEIGHTS
         if not weights.is_file():
             return self._info
-        return replace(read_run(self._folder), weights_sha256=sha256_of(weights))
+        return replace(read_run(self._folder, encoder_ok=True), weights_sha256=sha256_of(weights))
 
-    def epoch(self, snapshot: Snapshot, record: dict[str, Any], best: S2D | None) -> None:
+    def epoch(self, snapshot: Snapshot, record: dict[str, Any], best: nn.Module | None) -> None:
         """Write the state after an epoch, and the weights of ``best`` where the epoch is the best so far."""
         if not self._processes.first:
             return
@@ -109,7 +110,13 @@ class Record:
             with self._told():
                 save_snapshot(self._folder, snapshot)
 
-    def last(self, model: S2D) -> None:
+    def picture(self, name: str, draw: Callable[[Path], None]) -> None:
+        """Write a picture of the epoch under way; ``draw`` writes it to the path that it is given."""
+        if self._processes.first:
+            with self._told(), whole_file(self._folder / name) as scratch:
+                draw(scratch)
+
+    def last(self, model: nn.Module) -> None:
         """Write the weights that a training ended with or was interrupted at."""
         if self._processes.first:
             with self._told():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,20 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from s2d_edge.data.augment.mixing import draw_mixture
-from s2d_edge.data.augment.randaugment import draw_operations, recolour, warps
-from s2d_edge.data.augment.transforms import (
-    apply_colour,
-    apply_geometry,
-    draw_colour,
-    draw_geometry,
-    draw_rectangles,
-    erase,
-    warp_maps,
-)
+from s2d_edge.data.augment.transforms import warp_maps
 from s2d_edge.data.preparing.prepare import PreparedClips
 from s2d_edge.train.plan.settings import AugmentSettings
 from s2d_edge.train.supply.landmark_maps import LandmarkMaps
 from s2d_edge.train.supply.target import Target
+from s2d_edge.train.supply.taught import Taught
+from s2d_edge.train.supply.views import Views, below, draw_views, seeded_views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,10 +27,12 @@ class Blend:
     Attributes:
         target: the partners' targets.
         share: (B,) float, the fraction that each clip keeps of itself.
+        taught: as in :class:`Batch`, the partners'.
     """
 
     target: Target
     share: Tensor
+    taught: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,6 +46,7 @@ class Batch:
         maps: (B·T, C, h, w) landmark maps, or None where the model computes them.
         numbers: (B, T) float64, where the frames lie on the model's grid; None where they are a period apart.
         clips: (B,) indices of the prepared clips they come from.
+        taught: (B, M, K) logits of M teachers for these views; None where none are kept.
     """
 
     clip: Tensor
@@ -59,6 +55,7 @@ class Batch:
     maps: Tensor | None
     numbers: Tensor | None
     clips: NDArray[np.int64]
+    taught: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
         """Copy the batch to ``device``."""
@@ -66,13 +63,22 @@ class Batch:
         def moved(x: Tensor) -> Tensor:
             return x.to(device, non_blocking=True)
 
+        def moved_if_any(x: Tensor | None) -> Tensor | None:
+            return None if x is None else moved(x)
+
         return Batch(
             clip=moved(self.clip),
             target=self.target.to(device),
-            blend=self.blend and Blend(target=self.blend.target.to(device), share=moved(self.blend.share)),
-            maps=None if self.maps is None else moved(self.maps),
-            numbers=None if self.numbers is None else moved(self.numbers),
+            blend=self.blend
+            and Blend(
+                target=self.blend.target.to(device),
+                share=moved(self.blend.share),
+                taught=moved_if_any(self.blend.taught),
+            ),
+            maps=moved_if_any(self.maps),
+            numbers=moved_if_any(self.numbers),
             clips=self.clips,
+            taught=moved_if_any(self.taught),
         )
 
 
@@ -85,12 +91,14 @@ class Feed:
         target: of each clip.
         single_frames: the image stage: one frame of each clip, T = 1.
         maps: landmark maps of all frames, if they are cached.
+        taught: the views to train on, where teachers have seen them; else each batch draws its own.
     """
 
     clips: PreparedClips
     target: Target
     single_frames: bool
     maps: LandmarkMaps | None
+    taught: Taught | None = None
 
     def training_batch(
         self,
@@ -105,69 +113,62 @@ class Feed:
             part: (b,) positions in ``chosen`` to make a batch of; None takes all. Draws are made for all of
                 ``chosen``, so that parts add up to the whole batch in whichever process they are made.
         """
-        rows = self.clips.first_window[chosen] + _below(self.clips.window_counts[chosen], generator)
-        index = self.clips.windows[rows]  # (B, T)
-        if self.single_frames:
-            frame = _below(np.full(len(index), index.shape[1]), generator)
-            index = index[np.arange(len(index)), frame][:, None]  # (B, 1)
-        frames = index.shape[1]
-        if (index == index[:, :1]).all():  # stills: change one frame, then repeat it
-            index = index[:, :1]
-        geometry = draw_geometry(
-            len(index),
-            generator,
-            flip=augment.flip,
-            rotate_deg=augment.rotate_deg,
-            scale=augment.scale,
-            shift=augment.shift,
-            crop=augment.crop,
-        )
-        operations = draw_operations(
-            len(index), generator, count=augment.randaugment_ops, magnitude=augment.randaugment_magnitude
-        )
-        geometry = geometry.after(warps(operations))
-        colour = draw_colour(
-            len(index),
-            generator,
-            brightness=augment.brightness,
-            contrast=augment.contrast,
-            saturation=augment.saturation,
-        )
-        rectangles = draw_rectangles(len(index), generator, probability=augment.erase)
-        mixture = draw_mixture(len(index), generator, mixup=augment.mixup, cutmix=augment.cutmix)
+        if self.taught is None:
+            views = draw_views(self.clips, chosen, augment, generator, single_frames=self.single_frames)
+            taught = None
+        else:
+            number = below(np.full(len(chosen), self.taught.views), generator)
+            views = self.seeded_views(chosen, self.taught.seeds[chosen, number].tolist(), augment)
+            taught = self.taught.of(chosen, number)
+        mixture = draw_mixture(len(chosen), generator, mixup=augment.mixup, cutmix=augment.cutmix)
         # From here on only the pictures that are needed: the part's, and those mixed into it.
-        mine = torch.arange(len(index)) if part is None else torch.from_numpy(part)
+        mine = torch.arange(len(chosen)) if part is None else torch.from_numpy(part)
         blend, needed = None, mine
         if mixture is not None:
             others = self.target.of(torch.from_numpy(chosen)[mixture.partner[mine]])
-            blend = Blend(target=others, share=mixture.share[mine])
+            theirs = None if taught is None else taught[mixture.partner[mine]]
+            blend = Blend(target=others, share=mixture.share[mine], taught=theirs)
             needed, mixture = mixture.of(mine)
-        index, geometry = index[needed.numpy()], geometry.of(needed)
-        clip = apply_geometry(torch.from_numpy(self.clips.frames[index]), geometry)
-        clip = recolour(clip, [operations[k] for k in needed])
-        clip = apply_colour(clip, None if colour is None else colour[needed])
-        clip = erase(clip, None if rectangles is None else rectangles[needed])
+        numbers = self._numbers(views.rows[mine.numpy()])
+        views = views.of(needed)
+        clip = views.pictures(self.clips.frames)
         if mixture is not None:
             channels = clip.permute(0, 1, 4, 2, 3).flatten(1, 2)  # (P, T, H, W, 3) -> (P, T·3, H, W)
             clip = mixture.pictures(channels).unflatten(1, (-1, 3)).permute(0, 1, 3, 4, 2)  # and back
         maps = None
         if self.maps is not None:
-            seen = self.maps.gather(index, geometry.mirrored)  # (P, T, C, h, w)
+            seen = self.maps.gather(views.index, views.geometry.mirrored)  # (P, T, C, h, w)
             # Maps move as the picture does; all frames of a clip move equally, so they are channels here.
-            maps = warp_maps(seen.flatten(1, 2), geometry)
+            maps = warp_maps(seen.flatten(1, 2), views.geometry)
             if mixture is not None:  # treats the landmark network as linear
                 maps = mixture.pictures(maps)
             maps = maps.unflatten(1, seen.shape[1:3])  # (B, T or 1, C, h, w)
-            maps = maps.expand(-1, frames, -1, -1, -1).flatten(0, 1)  # (B·T, C, h, w)
+            maps = maps.expand(-1, views.frames, -1, -1, -1).flatten(0, 1)  # (B·T, C, h, w)
         own = chosen[mine.numpy()]
         return Batch(
-            clip=clip.expand(-1, frames, -1, -1, -1),
+            clip=clip.expand(-1, views.frames, -1, -1, -1),
             target=self.target.of(own),
             blend=blend,
             maps=maps,
-            numbers=self._numbers(rows[mine.numpy()]),
+            numbers=numbers,
             clips=own,
+            taught=None if taught is None else taught[mine],
         )
+
+    def seeded_views(
+        self, chosen: NDArray[np.int64], seeds: Sequence[int], augment: AugmentSettings
+    ) -> Views:
+        """Draw the view of each chosen clip that its seed stands for."""
+        return seeded_views(self.clips, chosen, seeds, augment, single_frames=self.single_frames)
+
+    def show(self, views: Views) -> tuple[Tensor, Tensor | None]:
+        """Make pictures of views that are not mixed: (B, T, H, W, 3) float32, 0-255.
+
+        Returns:
+            The pictures, and their places on the model's grid as in :class:`Batch`.
+        """
+        clip = views.pictures(self.clips.frames)
+        return clip.expand(-1, views.frames, -1, -1, -1), self._numbers(views.rows)
 
     def validation_batches(
         self, clips_per_batch: int, *, first: int = 0, step: int = 1
@@ -206,9 +207,3 @@ class Feed:
         if self.single_frames or self.clips.numbers is None:
             return None
         return torch.from_numpy(self.clips.numbers[rows])
-
-
-def _below(limits: NDArray[np.int64], generator: torch.Generator) -> NDArray[np.int64]:
-    """Draw one whole number in [0, limit) for each limit."""
-    draws = torch.rand(len(limits), generator=generator, dtype=torch.float64).numpy()
-    return (draws * limits).astype(np.int64)

@@ -29,10 +29,11 @@ def with_carved(
             training = list(left)
             known = any(sample.subject for sample in validation)
             whose = "of subjects kept out of training" if known else "of unknown subjects"
+            one = 100 / len(validation)
+            worth = f"; one of them is {one:.1f} points of accuracy" if len(dataset.labels) > 1 else ""
             console.warn(
                 f"dataset {source.name!r} has no 'val' split: {len(validation)} of its training clips, "
-                f"{whose}, choose the best epoch; one of them is {100 / len(validation):.1f} points of "
-                "accuracy"
+                f"{whose}, choose the best epoch{worth}"
             )
         kept += training
         chosen += validation

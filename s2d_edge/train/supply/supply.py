@@ -30,10 +30,18 @@ _Maps = tuple[LandmarkMaps | None, LandmarkMaps | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SuppliedClips:
-    """The clips of a training, and the account of where they came from."""
+    """The clips of a training, and the account of where they came from.
+
+    Attributes:
+        train, val: the prepared clips.
+        training: the clips that ``train`` was prepared from.
+        crop: their face crop.
+    """
 
     train: PreparedClips
     val: PreparedClips
+    training: Sequence[Sample]
+    crop: CropRecipe
     account: dict[str, Any]
 
 
@@ -65,12 +73,8 @@ class Supply:
             DataError: no training split, or too few subjects to carve a validation split from.
             MediaError: a clip that cannot be read.
         """
-        processes = self._context.processes
-        if self._clips is None:
-            self._clips = processes.one_per_machine_first(
-                lambda: prepare_clips(self._plan, self.dataset, info.crop, self._context)
-            )
-        train, val = self._clips.train, self._clips.val
+        processes, clips = self._context.processes, self.clips(info.crop)
+        train, val = clips.train, clips.val
         if settings.landmark_lr:
             self._maps = None  # those of the stage before belong to the network before this training
         elif self._plan.settings.cache_landmarks and self._maps is None:
@@ -92,9 +96,42 @@ class Supply:
         """The label of each clip, among those that its set knows."""
         return hard_target(clips.labels, self.dataset.known[clips.sources])
 
+    def feed(self, clips: PreparedClips, *, single_frames: bool) -> Feed:
+        """Batches of prepared clips, without landmark maps; the label of each is its target."""
+        return Feed(clips=clips, target=self._target(clips), single_frames=single_frames, maps=None)
+
+    def clips(self, crop: CropRecipe) -> SuppliedClips:
+        """The clips of the training, prepared at the first call.
+
+        Args:
+            crop: the face crop of its models.
+
+        Raises:
+            DataError, MediaError: as :meth:`feeds` raises them.
+        """
+        if self._clips is None:
+            self._clips = self._context.processes.one_per_machine_first(
+                lambda: prepare_clips(self._plan, self.dataset, crop, self._context)
+            )
+        return self._clips
+
+    def training_clips(self, crop: CropRecipe) -> PreparedClips:
+        """The training clips as a model with this face crop sees them; once :meth:`feeds` has prepared them.
+
+        Raises:
+            MediaError: a clip that cannot be read.
+        """
+        clips = self._clips
+        assert clips is not None
+        if crop == clips.crop:
+            return clips.train
+        return self._context.processes.one_per_machine_first(
+            lambda: _prepare(self._plan, clips.training, crop, self._context.console, title="teacher's clips")
+        )
+
     @property
     def account(self) -> dict[str, Any]:
-        """The clips listed, skipped, carved and used; once :meth:`feeds` has prepared them."""
+        """The clips listed, skipped, carved and used; once they are prepared."""
         assert self._clips is not None
         return self._clips.account
 
@@ -125,22 +162,8 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
         raise DataError(
             f"dataset {dataset.name!r} has no training clip of {absent}; add some, or drop the label"
         )
-    spec = ClipSpec(frames=plan.frames, fps=plan.fps, size=crop.size)
-
-    def prepared(samples: Sequence[Sample], title: str, paper_windows: FolderWindows) -> PreparedClips:
-        return prepare(
-            samples,
-            spec,
-            None if paper else crop,
-            console,
-            title=title,
-            workers=plan.settings.workers,
-            windows=paper_windows if paper else "spread",
-            skip_unreadable=plan.skip_unreadable,
-        )
-
-    train = prepared(training, "training clips", "every")
-    val = prepared(validation, "validation clips", "ends")
+    train = _prepare(plan, training, crop, console, title="training clips")
+    val = _prepare(plan, validation, crop, console, title="validation clips", paper_windows="ends")
     if absent := _absent(dataset, set(train.labels.tolist())):
         raise DataError(
             f"dataset {dataset.name!r}: all training clips of {absent} are unreadable and would be skipped; "
@@ -153,7 +176,30 @@ def prepare_clips(plan: Plan, dataset: Dataset, crop: CropRecipe, context: Conte
         )
     console.say(f"{len(train)} training and {len(val)} validation clips from {dataset.name!r}")
     account = account_of(dataset, (training, train), (validation, val))
-    return SuppliedClips(train=train, val=val, account=account)
+    return SuppliedClips(train=train, val=val, training=training, crop=crop, account=account)
+
+
+def _prepare(
+    plan: Plan,
+    samples: Sequence[Sample],
+    crop: CropRecipe,
+    console: Console,
+    *,
+    title: str,
+    paper_windows: FolderWindows = "every",
+) -> PreparedClips:
+    """Prepare clips for the plan; under the papers' protocol, as pictures of the crop's size alone."""
+    paper = plan.protocol == "paper"
+    return prepare(
+        samples,
+        ClipSpec(frames=plan.frames, fps=plan.fps, size=crop.size),
+        None if paper else crop,
+        console,
+        title=title,
+        workers=plan.settings.workers,
+        windows=paper_windows if paper else "spread",
+        skip_unreadable=plan.skip_unreadable,
+    )
 
 
 def _say_votes(target: Target, stage: str, smoothing: float, console: Console) -> None:

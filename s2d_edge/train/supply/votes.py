@@ -20,7 +20,7 @@ def with_targets(dataset: Dataset, plan: Plan) -> Dataset:
         samples = tuple(replace(sample, votes=None) for sample in dataset.samples)
         return replace(dataset, samples=samples, undecided=())
     if all(sample.votes is None for sample in dataset.split(TRAIN)):
-        stage = next(stage for stage in plan.stages if plan.stage_settings(stage).targets == "votes")
+        stage = next(stage for stage in plan.labelled_stages if plan.stage_settings(stage).targets == "votes")
         raise ConfigError(
             f"{stage}.targets='votes' needs people's votes on the training clips, and dataset "
             f"{dataset.name!r} has labels alone; give a set with votes, such as ferplus:ROOT, or "

@@ -70,12 +70,10 @@ def _logits_of_unseen(bundle: Bundle) -> NDArray[np.float32]:
         return np.concatenate([engine.infer(clip) for clip in UNSEEN])
 
 
-@pytest.mark.slow(seconds=18)
-@pytest.mark.parametrize(("target", "mode"), [("intel-cpu", "window"), ("jetson", "stream")])
-def test_int8_is_nearer_to_fp32_after_fine_tuning(
-    shared: Shared, tmp_path: Path, target: str, mode: str
-) -> None:
-    fp32 = shared.exported(target, mode, CAUSAL if mode == "stream" else TINY)
+@pytest.mark.slow(seconds=12)
+def test_int8_is_nearer_to_fp32_after_fine_tuning(shared: Shared, tmp_path: Path) -> None:
+    """Of a stream in ONNX; the search below fine-tunes a window in OpenVINO."""
+    fp32 = shared.exported("jetson", "stream", CAUSAL)
     recipe = recipe_for(fp32.manifest.target, fp32.manifest.graph, fp32.manifest.mode)
     place = tmp_path / "tuned"
     place.mkdir()
@@ -83,7 +81,7 @@ def test_int8_is_nearer_to_fp32_after_fine_tuning(
     tuner.check(fp32)
     clips = TuningClips(calibration=CALIBRATION, train=TRAIN, held_out=HELD_OUT)
     tuned = tuner.tune(fp32, recipe, clips, place, QUIET)
-    assert open_bundle(place).manifest.mode == mode
+    assert open_bundle(place).manifest.mode == "stream"
     assert tuned.record.rms_after < tuned.record.rms_before
     assert (tuned.record.steps, tuned.record.clips, tuned.record.held_out) == (12, 12, 6)
     expected = _logits_of_unseen(fp32)
@@ -196,7 +194,7 @@ def test_the_search_ends_with_fine_tuning_and_records_it(
     assert own.drop is not None
     assert tuned.drop is not None
     assert tuned.tuning.rms_after < tuned.tuning.rms_before  # on held-out clips, which chose the weights
-    assert tuned.drop.rms_logit_diff != own.drop.rms_logit_diff  # another graph, on the validation clips
+    assert tuned.drop.rms_logit_diff < own.drop.rms_logit_diff  # in INT8, on the validation clips
     manifest = open_bundle(out).manifest
     assert manifest.calibration is not None
     assert manifest.calibration.recipe["tuning_steps"] == BRIEF.steps

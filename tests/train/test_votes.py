@@ -20,8 +20,9 @@ from s2d_edge.contracts.runs import read_run
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import ConfigError, DataError
 from s2d_edge.data.augment.mixing import draw_mixture
+from s2d_edge.data.check.training import open_training_data
 from s2d_edge.data.preparing.prepare import prepare
-from s2d_edge.data.reading.dataset import Dataset, Sample
+from s2d_edge.data.reading.dataset import Dataset, Sample, vote_table
 from s2d_edge.train.command import train
 from s2d_edge.train.plan.settings import SdlSettings, StageSettings, TrainSettings
 from s2d_edge.train.supply import supply
@@ -196,10 +197,30 @@ def test_training_on_votes_and_on_some_of_the_labels(
 
 def test_a_models_votes_are_of_its_labels(ferplus: Path) -> None:
     """Votes for a class that is not trained are dropped, and the rest sums to 1 in the labels' order."""
-    from s2d_edge.data.check.training import open_training_data
-
     dataset = open_training_data([f"ferplus:{ferplus}"], QUIET, labels=["happiness", "neutral"])
     votes = {sample.votes for sample in dataset.samples}
     assert votes == {(1 / 9, 8 / 9), (7 / 8, 1 / 8)}
     assert {sample.votes for sample in dataset.undecided} == {(0.5, 0.5), (5 / 8, 3 / 8)}
     assert dataset.left_out_of("train") == {"contempt": 2}
+
+
+def test_sets_with_votes_and_without_are_trained_on_together(ferplus: Path, tmp_path: Path) -> None:
+    """Each clip towards what is known of it: its votes, or its label; among the labels that its set has."""
+    photographs = tmp_path / "photographs"
+    for k, label in enumerate(("awe", "awe", "happiness", "happiness")):
+        path = photographs / "train" / label / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), np.full((48, 48), 60 * k, np.uint8))
+    wanted = ["awe", "happiness", "neutral"]
+    dataset = open_training_data([f"ferplus:{ferplus}", str(photographs)], QUIET, labels=wanted)
+    samples = with_targets(dataset, _plan(targets="votes", undecided=True)).samples
+    votes = vote_table(samples)
+    assert votes is not None
+    labels, sources = (np.array([getattr(each, name) for each in samples]) for name in ("label", "source"))
+    target = hard_target(labels, dataset.known[sources]).with_votes(votes)
+    assert target.voted.tolist() == (sources == 0).tolist()
+    torch.testing.assert_close(target.shares.sum(dim=1), torch.ones(len(samples)))
+    assert not target.shares[~target.known].any()
+    assert target.known[sources == 0].tolist() == [[False, True, True]] * 16
+    assert target.known[sources == 1].tolist() == [[True, True, False]] * 4
+    assert cross_entropy(torch.randn(len(samples), 3), target, 0.1).isfinite().all()

@@ -198,7 +198,7 @@ def _reference_of(bundle: Bundle) -> tuple[SelfTestRecord, NDArray[np.float32]]:
     try:
         with (bundle.path / record.file).open("rb") as file:
             reference = np.lib.format.read_array(file, allow_pickle=False)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
+    except Exception as error:  # NumPy raises almost anything on files that it did not write
         raise BundleError(
             f"{bundle.path / record.file} cannot be read ({error}); export the bundle again"
         ) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from s2d_edge.core.errors import DataError
-
-# What np.load raises on files that it did not write.
-_NOT_ARRAYS = (OSError, ValueError, EOFError, KeyError, MemoryError, AttributeError, zipfile.BadZipFile)
 
 
 def is_there(path: Path) -> bool:
@@ -138,8 +134,8 @@ def read_array(path: Path, remedy: str) -> NDArray[Any]:
         if isinstance(array, np.ndarray):
             return array
         reason: object = "it is an archive of arrays"
-    except _NOT_ARRAYS as error:
-        reason = error
+    except Exception as error:  # NumPy raises almost anything on files that it did not write
+        reason = in_few_words(error)
     raise DataError(f"{path} is not a NumPy array ({reason}); {remedy}")
 
 
@@ -155,5 +151,12 @@ def read_arrays(path: Path, names: Sequence[str], remedy: str) -> tuple[NDArray[
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return tuple(stored[name] for name in names)
-    except (*_NOT_ARRAYS, TypeError, IndexError) as error:  # the last two: a single array
-        raise DataError(f"{path} does not hold the arrays {', '.join(names)} ({error}); {remedy}") from None
+    except Exception as error:  # NumPy raises almost anything on files that it did not write
+        raise DataError(
+            f"{path} does not hold the arrays {', '.join(names)} ({in_few_words(error)}); {remedy}"
+        ) from None
+
+
+def in_few_words(error: Exception) -> str:
+    """The first line of an error's text, or its kind where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -62,8 +62,9 @@ def load(
         raise BundleError(
             "the model's name is empty; give a bundle, a run or starter, or None for the newest"
         )
-    path = choose_model(model, device, console or Console(quiet=True))
-    engine, crop, bundle = open_engine_of(path, device, threads=threads)
+    chosen = choose_model(model, device, console or Console(quiet=True))
+    engine, crop, bundle = open_engine_of(chosen, device, threads=threads)
+    path = chosen.path if isinstance(chosen, Bundle) else chosen
     return Model(engine=engine, crop=crop, path=path, bundle=bundle)
 
 

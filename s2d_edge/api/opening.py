@@ -15,8 +15,8 @@ from s2d_edge.firmware_host.bundles import BundleName, find_bundle, resolve
 from s2d_edge.firmware_host.engines import open_engine
 
 
-def choose_model(given: BundleName | None, device: str, console: Console) -> Path:
-    """Return the folder of the model that is meant: a bundle or a run.
+def choose_model(given: BundleName | None, device: str, console: Console) -> Path | Bundle:
+    """Return the model that is meant: a bundle's or a run's folder, or a bundle that was opened to choose it.
 
     Args:
         given: a bundle, a run, or a name of the starter. None takes the newest bundle that ``device`` can
@@ -31,7 +31,7 @@ def choose_model(given: BundleName | None, device: str, console: Console) -> Pat
     if find_runs(RUNS) and not find_bundles(BUNDLES):
         find_bundles(BUNDLES, console)  # names those that cannot be read
         return newest_run(RUNS, console=console)  # PyTorch has devices of its own
-    return find_bundle(None, device, console).path
+    return find_bundle(None, device, console)
 
 
 def identify_model(path: Path) -> dict[str, str]:
@@ -51,12 +51,12 @@ def identify_model(path: Path) -> dict[str, str]:
 
 
 def open_engine_of(
-    path: Path, device: str = "auto", *, threads: int | None = None
+    model: Path | Bundle, device: str = "auto", *, threads: int | None = None
 ) -> tuple[Engine, CropRecipe, Bundle | None]:
     """Open a bundle or a run folder on a device.
 
     Args:
-        path: the folder.
+        model: the folder, or the opened bundle.
         device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``; a run folder knows ``auto``,
             ``cpu`` and ``cuda``.
         threads: limit of CPU threads.
@@ -70,9 +70,11 @@ def open_engine_of(
     """
     if threads is not None and (isinstance(threads, bool) or threads < 1):
         raise ConfigError(f"threads={threads} must be a whole number of at least 1; None takes every core")
+    if isinstance(model, Bundle):
+        return open_engine(model, device, threads=threads, keep=True), model.manifest.crop, model
+    path = model
     if (path / MANIFEST).is_file():
-        bundle = open_bundle(path)
-        return open_engine(bundle, device, threads=threads, keep=True), bundle.manifest.crop, bundle
+        return open_engine_of(open_bundle(path), device, threads=threads)
     if (path / RUN_FILE).is_file():
         from s2d_edge.model.engine import open_run  # needs PyTorch, which a device does not have
 

@@ -120,7 +120,9 @@ def test_the_default_is_a_bundle_that_the_device_can_run(
     _aged(make_bundle(Path("bundles/openvino")), 5000)
     _aged(make_bundle(Path("bundles/onnx"), graph="model.onnx", target="jetson"), 0)
     for device, wanted in (("gpu", "openvino"), ("cuda", "onnx"), ("auto", "onnx")):
-        assert choose_model(None, device, QUIET) == Path("bundles") / wanted
+        chosen = choose_model(None, device, QUIET)
+        assert isinstance(chosen, Bundle), "it was opened once, and is opened once"
+        assert chosen.path == Path("bundles") / wanted
         assert find_bundle(None, device, QUIET).path == Path("bundles") / wanted
         assert find_precision(None, "fp32", QUIET, device=device).path == Path("bundles") / wanted
     assert find_bundles_to_run([], "gpu", QUIET) == [Path("bundles/openvino")]

@@ -10,13 +10,14 @@ import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from s2d_edge.api.opening import choose_model
 from s2d_edge.api.stages import calibrate
-from s2d_edge.contracts.bundle import MANIFEST, open_bundle, read_manifest, seal
+from s2d_edge.contracts.bundle import MANIFEST, Bundle, open_bundle, read_manifest, seal
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import BundleError, S2DEdgeError
 from s2d_edge.core.processor import processor
@@ -228,7 +229,7 @@ def test_one_bad_neighbour_is_skipped_and_named_by_every_verb_that_chooses(
     show_report(None, open_page=False, json=None, console=Console())
     assert "bundles/bad-int8" in capfd.readouterr().err
     choices: tuple[Callable[[], Path], ...] = (
-        lambda: choose_model(None, "auto", Console()),
+        lambda: cast(Bundle, choose_model(None, "auto", Console())).path,
         lambda: find_bundle(None, "auto", Console()).path,
         lambda: find_precision(None, "int8", Console()).path,
     )

@@ -11,7 +11,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
 from s2d_edge.data.reading.dataset import Dataset
 from s2d_edge.data.reading.joined import join, unique_name
-from s2d_edge.data.reading.listing import Entry, Listing, as_dataset, with_validation
+from s2d_edge.data.reading.listing import Entry, Listing, as_dataset
 from s2d_edge.data.reading.open import list_data, say_notes
 from s2d_edge.data.reading.readers import LABELS_FILE
 from s2d_edge.data.reading.spelling import in_one_line
@@ -45,7 +45,7 @@ def _list_one(data: str, console: Console) -> Listing:
     if path.is_dir() and not (path / LABELS_FILE).is_file() and not (path / TRAIN).is_dir():
         listing = _list_files(path)
     else:
-        listing = with_validation(list_data(data, console))
+        listing = replace(list_data(data, console), notes=())  # they are about labels
     say_notes(listing, console)
     used = [entry for entry in (*listing.entries, *listing.undecided) if entry.split in (TRAIN, VAL)]
     if not any(entry.split == TRAIN for entry in used):

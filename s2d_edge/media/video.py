@@ -103,7 +103,10 @@ def read_video(path: Path) -> Iterator[tuple[float, Picture]]:
                 "copy or record it again"
             )
         if missing := missing_end(path):
-            raise MediaError(f"{path} is cut short after {count} frames: {missing}; copy or record it again")
+            raise MediaError(
+                f"{path} is cut short after {count} frames: {missing}; copy or record it again, or keep what "
+                f"is there: ffmpeg -i {path.name} -c copy whole{path.suffix}"
+            )
     finally:
         decoder.release()
 

@@ -27,6 +27,7 @@ from s2d_edge.model.checkpoint import read_tensors, save_run
 from s2d_edge.model.initialise import initialise
 from s2d_edge.model.s2d import S2D
 from s2d_edge.train.command import train
+from s2d_edge.train.plan.start import choose_folders
 from s2d_edge.train.record.progress import load_snapshot
 from s2d_edge.verbs.import_ import import_run
 from tests.models import TINY, random_model, write_random_run
@@ -215,3 +216,9 @@ def test_export_and_evaluate_warn_of_a_head_that_was_never_trained(
             export(path, target="cpu", mode="stream", out=tmp_path / "bundle", console=QUIET)
         said = " ".join(capsys.readouterr().err.split())
         assert said.count(f"train --init {path}") == 2 * warned
+
+
+@pytest.mark.parametrize("out", ["", ".", "/", "..", "a/.."])
+def test_an_output_without_a_name_is_refused(out: str) -> None:
+    with pytest.raises(ConfigError, match="--out"):
+        choose_folders(Path(out), "demo", ("image", "video"))

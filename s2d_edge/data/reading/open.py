@@ -40,7 +40,7 @@ def open_dataset(
     Raises:
         DataError: nothing readable there, or no clip with one of ``labels``.
     """
-    listing = list_data(data or AVATARS, console, labels, as_written=as_written)
+    listing = list_data(AVATARS if data is None else data, console, labels, as_written=as_written)
     say_notes(listing, console)
     if labels is not None:
         listing = with_labels(with_names(listing, labels, console), labels, console)
@@ -95,6 +95,8 @@ def list_data(
 def _list(data: str, console: Console, labels: Sequence[str] | None, as_written: bool) -> Listing:
     if data == AVATARS:
         return _list_avatars(console)
+    if not data.strip():  # an empty variable of a script would be this folder, whatever is in it
+        raise DataError(f"--data {data!r} is empty; name a dataset, or leave the option out for {AVATARS!r}")
     known = published.parse(data)
     if known is not None:
         return known.listing(console)

@@ -190,10 +190,13 @@ def choose_folders(out: Path | None, name: str, stages: Sequence[AnyStage]) -> l
     """Claim one run folder per stage: ``out`` or ``runs/name``, with the stage appended where that is needed.
 
     Raises:
+        ConfigError: ``out`` has no name of its own.
         S2DEdgeError: ``out`` exists already, or another command has claimed it.
     """
     if out is None:
         return choose_outputs(RUNS / name, [f"-{stage}" for stage in stages])
+    if out.name in ("", ".."):
+        raise ConfigError(f"--out {str(out)!r} names no new folder; give one, such as runs/{name}")
     folders = [out] if len(stages) == 1 else [_with_stage(out, stage) for stage in stages]
     claim_outputs(folders)
     return folders

@@ -8,7 +8,7 @@ import pytest
 
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DataError
-from s2d_edge.data.reading.open import open_dataset
+from s2d_edge.data.reading.open import list_data, open_dataset
 from s2d_edge.data.reading.readers import read_csv, read_folders
 from s2d_edge.data.reading.tables import read_pairs
 
@@ -83,6 +83,15 @@ def test_csv_in_another_encoding_is_refused(tmp_path: Path) -> None:
     file.write_bytes("path,label\nzoë.jpg,sad\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"labels\.csv, line 2: .*UTF-8"):
         read_csv(file)
+
+
+@pytest.mark.parametrize("data", ["", " "])
+def test_an_empty_name_is_no_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path, "path,label\na.jpg,sad\n", "a.jpg")
+    for read in (open_dataset, list_data):
+        with pytest.raises(DataError, match=f"--data '{data}'"):
+            read(data, QUIET)
 
 
 def test_annotations_in_another_encoding_are_refused_with_their_line(tmp_path: Path) -> None:

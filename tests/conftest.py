@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from s2d_edge.contracts.bundle import FaceRecord
+from s2d_edge.data.preparing import parallel
 from s2d_edge.firmware_host import bundles
 from tests.shared import Shared
 from tests.watchdog.cpu_time import CpuTimes
@@ -23,8 +24,9 @@ from tests.watchdog.signal_stack import SignalStack
 # A shell starts background jobs with SIGINT ignored, and every test's process would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-if "PYTEST_XDIST_WORKER" in os.environ:  # tests beside others: threads of each would only contend
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests beside others: threads and processes would only contend
     os.environ["OMP_NUM_THREADS"] = "1"
+    setattr(parallel, "usable_cores", lambda: 1)  # noqa: B010  before others take the function from there
 
 # No example may fail because the machine is busy, and every run draws the same ones.
 settings.register_profile(

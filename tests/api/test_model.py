@@ -177,6 +177,7 @@ def test_a_run_is_a_model_too(tmp_path: Path) -> None:
     assert sum(prediction.probabilities.values()) == pytest.approx(1)
 
 
+@pytest.mark.slow(seconds=2)
 def test_evaluate_takes_an_opened_model_and_leaves_it_open(
     tmp_path: Path, folder: Path, model: s2d_edge.Model, capsys: pytest.CaptureFixture[str]
 ) -> None:

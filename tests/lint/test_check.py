@@ -60,6 +60,7 @@ def test_export_rejects_graphs_that_its_target_would_reject(tmp_path: Path) -> N
     assert {path.name for path in tmp_path.iterdir()} == {"run", "large"}
 
 
+@pytest.mark.slow(seconds=3)
 def test_calibration_rejects_graphs_that_its_target_would_reject(tmp_path: Path) -> None:
     write_colours(tmp_path / "data", "train", 2)
     write_colours(tmp_path / "data", "test", 2)

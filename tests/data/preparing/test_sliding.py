@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from s2d_edge.contracts.clip import ClipSpec, CropRecipe
-from s2d_edge.core.errors import ConfigError, DataError, MediaError
+from s2d_edge.core.errors import ConfigError, DeviceError, MediaError
 from s2d_edge.data.preparing import sliding
 from s2d_edge.data.preparing.cropping import FrameCropper
 from s2d_edge.data.preparing.loaded import LoadedClip
@@ -120,14 +120,23 @@ def test_a_face_that_comes_late_is_where_the_frames_before_it_are_cropped(
         np.testing.assert_array_equal(clips[3].frames[place], align_crop(square(k), first, CROP))
 
 
-@pytest.mark.parametrize("error", [OSError("disk"), DataError("too small"), MemoryError()])
-def test_what_is_wrong_with_a_video_names_it(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "kind", "told"),
+    [
+        (OSError("disk"), MediaError, r"clip\.mp4.*disk"),
+        (MemoryError(), MediaError, r"clip\.mp4"),
+        (DeviceError("npu"), DeviceError, "npu"),  # of the face search, not of the video
+    ],
+)
+def test_what_is_wrong_with_a_video_names_it(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception], told: str
+) -> None:
     def find(frame: Picture) -> Points | None:
         raise error
 
     monkeypatch.setattr(sliding, "media_kind", lambda path: "video")
     monkeypatch.setattr(sliding, "read_video", lambda path: iter([(0.0, square(0))]))
-    with pytest.raises(MediaError, match=r"clip\.mp4"):
+    with pytest.raises(kind, match=told):
         next(slide(Path("clip.mp4"), SPEC, 1.0, lambda: FrameCropper(SIZE, CROP, find)))
 
 

@@ -25,7 +25,7 @@ from s2d_edge.firmware_host.selftest.faces import write_face_self_test
 from s2d_edge.media.faces.graphs import FaceFiles, has_mediapipe, installed_files, shipped_pack
 
 # Part of the key under which packs are kept: raise it when a pack is made in another way.
-PACK_VERSION = 1
+PACK_VERSION = 2
 FOLDER = "face"
 GRAPHS = ("near", "far", "mesh")
 _RECORD = "record.json"

@@ -36,6 +36,7 @@ _TRAIN_PACKAGES = (
     "onnxscript",
     "nncf",
     "safetensors",
+    "tflite",
     "lightning-fabric",
     "tensorboardX",
     "matplotlib",

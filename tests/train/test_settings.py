@@ -17,6 +17,7 @@ from s2d_edge.core.errors import CheckpointError, ConfigError
 from s2d_edge.train.command import train
 from s2d_edge.train.plan.overrides import flatten, parse_assignments, read_config, with_changes
 from s2d_edge.train.plan.plan import (
+    describe,
     parse_stages,
     plan_from_record,
     resolve_settings,
@@ -29,6 +30,13 @@ from s2d_edge.verbs.import_ import import_run
 from tests.train.plans import make_plan
 
 QUIET = Console(quiet=True)
+
+
+def test_settings_without_a_value_are_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    describe(make_plan(), Console())
+    assert "teacher" not in capsys.readouterr().err
+    describe(make_plan(teachers=("runs/big",)), Console())
+    assert capsys.readouterr().err.count("runs/big") == 1
 
 
 def test_later_sources_win(tmp_path: Path) -> None:

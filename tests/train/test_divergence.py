@@ -103,14 +103,14 @@ def test_logits_that_overflow_end_the_training_with_finite_weights(tmp_path: Pat
             model.head.weight.fill_(3e38)
 
     work = job(tmp_path / "run", replace(SETTINGS, epochs=1), noisy_clips(8), noisy_clips(4))
-    with pytest.raises(TrainingError, match=r"clip-0.*no weights of an earlier epoch"):
+    with pytest.raises(TrainingError, match="clip-0"):
         _spoilt_at(StageTraining(work), 2, enlarge).run()
     assert not (work.folder / "weights.safetensors").exists()
 
 
 def test_an_unclipped_gradient_is_named(tmp_path: Path) -> None:
     work = job(tmp_path / "run", replace(SETTINGS, clip_norm=0), noisy_clips(8), noisy_clips(4))
-    with pytest.raises(TrainingError, match=r"nan in epoch 1, step 2 .* image\.clip_norm=1"):
+    with pytest.raises(TrainingError, match=r"nan .* image\.clip_norm=1"):
         _spoilt_at(StageTraining(work), 1).run()
 
 
@@ -141,5 +141,5 @@ def test_a_landmark_network_that_diverges_is_not_kept(monkeypatch: pytest.Monkey
     with pytest.raises(TrainingError, match=r"landmark\.lr"):
         _teach(points / 0)
     monkeypatch.setattr(teaching, "learning_rate", lambda step, **how: math.nan)
-    with pytest.raises(DivergenceError, match="landmark network"):
+    with pytest.raises(DivergenceError, match=r"conv1\.conv\.weight"):
         _teach(points)

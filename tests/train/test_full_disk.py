@@ -43,7 +43,7 @@ def _add_event(record: Record) -> None:
 
 def test_a_training_that_cannot_begin_leaves_no_folder(tmp_path: Path) -> None:
     training = _training(tmp_path / "run")
-    with pytest.raises(TrainingError, match=r"resume\.pt.* start the training again") as caught, full(1000):
+    with pytest.raises(TrainingError, match=r"resume\.pt") as caught, full(1000):
         training.run()
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()

@@ -166,11 +166,11 @@ def test_a_link_that_leads_nowhere_is_not_blamed_on_the_labels(tmp_path: Path) -
     (tmp_path / "clip" / "0.png").symlink_to("gone.png")
     (tmp_path / "b.png").symlink_to("moved.png")
     (tmp_path / "labels.csv").write_text("path,label\nb.png,happy\n")
-    with pytest.raises(DataError, match=r"b\.png is a link to moved\.png") as caught:
+    with pytest.raises(DataError, match=r"b\.png.*moved\.png") as caught:
         open_dataset(str(tmp_path), QUIET)
     assert "labels file" not in str(caught.value)
     sample = Sample(path=tmp_path / "clip", label=0, split="train")
-    with pytest.raises(DataError, match=r"0\.png is a link to gone\.png"):
+    with pytest.raises(DataError, match=r"0\.png.*gone\.png"):
         prepare([sample], ClipSpec(frames=1, fps=1.0, size=32), None, QUIET, title="clips")
 
 

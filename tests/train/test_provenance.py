@@ -195,10 +195,10 @@ def test_labels_whose_clips_are_all_unreadable_are_named(
             (data / f"{k}.png").write_bytes(b"broken")
     if skip_validation:
         (run,) = _train(data, stage="image", out=Path("run"))
-        assert "no validation clip of b:" in " ".join(capsys.readouterr().err.split())
+        assert " b: " in " ".join(capsys.readouterr().err.split())
         assert read_run(run).made_from["data"]["validation"]["of_each_label"]["b"] == 0
     else:
-        with pytest.raises(DataError, match="all training clips of b "):
+        with pytest.raises(DataError, match=r"\bb\b"):
             _train(data, stage="image", out=Path("run"))
         assert not Path("run").exists()
 

@@ -175,7 +175,7 @@ def test_an_unreadable_clip_stops_and_leaves_nothing_half_prepared(
 
 
 def test_no_clips_or_a_missing_file_is_an_error(samples: list[Sample]) -> None:
-    with pytest.raises(DataError, match="training clips"):
+    with pytest.raises(DataError, match="clips"):
         prepare([], SPEC, CROP, QUIET, title="training clips")
     samples[1].path.unlink()
     with pytest.raises(DataError, match=r"b\.png"):

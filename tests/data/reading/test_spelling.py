@@ -98,7 +98,7 @@ def test_other_columns_are_ignored_and_named(tmp_path: Path, name: str) -> None:
 )
 def test_a_column_named_twice_is_refused(tmp_path: Path, header: str) -> None:
     cells = ",".join("a.jpg" for _ in header.split(","))
-    with pytest.raises(DataError, match=r"labels\.csv.*one name"):
+    with pytest.raises(DataError, match=r"labels\.csv"):
         read_csv(write_csv(tmp_path, f"{header}\n{cells}\n", "a.jpg"))
 
 

@@ -71,7 +71,7 @@ def test_every_class_stays_in_training_and_as_many_as_can_are_validated(
     samples = _clips(people)
     possible = most_classes(samples)
     if not possible:
-        with pytest.raises(DataError, match="cannot be split"):
+        with pytest.raises(DataError):
             carve_validation(samples, fraction=fraction, seed=seed)
         return
     train, val = carve_validation(samples, fraction=fraction, seed=seed)

@@ -17,7 +17,7 @@ from s2d_edge.media.crop import Picture
 from s2d_edge.media.video import FALLBACK_FPS, FrameClock, is_cut_short
 
 RECONNECT_AFTER_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-MOST_UNREADABLE = 50  # in a row, before the connection is opened anew
+MOST_UNREADABLE = 50  # in a row, before the connection is opened again
 # A recording that ends at one frame so often again, read from its begin, ends there for good.
 _SAME_END = 2
 _SAME_FRAME = 0.1  # of a frame's time

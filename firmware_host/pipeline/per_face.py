@@ -96,7 +96,7 @@ class FacePredictors:
         try:
             prediction = seat.predictor.predict(request)
         except Exception:
-            seat.track = 0  # its state may be spoilt: the next clip begins anew
+            seat.track = 0  # its state may be spoilt: the next clip begins with a reset one
             raise
         if prediction is None:
             return None

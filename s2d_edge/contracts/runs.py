@@ -90,7 +90,7 @@ class RunInfo:
 
     @property
     def head_is_untrained(self) -> bool:
-        """True if the classifier was made anew at an import and never trained: logits mean nothing."""
+        """True if the classifier was made at an import and never trained: logits mean nothing."""
         return self.origin.get("head") == FRESH_HEAD
 
     @property

@@ -17,7 +17,7 @@ Box = tuple[int, int, int, int]  # x, y, width, height, pixels
 # real clips, searched in every third frame, a face overlaps with itself by 0.29 at least. Two people closer
 # than that hide each other: a crop of one would show the other, so only one is kept.
 SAME_FACE = 0.2
-# Where frames between two searches were passed over, a followed face is known again by any real overlap.
+# Where frames between two searches were skipped, a followed face is known again by any real overlap.
 SAME_FACE_LATER = 0.05
 
 FACE_GAP_S = 0.5  # seconds without a face after which its track ends, unless the user says otherwise

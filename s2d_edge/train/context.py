@@ -125,7 +125,7 @@ def open_context(device: str, console: Console) -> Iterator[Context]:
 
 @contextmanager
 def _full_cache_told() -> Iterator[None]:
-    """Say of a full disk, while clips are prepared, how the training goes on."""
+    """Say of a full disk, while clips are prepared, how to resume the training."""
     try:
         yield
     except OSError as error:

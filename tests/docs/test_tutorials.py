@@ -112,7 +112,7 @@ def test_the_reader_goes_on_with_verbs_on_their_defaults(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """What the pages left agrees with itself; ``run`` in a process of its own, as it is typed."""
+    """Results that the pages left agree with each other; ``run`` in a process of its own, as it is typed."""
     monkeypatch.chdir(after_own_data)
     int8 = after_own_data / "bundles/try-int8"
     report = json.loads((int8 / "report.json").read_text())

@@ -119,7 +119,7 @@ def test_numbers_of_numpy_and_paths_beside_weights_are_accepted(tmp_path: Path) 
 
 
 class Hostile:
-    """What pickle would call while it is loaded."""
+    """An object whose pickle calls a function when it is loaded."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (print, ("run",))

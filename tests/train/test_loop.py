@@ -63,7 +63,7 @@ class Whole:
     training: StageTraining
 
     def job_in(self, folder: Path, interrupt: InterruptGuard | None = None) -> Job:
-        """The same job, before it has begun."""
+        """This job, before it has begun."""
         return _whole_job(folder, self.settings, self.video, interrupt)
 
 

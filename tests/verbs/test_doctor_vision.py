@@ -1,4 +1,4 @@
-"""What doctor says of OpenCV, MediaPipe and the face search."""
+"""Doctor's lines on OpenCV, MediaPipe and the face search."""
 
 from __future__ import annotations
 

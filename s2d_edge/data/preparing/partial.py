@@ -1,4 +1,4 @@
-"""Clips prepared so far: they survive an interruption, and the next preparation of the same clips goes on."""
+"""Clips prepared so far: they survive an interruption, and the next preparation of these clips resumes."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Both stages of training and every epoch read the same prepared frames. These come from ``ClipLoader``, as in
 evaluation, so training sees exactly the crops that a device will. What was prepared before an interruption is
-kept, and the same preparation goes on after it.
+kept, and this preparation resumes after it.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def prepare(
         console.warn(
             f"{title}: {len(prepared.slow)} of {len(samples)} have fewer than {how.spec.fps:g} frames a "
             f"second, so motion looks quicker than it is: {first_of(list(prepared.slow))}; "
-            f"with --fps {slowest:.3g} all would be sampled alike"
+            f"with --fps {slowest:.3g} all would be sampled at one rate"
         )
     total = len(prepared.frames)
     if prepared.faces_missed:

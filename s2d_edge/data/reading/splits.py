@@ -35,7 +35,7 @@ def carve_validation(
     Every class keeps training clips, and as many classes as possible have validation clips; see
     :func:`unvalidated` for the others. Beyond that, subjects are shuffled with ``seed``, and those go to
     validation that bring its class counts nearer to ``fraction`` of each class. A sample without a subject
-    counts as a person of its own; subjects that are spelled alike count as one.
+    counts as a person of its own; subjects that are spelled equally count as one.
 
     Args:
         carving: ``by subject`` is the rule of older runs, which knows nothing of classes with few people.

@@ -24,7 +24,7 @@ MESH_SIZE = 192
 OUTER_EYES = (33, 263)
 # A region of the frame before replaces a detection that overlaps more with it: min_similarity_threshold.
 SAME_REGION = 0.5
-# Where frames were passed over, a face may have moved to the rim of its region, or half out of it, where the
+# Where frames were skipped, a face may have moved to the rim of its region, or half out of it, where the
 # mesh is drawn back to the region's middle. A region that overlaps less with the detection of its face gives
 # way to it; that of a face at rest overlaps by 0.75 and more. MediaPipe, which searches every frame, has
 # neither this limit nor the next one.

@@ -66,7 +66,7 @@ class Record:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Say of a file that cannot be written, as on a full disk, how the training goes on."""
+        """Say of a file that cannot be written, as on a full disk, how to resume the training."""
         try:
             yield
         except OSError as error:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from functools import cache
 
 import pytest
 import typer
 
 from tests.docs.pages import ROOT, blocks, inline_code, pages
-from tools.docs.verbs_page import commands
+from tools.docs import verbs_page
 
 _SHELL = ("", "console", "sh")
+commands = cache(verbs_page.commands)
 
 
 def _shown() -> list[tuple[str, str]]:

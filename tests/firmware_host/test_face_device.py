@@ -28,6 +28,8 @@ from s2d_edge.firmware_host.selftest.trust import require_face_trust
 from s2d_edge.media.faces.cpu import Floats, Graph
 from tests.firmware_host.graphs import Pack, add_pack, make_bundle
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 QUIET = Console(quiet=True)
 NPU = EngineIdentity(runtime="OpenVINO 1", device="npu", name="Intel AI Boost", driver="1730970000")
 

@@ -18,6 +18,8 @@ from tests.pictures import with_square, write_video
 from tests.shared import Shared
 from tests.verbs.command import run
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 
 @pytest.fixture(scope="module")
 def package(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -27,6 +27,8 @@ from s2d_edge.train.record.progress import METRICS, RESUME, load_snapshot, save_
 from tests.train.tiny import IMAGE, StopAfter, alone, job, noisy_clips
 from tests.train.tiny import feed as make_feed
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 # Two steps an epoch.
 SETTINGS = StageSettings(epochs=3, batch_clips=4, lr=1e-3, warmup_epochs=0, dropout=0)
 

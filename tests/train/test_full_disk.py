@@ -28,6 +28,8 @@ from s2d_edge.train.supply import supply
 from tests.full_disk import full
 from tests.train.tiny import job, noisy_clips
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 SETTINGS = StageSettings(epochs=2, batch_clips=4, lr=1e-3, warmup_epochs=0, dropout=0)
 
 

@@ -195,6 +195,7 @@ def test_debug_shows_where_it_went_wrong(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[-1].startswith("error: absent.mp4")
 
 
+@pytest.mark.slow(seconds=1)
 @pytest.mark.parametrize(
     ("redirections", "code"),
     [

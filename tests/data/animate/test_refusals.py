@@ -15,6 +15,8 @@ from s2d_edge.data.animate import AnimateSettings, animate_stills
 from tests.data.animate.faces import write_table
 from tests.data.animate.sets import FEW, QUIET, contents, rows_of, run
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 
 @pytest.mark.parametrize(
     ("change", "named"),

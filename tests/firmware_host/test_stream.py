@@ -22,6 +22,8 @@ from tests.firmware_host.stand_ins import sample
 from tests.models import CAUSAL
 from tests.shared import Shared
 
+pytestmark = pytest.mark.slow(seconds=1)  # together, for what they share
+
 T = CAUSAL.frames
 SIZE = CAUSAL.vit.image_size
 FRAME = np.zeros((1, SIZE, SIZE, 3), np.uint8)

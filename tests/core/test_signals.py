@@ -51,7 +51,14 @@ def test_signals_that_the_parent_ignored_stay_ignored() -> None:
     finally:
         signal.signal(signal.SIGHUP, before)
     assert caught == [signal.SIGTERM]
-    assert signal.SIGHUP in heard_signals()
+
+
+def test_signals_that_the_parent_did_not_ignore_are_heard() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
+    try:
+        assert signal.SIGHUP in heard_signals()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_other_threads_have_no_signals() -> None:

@@ -96,6 +96,7 @@ def run_live(
     source: int | str | Path | Source = 0,
     device: str = "auto",
     face_device: str = "auto",
+    threads: int | None = None,
     config: PipelineConfig | None = None,
     show: bool = False,
     save: Path | None = None,
@@ -113,6 +114,7 @@ def run_live(
         source: number of a camera, path of a video file, URL of a stream, or an opened source.
         device: ``auto``, ``cpu``, ``gpu``, ``npu``, ``cuda`` or ``tensorrt``.
         face_device: device of the face search; ``auto`` is the model's.
+        threads: limit of the model's CPU threads; None takes every core.
         config: stride, smoothing, longest gap without a face, number of faces; None for the defaults.
         show: open a window on the screen.
         save: the annotated video to write, an ``.mp4``.
@@ -136,7 +138,7 @@ def run_live(
         window = stack.enter_context(open_window()) if show else None
         opened = open_source(source)
         found = find_bundle(bundle, device, console, root=bundles)
-        engine = stack.enter_context(open_engine(found, device, keep=True))
+        engine = stack.enter_context(open_engine(found, device, threads=threads, keep=True))
         require_trust(found, engine, console, skip=skip_selftest)
         detector = stack.enter_context(
             open_face_finder(

@@ -34,6 +34,9 @@ def run(
             "but cpu are experimental, as for --device."
         ),
     ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads of the model; default: every core.")
+    ] = None,
     stride: Annotated[int, typer.Option(help="A result every so many samples.")] = 1,
     smooth: Annotated[
         float, typer.Option(metavar="SECONDS", help="Time constant of the smoothing; 0 for none.")
@@ -97,6 +100,7 @@ def run(
         source=(camera or 0) if source is None else source,
         device=device,
         face_device=face_device,
+        threads=threads,
         config=PipelineConfig(
             stride=stride,
             smooth_s=smooth,

@@ -10,6 +10,7 @@ import pytest
 from s2d_edge.contracts.bundle import Bundle
 from s2d_edge.core.console import Console
 from s2d_edge.core.errors import DeviceError, MediaError
+from s2d_edge.firmware_host import live
 from s2d_edge.firmware_host.io.file_source import FileSource
 from s2d_edge.firmware_host.pipeline.config import PipelineConfig
 from s2d_edge.media.video import probe_video, read_video
@@ -50,6 +51,23 @@ def test_the_same_file_gives_the_same_video(bundle: Bundle, tmp_path: Path) -> N
         read_video(tmp_path / "a.mp4"), read_video(tmp_path / "b.mp4"), strict=True
     ):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_limit_of_threads_reaches_the_engine(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Opened(Exception):
+        """Ends the run where the engine is opened."""
+
+    def note(found: Bundle, device: str, *, threads: int | None, keep: bool) -> None:
+        raise Opened(threads, keep)
+
+    clip = write_video(tmp_path / "clip.avi", [with_square(RED)] * 4, fps=10)
+    monkeypatch.setattr(live, "open_engine", note)
+    for threads in (None, 1, 3):
+        with pytest.raises(Opened) as raised:
+            live.run_live(Console(quiet=True), bundle=bundle.path, source=clip, threads=threads)
+        assert raised.value.args == (threads, True)
 
 
 def test_stride_and_smoothing(bundle: Bundle, tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def _say_votes(target: Target, stage: str, smoothing: float, console: Console) -
     voted, clips = int(target.voted.sum()), len(target.voted)
     text = f"{stage} stage: {voted} of {clips} training clips are trained towards people's votes"
     if smoothing:
-        text += f"; {stage}.label_smoothing={smoothing:g} changes the {clips - voted} others alone"
+        text += f"; {stage}.label_smoothing={smoothing:g} does not change these"
     console.say(text)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import string
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from s2d_edge.core.console import Console
 from s2d_edge.core.errors import S2DEdgeError
 from s2d_edge.firmware_host.io.opening import open_source
 from s2d_edge.verbs import options
+from tests.servers import QuietHandler, serving
 from tests.verbs.command import run
 
 # Upper case stands for secrets: nothing else in these addresses has any.
@@ -116,7 +115,7 @@ def test_a_password_may_hold_what_a_url_reserves(given: str, wanted: str) -> Non
 def test_ffmpeg_sends_the_password_that_was_meant(password: str) -> None:
     sent: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             if header := self.headers.get("Authorization"):
                 sent.append(base64.b64decode(header.split()[1]).decode())
@@ -126,15 +125,10 @@ def test_ffmpeg_sends_the_password_that_was_meant(password: str) -> None:
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        with pytest.raises(S2DEdgeError) as refused:
-            open_source(f"http://me:{password}@127.0.0.1:{server.server_address[1]}/live.mjpg")
-        server.shutdown()
-        thread.join()
+    with (
+        serving(Handler, f"me:{password}@") as address,
+        pytest.raises(S2DEdgeError) as refused,
+    ):
+        open_source(f"{address}/live.mjpg")
     assert set(sent) == {f"me:{password}"}
     assert password not in str(refused.value)

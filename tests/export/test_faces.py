@@ -212,7 +212,7 @@ def test_what_is_missing_is_named_with_the_bundle(
 
 
 def test_a_missing_package_ends_the_loading_of_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is no fault of the clip, so that no clip is called damaged or skipped."""
+    """A face search that fails is an error of its own: no clip is called damaged or skipped for it."""
     Image.fromarray(drawn_faces()[0]).save(tmp_path / "face.png")
     monkeypatch.setattr(graphs, "has_mediapipe", lambda: False)
     monkeypatch.setattr(search, "has_mediapipe", lambda: False)

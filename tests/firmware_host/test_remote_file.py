@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from s2d_edge.firmware_host.io.opening import open_source
 from s2d_edge.firmware_host.io.remote_file import RemoteFile, remote_missing_end, remote_track_facts
 from tests.mp4 import set_edits
 from tests.pictures import write_video
+from tests.servers import QuietHandler, serving
 
 NOISE = list(np.random.default_rng(0).integers(0, 256, (40, 64, 96, 3), np.uint8))
 USER = "Basic " + base64.b64encode(b"me:s/3#cret").decode()
@@ -27,7 +26,7 @@ USER = "Basic " + base64.b64encode(b"me:s/3#cret").decode()
 def served(tmp_path: Path) -> Iterator[str]:
     """Address of a server that sends parts of files, to one user; under ``/whole`` it sends no parts."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             if self.headers["Authorization"] != USER:
                 self.send_response(401)
@@ -48,15 +47,8 @@ def served(tmp_path: Path) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(content)
 
-        def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://me:s%2F3%23cret@127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(Handler, "me:s%2F3%23cret@") as address:
+        yield address
 
 
 def test_a_trimmed_recording_behind_http_is_complete(

@@ -1,4 +1,4 @@
-"""Which frames are searched for faces, and that those left out change no result."""
+"""The search plan leaves out frames that need no face search, and no result changes by it."""
 
 from __future__ import annotations
 

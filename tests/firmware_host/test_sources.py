@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tests.av1 import write_av1
 from tests.firmware_host.rtsp import served_by_rtsp
 from tests.firmware_host.stand_ins import FakeCapture
 from tests.pictures import plain, write_video
+from tests.servers import QuietHandler, serving
 
 
 def test_lost_camera_is_reopened_and_its_frames_are_counted_on() -> None:
@@ -203,7 +204,7 @@ def served(tmp_path: Path) -> Iterator[str]:
     broken: list[bool] = []
     picture = cv2.imencode(".jpg", plain((9, 9, 9)))[1].tobytes()
 
-    class Handler(SimpleHTTPRequestHandler):
+    class Handler(QuietHandler, SimpleHTTPRequestHandler):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args, directory=str(tmp_path))
 
@@ -227,15 +228,8 @@ def served(tmp_path: Path) -> Iterator[str]:
                 head = f"--b\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
                 self.wfile.write(head.encode() + picture + b"\r\n")
 
-        def log_message(self, *_: Any) -> None:
-            """Keep the test's output clean."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://me:s3cret@127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+    with serving(Handler, "me:s3cret@") as address:
+        yield address
 
 
 def test_recording_behind_http_is_read_whole(served: str) -> None:

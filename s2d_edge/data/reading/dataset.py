@@ -189,21 +189,3 @@ class Dataset:
 
         samples, undecided = (tuple(map(moved, given)) for given in (self.samples, self.undecided))
         return replace(self, labels=tuple(labels), samples=samples, undecided=undecided)
-
-    def drawn_fps(self) -> float | None:
-        """Frame rate of a set of avatars or animated stills, frames per second.
-
-        Returns:
-            None for any other set: folders of frames carry no clock.
-
-        Raises:
-            DataError: the set's description cannot be read.
-        """
-        for name in (AVATARS_FILE, ANIMATED_FILE):
-            described = self.root / name
-            if described.is_file():
-                fps = read_json(described, DataError, "make the set again").get("fps")
-                if not isinstance(fps, (int, float)):
-                    raise DataError(f"{described} holds fps={fps!r}, no frame rate; make the set again")
-                return float(fps)
-        return None

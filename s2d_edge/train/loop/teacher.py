@@ -127,7 +127,7 @@ def _log_mean(logits: Tensor, temperature: float) -> Tensor:
 
 
 def teachers_of(paths: Sequence[str], stage: Stage) -> list[Path]:
-    """Those of the run folders that teach a stage: image runs the image stage, video runs the video stage."""
+    """Return the run folders that teach a stage: image runs the image stage, video runs the video stage."""
     return [Path(path) for path in paths if read_run(Path(path)).stage == stage]
 
 

@@ -146,7 +146,8 @@ def _first_result_s(command: list[str], environment: Mapping[str, str]) -> float
         took_s = time.perf_counter() - begun_s
         process.kill()
         if not line:
-            raise S2DEdgeError(f"a run gave no result: {process.stderr.read().strip()}")
+            said = process.stderr.read().strip().removeprefix("error: ")
+            raise S2DEdgeError(f"a run gave no result: {said}")
     return took_s
 
 
@@ -176,6 +177,8 @@ def _run_cameras(
         for pipeline in pipelines:
             pipeline.start()
         _look_on(pipelines, WARMUP_S)
+        for pipeline in pipelines:
+            pipeline.forget_times()
         counted = [pipeline.counts for pipeline in pipelines]
         before, begun_s = _cpu_s(), time.perf_counter()
         _look_on(pipelines, options.seconds)

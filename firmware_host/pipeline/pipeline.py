@@ -203,6 +203,10 @@ class Pipeline:
         """The newest searched frame with its faces and results, and the counts."""
         return self._board.snapshot(self.counts)
 
+    def forget_times(self) -> None:
+        """Let :attr:`times` begin anew, after a warm-up."""
+        self._stats.forget_times()
+
     def start(self) -> None:
         """Start every stage."""
         for stage in (self._capture, *self._followers):

@@ -70,6 +70,9 @@ class _Times:
         self._kept_ms[self._count % TIMES_KEPT] = took_ms
         self._count += 1
 
+    def clear(self) -> None:
+        self._count = 0
+
     def copy(self) -> NDArray[np.float32]:
         """(n,) float32, in any order."""
         return self._kept_ms[: self._count].copy()
@@ -134,6 +137,12 @@ class LiveStats:
             if pace > SLOW_PACE:
                 self._slow_results += 1
                 self._pace = pace
+
+    def forget_times(self) -> None:
+        """Forget every time that was kept, such as those of a warm-up."""
+        with self._lock:
+            for times in self._times.values():
+                times.clear()
 
     def times(self) -> Mapping[Span, NDArray[np.float32]]:
         """The last 10,000 times of each kind, (n,) milliseconds in any order."""

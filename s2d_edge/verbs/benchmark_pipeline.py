@@ -16,6 +16,7 @@ from s2d_edge.data.avatars.clips import write_avatar_video
 from s2d_edge.firmware_host.bench.pipeline import LiveCost, LiveOptions, measure_live
 from s2d_edge.firmware_host.bundles import BundleName, display_name, find_bundle
 from s2d_edge.firmware_host.pipeline.stats import Span
+from s2d_edge.media.video import probe_video
 from s2d_edge.verbs.plot_file import check_plot_file
 
 _MIB = 1 << 20
@@ -46,6 +47,8 @@ def benchmark_pipeline(
     """
     if plot is not None:
         check_plot_file(plot, [] if source is None else [source])
+    if source is not None:
+        probe_video(source)  # raises before anything is timed
     bundle = find_bundle(given, device, console).path
     with tempfile.TemporaryDirectory(prefix="s2d-edge-") as scratch:
         if source is None:

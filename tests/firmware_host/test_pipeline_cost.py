@@ -13,6 +13,7 @@ from s2d_edge.core.errors import ConfigError, S2DEdgeError
 from s2d_edge.firmware_host.bench import pipeline as bench
 from s2d_edge.firmware_host.bench.paced import PacedSource
 from s2d_edge.firmware_host.bench.pipeline import LiveOptions
+from s2d_edge.firmware_host.pipeline.pipeline import Pipeline
 from s2d_edge.firmware_host.pipeline.stats import Span
 
 FIRST = {"cold": 2.0, "warm": 1.0}
@@ -23,9 +24,12 @@ def test_counts_and_times_are_of_the_measured_time(
     bundle: Bundle, face_video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "WARMUP_S", 0.5)
+    forgotten: list[Pipeline] = []
+    monkeypatch.setattr(Pipeline, "forget_times", lambda self: forgotten.append(self))
     options = LiveOptions(cameras=2, seconds=1, fps=20)
     cost = bench._run_cameras(bundle.path, "cpu", face_video, options, FIRST)
     assert cost.seconds >= 1
+    assert len(set(forgotten)) == 2  # the warm-up of each camera is not measured
     assert len(cost.results_of) == 2
     assert sum(cost.results_of) == cost.results > 0
     assert 0 < cost.searched < cost.frames
@@ -52,8 +56,8 @@ def test_a_paced_source_delivers_what_is_due(face_video: Path) -> None:
 
 
 def test_a_run_without_a_result_is_an_error_with_its_words() -> None:
-    ends = [sys.executable, "-c", "import sys; sys.exit('no such camera')"]
-    with pytest.raises(S2DEdgeError, match="no such camera"):
+    ends = [sys.executable, "-c", "import sys; sys.exit('error: no such camera')"]
+    with pytest.raises(S2DEdgeError, match=r"result: no such camera$"):
         bench._first_result_s(ends, {})
     assert bench._first_result_s([sys.executable, "-c", "print('{}')"], {}) > 0
 

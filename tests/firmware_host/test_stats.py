@@ -87,3 +87,14 @@ def test_nobody_waits_while_percentiles_are_computed(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(np, "percentile", percentile)
     assert stats.counts(dropped_frames=0, dropped_clips=0, unwritten_frames=0).latency_p50_ms == 7.0
+
+
+def test_times_begin_anew_when_they_are_forgotten() -> None:
+    stats = LiveStats()
+    stats.took("search", 5.0)
+    stats.result_came(latency_ms=20.0, infer_ms=10.0, pace=1.0)
+    assert {span for span, times in stats.times().items() if times.size} == {"search", "latency", "model"}
+    stats.forget_times()
+    assert not any(times.size for times in stats.times().values())
+    stats.took("search", 7.0)
+    assert stats.times()["search"].tolist() == [7.0]

@@ -57,6 +57,7 @@ def test_figures_are_shown_written_and_drawn(
         (["--plot", "x.png"], "--plot"),
         (["--pipeline", "starter", "--plot", "x.txt"], "x.txt"),
         (["--pipeline", "starter", "--search", "some"], "some"),
+        (["--pipeline", "starter", "--source", "nowhere.mp4"], "nowhere.mp4"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(
